@@ -1,0 +1,95 @@
+"""Partitions: month x site, one shared object per kind, and the window of a run."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+
+import dagster as dg
+
+FIRST_MONTH = date(2016, 1, 1)
+
+
+def partitions(sites: Sequence[str]) -> dg.MultiPartitionsDefinition:
+    """Month x site. The running month is a partition too."""
+    return dg.MultiPartitionsDefinition(
+        {
+            "month": dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH.isoformat(), end_offset=1),
+            "site": dg.StaticPartitionsDefinition(sorted(sites)),
+        }
+    )
+
+
+def partition_key(site: str, month: date) -> dg.MultiPartitionKey:
+    """The key of a site-month, `2016-01-01|chi_tacc`."""
+    return dg.MultiPartitionKey({"month": month.isoformat(), "site": site})
+
+
+def next_month(month: date) -> date:
+    """First day of the month after."""
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def month_of(day: date) -> date:
+    """First day of the month of a day."""
+    return date(day.year, day.month, 1)
+
+
+def months_between(first: date, last: date) -> tuple[date, ...]:
+    """First days of all months from `first` to `last`, both included."""
+    out = []
+    month = month_of(first)
+    while month <= last:
+        out.append(month)
+        month = next_month(month)
+    return tuple(out)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Contiguous months of one site: what one run builds."""
+
+    site: str
+    months: tuple[date, ...]
+
+    def __post_init__(self) -> None:
+        if not self.months or self.months != months_between(self.months[0], self.months[-1]):
+            msg = f"site {self.site}: a run covers contiguous months, not {[str(month) for month in self.months]}"
+            raise ValueError(msg)
+
+    @cached_property
+    def start_at(self) -> datetime:
+        """Start of the first month."""
+        return datetime.combine(self.months[0], datetime.min.time())
+
+    @cached_property
+    def end_at(self) -> datetime:
+        """End of the last month."""
+        return datetime.combine(next_month(self.months[-1]), datetime.min.time())
+
+    def keys(self) -> list[dg.MultiPartitionKey]:
+        """The partition key of each month, in order."""
+        return [partition_key(self.site, month) for month in self.months]
+
+    def __str__(self) -> str:
+        first, last = self.months[0], self.months[-1]
+        span = f"{first:%Y-%m}" if first == last else f"{first:%Y-%m}..{last:%Y-%m}"
+        return f"site {self.site} {span}"
+
+
+def window_of(keys: Iterable[str]) -> Window:
+    """The window of a run's partition keys: one site, contiguous months."""
+    multi = [_multi(key) for key in keys]
+    sites = {key.keys_by_dimension["site"] for key in multi}
+    if len(sites) != 1:
+        msg = f"a run covers one site, not {sorted(sites)}; backfill each site by itself"
+        raise ValueError(msg)
+    months = sorted(date.fromisoformat(key.keys_by_dimension["month"]) for key in multi)
+    return Window(sites.pop(), tuple(months))
+
+
+def _multi(key: str) -> dg.MultiPartitionKey:
+    if isinstance(key, dg.MultiPartitionKey):
+        return key
+    msg = f"partition key {key!r} has no dimensions"
+    raise TypeError(msg)

@@ -1,0 +1,109 @@
+"""RawTable: a source table, the rule of which of its rows a month holds, and its copy in the warehouse."""
+
+from dataclasses import dataclass, field
+
+from usage_assets.schema import Column, Table, Type
+
+IS_CONTEXT = Column(
+    "is_context", Type.BOOL, "Held only to size and type a machine where its own history has a gap", nullable=False
+)
+GONE_AT = Column("gone_at", Type.INSTANT, "The dump that first missed this row at the source; null while it is there")
+EXTRACTED_AT = Column("extracted_at", Type.INSTANT, "The last dump that saw this row (the source's clock)",
+                      nullable=False)
+
+
+@dataclass(frozen=True)
+class Life:
+    """A row touches a month when it was created before its end and has not ended before its start.
+
+    `born` is created_at, else the earliest of `else_born`; the end is the least of `ends`. With `ended_when`, the
+    single column of `ends` is an end only for rows whose status is one of the values given.
+    """
+
+    ends: tuple[str, ...]
+    else_born: tuple[str, ...] = ("updated_at", "deleted_at")
+    ended_when: tuple[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Machine(Life):
+    """A row with a life; also held as context: per hostname the last that ended before and the first that begins after.
+
+    `named_by` = (raw table, column): rows that such a row of the month names by id are held too.
+    """
+
+    hostname: str = "hypervisor_hostname"
+    named_by: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Satellite:
+    """A row is held where the row it belongs to is; where that is missing at the source, by its own created_at and
+    deleted_at.
+
+    `path` leads there: (column here, raw table there, column there) per step, the first column being this table's.
+    """
+
+    path: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Held whole in every month."""
+
+
+@dataclass(frozen=True)
+class Dated:
+    """Held in the month that its date lies in."""
+
+    column: str
+
+
+MonthRule = Life | Machine | Satellite | Whole | Dated
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A source table and its copy `raw.<database>_<source>`.
+
+    `key` is the primary key at the source. `alternatives` are older names of the table. `renamed` maps a column to the
+    name that an older release has for it. `archived` tables have a `shadow_<source>` beside them. Rows with a true
+    `skip_flag` are not read.
+    """
+
+    database: str
+    source: str
+    description: str
+    columns: tuple[Column, ...]
+    months: MonthRule
+    key: tuple[str, ...] = ("id",)
+    alternatives: tuple[str, ...] = ()
+    renamed: dict[str, str] = field(default_factory=dict)
+    archived: bool = False
+    skip_flag: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the copy, without its stage."""
+        return f"{self.database}_{self.source}"
+
+    @property
+    def table(self) -> Table:
+        """The declaration of the copy."""
+        own = tuple(
+            Column(c.name, c.type, c.description, c.unit, c.source or f"{self.database}.{self.source}.{c.name}",
+                   nullable=c.name not in self.key)
+            for c in self.columns
+        )
+        return Table(
+            name=self.name,
+            stage="raw",
+            description=self.description,
+            key=self.key,
+            columns=(*own, IS_CONTEXT, GONE_AT, EXTRACTED_AT),
+        )
+
+    @property
+    def instants(self) -> tuple[str, ...]:
+        """Columns that hold instants or dates at the source."""
+        return tuple(c.name for c in self.columns if c.type in {Type.INSTANT, Type.DATE})

@@ -1,0 +1,42 @@
+"""Tables of the timelines stage: values over time, alike for every kind of site."""
+
+from usage_assets.schema import Column, Rule, Table, Type
+
+_SERIES: tuple[Column, ...] = (
+    Column("timestamp", Type.INSTANT, "Start of the bucket, or the instant of the step", nullable=False),
+    Column("collector_type", Type.TEXT, "current, or legacy for the old usage caches", nullable=False),
+    Column("node_type", Type.TEXT, "Type of the machines; types add up to the site", nullable=False),
+    Column("metric", Type.TEXT, "What was measured or derived", nullable=False),
+    Column("resource", Type.TEXT, "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices",
+           nullable=False),
+)
+_KEY = tuple(column.name for column in _SERIES)
+
+USAGE = Table(
+    name="usage",
+    stage="timelines",
+    description="Usage per bucket of the site's resolution: dense, every bucket, node type, metric and resource.",
+    key=_KEY,
+    columns=(
+        *_SERIES,
+        Column("value", Type.FLOAT, "Time-weighted mean over the bucket; null in a known gap or where unknown",
+               "unit of the resource; 1 for utilization"),
+        Column("hours", Type.FLOAT, "Integral over the bucket; null where the value is, and for utilization",
+               "resource-hours"),
+    ),
+    rules=(Rule("lies in its month", "timestamp >= month AND timestamp < month + INTERVAL 1 MONTH", "Self-contained"),),
+)
+
+USAGE_STEPS = Table(
+    name="usage_steps",
+    stage="timelines",
+    description="Usage as an exact step function: per series and month a row at the month's start and one per change. "
+    "Counted metrics only; derived ones are differences of these.",
+    key=_KEY,
+    columns=(
+        *_SERIES,
+        Column("value", Type.FLOAT, "Value from this instant to the next row of the series, or the month's end; null "
+               "in a known gap or where unknown", "unit of the resource"),
+    ),
+    rules=(Rule("lies in its month", "timestamp >= month AND timestamp < month + INTERVAL 1 MONTH", "Self-contained"),),
+)

@@ -1,0 +1,280 @@
+"""The only module that opens DuckDB: replace whole site-months in one transaction, read consistently, stage dumps.
+
+One process may write a DuckDB file and meanwhile no other may even read it. So everything is computed outside, and the
+file is held only for the write, behind an OS lock that readers share and writers own alone.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from usage_assets import settings
+from usage_assets.errors import WarehouseError
+from usage_assets.locks import file_lock
+from usage_assets.schema import Table, Violation, violations
+from usage_assets.schema.contract import require_columns
+from usage_assets.serving import GATES
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "preserve_insertion_order": False}
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """What a replacement did: rows written per month, and the months kept as they were with the reason."""
+
+    rows: dict[date, int]
+    refused: dict[date, list[Violation]] = field(default_factory=dict)
+
+
+class Reader:
+    """Reads of one consistent state of the warehouse."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection | None) -> None:
+        self._con = con
+
+    def sql(self, query: str, params: Sequence[object] | Mapping[str, object] | None = None) -> pl.DataFrame:
+        """The result of one SELECT; values are bound, never written into the text."""
+        if self._con is None:
+            msg = "the warehouse is empty: materialize something first (make demo, or usage-assets backfill)"
+            raise WarehouseError(msg)
+        return self._con.sql(query, params=params).pl()
+
+    def has(self, table: Table) -> bool:
+        """Whether the table is there yet."""
+        if self._con is None:
+            return False
+        found = self._con.sql(
+            "SELECT count(*) FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
+            params=[table.stage, table.name],
+        )
+        return bool(found.fetchall()[0][0])
+
+    def frame(
+        self,
+        table: Table,
+        site: str | None = None,
+        months: Sequence[date] | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        where: str = "",
+        select: Mapping[str, str] | None = None,
+    ) -> pl.DataFrame:
+        """Rows of a table, of one site and of some months where given; no row where the table is not there yet.
+
+        `columns` narrows what is read, `where` is a further condition in SQL, `select` adds computed columns
+        (name -> SQL expression).
+        """
+        names = list(table.names if columns is None else columns)
+        if self._con is None or not self.has(table):
+            schema = {name: table.polars_schema[name] for name in names}
+            return pl.DataFrame(schema=schema | dict.fromkeys(select or {}, pl.String()))
+        parts = [f'"{name}"' for name in names] + [f'{sql} AS "{name}"' for name, sql in (select or {}).items()]
+        conditions, params = _scope(site, months)
+        if where:
+            conditions.append(f"({where})")
+        clause = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        return self._con.sql(f"SELECT {', '.join(parts)} FROM {table.qualified}{clause}", params=params).pl()
+
+
+class Writer(Reader):
+    """Writes within one transaction; also reads what it has written."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        super().__init__(con)
+        self.con = con
+
+    def ensure(self, *tables: Table) -> None:
+        """Create the tables that are not there yet; refuse one that was made with other columns."""
+        for table in tables:
+            self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {table.stage}").fetchall()
+            self.con.execute(table.ddl).fetchall()
+            found = self.con.sql(f"SELECT * FROM {table.qualified} LIMIT 0")
+            have = {name: str(kind) for name, kind in zip(found.columns, found.types, strict=True)}
+            want = {column.name: str(column.type) for column in table.columns}
+            if have != want:
+                changed = sorted(set(have.items()) ^ set(want.items()))
+                msg = (
+                    f"table {table.qualified} in the warehouse was made by another version (differs in {changed}); "
+                    "move the file aside and backfill again, or use the version that made it"
+                )
+                raise WarehouseError(msg)
+
+    def replace(
+        self,
+        table: Table,
+        rows: pl.DataFrame | str,
+        *,
+        site: str,
+        months: Iterable[date],
+        asset: str,
+        run_id: str,
+        owned: Mapping[str, Sequence[str]] | None = None,
+        closed: Mapping[date, str] | None = None,
+    ) -> Replaced:
+        """Replace a site's months of `table` by `rows` (a frame, or the name of a relation of this connection).
+
+        A month whose rows break the table's declaration, or that `closed` names with a reason, keeps its old rows; the
+        rest is written. Either way `serving.gates` records it in the same transaction. `owned` limits what is replaced
+        to rows with these values in a column (`facts.intervals` has several owners).
+        """
+        self.ensure(table, GATES)
+        relation = rows
+        if isinstance(rows, pl.DataFrame):
+            relation = "incoming_rows"
+            self.con.register(relation, rows.to_arrow())
+        described = self.con.sql(f"SELECT * FROM {relation} LIMIT 0")
+        require_columns(table, zip(described.columns, map(str, described.types), strict=True))
+        months = sorted(months)
+        refused: dict[date, list[Violation]] = {}
+        for violation in violations(self.con, str(relation), table):
+            refused.setdefault(violation.month, []).append(violation)
+        for month, reason in (closed or {}).items():
+            refused.setdefault(month, []).append(Violation(month, reason, 0))
+        good = [month for month in months if month not in refused]
+        self._swap(table, str(relation), site, good, owned or {})
+        self.gate(asset, site, months, refused, run_id)
+        counted = self.con.sql(
+            f"SELECT month, count(*) FROM {relation} WHERE month IN (SELECT unnest($months::DATE[])) GROUP BY month",
+            params={"months": good},
+        ).fetchall()
+        if isinstance(rows, pl.DataFrame):
+            self.con.unregister("incoming_rows")
+        return Replaced(rows=dict.fromkeys(good, 0) | dict(counted), refused=refused)
+
+    def _swap(
+        self, table: Table, relation: str, site: str, months: list[date], owned: Mapping[str, Sequence[str]]
+    ) -> None:
+        conditions, params = _scope(site, months)
+        for column, values in owned.items():
+            conditions.append(f'"{column}" IN (SELECT unnest($own_{column}::VARCHAR[]))')
+            params[f"own_{column}"] = list(values)
+        self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", params).fetchall()
+        names = ", ".join(f'"{name}"' for name in table.names)
+        self.con.execute(
+            f"INSERT INTO {table.qualified} BY NAME SELECT {names} FROM {relation} "
+            "WHERE month IN (SELECT unnest($months::DATE[]))",
+            {"months": months},
+        ).fetchall()
+
+    def gate(
+        self, asset: str, site: str, months: Sequence[date], refused: Mapping[date, Sequence[Violation]], run_id: str
+    ) -> None:
+        """Record for every month whether the asset's rows are good, and why not."""
+        self.ensure(GATES)
+        rows = [
+            (site, month, asset, month not in refused, "; ".join(map(str, refused.get(month, ()))) or None, run_id)
+            for month in months
+        ]
+        frame = pl.DataFrame(rows, schema=GATES.polars_schema, orient="row")
+        conditions, params = _scope(site, months)
+        self.con.execute(
+            f"DELETE FROM {GATES.qualified} WHERE asset = $asset AND {' AND '.join(conditions)}",
+            params | {"asset": asset},
+        ).fetchall()
+        self.put(GATES, frame)
+
+    def put(self, table: Table, frame: pl.DataFrame) -> None:
+        """Append rows to a bookkeeping table; use `replace` for tables that people read."""
+        self.con.register("rows_to_put", frame.to_arrow())
+        self.con.execute(f"INSERT INTO {table.qualified} BY NAME SELECT * FROM rows_to_put").fetchall()
+        self.con.unregister("rows_to_put")
+
+    def delete(self, table: Table, *, site: str, months: Sequence[date]) -> None:
+        """Remove a site's months from a bookkeeping table."""
+        conditions, params = _scope(site, months)
+        self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", params).fetchall()
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The DuckDB file of an installation."""
+
+    path: Path
+
+    @classmethod
+    def default(cls) -> "Warehouse":
+        """The warehouse of the environment (`USAGE_DATA`)."""
+        return cls(settings.warehouse_path())
+
+    @property
+    def _lock(self) -> Path:
+        return self.path.parent / ".warehouse.lock"
+
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        """Reads of one state; several processes may read at once, a writer waits for them."""
+        with file_lock(self._lock, "reading", shared=True, wait_seconds=settings.lock_wait_seconds()):
+            if not self.path.exists():
+                yield Reader(None)
+                return
+            with _connect(self.path, read_only=True) as con:
+                yield Reader(con)
+
+    @contextmanager
+    def write(self, holder: str) -> Iterator[Writer]:
+        """One transaction: all of the block or nothing of it. `holder` is shown to those who wait."""
+        with (
+            file_lock(self._lock, holder, wait_seconds=settings.lock_wait_seconds()),
+            _connect(self.path) as con,
+        ):
+            con.execute("BEGIN").fetchall()
+            try:
+                yield Writer(con)
+            except BaseException:
+                con.execute("ROLLBACK").fetchall()
+                raise
+            con.execute("COMMIT").fetchall()
+
+    @contextmanager
+    def site(self, site: str, holder: str) -> Iterator[None]:
+        """Exclude other runs of the same site for the block; runs of other sites go on."""
+        lock = self.path.parent / ".locks" / f"{site}.lock"
+        with file_lock(lock, holder, wait_seconds=settings.lock_wait_seconds()):
+            yield
+
+
+@contextmanager
+def staging(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A scratch database in a file, so that a dump of any size is sorted into months in bounded memory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    try:
+        with _connect(path) as con:
+            yield con
+    finally:
+        path.unlink(missing_ok=True)
+        path.with_suffix(path.suffix + ".wal").unlink(missing_ok=True)
+
+
+@contextmanager
+def _connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = _CONFIG | {"temp_directory": str(path.parent / ".tmp")}
+    try:
+        con = duckdb.connect(str(path), read_only=read_only, config=config)
+    except duckdb.Error as error:
+        msg = f"the warehouse {path.name} can't be opened: {error}; close other programs that hold it"
+        raise WarehouseError(msg) from error
+    try:
+        con.execute("SET TimeZone = 'UTC'").fetchall()
+        yield con
+    finally:
+        con.close()
+
+
+def _scope(site: str | None, months: Sequence[date] | None) -> tuple[list[str], dict[str, Any]]:
+    conditions: list[str] = []
+    params: dict[str, Any] = {}
+    if site is not None:
+        conditions.append("site = $site")
+        params["site"] = site
+    if months is not None:
+        conditions.append("month IN (SELECT unnest($months::DATE[]))")
+        params["months"] = list(months)
+    return conditions, params
