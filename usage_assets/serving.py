@@ -27,10 +27,13 @@ DUMPS = Table(
         Column("rows", Type.INT, "Rows of the month after the dump", "rows", nullable=False),
         Column("rows_new", Type.INT, "Rows that the month did not hold before", "rows", nullable=False),
         Column("rows_changed", Type.INT, "Rows that another version replaced", "rows", nullable=False),
-        Column("rows_moved", Type.INT, "Rows still at the source that no longer touch the month", "rows", nullable=False),
+        Column(
+            "rows_moved", Type.INT, "Rows still at the source that no longer touch the month", "rows", nullable=False
+        ),
         Column("rows_gone", Type.INT, "Rows kept although the source has lost them", "rows", nullable=False),
-        Column("zero_dates", Type.INT, "Instants that are no date at the source, stored as null", "values",
-               nullable=False),
+        Column(
+            "zero_dates", Type.INT, "Instants that are no date at the source, stored as null", "values", nullable=False
+        ),
         Column("note", Type.TEXT, "What the source lacks (schema, table, columns)"),
     ),
 )
@@ -50,8 +53,13 @@ ACCOUNTS = Table(
         Column("rows_outside", Type.INT, "Rows whose own span misses the month", "rows", nullable=False),
         Column("hours_in", Type.FLOAT, "Own spans within the month", "entity-hours", nullable=False),
         Column("hours_kept", Type.FLOAT, "Spans of the intervals kept", "entity-hours", nullable=False),
-        Column("hours_clipped", Type.FLOAT, "Own spans of kept rows less what was kept of them", "entity-hours",
-               nullable=False),
+        Column(
+            "hours_clipped",
+            Type.FLOAT,
+            "Own spans of kept rows less what was kept of them",
+            "entity-hours",
+            nullable=False,
+        ),
         Column("hours_rejected", Type.FLOAT, "Own spans of rejected rows", "entity-hours", nullable=False),
         Column("joins", Type.TEXT, "Rows before and after each join, as JSON"),
     ),

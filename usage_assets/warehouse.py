@@ -147,13 +147,22 @@ class Writer(Reader):
             self.con.unregister("incoming_rows")
         return Replaced(rows=dict.fromkeys(good, 0) | dict(counted), refused=refused)
 
+    def refused(self, table: Table, rows: pl.DataFrame) -> dict[date, list[Violation]]:
+        """The months of a frame that its table's declaration refuses, without writing anything."""
+        self.con.register("rows_to_check", rows.to_arrow())
+        described = self.con.sql("SELECT * FROM rows_to_check LIMIT 0")
+        require_columns(table, zip(described.columns, map(str, described.types), strict=True))
+        out: dict[date, list[Violation]] = {}
+        for violation in violations(self.con, "rows_to_check", table):
+            out.setdefault(violation.month, []).append(violation)
+        self.con.unregister("rows_to_check")
+        return out
+
     def _swap(
         self, table: Table, relation: str, site: str, months: list[date], owned: Mapping[str, Sequence[str]]
     ) -> None:
         conditions, params = _scope(site, months)
-        for column, values in owned.items():
-            conditions.append(f'"{column}" IN (SELECT unnest($own_{column}::VARCHAR[]))')
-            params[f"own_{column}"] = list(values)
+        _own(conditions, params, owned)
         self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", params).fetchall()
         names = ", ".join(f'"{name}"' for name in table.names)
         self.con.execute(
@@ -185,9 +194,12 @@ class Writer(Reader):
         self.con.execute(f"INSERT INTO {table.qualified} BY NAME SELECT * FROM rows_to_put").fetchall()
         self.con.unregister("rows_to_put")
 
-    def delete(self, table: Table, *, site: str, months: Sequence[date]) -> None:
-        """Remove a site's months from a bookkeeping table."""
+    def delete(
+        self, table: Table, *, site: str, months: Sequence[date], owned: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """Remove a site's months from a bookkeeping table; `owned` limits that to rows with these values."""
         conditions, params = _scope(site, months)
+        _own(conditions, params, owned or {})
         self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", params).fetchall()
 
 
@@ -230,6 +242,23 @@ class Warehouse:
                 con.execute("ROLLBACK").fetchall()
                 raise
             con.execute("COMMIT").fetchall()
+
+    def compact(self) -> tuple[int, int]:
+        """Rewrite the file without the room that replaced rows left; its size in bytes before and after."""
+        with file_lock(self._lock, "compacting", wait_seconds=settings.lock_wait_seconds()):
+            if not self.path.exists():
+                return 0, 0
+            before = self.path.stat().st_size
+            fresh = self.path.with_name(f".{self.path.name}.compact")
+            fresh.unlink(missing_ok=True)
+            with _connect(self.path) as con:  # a write-ahead file of a killed process is taken in first
+                con.execute("CHECKPOINT").fetchall()
+            with duckdb.connect(":memory:") as con:
+                for name, path, mode in (("old", self.path, " (READ_ONLY)"), ("fresh", fresh, "")):
+                    con.execute(f"ATTACH '{str(path).replace("'", "''")}' AS {name}{mode}").fetchall()
+                con.execute("COPY FROM DATABASE old TO fresh").fetchall()
+            fresh.replace(self.path)
+            return before, self.path.stat().st_size
 
     @contextmanager
     def site(self, site: str, holder: str) -> Iterator[None]:
@@ -278,3 +307,9 @@ def _scope(site: str | None, months: Sequence[date] | None) -> tuple[list[str], 
         conditions.append("month IN (SELECT unnest($months::DATE[]))")
         params["months"] = list(months)
     return conditions, params
+
+
+def _own(conditions: list[str], params: dict[str, Any], owned: Mapping[str, Sequence[str]]) -> None:
+    for column, values in owned.items():
+        conditions.append(f'"{column}" IN (SELECT unnest($own_{column}::VARCHAR[]))')
+        params[f"own_{column}"] = list(values)

@@ -75,8 +75,9 @@ REJECTS = Table(
     key=(),
     columns=(
         *_COLUMNS,
-        Column("reason", Type.TEXT, "Why: " + "; ".join(f"{key} = {text}" for key, text in REASONS.items()),
-               nullable=False),
+        Column(
+            "reason", Type.TEXT, "Why: " + "; ".join(f"{key} = {text}" for key, text in REASONS.items()), nullable=False
+        ),
     ),
     rules=(
         Rule(

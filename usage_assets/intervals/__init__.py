@@ -1,0 +1,23 @@
+"""Pure mathematics of intervals on LazyFrames: no site, no Dagster, no input or output.
+
+Conventions, here and everywhere: an interval is half-open, `[start_at, end_at)`; instants are naive `Datetime("us")`
+and mean UTC; a null end is an open one. Functions take closed intervals unless they say otherwise: use `close` first.
+"""
+
+from usage_assets.intervals.algebra import clip, close, intersect, merge_touching, owned, subtract, union
+from usage_assets.intervals.fill import fill_between
+from usage_assets.intervals.steps import bucket_edges, integrate, step_function
+
+__all__ = [
+    "bucket_edges",
+    "clip",
+    "close",
+    "fill_between",
+    "integrate",
+    "intersect",
+    "merge_touching",
+    "owned",
+    "step_function",
+    "subtract",
+    "union",
+]

@@ -8,8 +8,9 @@ IS_CONTEXT = Column(
     "is_context", Type.BOOL, "Held only to size and type a machine where its own history has a gap", nullable=False
 )
 GONE_AT = Column("gone_at", Type.INSTANT, "The dump that first missed this row at the source; null while it is there")
-EXTRACTED_AT = Column("extracted_at", Type.INSTANT, "The last dump that saw this row (the source's clock)",
-                      nullable=False)
+EXTRACTED_AT = Column(
+    "extracted_at", Type.INSTANT, "The last dump that saw this row (the source's clock)", nullable=False
+)
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,9 @@ class Machine(Life):
 
 @dataclass(frozen=True)
 class Satellite:
-    """A row is held where the row it belongs to is; where that is missing at the source, by its own created_at and
-    deleted_at.
+    """A row is held where the row it belongs to is.
 
-    `path` leads there: (column here, raw table there, column there) per step, the first column being this table's.
+    Where that row is missing at the source, by its own created_at and deleted_at. `path` leads there: (column here, raw table there, column there) per step, the first column being this table's.
     """
 
     path: tuple[tuple[str, str, str], ...]
@@ -91,8 +91,14 @@ class RawTable:
     def table(self) -> Table:
         """The declaration of the copy."""
         own = tuple(
-            Column(c.name, c.type, c.description, c.unit, c.source or f"{self.database}.{self.source}.{c.name}",
-                   nullable=c.name not in self.key)
+            Column(
+                c.name,
+                c.type,
+                c.description,
+                c.unit,
+                c.source or f"{self.database}.{self.source}.{c.name}",
+                nullable=c.name not in self.key,
+            )
             for c in self.columns
         )
         return Table(

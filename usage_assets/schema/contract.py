@@ -15,7 +15,7 @@ SAMPLE_ROWS = 3
 
 @dataclass(frozen=True)
 class Violation:
-    """Rows of one month that break one rule of the table's declaration."""
+    """Rows of one month that break one rule of the table's declaration; with a count of 0 a reason from elsewhere."""
 
     month: date
     rule: str
@@ -23,6 +23,8 @@ class Violation:
     sample: list[dict[str, Any]] = field(default_factory=list)
 
     def __str__(self) -> str:
+        if not self.count:  # a reason from outside the rows, a sentence by itself
+            return self.rule
         return f"{self.month:%Y-%m}: {self.rule} broken by {self.count} row(s), for example {self.sample[:1]}"
 
 
@@ -76,7 +78,9 @@ def _doubled(con: duckdb.DuckDBPyConnection, relation: str, table: Table) -> lis
     ).fetchall()
     out = []
     for (month,) in candidates:
-        doubled = f"SELECT {key}, count(*) AS n FROM {relation} WHERE month = {_date(month)} GROUP BY {key} HAVING n > 1"
+        doubled = (
+            f"SELECT {key}, count(*) AS n FROM {relation} WHERE month = {_date(month)} GROUP BY {key} HAVING n > 1"
+        )
         number = con.sql(f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM ({doubled})").fetchall()[0][0]
         if number:
             rows = con.sql(f"{doubled} LIMIT {SAMPLE_ROWS}")

@@ -1,0 +1,1 @@
+"""Timelines: values over time. From here on, all kinds of sites are alike."""

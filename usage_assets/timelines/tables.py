@@ -7,8 +7,9 @@ _SERIES: tuple[Column, ...] = (
     Column("collector_type", Type.TEXT, "current, or legacy for the old usage caches", nullable=False),
     Column("node_type", Type.TEXT, "Type of the machines; types add up to the site", nullable=False),
     Column("metric", Type.TEXT, "What was measured or derived", nullable=False),
-    Column("resource", Type.TEXT, "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices",
-           nullable=False),
+    Column(
+        "resource", Type.TEXT, "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices", nullable=False
+    ),
 )
 _KEY = tuple(column.name for column in _SERIES)
 
@@ -19,10 +20,18 @@ USAGE = Table(
     key=_KEY,
     columns=(
         *_SERIES,
-        Column("value", Type.FLOAT, "Time-weighted mean over the bucket; null in a known gap or where unknown",
-               "unit of the resource; 1 for utilization"),
-        Column("hours", Type.FLOAT, "Integral over the bucket; null where the value is, and for utilization",
-               "resource-hours"),
+        Column(
+            "value",
+            Type.FLOAT,
+            "Time-weighted mean over the bucket; null in a known gap or where unknown",
+            "unit of the resource; 1 for utilization",
+        ),
+        Column(
+            "hours",
+            Type.FLOAT,
+            "Integral over the bucket; null where the value is, and for utilization",
+            "resource-hours",
+        ),
     ),
     rules=(Rule("lies in its month", "timestamp >= month AND timestamp < month + INTERVAL 1 MONTH", "Self-contained"),),
 )
@@ -35,8 +44,13 @@ USAGE_STEPS = Table(
     key=_KEY,
     columns=(
         *_SERIES,
-        Column("value", Type.FLOAT, "Value from this instant to the next row of the series, or the month's end; null "
-               "in a known gap or where unknown", "unit of the resource"),
+        Column(
+            "value",
+            Type.FLOAT,
+            "Value from this instant to the next row of the series, or the month's end; null "
+            "in a known gap or where unknown",
+            "unit of the resource",
+        ),
     ),
     rules=(Rule("lies in its month", "timestamp >= month AND timestamp < month + INTERVAL 1 MONTH", "Self-contained"),),
 )

@@ -1,0 +1,49 @@
+"""Rule 5: how a server was booked, as its scheduler request says; and the GPUs of a flavor."""
+
+import polars as pl
+
+from usage_assets.facts.openstack.inputs import Inputs
+
+RESERVED, ON_DEMAND, UNKNOWN = "occupied_reservation", "occupied_ondemand", "occupied_unknown"
+
+
+def bookings(inputs: Inputs) -> pl.LazyFrame:
+    """month, uuid, metric, reservation_id and flavor_gpus per server that has a readable request, the latest one.
+
+    Reserved by a hint (a list: its first, or plain text) or by a flavor named `reservation:<id>`, else on demand. A
+    server without a row here is of unknown booking.
+    """
+    hint = pl.col("hint").str.extract(r'^\s*\[?\s*"([^"]+)"')
+    by_flavor = pl.col("flavor").str.extract(r"^reservation:(.+)$")
+    return (
+        inputs["nova_api_request_specs"]
+        .filter("is_readable")
+        .sort("created_at", "id", nulls_last=False)
+        .group_by("month", uuid="instance_uuid")
+        .agg(pl.col("hint", "flavor", "extra_specs").last())
+        .with_columns(reservation_id=pl.coalesce(hint, by_flavor), flavor_gpus=flavor_gpus(pl.col("extra_specs")))
+        .select(
+            "month",
+            "uuid",
+            "reservation_id",
+            "flavor_gpus",
+            metric=pl.when(pl.col("reservation_id").is_not_null()).then(pl.lit(RESERVED)).otherwise(pl.lit(ON_DEMAND)),
+        )
+    )
+
+
+def flavor_gpus(extra_specs: pl.Expr) -> pl.Expr:
+    """GPUs that a flavor's extra specs ask for: virtual and whole ones, and PCI devices by alias; null without specs.
+
+    `resources:VGPU`, `resources:PGPU` and custom classes with GPU in their name, and `pci_passthrough:alias` with its
+    counts (`a100:2`).
+    """
+    classes = extra_specs.str.extract_all(r'"resources:[A-Z0-9_]*GPU[A-Z0-9_]*"\s*:\s*"?\d+')
+    aliases = extra_specs.str.extract(r'"pci_passthrough:alias"\s*:\s*"([^"]*)"').str.extract_all(r":\s*\d+")
+    count = _sum_of_numbers(classes) + _sum_of_numbers(aliases)
+    return pl.when(extra_specs.str.starts_with("{")).then(count)
+
+
+def _sum_of_numbers(texts: pl.Expr) -> pl.Expr:
+    number = pl.element().str.extract(r"(\d+)$").cast(pl.Float64)
+    return texts.list.eval(number).list.sum().fill_null(0.0)

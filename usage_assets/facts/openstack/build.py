@@ -1,0 +1,111 @@
+"""The four fact assets of an OpenStack site, from the raw rows of any number of its months at once."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from usage_assets.facts.openstack import capacity, committed, devices, machines, occupied
+from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.facts.openstack.rows import Outcome, Settled, month_bounds, settle
+from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.serving import ACCOUNTS
+from usage_assets.sites import OpenStackSite
+
+# fact asset -> metrics whose rows it owns; `occupied` itself is the metric of servers rejected before their booking
+METRICS_OF: dict[str, tuple[str, ...]] = {
+    "total": ("total",),
+    "reservable": ("reservable",),
+    "committed": ("committed",),
+    "occupied": ("occupied", "occupied_reservation", "occupied_ondemand", "occupied_unknown"),
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the facts stage stores of a site's months: schemas INTERVALS, REJECTS and ACCOUNTS."""
+
+    intervals: pl.DataFrame
+    rejects: pl.DataFrame
+    accounts: pl.DataFrame
+
+
+def build_facts(
+    site: OpenStackSite,
+    months: Sequence[date],
+    raw: Inputs,
+    extracted: Mapping[date, datetime],
+    only: Collection[str] | None = None,
+) -> Facts:
+    """Rules 1 to 5, 7 and 9 for all months at once; each month uses its own raw rows only.
+
+    `extracted` says when each month's source was read, `only` which fact assets are wanted.
+    """
+    outcomes = {
+        asset: [settle(outcome, site=site.key) for outcome in each]
+        for asset, each in _outcomes(site, raw, month_bounds(months, extracted)).items()
+        if only is None or asset in only
+    }
+    settled = [(asset, one) for asset, each in outcomes.items() for one in each]
+    intervals = _stacked([one.intervals for _, one in settled], INTERVALS.empty())
+    rejects = _stacked([one.rejects for _, one in settled], REJECTS.empty())
+    accounts = _stacked([_account(asset, one) for asset, one in settled], ACCOUNTS.empty())
+    done = pl.collect_all([intervals, rejects, accounts])
+    return Facts(*done)
+
+
+def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[str, list[Outcome]]:
+    """The outcomes per fact asset: of machines, and of edge devices.
+
+    What several rules share is computed once.
+    """
+    machine_rows = machines.machine_rows(raw)
+    host_rows = machines.host_rows(raw)
+    profile = _once(machines.profile(machine_rows, host_rows, bounds, site.node_types))
+    existence = machines.existing(profile)
+    reservable = _once(capacity.reservable_machines(host_rows, profile, bounds, site.node_types))
+    allocations = _once(committed.host_allocations(raw, host_rows, bounds))
+    holdings = _once(committed.held(allocations, reservable))
+
+    device_rows = devices.device_rows(raw, bounds, "total")
+    reservable_devices = devices.device_rows(raw, bounds, "reservable").filter("reservable")
+    device_allocations = devices.device_allocations(raw, device_rows, bounds)
+    device_holdings = devices.held(device_allocations, reservable_devices)
+
+    servers = []
+    for source in ("nova_instances", "nova_cell0_instances"):
+        rows = _once(occupied.server_rows(raw, source, profile, bounds))
+        servers.append(occupied.occupied(raw, rows, holdings, profile, site.node_types))
+    containers = devices.container_rows(raw, bounds)
+    return {
+        "total": [capacity.total(machine_rows, profile, bounds), devices.capacity(device_rows)],
+        "reservable": [
+            capacity.reservable(host_rows, reservable, existence, bounds),
+            devices.capacity(reservable_devices),
+        ],
+        "committed": [
+            committed.committed(raw, allocations, holdings),
+            devices.committed(device_allocations, device_holdings),
+        ],
+        "occupied": [*servers, devices.occupied(containers, device_holdings, device_rows)],
+    }
+
+
+def _account(asset: str, settled: Settled) -> pl.LazyFrame:
+    return settled.accounts.select(
+        "site",
+        "month",
+        pl.lit(f"openstack/facts/{asset}").alias("asset"),
+        *(name for name in ACCOUNTS.names if name not in {"site", "month", "asset", "joins"}),
+        pl.lit(None, dtype=pl.String).alias("joins"),
+    ).cast(ACCOUNTS.polars_schema)
+
+
+def _stacked(frames: list[pl.LazyFrame], empty: pl.DataFrame) -> pl.LazyFrame:
+    return pl.concat([empty.lazy(), *(frame.select(empty.columns) for frame in frames)])
+
+
+def _once(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Compute now what several rules read."""
+    return frame.collect().lazy()

@@ -1,0 +1,90 @@
+"""Rules 1 and 2: which machines exist, and which of them Blazar may reserve."""
+
+import polars as pl
+
+from usage_assets.facts.openstack.machines import HOST, SIZES, declared_types, existing, merged, segments
+from usage_assets.facts.openstack.rows import Outcome, never_ran, reason, resources, spans, with_own_span
+from usage_assets.intervals import clip, intersect, merge_touching
+from usage_assets.sites import NodeType
+
+_SPECIFIC = ["month", "row_id", "hostname", "node_type", "gpus", "ratio", *SIZES]
+
+
+def machine_resources() -> list[pl.Expr]:
+    """Resources of a whole machine: one node with its size, vCPUs also as the scheduler counts them."""
+    return resources(
+        nodes=1.0,
+        vcpus=pl.col("vcpus"),
+        vcpus_overcommit=pl.col("vcpus") * pl.col("ratio"),
+        memory_mb=pl.col("memory_mb"),
+        disk_gb=pl.col("disk_gb"),
+        gpus=pl.col("gpus"),
+    )
+
+
+def total(machines: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame) -> Outcome:
+    """A machine exists while a compute_nodes row covers the instant; it counts once, sized by the latest row.
+
+    Grain: month, hostname and stretch of one size and type. Source: nova_compute_nodes.
+    """
+    rows = _described(machines, bounds, metric="total", source="nova_compute_nodes")
+    owned_pieces = existing(machine_profile).select(*_SPECIFIC, "start_at", "end_at")
+    pieces = merged(owned_pieces, _SPECIFIC).select(
+        "month", "row_id", "start_at", "end_at", "node_type", *machine_resources()
+    )
+    return Outcome(rows, pieces, lost=((pl.lit("duplicate"), pieces),))
+
+
+def reservable_machines(
+    hosts: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame, node_types: dict[str, NodeType]
+) -> pl.LazyFrame:
+    """The stretches in which a machine is reservable: it exists, and the row of its Blazar host (row_id) covers it.
+
+    Columns: month, row_id, hostname, start_at, end_at, size of the Blazar host, ratio of the machine at that time,
+    node_type, gpus; disjoint per hostname.
+    """
+    of_blazar = clip(segments(hosts).join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at")).select(
+        "month", "row_id", "hostname", "start_at", "end_at", "node_type", "gpus", *SIZES
+    )
+    there = merge_touching(existing(machine_profile).select(*HOST, "ratio", "start_at", "end_at"), by=[*HOST, "ratio"])
+    return merged(declared_types(intersect(of_blazar, there, on=HOST), node_types), _SPECIFIC)
+
+
+def reservable(hosts: pl.LazyFrame, machines: pl.LazyFrame, existence: pl.LazyFrame, bounds: pl.LazyFrame) -> Outcome:
+    """A machine is reservable while it exists and a computehosts row of its hostname covers the instant.
+
+    `machines` is reservable_machines(), `existence` the parts of the profile that exist. Source: blazar_computehosts.
+    """
+    rows = _described(hosts, bounds, metric="reservable", source="blazar_computehosts")
+    within = intersect(
+        spans(rows).select("month", "row_id", "start_at", "end_at", hostname="node"),
+        existence.select(*HOST, "start_at", "end_at"),
+        on=HOST,
+    )
+    pieces = machines.select("month", "row_id", "start_at", "end_at", "node_type", *machine_resources())
+    return Outcome(rows, pieces, lost=((pl.lit("orphan"), within), (pl.lit("duplicate"), pieces)))
+
+
+def _described(rows: pl.LazyFrame, bounds: pl.LazyFrame, *, metric: str, source: str) -> pl.LazyFrame:
+    described = rows.filter(~pl.col("is_context")).select(
+        "month",
+        "row_id",
+        metric=pl.lit(metric),
+        source=pl.lit(source),
+        entity_id="hostname",
+        node="hostname",
+        original_start_at="start_at",
+        original_end_at="end_at",
+        node_type=pl.lit(None, dtype=pl.String),
+        project_id=pl.lit(None, dtype=pl.String),
+        user_id=pl.lit(None, dtype=pl.String),
+        reservation_id=pl.lit(None, dtype=pl.String),
+        lease_id=pl.lit(None, dtype=pl.String),
+    )
+    return with_own_span(described, bounds).with_columns(
+        reason(
+            ("bad_time", pl.col("original_start_at").is_null()),
+            ("null_key", pl.col("entity_id").is_null()),
+            ("never_ran", never_ran()),
+        )
+    )

@@ -1,0 +1,142 @@
+"""Rule 3: what leases hold. An allocation runs while its lease does, within what is reservable."""
+
+import polars as pl
+
+from usage_assets.facts.openstack.bookings import flavor_gpus
+from usage_assets.facts.openstack.capacity import machine_resources
+from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.facts.openstack.machines import HOST, merged
+from usage_assets.facts.openstack.rows import Outcome, born, never_ran, reason, resources, spans, with_own_span
+from usage_assets.intervals import intersect, owned
+
+PHYSICAL = "physical:host"
+BY_FLAVOR = ("virtual:instance", "flavor:instance")
+
+
+def allocation_rows(
+    inputs: Inputs, bounds: pl.LazyFrame, *, source: str, resource: str, types: tuple[str, ...], owners: pl.LazyFrame
+) -> pl.LazyFrame:
+    """Allocations with the span that their lease gives them, and the reason where they have none.
+
+    An allocation runs from the latest of lease start, lease creation and its own creation to the earliest of lease end,
+    lease deletion and its own deletion; without a lease, from its creation to its deletion. `owners` has month,
+    owner_id and node (hostname or device name) of what is allocated.
+    """
+    leases = inputs["blazar_leases"].select(
+        "month",
+        "project_id",
+        "user_id",
+        lease_id="id",
+        lease_start=pl.max_horizontal("start_date", born("start_date", "updated_at", "deleted_at")),
+        lease_end=pl.min_horizontal("end_date", "deleted_at", "gone_at"),
+        has_lease=pl.lit(value=True),
+    )
+    reservations = inputs["blazar_reservations"].select(
+        "month", "lease_id", "resource_type", reservation_id="id", has_reservation=pl.lit(value=True)
+    )
+    own = inputs[source].select(
+        "month",
+        "reservation_id",
+        row_id="id",
+        owner_id=resource,
+        created=born("updated_at", "deleted_at"),
+        ended=pl.min_horizontal("deleted_at", "gone_at"),
+    )
+    rows = (
+        own.join(reservations, on=["month", "reservation_id"], how="left")
+        .join(leases, on=["month", "lease_id"], how="left")
+        .join(owners.select("month", "owner_id", "node"), on=["month", "owner_id"], how="left")
+        .with_columns(
+            metric=pl.lit("committed"),
+            source=pl.lit(source),
+            entity_id="row_id",
+            node_type=pl.lit(None, dtype=pl.String),
+            original_start_at=pl.max_horizontal("lease_start", "created"),
+            original_end_at=pl.min_horizontal("lease_end", "ended"),
+        )
+    )
+    return with_own_span(rows, bounds).with_columns(
+        reason(
+            ("null_key", pl.col("owner_id").is_null() | pl.col("reservation_id").is_null()),
+            ("no_reservation", pl.col("has_reservation").is_null()),
+            ("no_lease", pl.col("has_lease").is_null()),
+            # a reservation of another kind (network, floating IP) holds no machine
+            ("no_reservation", ~pl.col("resource_type").is_in(types).fill_null(value=False)),
+            ("unknown_host", pl.col("node").is_null()),
+            ("bad_time", pl.col("original_start_at").is_null()),
+            ("never_ran", never_ran()),
+        )
+    )
+
+
+def host_allocations(inputs: Inputs, hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """The allocations of hosts; see allocation_rows."""
+    return allocation_rows(
+        inputs,
+        bounds,
+        source="blazar_computehost_allocations",
+        resource="compute_host_id",
+        types=(PHYSICAL, *BY_FLAVOR),
+        owners=hosts.select("month", owner_id="row_id", node="hostname"),
+    )
+
+
+def held(rows: pl.LazyFrame, machines: pl.LazyFrame) -> pl.LazyFrame:
+    """The stretches in which each allocation holds its machine, siblings not yet told apart, with the machine's size.
+
+    `machines` is reservable_machines().
+    """
+    own = spans(rows).select(
+        "month", "row_id", "created", "reservation_id", "resource_type", "start_at", "end_at", hostname="node"
+    )
+    return intersect(own, machines.drop("row_id"), on=HOST)
+
+
+def committed(inputs: Inputs, rows: pl.LazyFrame, holdings: pl.LazyFrame) -> Outcome:
+    """A whole machine is committed once, to the latest allocation; a flavor counts with its size, each by itself.
+
+    `rows` is host_allocations(), `holdings` is held(). Source: blazar_computehost_allocations.
+    """
+    kept = ["month", "row_id", "node_type", *_RESOURCES]
+    whole = owned(holdings.filter(pl.col("resource_type") == PHYSICAL), by=HOST, rank=["created", "row_id"]).select(
+        "month", "row_id", "start_at", "end_at", "node_type", *machine_resources()
+    )
+    parts = (
+        holdings.filter(pl.col("resource_type").is_in(BY_FLAVOR))
+        .join(_flavors(inputs), on=["month", "reservation_id"], how="left")
+        .select("month", "row_id", "start_at", "end_at", "node_type", *_flavor_resources())
+    )
+    pieces = merged(pl.concat([whole, parts]), kept)
+    return Outcome(rows, pieces, lost=((pl.lit("orphan"), holdings), (pl.lit("duplicate"), pieces)))
+
+
+_RESOURCES = tuple(expression.meta.output_name() for expression in resources())
+
+
+def _flavors(inputs: Inputs) -> pl.LazyFrame:
+    """The flavor of each reservation: the latest created instance_reservations row, then id."""
+    return (
+        inputs["blazar_instance_reservations"]
+        .with_columns(created=born("updated_at", "deleted_at"))
+        .sort("created", "id", nulls_last=False)
+        .group_by("month", "reservation_id")
+        .agg(
+            flavor_vcpus=pl.col("vcpus").last(),
+            flavor_memory=pl.col("memory_mb").last(),
+            flavor_disk=pl.col("disk_gb").last(),
+            flavor_gpus=flavor_gpus(pl.col("resource_properties")).last(),
+        )
+    )
+
+
+def _flavor_resources() -> list[pl.Expr]:
+    vcpus = pl.col("flavor_vcpus")
+    share = pl.when(pl.col("vcpus") > 0).then(vcpus / pl.col("vcpus"))
+    return resources(
+        nodes=share,
+        vcpus=vcpus,
+        vcpus_overcommit=vcpus,
+        memory_mb=pl.col("flavor_memory"),
+        disk_gb=pl.col("flavor_disk"),
+        gpus=pl.col("flavor_gpus"),
+    )

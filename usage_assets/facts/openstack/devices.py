@@ -1,0 +1,158 @@
+"""Rule 7: edge devices and the containers on them. Resource `devices`, identity the device's id."""
+
+import polars as pl
+
+from usage_assets.facts.openstack.bookings import ON_DEMAND, RESERVED, UNKNOWN
+from usage_assets.facts.openstack.committed import allocation_rows
+from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.facts.openstack.machines import capabilities, merged
+from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
+from usage_assets.intervals import intersect, owned, union
+
+_RESERVATION = "zun.openstack.org/reservation_id"
+_ENDED = ("Deleted", "Error", "Stopped")
+_NO_TEXT = pl.lit(None, dtype=pl.String)
+
+
+def device_rows(inputs: Inputs, bounds: pl.LazyFrame, metric: str) -> pl.LazyFrame:
+    """Devices with their life and type: capability machine_name, else device_type."""
+    created = born("updated_at", "deleted_at")
+    names = capabilities(inputs["device_capabilities"], "machine_name", "machine_name")
+    rows = (
+        inputs["blazar_devices"]
+        .join(names, left_on=["month", "id"], right_on=["month", "owner_id"], how="left")
+        .select(
+            "month",
+            "reservable",
+            row_id="id",
+            entity_id="id",
+            node="name",
+            metric=pl.lit(metric),
+            source=pl.lit("blazar_devices"),
+            node_type=pl.coalesce("machine_name", "device_type", pl.lit("unknown")),
+            original_start_at=created,
+            original_end_at=pl.min_horizontal("deleted_at", "gone_at"),
+            project_id=_NO_TEXT,
+            user_id=_NO_TEXT,
+            reservation_id=_NO_TEXT,
+            lease_id=_NO_TEXT,
+        )
+    )
+    return with_own_span(rows, bounds).with_columns(
+        reason(("bad_time", pl.col("original_start_at").is_null()), ("never_ran", never_ran()))
+    )
+
+
+def capacity(rows: pl.LazyFrame) -> Outcome:
+    """Every device row counts as one device while it lives. Source: blazar_devices."""
+    pieces = spans(rows).select(*ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
+    return Outcome(rows, pieces, lost=((pl.lit("bad_time"), pieces),))
+
+
+def device_allocations(inputs: Inputs, devices: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """The allocations of devices; see committed.allocation_rows."""
+    return allocation_rows(
+        inputs,
+        bounds,
+        source="blazar_device_allocations",
+        resource="device_id",
+        types=("device",),
+        owners=devices.select("month", "node", owner_id="row_id"),
+    )
+
+
+def held(rows: pl.LazyFrame, reservable: pl.LazyFrame) -> pl.LazyFrame:
+    """The stretches in which each allocation holds its device, siblings not yet told apart."""
+    devices = spans(reservable).select("month", "start_at", "end_at", "node_type", owner_id="row_id")
+    own = spans(rows).select("month", "row_id", "owner_id", "node", "created", "reservation_id", "start_at", "end_at")
+    return intersect(own, devices, on=["month", "owner_id"])
+
+
+def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame) -> Outcome:
+    """A device is committed once, to the latest allocation. Source: blazar_device_allocations."""
+    own = owned(holdings, by=["month", "owner_id"], rank=["created", "row_id"])
+    pieces = own.select(*ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
+    return Outcome(rows, pieces, lost=((pl.lit("orphan"), holdings), (pl.lit("duplicate"), pieces)))
+
+
+def container_rows(inputs: Inputs, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """Containers from started_at to their end: updated_at of those that ended, in error or not.
+
+    The reservation is the one that an annotation names. Annotations that are missing or no JSON leave the booking
+    unknown.
+    """
+    annotations = pl.col("annotations").str.strip_chars()
+    named = annotations.str.extract(r'"' + _RESERVATION.replace(".", r"\.") + r'"\s*:\s*"([^"]+)"')
+    readable = annotations.str.contains(r"^\{[\s\S]*\}$").fill_null(value=False)
+    ended = pl.when(pl.col("status").is_in(_ENDED)).then("updated_at")
+    born_at = born("started_at", "updated_at")
+    rows = (
+        inputs["zun_container"]
+        .with_columns(reservation_id=pl.when(readable).then(named))
+        .join(
+            inputs["blazar_reservations"].select("month", "lease_id", reservation_id="id"),
+            on=["month", "reservation_id"],
+            how="left",
+        )
+        .with_columns(
+            row_id="id",
+            source=pl.lit("zun_container"),
+            entity_id="uuid",
+            node="host",
+            node_type=_NO_TEXT,
+            metric=pl.when(pl.col("reservation_id").is_not_null())
+            .then(pl.lit(RESERVED))
+            .when(readable)
+            .then(pl.lit(ON_DEMAND))
+            .otherwise(pl.lit(UNKNOWN)),
+            original_start_at="started_at",
+            original_end_at=pl.min_horizontal(ended, "gone_at"),
+            is_double=pl.struct(born_at, "id").rank("ordinal", descending=True).over("month", "uuid") > 1,
+            is_timeless=born_at.is_null(),
+        )
+    )
+    return (
+        with_own_span(rows, bounds)
+        .with_columns(
+            reason(
+                ("null_key", pl.col("uuid").is_null()),
+                ("duplicate", pl.col("is_double")),
+                ("bad_time", pl.col("is_timeless")),
+                ("never_launched", pl.col("started_at").is_null()),
+                ("bad_time", never_ran()),
+            )
+        )
+        .with_columns(metric=pl.when(pl.col("reason").is_null()).then("metric").otherwise(pl.lit("occupied")))
+    )
+
+
+def occupied(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame) -> Outcome:
+    """A container occupies one device; one with a reservation only while that holds its device.
+
+    The device is the reservation's of the container's host name; where none is, any that the reservation holds.
+    """
+    alive = spans(rows).select(*ROW, "metric", "node", "reservation_id", "start_at", "end_at")
+    reserved = alive.filter(pl.col("metric") == RESERVED)
+    by_name = ["month", "reservation_id", "node"]
+    here = reserved.join(holdings.select(by_name).unique(), on=by_name, how="semi")
+    anywhere = reserved.join(holdings.select(by_name).unique(), on=by_name, how="anti")
+    any_of = ["month", "reservation_id"]
+    columns = alive.collect_schema().names()
+    within = pl.concat(
+        [
+            intersect(here, union(holdings.select(*by_name, "start_at", "end_at"), by=by_name), on=by_name).select(
+                columns
+            ),
+            intersect(anywhere, union(holdings.select(*any_of, "start_at", "end_at"), by=any_of), on=any_of).select(
+                columns
+            ),
+        ]
+    )
+    types = devices.group_by("month", "node").agg(pl.col("node_type").sort_by("original_start_at", "row_id").last())
+    pieces = (
+        pl.concat([alive.filter(pl.col("metric") != RESERVED), within])
+        .join(types, on=["month", "node"], how="left")
+        .select(*ROW, "start_at", "end_at", pl.col("node_type").fill_null("unknown"), *resources(devices=1.0))
+    )
+    kept = [name for name in pieces.collect_schema().names() if name not in {"start_at", "end_at"}]
+    return Outcome(rows, merged(pieces, kept), lost=((pl.lit("orphan"), pieces),))

@@ -1,0 +1,169 @@
+"""What the facts read of the raw tables: the columns they use, joined and parsed where the text is long.
+
+Names of the frames are those of the raw tables; `server_events` and `capabilities` are joins of two or three.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from usage_assets.raw.openstack import BY_NAME
+from usage_assets.warehouse import Reader
+
+Inputs = dict[str, pl.LazyFrame]
+
+_TIMES = ("created_at", "updated_at", "deleted_at", "gone_at")
+_INSTANCE = (
+    "id",
+    "uuid",
+    *_TIMES,
+    "project_id",
+    "user_id",
+    "launched_at",
+    "terminated_at",
+    "vcpus",
+    "memory_mb",
+    "root_gb",
+    "ephemeral_gb",
+    "node",
+)
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "nova_compute_nodes": (
+        "id",
+        *_TIMES,
+        "hypervisor_hostname",
+        "hypervisor_type",
+        "vcpus",
+        "memory_mb",
+        "local_gb",
+        "cpu_allocation_ratio",
+        "is_context",
+    ),
+    "nova_instances": _INSTANCE,
+    "nova_cell0_instances": _INSTANCE,
+    "blazar_leases": ("id", *_TIMES, "project_id", "user_id", "start_date", "end_date"),
+    "blazar_reservations": ("id", *_TIMES, "lease_id", "resource_type"),
+    "blazar_computehosts": ("id", *_TIMES, "vcpus", "memory_mb", "local_gb", "hypervisor_hostname", "is_context"),
+    "blazar_computehost_allocations": ("id", *_TIMES, "compute_host_id", "reservation_id"),
+    "blazar_instance_reservations": (
+        "id",
+        *_TIMES,
+        "reservation_id",
+        "vcpus",
+        "memory_mb",
+        "disk_gb",
+        "resource_properties",
+    ),
+    "blazar_devices": ("id", *_TIMES, "name", "device_type", "reservable"),
+    "blazar_device_allocations": ("id", *_TIMES, "device_id", "reservation_id"),
+    "zun_container": ("id", "uuid", *_TIMES, "project_id", "user_id", "status", "started_at", "host", "annotations"),
+}
+
+# where a request names its reservation and its flavor; the envelope of versioned objects, or plain
+_DATA = '$."nova_object.data"'
+_SPEC_PATHS = (
+    f"{_DATA}.scheduler_hints.reservation",
+    "$.scheduler_hints.reservation",
+    f'{_DATA}.flavor."nova_object.data".name',
+    f'{_DATA}.flavor."nova_object.data".extra_specs',
+    _DATA + ".scheduler_hints",
+    "$.scheduler_hints",
+)
+_LIFECYCLE = (
+    "compute_terminate_instance",
+    "compute_shelve_instance",
+    "compute_shelve_offload_instance",
+    "compute_unshelve_instance",
+)
+_SCOPE = "site = $site AND month IN (SELECT unnest($months::DATE[]))"
+
+_SPECS = f"""
+WITH parsed AS (
+  SELECT month, instance_uuid, coalesce(created_at, updated_at) AS created_at, id,
+         CASE WHEN json_valid(spec)
+              THEN json_extract(spec, [{", ".join(f"'{path}'" for path in _SPEC_PATHS)}]) END AS p,
+         CASE WHEN json_valid(spec) THEN json_exists(spec, '{_DATA}') OR json_exists(spec, '$.scheduler_hints') END
+           AS known
+  FROM raw.nova_api_request_specs WHERE {_SCOPE}
+)
+SELECT month, instance_uuid, created_at, id, coalesce(known, false) AS is_readable,
+       coalesce(nullif(p[1]::VARCHAR, 'null'), nullif(p[2]::VARCHAR, 'null')) AS hint,
+       p[3] ->> '$' AS flavor, p[4]::VARCHAR AS extra_specs
+FROM parsed
+"""
+
+_EVENTS = f"""
+SELECT e.month, a.instance_uuid, e.event, e.start_time, e.id, e.host
+FROM raw.nova_instance_actions_events e
+JOIN raw.nova_instance_actions a ON a.site = e.site AND a.month = e.month AND a.id = e.action_id
+WHERE e.site = $site AND e.month IN (SELECT unnest($months::DATE[]))
+  AND a.site = $site AND a.month IN (SELECT unnest($months::DATE[]))
+  AND e.result = 'Success' AND e.start_time IS NOT NULL AND starts_with(e.event, 'compute_')
+  AND (e.event IN ({", ".join(f"'{event}'" for event in _LIFECYCLE)})
+       OR (a.month, a.instance_uuid) IN (SELECT month, uuid FROM raw.nova_instances
+                                         WHERE {_SCOPE} AND node IS NULL))
+"""
+
+_CAPABILITIES = """
+SELECT c.month, c.{owner} AS owner_id, coalesce(c.capability_name, p.property_name) AS name,
+       nullif(arg_max(c.capability_value, (coalesce(c.created_at, c.updated_at, c.deleted_at), c.id)), '') AS value
+FROM raw.{table} c
+LEFT JOIN raw.blazar_resource_properties p ON p.site = c.site AND p.month = c.month AND p.id = c.property_id
+WHERE c.site = $site AND c.month IN (SELECT unnest($months::DATE[]))
+  AND coalesce(c.capability_name, p.property_name) IN ('node_type', 'gpu.gpu_count', 'machine_name')
+GROUP BY ALL
+"""
+
+_JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
+    "nova_api_request_specs": (
+        _SPECS,
+        ("nova_api_request_specs",),
+        {
+            "month": pl.Date(),
+            "instance_uuid": pl.String(),
+            "created_at": pl.Datetime("us"),
+            "id": pl.Int64(),
+            "is_readable": pl.Boolean(),
+            "hint": pl.String(),
+            "flavor": pl.String(),
+            "extra_specs": pl.String(),
+        },
+    ),
+    "server_events": (
+        _EVENTS,
+        ("nova_instance_actions_events", "nova_instance_actions", "nova_instances"),
+        {
+            "month": pl.Date(),
+            "instance_uuid": pl.String(),
+            "event": pl.String(),
+            "start_time": pl.Datetime("us"),
+            "id": pl.Int64(),
+            "host": pl.String(),
+        },
+    ),
+} | {
+    name: (
+        _CAPABILITIES.format(owner=owner, table=table),
+        (table, "blazar_resource_properties"),
+        {"month": pl.Date(), "owner_id": pl.String(), "name": pl.String(), "value": pl.String()},
+    )
+    for name, owner, table in (
+        ("host_capabilities", "computehost_id", "blazar_computehost_extra_capabilities"),
+        ("device_capabilities", "device_id", "blazar_device_extra_capabilities"),
+    )
+}
+
+
+def read_raw(reader: Reader, site: str, months: Sequence[date]) -> Inputs:
+    """The inputs of a site's months; a table that is not there yet is an empty frame."""
+    frames: Inputs = {}
+    for name, columns in COLUMNS.items():
+        frames[name] = reader.frame(BY_NAME[name].table, site, months, columns=("month", *columns)).lazy()
+    for name, (query, tables, schema) in _JOINED.items():
+        if all(reader.has(BY_NAME[table].table) for table in tables):
+            frames[name] = reader.sql(query, {"site": site, "months": list(months)}).cast(pl.Schema(schema)).lazy()
+        else:
+            frames[name] = pl.LazyFrame(schema=schema)
+    return frames

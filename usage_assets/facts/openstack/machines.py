@@ -1,0 +1,133 @@
+"""What a machine is at an instant: whether it exists, its size, its type. Identity is the hostname."""
+
+import polars as pl
+
+from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.facts.openstack.rows import born
+from usage_assets.intervals import clip, close, fill_between, intersect, merge_touching, owned
+from usage_assets.sites import NodeType
+
+HOST = ("month", "hostname")
+SIZES = ("vcpus", "memory_mb", "disk_gb")
+_WITHIN = (pl.col("month_start"), pl.col("limit_at"))
+
+
+def capabilities(frame: pl.LazyFrame, name: str, alias: str) -> pl.LazyFrame:
+    """month, owner_id and the value of one capability."""
+    return frame.filter(pl.col("name") == name).select("month", "owner_id", pl.col("value").alias(alias))
+
+
+def machine_rows(inputs: Inputs) -> pl.LazyFrame:
+    """All compute_nodes rows: row_id, hostname, created, start_at, end_at (open = null), size, ratio."""
+    ratio = pl.col("cpu_allocation_ratio")
+    created = born("updated_at", "deleted_at")
+    return inputs["nova_compute_nodes"].select(
+        "month",
+        "is_context",
+        row_id="id",
+        hostname="hypervisor_hostname",
+        created=created,
+        start_at=created,
+        end_at=pl.min_horizontal("deleted_at", "gone_at"),
+        is_metal=pl.col("hypervisor_type").str.to_lowercase().eq("ironic").fill_null(value=False),
+        vcpus="vcpus",
+        memory_mb="memory_mb",
+        disk_gb="local_gb",
+        ratio=pl.when(ratio > 0).then(ratio).otherwise(1.0),
+    )
+
+
+def host_rows(inputs: Inputs) -> pl.LazyFrame:
+    """All computehosts rows with their life, size, and the type and GPUs that their capabilities say."""
+    created = born("updated_at", "deleted_at")
+    named = inputs["host_capabilities"]
+    return (
+        inputs["blazar_computehosts"]
+        .select(
+            "month",
+            "is_context",
+            row_id="id",
+            hostname="hypervisor_hostname",
+            created=created,
+            start_at=created,
+            end_at=pl.min_horizontal("deleted_at", "gone_at"),
+            vcpus="vcpus",
+            memory_mb="memory_mb",
+            disk_gb="local_gb",
+        )
+        .join(
+            capabilities(named, "node_type", "node_type"),
+            left_on=["month", "row_id"],
+            right_on=["month", "owner_id"],
+            how="left",
+        )
+        .join(
+            capabilities(named, "gpu.gpu_count", "gpus"),
+            left_on=["month", "row_id"],
+            right_on=["month", "owner_id"],
+            how="left",
+        )
+        .with_columns(pl.col("gpus").str.strip_chars().cast(pl.Float64, strict=False))
+    )
+
+
+def segments(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Disjoint segments per month and hostname: at each instant the row with the latest created, then id."""
+    alive = close(rows.filter(pl.col("hostname").is_not_null() & pl.col("start_at").is_not_null()))
+    return owned(alive, by=HOST, rank=["created", "row_id"])
+
+
+def declared_types(rows: pl.LazyFrame, node_types: dict[str, NodeType], hostname: str = "hostname") -> pl.LazyFrame:
+    """Type and GPUs filled from the site's map where the databases say nothing, else type unknown."""
+    node_type, gpus = pl.col("node_type"), pl.col("gpus")
+    for pattern, known in node_types.items():
+        matches = pl.col(hostname).str.contains(pattern)
+        if known.type is not None:
+            node_type = pl.when(node_type.is_null() & matches).then(pl.lit(known.type)).otherwise(node_type)
+        if known.gpus is not None:
+            gpus = pl.when(gpus.is_null() & matches).then(pl.lit(float(known.gpus))).otherwise(gpus)
+    return rows.with_columns(node_type=node_type.fill_null("unknown"), gpus=gpus.cast(pl.Float64))
+
+
+def profile(
+    machines: pl.LazyFrame, hosts: pl.LazyFrame, bounds: pl.LazyFrame, node_types: dict[str, NodeType]
+) -> pl.LazyFrame:
+    """What each machine ever seen is at every instant of the month, also where no row covers it.
+
+    Grain: month, hostname, disjoint `[start_at, end_at)` from month_start to limit_at. Columns: row_id of the
+    compute_nodes row, its real_start_at and real_end_at (it exists only there), is_metal, vcpus, memory_mb, disk_gb,
+    ratio, node_type, gpus. A gap has the row before it, else the row after; bare metal of size 0 has the size of the
+    Blazar host nearest in time.
+    """
+    of_nova = clip(fill_between(segments(machines), by=HOST).join(bounds, on="month"), *_WITHIN)
+    of_blazar = segments(hosts)
+    types = clip(fill_between(of_blazar, by=HOST).join(bounds, on="month"), *_WITHIN).select(
+        *HOST, "start_at", "end_at", "node_type", "gpus"
+    )
+    sizes = clip(fill_between(of_blazar, by=HOST, nearest=True).join(bounds, on="month"), *_WITHIN).select(
+        *HOST, "start_at", "end_at", *(pl.col(name).alias(f"blazar_{name}") for name in SIZES)
+    )
+    unsized = pl.col("is_metal") & pl.any_horizontal(pl.col(name).fill_null(0) == 0 for name in SIZES)
+    sized = _covered(of_nova.filter(unsized), sizes).with_columns(
+        pl.when(pl.col(name).fill_null(0) == 0).then(pl.coalesce(f"blazar_{name}", name)).otherwise(name).alias(name)
+        for name in SIZES
+    )
+    columns = [*HOST, "row_id", "start_at", "end_at", "real_start_at", "real_end_at", "is_metal", *SIZES, "ratio"]
+    every = pl.concat([of_nova.filter(~unsized).select(columns), sized.select(columns)])
+    return declared_types(_covered(every, types), node_types)
+
+
+def existing(machine_profile: pl.LazyFrame) -> pl.LazyFrame:
+    """The parts of the profile in which the machine exists: a compute_nodes row covers the instant."""
+    return clip(machine_profile, pl.col("real_start_at"), pl.col("real_end_at"))
+
+
+def _covered(pieces: pl.LazyFrame, attributes: pl.LazyFrame) -> pl.LazyFrame:
+    """Pieces cut where an attribute of their machine changes; machines without attributes have nulls."""
+    unknown = pieces.join(attributes.select(*HOST).unique(), on=list(HOST), how="anti")
+    return pl.concat([intersect(pieces, attributes, on=HOST), unknown], how="diagonal_relaxed")
+
+
+def merged(pieces: pl.LazyFrame, by: list[str]) -> pl.LazyFrame:
+    """Pieces of one row alike in all of `by` that touch, as one: cut only where something changed."""
+    return merge_touching(pieces, by=by)

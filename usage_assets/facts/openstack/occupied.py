@@ -1,0 +1,200 @@
+"""Rules 4 and 5: what servers hold, less the time they are shelved, by how they were booked."""
+
+import polars as pl
+
+from usage_assets.facts.openstack.bookings import ON_DEMAND, RESERVED, UNKNOWN, bookings
+from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.facts.openstack.machines import HOST, SIZES, declared_types, merged
+from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
+from usage_assets.intervals import close, intersect, owned, subtract, union
+from usage_assets.sites import NodeType
+
+_SHELVE, _OFFLOAD, _UNSHELVE = (
+    "compute_shelve_instance",
+    "compute_shelve_offload_instance",
+    "compute_unshelve_instance",
+)
+SERVER = ("month", "uuid")
+
+
+def server_rows(inputs: Inputs, source: str, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """Servers with their life, node and booking, and the reason of those that never occupied anything.
+
+    A server lives from created_at to the least of terminated_at, deleted_at and its first successful termination. A
+    node that the row no longer names is taken from the last successful step on a known machine.
+    """
+    events = inputs["server_events"].rename({"instance_uuid": "uuid"})
+    ended = (
+        events.filter(pl.col("event") == "compute_terminate_instance")
+        .group_by(SERVER)
+        .agg(terminated=pl.col("start_time").min())
+    )
+    born_at = born("launched_at", "updated_at", "deleted_at", "terminated_at")
+    rows = (
+        inputs[source]
+        .with_columns(created=born_at)
+        .join(ended, on=list(SERVER), how="left")
+        .join(_last_known_node(events, machine_profile), on=list(SERVER), how="left")
+        .join(bookings(inputs), on=list(SERVER), how="left")
+        .join(
+            inputs["blazar_reservations"].select("month", "lease_id", reservation_id="id"),
+            on=["month", "reservation_id"],
+            how="left",
+        )
+        .with_columns(
+            row_id="id",
+            source=pl.lit(source),
+            entity_id="uuid",
+            node=pl.coalesce("node", "recovered_node"),
+            node_type=pl.lit(None, dtype=pl.String),
+            metric=pl.col("metric").fill_null(UNKNOWN),
+            original_start_at="created",
+            original_end_at=pl.min_horizontal("terminated_at", "deleted_at", "terminated", "gone_at"),
+            # of rows doubled under one uuid the latest counts
+            is_double=pl.struct("created", "id").rank("ordinal", descending=True).over(SERVER) > 1,
+        )
+    )
+    return (
+        with_own_span(rows, bounds)
+        .with_columns(
+            reason(
+                ("null_key", pl.col("uuid").is_null()),
+                ("duplicate", pl.col("is_double")),
+                ("bad_time", pl.col("original_start_at").is_null()),
+                ("never_launched", pl.col("launched_at").is_null()),
+                ("never_ran", never_ran()),
+            )
+        )
+        .with_columns(
+            # before its booking is looked at, a rejected server is just occupied
+            metric=pl.when(pl.col("reason").is_null()).then("metric").otherwise(pl.lit("occupied"))
+        )
+    )
+
+
+def occupied(
+    inputs: Inputs,
+    rows: pl.LazyFrame,
+    holdings: pl.LazyFrame,
+    machine_profile: pl.LazyFrame,
+    node_types: dict[str, NodeType],
+) -> Outcome:
+    """What servers occupy. On bare metal one server holds a machine at a time, the latest created.
+
+    `rows` is server_rows(), `holdings` is committed.held(): a reserved server counts while an allocation of its
+    reservation holds its machine.
+    """
+    alive = spans(rows).select(
+        *ROW,
+        "uuid",
+        "metric",
+        "created",
+        "reservation_id",
+        "start_at",
+        "end_at",
+        "flavor_gpus",
+        hostname="node",
+        flavor_vcpus="vcpus",
+        flavor_memory="memory_mb",
+        flavor_disk=pl.col("root_gb") + pl.col("ephemeral_gb").fill_null(0),
+    )
+    up = subtract(alive, _shelved(inputs), on=SERVER)
+    booked = pl.concat([up.filter(pl.col("metric") != RESERVED), _within_reservation(up, holdings)])
+    placed = _on_machines(booked, machine_profile, node_types)
+    single = owned(placed.filter("is_metal"), by=HOST, rank=["created", "uuid"])
+    pieces = pl.concat([single, placed.filter(~pl.col("is_metal"))]).select(
+        *ROW, "start_at", "end_at", "node_type", *_server_resources()
+    )
+    kept = [name for name in pieces.collect_schema().names() if name not in {"start_at", "end_at"}]
+    no_parent = pl.when(pl.col("node").is_null()).then(pl.lit("unknown_host")).otherwise(pl.lit("orphan"))
+    return Outcome(
+        rows,
+        merged(pieces, kept),
+        lost=((pl.lit("never_ran"), up), (no_parent, booked), (pl.lit("duplicate"), pieces)),
+    )
+
+
+def _last_known_node(events: pl.LazyFrame, machine_profile: pl.LazyFrame) -> pl.LazyFrame:
+    known = machine_profile.select("month", host="hostname").unique()
+    return (
+        events.join(known, on=["month", "host"], how="semi")
+        .sort("start_time", "id")
+        .group_by(SERVER)
+        .agg(recovered_node=pl.col("host").last())
+    )
+
+
+def _shelved(inputs: Inputs) -> pl.LazyFrame:
+    """Shelved stretches per server.
+
+    From the first offload, else the first shelve, since the last unshelve, to the next unshelve, else open.
+    """
+    event = pl.col("event")
+    cycles = (
+        inputs["server_events"]
+        .rename({"instance_uuid": "uuid"})
+        .filter(event.is_in([_SHELVE, _OFFLOAD, _UNSHELVE]))
+        .sort(*SERVER, "start_time", "id")
+        # an unshelve closes its cycle, what follows it opens the next
+        .with_columns(
+            cycle=(event == _UNSHELVE).cast(pl.Int64).cum_sum().over(SERVER) - (event == _UNSHELVE).cast(pl.Int64)
+        )
+        .group_by(*SERVER, "cycle")
+        .agg(
+            offload=pl.col("start_time").filter(event == _OFFLOAD).min(),
+            shelve=pl.col("start_time").filter(event == _SHELVE).min(),
+            end_at=pl.col("start_time").filter(event == _UNSHELVE).min(),
+        )
+    )
+    shelved = cycles.select(*SERVER, "end_at", start_at=pl.coalesce("offload", "shelve"))
+    return close(shelved.filter(pl.col("start_at").is_not_null()))
+
+
+def _within_reservation(up: pl.LazyFrame, holdings: pl.LazyFrame) -> pl.LazyFrame:
+    key = ["month", "reservation_id", "hostname"]
+    reserved = union(holdings.select(*key, "start_at", "end_at"), by=key)
+    return intersect(up.filter(pl.col("metric") == RESERVED), reserved, on=key).select(up.collect_schema().names())
+
+
+def _on_machines(booked: pl.LazyFrame, machine_profile: pl.LazyFrame, node_types: dict[str, NodeType]) -> pl.LazyFrame:
+    """Pieces with the machine they run on, cut where it changes.
+
+    is_metal also for a machine never seen, where the site has no virtual ones and so every node is a whole machine.
+    """
+    machine = machine_profile.select(*HOST, "start_at", "end_at", "is_metal", "node_type", "gpus", *SIZES)
+    virtual_sites = machine_profile.filter(~pl.col("is_metal")).select("month").unique()
+    on_known = intersect(booked, machine, on=HOST).with_columns(is_known=pl.lit(value=True))
+    elsewhere = booked.join(machine.select(*HOST).unique(), on=list(HOST), how="anti")
+    elsewhere = declared_types(
+        elsewhere.with_columns(node_type=pl.lit(None, dtype=pl.String), gpus=pl.lit(None, dtype=pl.Float64)), node_types
+    )
+    on_unknown = elsewhere.join(
+        virtual_sites.with_columns(site_is_virtual=pl.lit(value=True)), on="month", how="left"
+    ).with_columns(
+        is_known=pl.lit(value=False),
+        counts_a_node=pl.col("site_is_virtual").is_null(),
+        is_metal=pl.col("site_is_virtual").is_null() & pl.col("hostname").is_not_null(),
+    )
+    return pl.concat([on_known, on_unknown], how="diagonal_relaxed").drop("site_is_virtual")
+
+
+def _server_resources() -> list[pl.Expr]:
+    """On bare metal the machine's size; on a hypervisor the flavor's, nodes being its share of the vCPUs."""
+    is_whole = pl.col("is_known") & pl.col("is_metal")
+    share = pl.when(pl.col("vcpus") > 0).then(pl.col("flavor_vcpus") / pl.col("vcpus"))
+    nodes = pl.when(is_whole).then(1.0).when("is_known").then(share).when("counts_a_node").then(1.0)
+
+    def sized(machine: str, flavor: str) -> pl.Expr:
+        return pl.when(is_whole).then(machine).otherwise(flavor)
+
+    return resources(
+        nodes=nodes,
+        vcpus=sized("vcpus", "flavor_vcpus"),
+        vcpus_overcommit=sized("vcpus", "flavor_vcpus"),
+        memory_mb=sized("memory_mb", "flavor_memory"),
+        disk_gb=sized("disk_gb", "flavor_disk"),
+        gpus=sized("gpus", "flavor_gpus"),
+    )
+
+
+__all__ = ["ON_DEMAND", "RESERVED", "UNKNOWN", "occupied", "server_rows"]

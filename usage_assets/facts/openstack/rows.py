@@ -1,0 +1,196 @@
+"""Rows of a source -> intervals, rejects and accounts: every row is kept, rejected with a reason, or outside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from usage_assets.facts.tables import INTERVALS, REJECTS, RESOURCE_NAMES
+from usage_assets.partitions import next_month
+
+INSTANT = pl.Datetime("us")
+ROW = ("month", "row_id")
+DESCRIBED = (
+    "metric",
+    "source",
+    "entity_id",
+    "original_start_at",
+    "original_end_at",
+    "node",
+    "node_type",
+    "project_id",
+    "user_id",
+    "reservation_id",
+    "lease_id",
+)
+_HOUR_US = 3_600_000_000
+
+
+def hours(start: str, end: str) -> pl.Expr:
+    """Hours from one instant to the other."""
+    return (pl.col(end) - pl.col(start)).dt.total_microseconds() / _HOUR_US
+
+
+def month_bounds(months: Sequence[date], extracted: Mapping[date, datetime]) -> pl.LazyFrame:
+    """Per month: month_start, month_end and limit_at, the lesser of the month's end and the extraction."""
+    starts = [datetime(month.year, month.month, 1) for month in months]
+    ends = [datetime(after.year, after.month, 1) for after in map(next_month, months)]
+    limits = [
+        max(start, min(end, extracted.get(month, end))) for month, start, end in zip(months, starts, ends, strict=True)
+    ]
+    return pl.LazyFrame(
+        {"month": list(months), "month_start": starts, "month_end": ends, "limit_at": limits},
+        schema={"month": pl.Date, "month_start": INSTANT, "month_end": INSTANT, "limit_at": INSTANT},
+    )
+
+
+def born(*others: str) -> pl.Expr:
+    """created_at, else the earliest other time of the row."""
+    return pl.coalesce("created_at", pl.min_horizontal(*others))
+
+
+def with_own_span(rows: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """Add own_start and own_end: the row's span within its month before any parent or sibling.
+
+    Takes original_start_at and original_end_at; an open end counts until limit_at.
+    """
+    start = pl.max_horizontal("original_start_at", "month_start")
+    end = pl.min_horizontal(pl.coalesce("original_end_at", "limit_at"), "month_end")
+    return rows.join(bounds, on="month", how="inner").with_columns(own_start=start, own_end=end)
+
+
+def never_ran() -> pl.Expr:
+    """The row ends at or before its start."""
+    return pl.col("original_start_at") >= pl.col("original_end_at")
+
+
+def reason(*cases: tuple[str, pl.Expr]) -> pl.Expr:
+    """The first case that holds, as column `reason`; null where none does."""
+    return pl.coalesce(*(pl.when(condition).then(pl.lit(name)) for name, condition in cases)).alias("reason")
+
+
+def spans(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The own spans of rows that no reason rejects, cut at limit_at, as intervals `start_at`, `end_at`."""
+    return (
+        rows.filter(pl.col("reason").is_null())
+        .with_columns(start_at="own_start", end_at=pl.min_horizontal("own_end", "limit_at"))
+        .filter(pl.col("start_at") < pl.col("end_at"))
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the rows of one source.
+
+    `rows` has row_id, own_start, own_end, reason and the described columns; `pieces` has row_id, start_at, end_at,
+    node_type and resources, and may name metric, node, reservation and lease anew. `lost` lists, in order, frames of
+    pieces with the reason for a row that has none in them.
+    """
+
+    rows: pl.LazyFrame
+    pieces: pl.LazyFrame
+    lost: tuple[tuple[pl.Expr, pl.LazyFrame], ...]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The tables made of an outcome, lazily: intervals, rejects, accounts."""
+
+    intervals: pl.LazyFrame
+    rejects: pl.LazyFrame
+    accounts: pl.LazyFrame
+
+
+def settle(outcome: Outcome, *, site: str) -> Settled:
+    """Intervals, rejects and accounts of a source, from one classification of its rows."""
+    rows = _classified(outcome)
+    renamed = set(outcome.pieces.collect_schema().names())
+    kept = outcome.pieces.join(
+        rows.filter(pl.col("status") == "kept").select(
+            *ROW, "action", *(name for name in DESCRIBED if name not in renamed)
+        ),
+        on=list(ROW),
+        how="inner",
+    ).with_columns(pl.col("node_type").fill_null("unknown"))
+    rejected = rows.filter(pl.col("status") == "rejected")
+    empty = pl.col("own_start").is_null() | pl.col("own_end").is_null() | (pl.col("own_start") >= pl.col("own_end"))
+    shown = rejected.with_columns(
+        pl.col("node_type").fill_null("unknown"),
+        start_at=pl.when(~empty).then("own_start"),
+        end_at=pl.when(~empty).then("own_end"),
+        action=pl.lit(None, dtype=pl.String),
+    )
+    return Settled(
+        intervals=_shaped(kept, INTERVALS.polars_schema, site),
+        rejects=_shaped(shown, REJECTS.polars_schema, site),
+        accounts=_accounts(rows, site),
+    )
+
+
+def _classified(outcome: Outcome) -> pl.LazyFrame:
+    held = outcome.pieces.group_by(ROW).agg(kept_hours=hours("start_at", "end_at").sum())
+    rows = outcome.rows.join(held, on=list(ROW), how="left")
+    lost = pl.lit(None, dtype=pl.String)
+    for index, (name, pieces) in enumerate(reversed(outcome.lost)):
+        flag = f"_has{index}"
+        there = pieces.select(*ROW).unique().with_columns(pl.lit(value=True).alias(flag))
+        rows = rows.join(there, on=list(ROW), how="left")
+        lost = pl.when(pl.col(flag).is_null()).then(name).otherwise(lost)
+    own = pl.when(pl.col("own_start") < pl.col("own_end")).then(hours("own_start", "own_end")).otherwise(0.0)
+    outside = pl.col("reason").is_null() & (pl.col("own_start") >= pl.col("own_end"))
+    return (
+        rows.with_columns(own_hours=own.fill_null(0.0), is_outside=outside)
+        .with_columns(
+            reason=pl.when(~pl.col("is_outside") & pl.col("kept_hours").is_null() & pl.col("reason").is_null())
+            .then(lost)
+            .otherwise("reason")
+        )
+        .with_columns(
+            status=pl.when(pl.col("reason").is_not_null())
+            .then(pl.lit("rejected"))
+            .when("is_outside")
+            .then(pl.lit("outside"))
+            .otherwise(pl.lit("kept")),
+            action=pl.when((pl.col("own_hours") - pl.col("kept_hours")).abs() > 1e-7)
+            .then(pl.lit("clipped"))
+            .otherwise(pl.lit("kept")),
+        )
+    )
+
+
+def _accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
+    status = pl.col("status")
+    return (
+        rows.group_by("month", "source")
+        .agg(
+            rows_in=pl.len(),
+            rows_kept=(status == "kept").sum(),
+            rows_rejected=(status == "rejected").sum(),
+            rows_outside=(status == "outside").sum(),
+            hours_in=pl.col("own_hours").sum(),
+            hours_kept=pl.col("kept_hours").filter(status == "kept").sum(),
+            hours_rejected=pl.col("own_hours").filter(status == "rejected").sum(),
+            hours_clipped=(pl.col("own_hours") - pl.col("kept_hours")).filter(status == "kept").sum(),
+        )
+        .with_columns(pl.lit(site).alias("site"))
+    )
+
+
+def _shaped(frame: pl.LazyFrame, schema: pl.Schema, site: str) -> pl.LazyFrame:
+    """The declared columns in order, absent ones null."""
+    have = set(frame.collect_schema().names())
+    return frame.with_columns(pl.lit(site).alias("site")).select(
+        (pl.col(name) if name in have or name == "site" else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in schema.items()
+    )
+
+
+def resources(**amounts: pl.Expr | float) -> list[pl.Expr]:
+    """Resource columns of an interval; those not given are unknown (null)."""
+    out = []
+    for name in RESOURCE_NAMES:
+        amount = amounts.get(name)
+        expression = amount if isinstance(amount, pl.Expr) else pl.lit(amount)
+        out.append(expression.cast(pl.Float64).alias(name))
+    return out

@@ -1,0 +1,135 @@
+"""The metrics: what each means, its formula over others, and how plots show it. The one place that says so."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of the usage timeline.
+
+    A counted metric has no formula. A derived one is the sum of `plus` less the sum of `minus`; a ratio divides the
+    first of `plus` by one of `over`.
+    """
+
+    name: str
+    label: str
+    description: str
+    colour: str
+    plus: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
+
+    @property
+    def is_counted(self) -> bool:
+        """Made from facts, not from other metrics."""
+        return not self.plus
+
+    @property
+    def is_ratio(self) -> bool:
+        """A fraction: neither summed over node types nor integrated."""
+        return bool(self.over)
+
+
+# colours: after Okabe and Ito's palette, told apart by colour-blind readers; blue is reservable, pink on demand, and the
+# freer a machine the lighter its tone, so that the order also shows in grey print; capacities are dark lines
+METRICS: tuple[Metric, ...] = (
+    Metric("total", "Total", "Machines that exist: a compute_nodes row covers the instant", "#000000"),
+    Metric("reservable", "Reservable", "Machines that exist and that Blazar may reserve", "#00507D"),
+    Metric("committed", "Committed", "Reservable machines that a lease holds, once each", "#7A4B00"),
+    Metric(
+        "occupied_reservation", "Occupied (reserved)", "Held by servers that run within their reservation", "#0072B2"
+    ),
+    Metric("occupied_ondemand", "Occupied (on demand)", "Held by servers without a reservation", "#CC79A7"),
+    Metric(
+        "occupied_unknown",
+        "Occupied (booking unknown)",
+        "Held by servers whose request is missing or unreadable",
+        "#999999",
+    ),
+    Metric(
+        "occupied",
+        "Occupied",
+        "Held by servers, however booked",
+        "#1F3A52",
+        plus=("occupied_reservation", "occupied_ondemand", "occupied_unknown"),
+    ),
+    Metric(
+        "idle",
+        "Idle (committed, unused)",
+        "Committed less occupied by reservation",
+        "#E69F00",
+        plus=("committed",),
+        minus=("occupied_reservation",),
+    ),
+    Metric(
+        "ondemand_capacity",
+        "On-demand capacity",
+        "Total less reservable",
+        "#56B4E9",
+        plus=("total",),
+        minus=("reservable",),
+    ),
+    Metric(
+        "available_reservable",
+        "Available to reserve",
+        "Reservable less committed",
+        "#C9E6F5",
+        plus=("reservable",),
+        minus=("committed",),
+    ),
+    Metric(
+        "available_ondemand",
+        "Available on demand",
+        "On-demand capacity less what is occupied on demand",
+        "#F3DCE9",
+        plus=("ondemand_capacity",),
+        minus=("occupied_ondemand",),
+    ),
+    Metric(
+        "available",
+        "Available",
+        "Available to reserve and on demand together",
+        "#009E73",
+        plus=("available_reservable", "available_ondemand"),
+    ),
+    Metric(
+        "utilization",
+        "Utilization",
+        "Occupied as a share of reservable (sites without on-demand use) or of total",
+        "#1F3A52",
+        plus=("occupied",),
+        over=("reservable", "total"),
+    ),
+)
+
+BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
+COUNTED: tuple[str, ...] = tuple(metric.name for metric in METRICS if metric.is_counted)
+
+
+def derivable(counted: set[str]) -> list[Metric]:
+    """The derived metrics of a site that counts these, in an order in which each finds its terms.
+
+    A sum over all occupied_* takes those that the site has; any other derived metric needs every term.
+    """
+    have = set(counted)
+    out = []
+    for metric in METRICS:
+        if metric.is_counted:
+            continue
+        terms = {*metric.plus, *metric.minus}
+        whole = terms <= have if metric.name != "occupied" else bool(terms & have)
+        if whole and (not metric.is_ratio or have & set(metric.over)):
+            have.add(metric.name)
+            out.append(metric)
+    return out
+
+# what plots show, bottom to top and first to last
+STACKED: tuple[str, ...] = (
+    "occupied_reservation",
+    "occupied_ondemand",
+    "occupied_unknown",
+    "idle",
+    "available_reservable",
+    "available_ondemand",
+)
+CAPACITIES: tuple[str, ...] = ("total", "reservable", "committed")
