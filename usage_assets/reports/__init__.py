@@ -1,0 +1,5 @@
+"""Reports: what people look at.
+
+What belongs here: pure functions from frames to figures (`figures`, over `series` and `frame`), and what puts figures
+into files (`render`) and files before readers (`serve`). What stays out: numbers of our own; figures show timelines.
+"""

@@ -30,8 +30,8 @@ class Metric:
         return bool(self.over)
 
 
-# colours: after Okabe and Ito's palette, told apart by colour-blind readers; blue is reservable, pink on demand, and the
-# freer a machine the lighter its tone, so that the order also shows in grey print; capacities are dark lines
+# colours: after Okabe and Ito's palette, told apart by colour-blind readers; blue is reservable, pink on demand, and
+# the freer a machine the lighter its tone, so that the order also shows in grey print; capacities are dark lines
 METRICS: tuple[Metric, ...] = (
     Metric("total", "Total", "Machines that exist: a compute_nodes row covers the instant", "#000000"),
     Metric("reservable", "Reservable", "Machines that exist and that Blazar may reserve", "#00507D"),
@@ -123,13 +123,15 @@ def derivable(counted: set[str]) -> list[Metric]:
             out.append(metric)
     return out
 
-# what plots show, bottom to top and first to last
+
+# what plots show. Bottom to top, so that committed, reservable and total are each the top of an area: reserved use and
+# idle make committed, with what may be reserved they make reservable, with the on-demand part total
 STACKED: tuple[str, ...] = (
     "occupied_reservation",
-    "occupied_ondemand",
-    "occupied_unknown",
     "idle",
     "available_reservable",
+    "occupied_ondemand",
+    "occupied_unknown",
     "available_ondemand",
 )
 CAPACITIES: tuple[str, ...] = ("total", "reservable", "committed")

@@ -1,0 +1,180 @@
+"""What figures draw: one site, one resource, a row per bucket and a column per metric."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from usage_assets.sites import Site
+from usage_assets.timelines.metrics import CAPACITIES, STACKED
+
+DAILY_SQL = """
+WITH site_values AS (
+  SELECT timestamp, metric, resource, sum(value) AS value,
+         CASE WHEN count(value) > 0 THEN string_agg(DISTINCT node_type, ',') FILTER (WHERE value IS NULL) END AS missing
+  FROM timelines.usage
+  WHERE site = $site AND collector_type = 'current'
+  GROUP BY ALL
+)
+SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, metric, resource,
+       CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value,
+       string_agg(DISTINCT missing, ',') AS missing
+FROM site_values
+GROUP BY ALL
+"""
+"""The whole history of a site for `usage_history`: node types added up, buckets averaged to days."""
+
+DAY = timedelta(days=1)
+_NEVER = datetime(1, 1, 1)
+RESOURCES = ("nodes", "devices", "vcpus_overcommit")
+_SHOWN = (*STACKED, *CAPACITIES, "occupied")
+_OCCUPIED = tuple(name for name in STACKED if name.startswith("occupied"))
+
+
+@dataclass(frozen=True)
+class Series:
+    """A site's values on a regular grid.
+
+    `values` has a row per bucket, `timestamp` and a column per metric that the site has; what is unknown or was never
+    built is null. `bucket` is the width of a bucket, `end_at` the end of the last one. `missing` are the node types of
+    which the resource is not known while that of others is: the values are those of the others.
+    """
+
+    resource: str
+    values: pl.DataFrame
+    bucket: timedelta
+    end_at: datetime
+    missing: tuple[str, ...] = ()
+
+    def has(self, metric: str) -> bool:
+        """Whether the site has the metric and knows a value of it."""
+        return metric in self.values.columns and self.values[metric].null_count() < self.values.height
+
+    @property
+    def edges(self) -> list[datetime]:
+        """Start of each bucket, and the end of the last."""
+        return [*self.values["timestamp"].to_list(), self.end_at]
+
+
+def resource_of(usage: pl.DataFrame) -> str:
+    """The resource that shows a site best.
+
+    Machines, or edge devices where there are none. Where servers share overcommitted machines (a machine offers more
+    vCPUs than it has, and servers do not), vCPUs as the scheduler counts them: in machines such a site would look
+    fuller than full.
+    """
+    known = usage.filter(pl.col("value") != 0)
+
+    def amount(metrics: Sequence[str], resource: str) -> float:
+        rows = known.filter(pl.col("metric").is_in(metrics) & (pl.col("resource") == resource))
+        return float(rows["value"].sum())
+
+    plain, offered = amount(["total"], "vcpus"), amount(["total"], "vcpus_overcommit")
+    used, counted = amount(_OCCUPIED, "vcpus"), amount(_OCCUPIED, "vcpus_overcommit")
+    if used > 0 and offered > plain * 1.001 and counted <= used * 1.001:
+        return "vcpus_overcommit"
+    present = set(known["resource"].unique()) or set(usage["resource"].unique())
+    return next((name for name in RESOURCES if name in present), RESOURCES[0])
+
+
+def month_series(usage: pl.DataFrame, site: Site, start: datetime, end: datetime, extracted: datetime | None) -> Series:
+    """The series of one month: every bucket from `start` to `end`, cut at the extraction where that comes first."""
+    rows = usage.filter((pl.col("timestamp") >= start) & (pl.col("timestamp") < end))
+    resource = resource_of(rows)
+    wide = _wide(rows, resource)
+    bucket = _bucket(wide, timedelta(minutes=site.bucket_minutes))
+    end = min(end, extracted) if extracted is not None and extracted > start else end
+    return Series(resource, _dense(wide, start, end, bucket), bucket, end, _missing(rows, resource))
+
+
+def history_series(usage_daily: pl.DataFrame) -> Series:
+    """The series of a whole history by days, from its first row to its last."""
+    resource = resource_of(usage_daily)
+    wide = _wide(usage_daily, resource)
+    if wide.is_empty():
+        return Series(resource, wide, DAY, _NEVER)
+    first, last = wide["timestamp"][0], wide["timestamp"][-1]
+    dense = _dense(wide, first, last + DAY, DAY)
+    return Series(resource, dense, DAY, last + DAY, _missing(usage_daily, resource))
+
+
+def runs(known: Sequence[object]) -> Iterator[tuple[int, int, object]]:
+    """Maximal runs of equal values, as (first, last + 1, value)."""
+    first = 0
+    for index in range(1, len(known) + 1):
+        if index == len(known) or known[index] != known[first]:
+            yield first, index, known[first]
+            first = index
+
+
+def highest(series: Series) -> float:
+    """The greatest height that a stack or a capacity line reaches."""
+    stacked = [pl.col(name).clip(lower_bound=0) for name in STACKED if series.has(name)]
+    tops = [pl.sum_horizontal(stacked)] if stacked else []
+    tops += [pl.col(name) for name in CAPACITIES if series.has(name)]
+    return max((float(series.values.select(top.max()).item() or 0) for top in tops), default=0.0)
+
+
+def share(series: Series, of: str, over: str) -> pl.Series:
+    """`of` as a share of `over`; null where either is unknown or there is nothing to share."""
+    if not {of, over} <= set(series.values.columns):
+        return pl.Series(of, [None] * series.values.height, dtype=pl.Float64)
+    above, below = pl.col(of), pl.col(over)
+    return series.values.select(pl.when(below > 0).then(above / below).alias(of))[of]
+
+
+def utilization_over(site: Site, series: Series) -> str:
+    """What utilization is a share of, as timelines have it: reservable where nothing ran on demand, else total.
+
+    The site's file may fix it. Over a whole history it is one and the same.
+    """
+    if site.utilization_of is not None:
+        return site.utilization_of
+    if "reservable" not in series.values.columns:
+        return "total"
+    on_demand = series.values.get_column("occupied_ondemand", default=pl.Series([0.0]))
+    return "total" if on_demand.sum() > 0 else "reservable"
+
+
+def _rows(usage: pl.DataFrame, resource: str) -> pl.DataFrame:
+    rows = usage.filter((pl.col("resource") == resource) & pl.col("metric").is_in(_SHOWN))
+    return rows.filter(pl.col("collector_type") == "current") if "collector_type" in rows.columns else rows
+
+
+def _wide(usage: pl.DataFrame, resource: str) -> pl.DataFrame:
+    """Node types added up; null where none of them is known."""
+    rows = _rows(usage, resource)
+    present = set(rows["metric"].unique())
+    one = pl.col("value").filter
+    return (
+        rows.group_by("timestamp")
+        .agg(
+            pl.when(one(pl.col("metric") == name).count() > 0).then(one(pl.col("metric") == name).sum()).alias(name)
+            for name in _SHOWN
+            if name in present
+        )
+        .sort("timestamp")
+        .with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
+    )
+
+
+def _missing(usage: pl.DataFrame, resource: str) -> tuple[str, ...]:
+    rows = _rows(usage, resource)
+    if "missing" in rows.columns:
+        texts = rows["missing"].drop_nulls().unique().to_list()
+        return tuple(sorted({name for text in texts for name in text.split(",")}))
+    if "node_type" not in rows.columns:
+        return ()
+    partly = pl.col("value").is_null() & (pl.col("value").count().over("timestamp", "metric") > 0)
+    return tuple(sorted(rows.filter(partly)["node_type"].unique()))
+
+
+def _bucket(wide: pl.DataFrame, otherwise: timedelta) -> timedelta:
+    found = wide["timestamp"].diff().min()
+    return found if isinstance(found, timedelta) else otherwise
+
+
+def _dense(wide: pl.DataFrame, start: datetime, end: datetime, bucket: timedelta) -> pl.DataFrame:
+    grid = pl.select(timestamp=pl.datetime_range(start, end, bucket, closed="left", time_unit="us"))
+    return grid.join(wide, on="timestamp", how="left", maintain_order="left")

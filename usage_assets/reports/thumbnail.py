@@ -1,0 +1,109 @@
+"""A figure as a picture of a few kilobytes, made without a browser: its stack and its first capacity line as SVG."""
+
+from base64 import b64encode
+from datetime import datetime, timedelta
+from itertools import accumulate, pairwise
+from typing import Any
+
+import plotly.graph_objects as go
+
+MAX_BYTES = 8192
+_WIDTH, _HEIGHT = 320, 72
+_POINTS = (160, 120, 80, 40)  # as many as fit
+
+
+def markdown(figure: go.Figure) -> str | None:
+    """The thumbnail as a markdown image of at most 8 kB; none where there is nothing to draw or it will not fit."""
+    for points in _POINTS:
+        text = svg(figure, points)
+        if text is None:
+            return None
+        image = f"![usage](data:image/svg+xml;base64,{b64encode(text.encode()).decode()})"
+        if len(image) <= MAX_BYTES:
+            return image
+    return None
+
+
+def svg(figure: go.Figure, points: int = 120) -> str | None:
+    """The stacked areas and the line of the greatest capacity, drawn as steps over the figure's window."""
+    data = figure.to_plotly_json()
+    areas = [trace for trace in data["data"] if "stackgroup" in trace]
+    lines = [trace for trace in data["data"] if trace.get("meta") == "total"]
+    window = data["layout"].get("xaxis", {}).get("range")
+    if window is None or not (areas or lines):
+        return None
+    start, end = (datetime.fromisoformat(edge) for edge in window)
+    columns = _columns(start, end, points)
+    stacks = [_sampled(trace, columns) for trace in areas]
+    tops = [_sampled(trace, columns) for trace in lines]
+    highest = max([sum(value or 0 for value in at) for at in zip(*stacks, strict=True)] or [0.0])
+    highest = max(highest, *(value or 0.0 for line in tops for value in line), 1e-9)
+    scale = (_HEIGHT - 3) / highest
+    parts = []
+    # from the top of the stack down, each area drawn to the floor: later ones cover what is below them
+    heights = [list(accumulate(value or 0.0 for value in at)) for at in zip(*stacks, strict=True)]
+    for index in reversed(range(len(stacks))):
+        path = _steps([column[index] * scale if stacks[index][i] else 0.0 for i, column in enumerate(heights)])
+        if path:
+            parts.append(f'<path d="{path}" fill="{areas[index]["fillcolor"]}"/>')
+    for line in tops:
+        path = _outline([None if value is None else value * scale for value in line])
+        parts.append(f'<path d="{path}" fill="none" stroke="#000"/>')
+    box = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {box}><rect {box[:24]} fill="#fff"/>{"".join(parts)}</svg>'
+
+
+def _columns(start: datetime, end: datetime, points: int) -> list[datetime]:
+    """Instants to sample: the middle of each of at most so many equal parts of the window, a day at least."""
+    count = max(1, min(points, round((end - start) / timedelta(days=1))))
+    width = (end - start) / count
+    return [start + width * (index + 0.5) for index in range(count)]
+
+
+def _sampled(trace: dict[str, Any], columns: list[datetime]) -> list[float | None]:
+    """The value that holds at each instant; null where the trace has none."""
+    values = list(trace["y"])
+    if "x0" in trace:
+        first = datetime.fromisoformat(trace["x0"])
+        step = timedelta(milliseconds=trace["dx"])
+        edges = [first + step * index for index in range(len(values))]
+    else:
+        edges = [datetime.fromisoformat(edge) for edge in trace["x"]]
+    out: list[float | None] = []
+    position = 0
+    for at in columns:
+        while position + 1 < len(edges) and edges[position + 1] <= at:
+            position += 1
+        out.append(float(values[position]) if edges[position] <= at < edges[-1] else None)
+    return out
+
+
+def _x(index: int, count: int) -> str:
+    return f"{index * _WIDTH / count:.4g}"
+
+
+def _steps(heights: list[float]) -> str:
+    """A closed step area that stands on the floor."""
+    if not any(heights):
+        return ""
+    count = len(heights)
+    parts = [f"M0 {_HEIGHT}V{_HEIGHT - heights[0]:.3g}"]
+    for index, (before, after) in enumerate(pairwise(heights), start=1):
+        if abs(before - after) > 0.05:
+            parts.append(f"H{_x(index, count)}V{_HEIGHT - after:.3g}")
+    return "".join(parts) + f"H{_WIDTH}V{_HEIGHT}Z"
+
+
+def _outline(heights: list[float | None]) -> str:
+    """A step line with holes where nothing is known."""
+    count = len(heights)
+    parts = []
+    before: float | None = None
+    for index, height in enumerate(heights):
+        if height is None:
+            before = None
+            continue
+        parts.append(f"{'M' + _x(index, count) + ' ' if before is None else 'V'}{_HEIGHT - height:.3g}")
+        parts.append(f"H{_x(index + 1, count)}")
+        before = height
+    return "".join(parts)
