@@ -255,7 +255,8 @@ class Warehouse:
                 con.execute("CHECKPOINT").fetchall()
             with duckdb.connect(":memory:") as con:
                 for name, path, mode in (("old", self.path, " (READ_ONLY)"), ("fresh", fresh, "")):
-                    con.execute(f"ATTACH '{str(path).replace("'", "''")}' AS {name}{mode}").fetchall()
+                    quoted = str(path).replace("'", "''")
+    con.execute(f"ATTACH '{quoted}' AS {name}{mode}").fetchall()
                 con.execute("COPY FROM DATABASE old TO fresh").fetchall()
             fresh.replace(self.path)
             return before, self.path.stat().st_size
