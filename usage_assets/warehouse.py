@@ -256,7 +256,7 @@ class Warehouse:
             with duckdb.connect(":memory:") as con:
                 for name, path, mode in (("old", self.path, " (READ_ONLY)"), ("fresh", fresh, "")):
                     quoted = str(path).replace("'", "''")
-    con.execute(f"ATTACH '{quoted}' AS {name}{mode}").fetchall()
+                    con.execute(f"ATTACH '{quoted}' AS {name}{mode}").fetchall()
                 con.execute("COPY FROM DATABASE old TO fresh").fetchall()
             fresh.replace(self.path)
             return before, self.path.stat().st_size
