@@ -45,7 +45,11 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+_CONFIG = {
+    "displaylogo": False,
+    "showSendToCloud": False,  # plotly.js 4 offers by default to upload the data to a service
+    "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
+}
 
 
 @dataclass(frozen=True)

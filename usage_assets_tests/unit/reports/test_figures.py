@@ -1,0 +1,309 @@
+"""A figure shows the rows of the usage timeline, all of them, and nothing else."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+
+from usage_assets.reports.figures import usage_history, usage_stack
+from usage_assets.sites import OpenStackSite, Site
+from usage_assets.timelines.metrics import BY_NAME, METRICS, STACKED
+from usage_assets.warehouse import Warehouse
+
+START, END = datetime(2026, 1, 1), datetime(2026, 2, 1)
+DAY = timedelta(days=1)
+VALUES = {
+    "total": 10.0,
+    "reservable": 8.0,
+    "committed": 6.0,
+    "occupied_reservation": 5.0,
+    "occupied_ondemand": 1.0,
+    "occupied": 6.0,
+    "idle": 1.0,
+    "available_reservable": 2.0,
+    "available_ondemand": 1.0,
+    "utilization": 0.6,
+}
+
+
+def site(**more: object) -> Site:
+    return OpenStackSite.model_validate(
+        {"key": "made", "kind": "openstack", "name": "Made", "databases": {"nova": "sqlite://"}} | more
+    )
+
+
+def usage(
+    days: int = 31, start: datetime = START, *, resource: str = "nodes", **change: Sequence[float | None]
+) -> pl.DataFrame:
+    """A row per day and metric: the constants of VALUES, or what `change` says by day."""
+    rows = [
+        (
+            "made",
+            start + DAY * day,
+            "current",
+            "large",
+            metric,
+            resource,
+            change[metric][day] if metric in change else value,
+        )
+        for metric, value in VALUES.items()
+        for day in range(days)
+    ]
+    names = ["site", "timestamp", "collector_type", "node_type", "metric", "resource", "value"]
+    return pl.DataFrame(rows, schema=names, orient="row").with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
+
+
+def stack(frame: pl.DataFrame, of: Site | None = None, **more: datetime) -> dict:
+    return usage_stack(frame, site=of or site(), start=START, end=END, **more).to_plotly_json()
+
+
+def named(figure: dict, metric: str) -> list[dict]:
+    return [trace for trace in figure["data"] if trace.get("meta") == metric]
+
+
+def gaps(figure: dict) -> list[tuple[str, str, str]]:
+    return [(s["x0"], s["x1"], s["yref"]) for s in figure["layout"]["shapes"] if s.get("name") == "known_gap"]
+
+
+def test_a_trace_holds_the_values_of_the_frame_and_repeats_the_last_at_the_end_of_its_bucket():
+    committed = [float(day) for day in range(31)]
+    (line,) = named(stack(usage(committed=committed)), "committed")
+    assert list(line["y"]) == [*committed, 30.0]
+    assert list(line["x"]) == [f"{START + DAY * day:%Y-%m-%d}" for day in range(32)]
+    assert line["line"]["shape"] == "hv"
+
+
+def test_node_types_add_up_to_the_site():
+    small = usage().with_columns(node_type=pl.lit("small"), value=pl.col("value") * 2)
+    (line,) = named(stack(pl.concat([usage(), small])), "total")
+    assert set(line["y"]) == {30.0}
+
+
+def test_the_stack_is_in_the_order_of_the_registry_and_in_its_colours():
+    areas = [trace for trace in stack(usage())["data"] if "stackgroup" in trace]
+    assert [trace["meta"] for trace in areas] == [name for name in STACKED if name in VALUES]
+    assert [trace["fillcolor"] for trace in areas] == [BY_NAME[trace["meta"]].colour for trace in areas]
+    assert [trace["name"] for trace in areas] == [BY_NAME[trace["meta"]].label for trace in areas]
+
+
+def test_stacked_metrics_make_up_the_capacities():
+    tops = {"committed": 2, "reservable": 3, "total": 6}
+    for capacity, parts in tops.items():
+        assert sum(VALUES.get(name, 0) for name in STACKED[:parts]) == VALUES[capacity]
+
+
+def test_a_metric_that_the_site_lacks_has_no_trace():
+    figure = stack(usage().filter(~pl.col("metric").is_in(["reservable", "occupied_ondemand"])))
+    drawn = {trace["meta"] for trace in figure["data"]}
+    assert drawn == {"occupied_reservation", "idle", "available_reservable", "available_ondemand"} | {
+        "total",
+        "committed",
+        "share_utilization",
+    }
+
+
+def test_unknown_values_are_a_hole_and_never_zero():
+    holed: list[float | None] = [5.0] * 10 + [None] * 5 + [4.0] * 16
+    figure = stack(usage(occupied_reservation=holed))
+    before, after = named(figure, "occupied_reservation")
+    assert (before["x"][0], before["x"][-1]) == ("2026-01-01", "2026-01-11")
+    assert (after["x"][0], after["x"][-1]) == ("2026-01-16", "2026-02-01")
+    assert before["stackgroup"] != after["stackgroup"]
+    assert 0.0 not in [*before["y"], *after["y"]]
+
+
+def test_metrics_that_stay_known_are_drawn_through_the_hole_of_another():
+    figure = stack(usage(occupied_reservation=[None] * 10 + [5.0] * 21))
+    first, second = named(figure, "idle")
+    assert (first["x"][0], first["x"][-1], second["x"][0], second["x"][-1]) == (
+        "2026-01-01",
+        "2026-01-11",
+        "2026-01-11",
+        "2026-02-01",
+    )
+    assert [trace["showlegend"] for trace in (first, second)] == [True, False]
+
+
+def test_buckets_that_were_never_built_are_a_hole():
+    figure = stack(usage().filter(pl.col("timestamp").dt.day() != 7))
+    assert [(line["x"][0], line["x"][-1]) for line in named(figure, "total")] == [
+        ("2026-01-01", "2026-01-07"),
+        ("2026-01-08", "2026-02-01"),
+    ]
+
+
+def test_known_gaps_are_shaded_exactly_where_the_sites_file_says():
+    known = [
+        {"source": "nova_compute_nodes", "from": "2026-01-05", "to": "2026-01-08"},
+        {"source": "blazar_computehosts", "to": "2026-01-03"},
+        {"source": "past", "to": "2026-01-01"},
+    ]
+    assert gaps(stack(usage(), site(known_gaps=known))) == [
+        ("2026-01-01", "2026-01-03", "y domain"),
+        ("2026-01-01", "2026-01-03", "y2 domain"),
+        ("2026-01-05", "2026-01-08", "y domain"),
+        ("2026-01-05", "2026-01-08", "y2 domain"),
+    ]
+
+
+def test_a_gap_says_whose_it_is():
+    figure = stack(usage(), site(known_gaps=[{"source": "blazar_computehosts", "to": "2026-01-03"}]))
+    assert [note["text"] for note in figure["layout"]["annotations"]] == [
+        "no blazar_computehosts history until 2026-01-03"
+    ]
+
+
+def test_remarks_stand_at_their_date_and_only_within_the_window():
+    notes = [{"at": "2026-01-10", "text": "new racks"}, {"at": "2026-02-01", "text": "later"}]
+    layout = stack(usage(), site(annotations=notes))["layout"]
+    assert [(note["text"], note["x"]) for note in layout["annotations"]] == [("new racks", "2026-01-10")]
+
+
+def test_labels_that_would_overlap_stand_in_rows_of_their_own():
+    notes = [{"at": "2026-01-10", "text": "a remark of some length"}, {"at": "2026-01-11", "text": "another"}]
+    first, second = stack(usage(), site(annotations=notes))["layout"]["annotations"]
+    assert first["yshift"] > second["yshift"]
+
+
+def test_the_running_month_ends_at_the_extraction():
+    figure = stack(usage(days=10), extracted_at=datetime(2026, 1, 10, 9))
+    (line,) = named(figure, "total")
+    assert line["x"][-2:] == ["2026-01-10", "2026-01-10 09:00:00"]
+    assert list(figure["layout"]["xaxis"]["range"]) == ["2026-01-01", "2026-02-01"]
+    assert "read 2026-01-10 09:00 UTC" in figure["layout"]["title"]["subtitle"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("ondemand", "fixed", "expected"), [(1.0, None, 6 / 10), (0.0, None, 6 / 8), (1.0, "reservable", 6 / 8)]
+)
+def test_utilization_is_of_reservable_where_nothing_ran_on_demand_and_of_total_else(ondemand, fixed, expected):
+    figure = stack(usage(occupied_ondemand=[ondemand] * 31), site(utilization_of=fixed))
+    (line,) = named(figure, "share_utilization")
+    assert set(line["y"]) == {expected}
+    assert line["yaxis"] == "y2"
+
+
+def test_a_share_of_nothing_is_unknown():
+    assert named(stack(usage(reservable=[0.0] * 31)), "share_committed") == []
+
+
+def test_a_site_without_machines_is_shown_in_devices():
+    figure = stack(usage(resource="devices"))
+    assert figure["layout"]["yaxis"]["title"]["text"] == "Devices"
+    assert named(figure, "total")
+
+
+def test_a_site_of_shared_overcommitted_machines_is_shown_in_vcpus_as_the_scheduler_counts_them():
+    vcpus = usage(resource="vcpus").with_columns(value=pl.col("value") * 16)
+    offered = pl.col("value") * pl.when(pl.col("metric").str.starts_with("occupied")).then(1).otherwise(4)
+    frame = pl.concat([usage(), vcpus, vcpus.with_columns(value=offered, resource=pl.lit("vcpus_overcommit"))])
+    (line,) = named(stack(frame), "total")
+    assert set(line["y"]) == {640.0}
+
+
+def test_machines_held_whole_are_shown_in_nodes_although_their_vcpus_are_overcommitted():
+    vcpus = usage(resource="vcpus").with_columns(value=pl.col("value") * 16)
+    whole = vcpus.with_columns(value=pl.col("value") * 16, resource=pl.lit("vcpus_overcommit"))
+    (line,) = named(stack(pl.concat([usage(), vcpus, whole])), "total")
+    assert set(line["y"]) == {10.0}
+
+
+def test_node_types_of_unknown_size_are_left_out_and_named():
+    other = usage().with_columns(node_type=pl.lit("lost"), value=pl.lit(None, pl.Float64))
+    figure = stack(pl.concat([usage(), other]))
+    assert set(named(figure, "total")[0]["y"]) == {10.0}
+    assert "without node type lost" in figure["layout"]["title"]["subtitle"]["text"]
+
+
+def test_text_of_a_sites_file_is_escaped():
+    hostile = site(
+        name="<script>alert(1)</script>",
+        annotations=[{"at": "2026-01-10", "text": "<a href='x'>y</a>"}],
+        known_gaps=[{"source": "<b>gap</b>", "to": "2026-01-05"}],
+    )
+    layout = stack(usage(), hostile)["layout"]
+    shown = [
+        layout["title"]["text"].removeprefix("<b>").replace("</b>  ", ""),
+        *(n["text"] for n in layout["annotations"]),
+    ]
+    assert not any("<" in text for text in shown)
+    assert "&lt;script&gt;" in layout["title"]["text"]
+
+
+def test_the_title_names_site_and_window_and_the_axis_says_utc():
+    layout = stack(usage())["layout"]
+    assert layout["title"]["text"] == "<b>Made</b>  Nodes in use, January 2026"
+    assert layout["title"]["subtitle"]["text"] == "2026-01-01 to 2026-02-01 UTC, means per day"
+    assert layout["xaxis"]["title"]["text"] == "Time (UTC)"
+
+
+def test_a_month_without_a_known_value_says_so():
+    figure = stack(usage().head(0))
+    assert [note["text"] for note in figure["layout"]["annotations"]] == ["No value is known for this time"]
+
+
+def test_the_history_is_a_regular_grid_of_days_with_holes_where_months_were_not_built():
+    frame = pl.concat([usage(days=31), usage(days=31, start=datetime(2026, 3, 1))])
+    first, second = named(usage_history(frame, site=site()).to_plotly_json(), "total")
+    assert (first["x0"], first["dx"], len(first["y"])) == ("2026-01-01", 86_400_000, 32)
+    assert (second["x0"], len(second["y"])) == ("2026-03-01", 32)
+
+
+def test_ten_years_of_history_are_at_most_two_megabytes():
+    frame = usage(days=3653, start=datetime(2016, 1, 1)).with_columns(
+        value=pl.col("value") + (pl.col("timestamp").dt.ordinal_day() / 7).sin() / 3
+    )
+    assert len(usage_history(frame, site=site()).to_json()) < 2_000_000
+
+
+def test_an_empty_history_is_a_figure_too():
+    figure = usage_history(usage().head(0), site=site()).to_plotly_json()
+    assert figure["layout"]["title"]["subtitle"]["text"] == "nothing built yet"
+
+
+def test_the_query_of_the_history_adds_node_types_up_and_averages_buckets(tmp_path):
+    from usage_assets.reports.series import DAILY_SQL
+    from usage_assets.timelines.tables import USAGE
+
+    rows = [
+        (at, node_type, "nodes", value)
+        for at, node_type, value in [
+            (START, "large", 2.0),
+            (START, "small", 1.0),
+            (START + DAY / 2, "large", 4.0),
+            (START + DAY / 2, "small", 1.0),
+            (START + DAY, "large", None),
+            (START + DAY, "small", None),
+            (START + 2 * DAY, "large", None),
+            (START + 2 * DAY, "small", 1.0),
+        ]
+    ]
+    frame = (
+        pl.DataFrame(rows, schema=["timestamp", "node_type", "resource", "value"], orient="row")
+        .with_columns(
+            pl.lit("made").alias("site"),
+            pl.lit(START.date()).alias("month"),
+            pl.lit("current").alias("collector_type"),
+            pl.lit("total").alias("metric"),
+            pl.lit(None, pl.Float64).alias("hours"),
+            pl.col("timestamp").cast(pl.Datetime("us")),
+        )
+        .select(USAGE.names)
+    )
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    with warehouse.write("test") as writer:
+        writer.ensure(USAGE)
+        writer.put(USAGE, frame)
+    with warehouse.read() as reader:
+        found = reader.sql(DAILY_SQL, {"site": "made"}).sort("timestamp")
+    assert found.select("timestamp", "value", "missing").rows() == [
+        (START, 4.0, None),
+        (START + DAY, None, None),
+        (START + 2 * DAY, 1.0, "large"),
+    ]
+
+
+def test_metrics_have_colours_of_their_own_where_they_meet_in_a_plot():
+    drawn = [metric.colour for metric in METRICS if metric.name in STACKED]
+    assert len(set(drawn)) == len(STACKED)
