@@ -4,7 +4,7 @@ Conventions, here and everywhere: an interval is half-open, `[start_at, end_at)`
 and mean UTC; a null end is an open one. Functions take closed intervals unless they say otherwise: use `close` first.
 """
 
-from usage_assets.intervals.algebra import clip, close, intersect, merge_touching, owned, subtract, union
+from usage_assets.intervals.algebra import clip, close, intersect, merge_touching, once, owned, subtract, union
 from usage_assets.intervals.fill import fill_between
 from usage_assets.intervals.steps import bucket_edges, integrate, step_function
 
@@ -16,6 +16,7 @@ __all__ = [
     "integrate",
     "intersect",
     "merge_touching",
+    "once",
     "owned",
     "step_function",
     "subtract",

@@ -11,6 +11,15 @@ FAR_FUTURE = datetime(9999, 1, 1)
 _start, _end = pl.col("start_at"), pl.col("end_at")
 
 
+def once(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """The same rows, computed now.
+
+    A plan that reads a frame at several places repeats what leads there, at every level; plans of the rules grew to
+    thousands of nodes, and planning took longer than computing. So a function that branches computes its input first.
+    """
+    return frame.collect().lazy()
+
+
 def close(frame: pl.LazyFrame) -> pl.LazyFrame:
     """The same intervals, open ends moved to the far future."""
     return frame.with_columns(_end.fill_null(pl.lit(FAR_FUTURE, dtype=pl.Datetime("us"))))
@@ -47,11 +56,13 @@ def union(frame: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
 def subtract(frame: pl.LazyFrame, holes: pl.LazyFrame, *, on: Sequence[str]) -> pl.LazyFrame:
     """The parts of each row that no hole with the same keys covers; a row's pieces keep its columns."""
     keys = list(on)
-    rows = frame.with_row_index("_row")
+    rows = once(frame.with_row_index("_row"))
     merged = union(holes, by=keys).rename({"start_at": "_hole_start", "end_at": "_hole_end"})
-    pierced = rows.select("_row", *keys, "start_at", "end_at").join(merged, on=keys, how="inner")
-    pierced = pierced.filter((pl.col("_hole_start") < _end) & (pl.col("_hole_end") > _start)).sort(
-        "_row", "_hole_start"
+    pierced = once(
+        rows.select("_row", *keys, "start_at", "end_at")
+        .join(merged, on=keys, how="inner")
+        .filter((pl.col("_hole_start") < _end) & (pl.col("_hole_end") > _start))
+        .sort("_row", "_hole_start")
     )
     before = pierced.select(
         "_row",
@@ -76,14 +87,13 @@ def owned(frame: pl.LazyFrame, *, by: Sequence[str], rank: Sequence[str]) -> pl.
     The result's pieces of one row do not touch each other and keep the row's columns.
     """
     keys = list(by)
-    rows = frame.filter(_start < _end).with_row_index("_row")
-    placed = _with_islands(rows.select("_row", *keys, *_others(rank, keys), "start_at", "end_at"), keys, touching=False)
-    placed = placed.with_columns(_alone=pl.len().over([*keys, "_island"]) == 1)
+    rows = once(frame.filter(_start < _end).with_row_index("_row"))
+    narrow = rows.select("_row", *keys, *_others(rank, keys), "start_at", "end_at")
+    placed = once(_with_islands(narrow, keys, touching=False).with_columns(_alone=pl.len().over("_island") == 1))
     alone = placed.filter(pl.col("_alone")).select("_row", "start_at", "end_at")
-    shared = placed.filter(~pl.col("_alone"))
-    pieces = pl.concat([alone, _resolve(shared, [*keys, "_island"], list(rank))])
-    columns = [name for name in frame.collect_schema().names() if name not in {"start_at", "end_at"}]
-    return pieces.join(rows.drop("start_at", "end_at"), on="_row", how="inner").select(*columns, "start_at", "end_at")
+    pieces = pl.concat([alone, _resolve(once(placed.filter(~pl.col("_alone"))), list(rank))])
+    columns = frame.collect_schema().names()
+    return pieces.join(rows.drop("start_at", "end_at"), on="_row", how="inner").select(columns)
 
 
 def merge_touching(frame: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
@@ -112,8 +122,9 @@ def _with_islands(frame: pl.LazyFrame, keys: list[str], *, touching: bool) -> pl
     return ordered.with_columns(_island=apart.fill_null(value=True).cast(pl.Int64).cum_sum())
 
 
-def _resolve(shared: pl.LazyFrame, island: list[str], rank: list[str]) -> pl.LazyFrame:
+def _resolve(shared: pl.LazyFrame, rank: list[str]) -> pl.LazyFrame:
     """Pieces per row of stretches in which rows overlap: cut at every edge, give each piece to the greatest rank."""
+    island = ["_island"]
     ranked = shared.sort([*rank, "_row"], nulls_last=False).with_row_index("_rank")
     edges = (
         pl.concat([shared.select(*island, at=_start), shared.select(*island, at=_end)])

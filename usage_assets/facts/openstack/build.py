@@ -10,6 +10,7 @@ from usage_assets.facts.openstack import capacity, committed, devices, machines,
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.rows import Outcome, Settled, month_bounds, settle
 from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.intervals import once
 from usage_assets.serving import ACCOUNTS
 from usage_assets.sites import OpenStackSite
 
@@ -55,6 +56,31 @@ def build_facts(
     return Facts(*done)
 
 
+def node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:
+    """month, node_type of the Blazar hosts and devices that the months' own raw rows (not context) speak of.
+
+    Machines that Blazar does not know have their type in the facts.
+    """
+    hosts = machines.declared_types(machines.host_rows(raw).filter(~pl.col("is_context")), site.node_types)
+    device_types = raw["blazar_devices"].join(
+        machines.capabilities(raw["device_capabilities"], "machine_name", "machine_name"),
+        left_on=["month", "id"],
+        right_on=["month", "owner_id"],
+        how="left",
+    )
+    return (
+        pl.concat(
+            [
+                hosts.select("month", "node_type"),
+                device_types.select("month", node_type=pl.coalesce("machine_name", "device_type", pl.lit("unknown"))),
+            ]
+        )
+        .unique()
+        .sort("month", "node_type")
+        .collect()
+    )
+
+
 def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[str, list[Outcome]]:
     """The outcomes per fact asset: of machines, and of edge devices.
 
@@ -62,11 +88,11 @@ def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[st
     """
     machine_rows = machines.machine_rows(raw)
     host_rows = machines.host_rows(raw)
-    profile = _once(machines.profile(machine_rows, host_rows, bounds, site.node_types))
-    existence = machines.existing(profile)
-    reservable = _once(capacity.reservable_machines(host_rows, profile, bounds, site.node_types))
-    allocations = _once(committed.host_allocations(raw, host_rows, bounds))
-    holdings = _once(committed.held(allocations, reservable))
+    profile = once(machines.profile(machine_rows, host_rows, bounds, site.node_types))
+    existence = once(machines.existing(profile))
+    reservable = once(capacity.reservable_machines(host_rows, profile, bounds, site.node_types))
+    allocations = once(committed.host_allocations(raw, host_rows, bounds))
+    holdings = once(committed.held(allocations, reservable))
 
     device_rows = devices.device_rows(raw, bounds, "total")
     reservable_devices = devices.device_rows(raw, bounds, "reservable").filter("reservable")
@@ -75,7 +101,7 @@ def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[st
 
     servers = []
     for source in ("nova_instances", "nova_cell0_instances"):
-        rows = _once(occupied.server_rows(raw, source, profile, bounds))
+        rows = once(occupied.server_rows(raw, source, profile, bounds))
         servers.append(occupied.occupied(raw, rows, holdings, profile, site.node_types))
     containers = devices.container_rows(raw, bounds)
     return {
@@ -104,8 +130,3 @@ def _account(asset: str, settled: Settled) -> pl.LazyFrame:
 
 def _stacked(frames: list[pl.LazyFrame], empty: pl.DataFrame) -> pl.LazyFrame:
     return pl.concat([empty.lazy(), *(frame.select(empty.columns) for frame in frames)])
-
-
-def _once(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Compute now what several rules read."""
-    return frame.collect().lazy()

@@ -3,7 +3,7 @@
 Names of the frames are those of the raw tables; `server_events` and `capabilities` are joins of two or three.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 import polars as pl
@@ -156,12 +156,19 @@ _JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
 }
 
 
-def read_raw(reader: Reader, site: str, months: Sequence[date]) -> Inputs:
-    """The inputs of a site's months; a table that is not there yet is an empty frame."""
+def read_raw(reader: Reader, site: str, months: Sequence[date], only: Collection[str] | None = None) -> Inputs:
+    """The inputs of a site's months; a table that is not there yet is an empty frame.
+
+    `only` names the frames that are wanted.
+    """
     frames: Inputs = {}
     for name, columns in COLUMNS.items():
+        if only is not None and name not in only:
+            continue
         frames[name] = reader.frame(BY_NAME[name].table, site, months, columns=("month", *columns)).lazy()
     for name, (query, tables, schema) in _JOINED.items():
+        if only is not None and name not in only:
+            continue
         if all(reader.has(BY_NAME[table].table) for table in tables):
             frames[name] = reader.sql(query, {"site": site, "months": list(months)}).cast(pl.Schema(schema)).lazy()
         else:

@@ -4,7 +4,7 @@ import polars as pl
 
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.rows import born
-from usage_assets.intervals import clip, close, fill_between, intersect, merge_touching, owned
+from usage_assets.intervals import clip, close, fill_between, intersect, merge_touching, once, owned
 from usage_assets.sites import NodeType
 
 HOST = ("month", "hostname")
@@ -99,8 +99,8 @@ def profile(
     ratio, node_type, gpus. A gap has the row before it, else the row after; bare metal of size 0 has the size of the
     Blazar host nearest in time.
     """
-    of_nova = clip(fill_between(segments(machines), by=HOST).join(bounds, on="month"), *_WITHIN)
-    of_blazar = segments(hosts)
+    of_nova = once(clip(fill_between(segments(machines), by=HOST).join(bounds, on="month"), *_WITHIN))
+    of_blazar = once(segments(hosts))
     types = clip(fill_between(of_blazar, by=HOST).join(bounds, on="month"), *_WITHIN).select(
         *HOST, "start_at", "end_at", "node_type", "gpus"
     )
@@ -124,6 +124,7 @@ def existing(machine_profile: pl.LazyFrame) -> pl.LazyFrame:
 
 def _covered(pieces: pl.LazyFrame, attributes: pl.LazyFrame) -> pl.LazyFrame:
     """Pieces cut where an attribute of their machine changes; machines without attributes have nulls."""
+    pieces, attributes = once(pieces), once(attributes)
     unknown = pieces.join(attributes.select(*HOST).unique(), on=list(HOST), how="anti")
     return pl.concat([intersect(pieces, attributes, on=HOST), unknown], how="diagonal_relaxed")
 

@@ -6,7 +6,7 @@ from usage_assets.facts.openstack.bookings import ON_DEMAND, RESERVED, UNKNOWN, 
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.machines import HOST, SIZES, declared_types, merged
 from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
-from usage_assets.intervals import close, intersect, owned, subtract, union
+from usage_assets.intervals import close, intersect, once, owned, subtract, union
 from usage_assets.sites import NodeType
 
 _SHELVE, _OFFLOAD, _UNSHELVE = (
@@ -98,9 +98,9 @@ def occupied(
         flavor_memory="memory_mb",
         flavor_disk=pl.col("root_gb") + pl.col("ephemeral_gb").fill_null(0),
     )
-    up = subtract(alive, _shelved(inputs), on=SERVER)
-    booked = pl.concat([up.filter(pl.col("metric") != RESERVED), _within_reservation(up, holdings)])
-    placed = _on_machines(booked, machine_profile, node_types)
+    up = once(subtract(alive, _shelved(inputs), on=SERVER))
+    booked = once(pl.concat([up.filter(pl.col("metric") != RESERVED), _within_reservation(up, holdings)]))
+    placed = once(_on_machines(booked, machine_profile, node_types))
     single = owned(placed.filter("is_metal"), by=HOST, rank=["created", "uuid"])
     pieces = pl.concat([single, placed.filter(~pl.col("is_metal"))]).select(
         *ROW, "start_at", "end_at", "node_type", *_server_resources()

@@ -7,6 +7,7 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, REJECTS, RESOURCE_NAMES
+from usage_assets.intervals import once
 from usage_assets.partitions import next_month
 
 INSTANT = pl.Datetime("us")
@@ -104,9 +105,10 @@ class Settled:
 
 def settle(outcome: Outcome, *, site: str) -> Settled:
     """Intervals, rejects and accounts of a source, from one classification of its rows."""
-    rows = _classified(outcome)
-    renamed = set(outcome.pieces.collect_schema().names())
-    kept = outcome.pieces.join(
+    found = once(outcome.pieces)
+    rows = once(_classified(outcome, found))
+    renamed = set(found.collect_schema().names())
+    kept = found.join(
         rows.filter(pl.col("status") == "kept").select(
             *ROW, "action", *(name for name in DESCRIBED if name not in renamed)
         ),
@@ -128,13 +130,13 @@ def settle(outcome: Outcome, *, site: str) -> Settled:
     )
 
 
-def _classified(outcome: Outcome) -> pl.LazyFrame:
-    held = outcome.pieces.group_by(ROW).agg(kept_hours=hours("start_at", "end_at").sum())
+def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
+    held = pieces.group_by(ROW).agg(kept_hours=hours("start_at", "end_at").sum())
     rows = outcome.rows.join(held, on=list(ROW), how="left")
     lost = pl.lit(None, dtype=pl.String)
-    for index, (name, pieces) in enumerate(reversed(outcome.lost)):
+    for index, (name, survivors) in enumerate(reversed(outcome.lost)):
         flag = f"_has{index}"
-        there = pieces.select(*ROW).unique().with_columns(pl.lit(value=True).alias(flag))
+        there = survivors.select(*ROW).unique().with_columns(pl.lit(value=True).alias(flag))
         rows = rows.join(there, on=list(ROW), how="left")
         lost = pl.when(pl.col(flag).is_null()).then(name).otherwise(lost)
     own = pl.when(pl.col("own_start") < pl.col("own_end")).then(hours("own_start", "own_end")).otherwise(0.0)

@@ -1,0 +1,69 @@
+"""What the usage timeline of an OpenStack site covers: its metrics, resources, node types and gaps."""
+
+import polars as pl
+
+from usage_assets.facts.openstack import Inputs
+from usage_assets.facts.openstack.build import node_types
+from usage_assets.sites import Gap, OpenStackSite
+from usage_assets.timelines.usage import Scope
+
+NODE_TYPE_INPUTS = ("blazar_computehosts", "host_capabilities", "blazar_devices", "device_capabilities")
+"""The frames of `read_raw` that `month_node_types` uses."""
+_MACHINE_RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb", "gpus")
+
+_CAPACITY = ("nova_compute_nodes", "blazar_devices")
+_RESERVABLE = (*_CAPACITY, "blazar_computehosts")
+_COMMITTED = (
+    *_RESERVABLE,
+    "blazar_computehost_allocations",
+    "blazar_device_allocations",
+    "blazar_reservations",
+    "blazar_leases",
+)
+_SERVERS = ("nova_instances", "zun_container")
+_BOOKED = (*_SERVERS, "nova_api_request_specs")
+# the raw tables that each metric is made from: a known gap of one of them makes the metric unknown
+SOURCES_OF: dict[str, tuple[str, ...]] = {
+    "total": _CAPACITY,
+    "reservable": _RESERVABLE,
+    "committed": _COMMITTED,
+    "occupied_reservation": (*_BOOKED, *_COMMITTED),
+    "occupied_ondemand": _BOOKED,
+    "occupied_unknown": _BOOKED,
+}
+
+
+def counted_metrics(site: OpenStackSite) -> tuple[str, ...]:
+    """The metrics that the site's databases can count, in the order of the registry."""
+    has = set(site.databases)
+    metrics = {"total"}
+    if "blazar" in has:
+        metrics |= {"reservable", "committed"}
+    if has & {"nova", "zun"}:
+        metrics |= {"occupied_ondemand", "occupied_unknown"}
+        if "blazar" in has:
+            metrics |= {"occupied_reservation"}
+    return tuple(name for name in SOURCES_OF if name in metrics)
+
+
+def usage_scope(site: OpenStackSite) -> Scope:
+    """The scope of the site's usage timeline."""
+    machines = _MACHINE_RESOURCES if "nova" in site.databases else ()
+    devices = ("devices",) if "zun" in site.databases or "nova" not in site.databases else ()
+    counted = counted_metrics(site)
+    gaps: dict[str, tuple[Gap, ...]] = {
+        metric: tuple(gap for gap in site.known_gaps if gap.source in SOURCES_OF[metric]) for metric in counted
+    }
+    return Scope(
+        site=site.key,
+        bucket_minutes=site.bucket_minutes,
+        counted=counted,
+        resources=(*machines, *devices),
+        gaps=gaps,
+        utilization_of=site.utilization_of,
+    )
+
+
+def month_node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:
+    """month, node_type of the machines and devices of each month's own raw rows (context rows left out)."""
+    return node_types(site, raw)
