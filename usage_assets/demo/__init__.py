@@ -1,0 +1,11 @@
+"""Made sites: databases in the shape of Nova's and Blazar's, with a decade of plausible history, for trying things out.
+
+``make_site`` writes a demo site, ``make_full_size`` one as large as a real testbed for measurements. Machine types and
+counts follow a public testbed; people, leases and servers are invented. Known irregularities of real databases are
+there on purpose, at fixed dates (``traps``). Nothing here is read by the pipeline except through SQLite files.
+"""
+
+from usage_assets.demo.demand import Scale
+from usage_assets.demo.make import SITES, make_full_size, make_site
+
+__all__ = ["SITES", "Scale", "make_full_size", "make_site"]

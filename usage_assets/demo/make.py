@@ -1,0 +1,69 @@
+"""Makes demo sites: folders of SQLite databases that look like the source databases of a real cloud."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from usage_assets.demo import schema
+from usage_assets.demo.demand import Scale
+from usage_assets.demo.kvm import make_kvm
+from usage_assets.demo.metal import Targets, make_metal
+from usage_assets.demo.rows import RowWriter, instant_of
+
+SITES: Final[dict[str, Callable[[RowWriter, str, int, Scale, int], None]]] = {
+    "demo_metal": make_metal,
+    "demo_kvm": make_kvm,
+}
+"""Name of a demo site -> what writes it."""
+FULL_SIZE_UNTIL: Final = datetime(2026, 11, 1, tzinfo=UTC)
+FULL_SIZE_TARGETS: Final = Targets(
+    compute_nodes=3_449, leases=223_503, reservations=234_508, allocations=164_491, instances=146_890
+)
+FULL_SIZE_SCALE: Final = Scale(
+    large_leases=0.12, prolonged_leases=0.1, prolonged_weeks=1, missing_specs=0.0435, extra_actions=1.46,
+)  # fmt: skip
+
+
+def make_site(name: str, folder: Path, *, until: datetime, scale: Scale | None = None, seed: int = 1) -> dict[str, int]:
+    """Write the databases of a demo site as its servers would hold them at ``until``; rows by ``schema.table``.
+
+    Metal starts in 2016, KVM in 2019. The same arguments give the same rows, and a later ``until`` only adds to the
+    past and closes what was open. The folder is replaced as a whole, once everything is written.
+    """
+    if name not in SITES:
+        raise ValueError(f"no demo site named {name!r}; there are {', '.join(SITES)}")
+    return _write(folder, lambda writer: SITES[name](writer, name, instant_of(until), scale or Scale(), seed))
+
+
+def make_full_size(folder: Path, *, seed: int = 1) -> dict[str, int]:
+    """Write a bare-metal site of 130 months with the row counts of a large real one; rows by ``schema.table``."""
+    until = instant_of(FULL_SIZE_UNTIL)
+    return _write(
+        folder, lambda writer: make_metal(writer, "full_size", until, FULL_SIZE_SCALE, seed, targets=FULL_SIZE_TARGETS)
+    )
+
+
+def _write(folder: Path, write_rows: Callable[[RowWriter], None]) -> dict[str, int]:
+    """Fill a hidden sibling folder and put it in place, so that a killed run leaves nothing half made there."""
+    foreign = {file.name for file in folder.iterdir()} - _file_names() if folder.exists() else set()
+    if foreign:
+        raise FileExistsError(f"{folder} holds other files ({', '.join(sorted(foreign))}); give an empty folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        with RowWriter(unfinished) as writer:
+            write_rows(writer)
+        if folder.exists():
+            shutil.rmtree(folder)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return dict(writer.counts)
+
+
+def _file_names() -> set[str]:
+    return {f"{database}.db" for database in schema.databases()}
