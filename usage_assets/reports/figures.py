@@ -35,14 +35,20 @@ Trace = dict[str, Any]
 
 
 def usage_stack(
-    usage: pl.DataFrame, *, site: Site, start: datetime, end: datetime, extracted_at: datetime | None = None
+    usage: pl.DataFrame,
+    *,
+    site: Site,
+    start: datetime,
+    end: datetime,
+    extracted_at: datetime | None = None,
+    shares_machines: bool = False,
 ) -> go.Figure:
     """Use and capacity of a site over one month, and shares below.
 
     `usage` are rows of timelines.usage; those from `start` to `end` are drawn. Values after `extracted_at` do not exist
-    yet.
+    yet. Where servers share machines (`series.SHARED_SQL`), vCPUs are drawn, not nodes.
     """
-    series = month_series(usage, site, start, end, extracted_at)
+    series = month_series(usage, site, start, end, extracted_at, shares_machines=shares_machines)
     labels = [frame.stamp(edge) for edge in series.edges]
 
     def points(first: int, last: int) -> Trace:
@@ -56,13 +62,13 @@ def usage_stack(
     return _figure(series, site, points, layout, fine=series.values.height > FINE)
 
 
-def usage_history(usage_daily: pl.DataFrame, *, site: Site) -> go.Figure:
+def usage_history(usage_daily: pl.DataFrame, *, site: Site, shares_machines: bool = False) -> go.Figure:
     """Use and capacity of a site over its whole history, day by day, and shares below.
 
     `usage_daily` has columns timestamp, metric, resource and value (and node_type, which is added up): see
     `series.DAILY_SQL`.
     """
-    series = history_series(usage_daily)
+    series = history_series(usage_daily, shares_machines=shares_machines)
     edges = series.edges
     day = int(series.bucket / timedelta(milliseconds=1))
 

@@ -25,11 +25,17 @@ GROUP BY ALL
 """
 """The whole history of a site for `usage_history`: node types added up, buckets averaged to days."""
 
+SHARED_SQL = """
+SELECT count(*) > 0 AS shares_machines FROM (
+  SELECT 1 FROM facts.intervals WHERE site = $site AND starts_with(metric, 'occupied') AND nodes < 1 LIMIT 1
+)
+"""
+"""Whether servers of a site hold parts of machines."""
+
 DAY = timedelta(days=1)
 _NEVER = datetime(1, 1, 1)
-RESOURCES = ("nodes", "devices", "vcpus_overcommit")
+RESOURCES = ("nodes", "devices")
 _SHOWN = (*STACKED, *CAPACITIES, "occupied")
-_OCCUPIED = tuple(name for name in STACKED if name.startswith("occupied"))
 
 
 @dataclass(frozen=True)
@@ -57,40 +63,38 @@ class Series:
         return [*self.values["timestamp"].to_list(), self.end_at]
 
 
-def resource_of(usage: pl.DataFrame) -> str:
-    """The resource that shows a site best.
+def resource_of(usage: pl.DataFrame, *, shares_machines: bool) -> str:
+    """The resource that shows a site best: machines, or edge devices where there are none.
 
-    Machines, or edge devices where there are none. Where servers share overcommitted machines (a machine offers more
-    vCPUs than it has, and servers do not), vCPUs as the scheduler counts them: in machines such a site would look
-    fuller than full.
+    Where servers share machines, vCPUs as the scheduler counts them: machines may be overcommitted, and in nodes such
+    a site would look fuller than full.
     """
-    known = usage.filter(pl.col("value") != 0)
-
-    def amount(metrics: Sequence[str], resource: str) -> float:
-        rows = known.filter(pl.col("metric").is_in(metrics) & (pl.col("resource") == resource))
-        return float(rows["value"].sum())
-
-    plain, offered = amount(["total"], "vcpus"), amount(["total"], "vcpus_overcommit")
-    used, counted = amount(_OCCUPIED, "vcpus"), amount(_OCCUPIED, "vcpus_overcommit")
-    if used > 0 and offered > plain * 1.001 and counted <= used * 1.001:
-        return "vcpus_overcommit"
-    present = set(known["resource"].unique()) or set(usage["resource"].unique())
-    return next((name for name in RESOURCES if name in present), RESOURCES[0])
+    present = set(usage.filter(pl.col("value") != 0)["resource"].unique()) or set(usage["resource"].unique())
+    wanted = ("vcpus_overcommit", *RESOURCES) if shares_machines else RESOURCES
+    return next((name for name in wanted if name in present), RESOURCES[0])
 
 
-def month_series(usage: pl.DataFrame, site: Site, start: datetime, end: datetime, extracted: datetime | None) -> Series:
+def month_series(
+    usage: pl.DataFrame,
+    site: Site,
+    start: datetime,
+    end: datetime,
+    extracted: datetime | None,
+    *,
+    shares_machines: bool = False,
+) -> Series:
     """The series of one month: every bucket from `start` to `end`, cut at the extraction where that comes first."""
     rows = usage.filter((pl.col("timestamp") >= start) & (pl.col("timestamp") < end))
-    resource = resource_of(rows)
+    resource = resource_of(rows, shares_machines=shares_machines)
     wide = _wide(rows, resource)
     bucket = _bucket(wide, timedelta(minutes=site.bucket_minutes))
     end = min(end, extracted) if extracted is not None and extracted > start else end
     return Series(resource, _dense(wide, start, end, bucket), bucket, end, _missing(rows, resource))
 
 
-def history_series(usage_daily: pl.DataFrame) -> Series:
+def history_series(usage_daily: pl.DataFrame, *, shares_machines: bool = False) -> Series:
     """The series of a whole history by days, from its first row to its last."""
-    resource = resource_of(usage_daily)
+    resource = resource_of(usage_daily, shares_machines=shares_machines)
     wide = _wide(usage_daily, resource)
     if wide.is_empty():
         return Series(resource, wide, DAY, _NEVER)

@@ -194,19 +194,33 @@ def test_a_site_without_machines_is_shown_in_devices():
     assert named(figure, "total")
 
 
-def test_a_site_of_shared_overcommitted_machines_is_shown_in_vcpus_as_the_scheduler_counts_them():
-    vcpus = usage(resource="vcpus").with_columns(value=pl.col("value") * 16)
-    offered = pl.col("value") * pl.when(pl.col("metric").str.starts_with("occupied")).then(1).otherwise(4)
-    frame = pl.concat([usage(), vcpus, vcpus.with_columns(value=offered, resource=pl.lit("vcpus_overcommit"))])
-    (line,) = named(stack(frame), "total")
-    assert set(line["y"]) == {640.0}
+@pytest.mark.parametrize(("shared", "expected"), [(True, 640.0), (False, 10.0)])
+def test_a_site_whose_servers_share_machines_is_shown_in_vcpus_as_the_scheduler_counts_them(shared, expected):
+    offered = usage(resource="vcpus_overcommit").with_columns(value=pl.col("value") * 64)
+    frame = pl.concat([usage(), offered])
+    figure = usage_stack(frame, site=site(), start=START, end=END, shares_machines=shared).to_plotly_json()
+    assert set(named(figure, "total")[0]["y"]) == {expected}
 
 
-def test_machines_held_whole_are_shown_in_nodes_although_their_vcpus_are_overcommitted():
-    vcpus = usage(resource="vcpus").with_columns(value=pl.col("value") * 16)
-    whole = vcpus.with_columns(value=pl.col("value") * 16, resource=pl.lit("vcpus_overcommit"))
-    (line,) = named(stack(pl.concat([usage(), vcpus, whole])), "total")
-    assert set(line["y"]) == {10.0}
+@pytest.mark.parametrize(("nodes", "expected"), [(1.0, False), (0.25, True), (None, False)])
+def test_servers_share_machines_where_one_holds_a_part_of_a_node(tmp_path, nodes, expected):
+    from usage_assets.facts.tables import INTERVALS
+    from usage_assets.reports.series import SHARED_SQL
+
+    row = dict.fromkeys(INTERVALS.names) | {
+        "site": "made",
+        "month": START.date(),
+        "metric": "occupied_ondemand",
+        "source": "nova_instances",
+        "node_type": "large",
+        "nodes": nodes,
+    }
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    with warehouse.write("test") as writer:
+        writer.ensure(INTERVALS)
+        writer.put(INTERVALS, pl.DataFrame([row], schema=INTERVALS.polars_schema))
+    with warehouse.read() as reader:
+        assert reader.sql(SHARED_SQL, {"site": "made"}).item() is expected
 
 
 def test_node_types_of_unknown_size_are_left_out_and_named():
