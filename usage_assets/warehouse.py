@@ -22,6 +22,7 @@ from usage_assets.schema.contract import require_columns
 from usage_assets.serving import GATES
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "preserve_insertion_order": False}
+_STAGING_MEMORY = "256MB"
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,10 @@ class Writer(Reader):
         ).fetchall()
         self.put(GATES, frame)
 
+    def attach(self, path: Path) -> None:
+        """Make the tables of a staging database, closed by now, readable as `staged.<table>`."""
+        _attach(self.con, path, "staged")
+
     def put(self, table: Table, frame: pl.DataFrame) -> None:
         """Append rows to a bookkeeping table; use `replace` for tables that people read."""
         self.con.register("rows_to_put", frame.to_arrow())
@@ -227,6 +232,19 @@ class Warehouse:
                 return
             with _connect(self.path, read_only=True) as con:
                 yield Reader(con)
+
+    @contextmanager
+    def beside(self, con: duckdb.DuckDBPyConnection) -> Iterator[bool]:
+        """Attach the warehouse read-only as `stored` to a staging connection; false where there is none yet."""
+        with file_lock(self._lock, "reading", shared=True, wait_seconds=settings.lock_wait_seconds()):
+            if not self.path.exists():
+                yield False
+                return
+            _attach(con, self.path, "stored")
+            try:
+                yield True
+            finally:
+                con.execute("DETACH stored").fetchall()
 
     @contextmanager
     def write(self, holder: str) -> Iterator[Writer]:
@@ -273,13 +291,23 @@ class Warehouse:
 def staging(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A scratch database in a file, so that a dump of any size is sorted into months in bounded memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
+    _remove(path)  # a killed process may have left its own
     try:
         with _connect(path) as con:
+            con.execute(f"SET memory_limit = '{_STAGING_MEMORY}'").fetchall()
             yield con
     finally:
-        path.unlink(missing_ok=True)
-        path.with_suffix(path.suffix + ".wal").unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.with_suffix(path.suffix + ".wal").unlink(missing_ok=True)
+
+
+def _attach(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    quoted = str(path).replace("'", "''")
+    con.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)").fetchall()
 
 
 @contextmanager

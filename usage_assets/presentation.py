@@ -1,0 +1,154 @@
+"""What every asset shows in the UI: specification, column schema, metadata of its months, previews, readable errors.
+
+What belongs here: how things look. What stays out: how they are computed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from usage_assets.errors import UsageError
+from usage_assets.partitions import Window, partition_key
+from usage_assets.schema import Table
+from usage_assets.warehouse import Reader
+
+BACKFILL = dg.BackfillPolicy.multi_run(12)
+"""One run per site and twelve months: a process start costs seconds, a month in a range milliseconds."""
+OWNERS = ["team:usage"]
+_PREVIEW_ROWS = 5
+_PREVIEW_COLUMNS = 12
+_PREVIEW_CELL = 40
+
+
+def asset_key(kind: str, stage: str, name: str) -> dg.AssetKey:
+    """`<kind>/<stage>/<table>`."""
+    return dg.AssetKey([kind, stage, name])
+
+
+def asset_spec(
+    kind: str,
+    stage: str,
+    name: str,
+    *,
+    description: str,
+    partitions: dg.MultiPartitionsDefinition,
+    table: Table | None = None,
+    deps: Iterable[dg.AssetKey] = (),
+    kinds: Iterable[str] = ("duckdb", "polars"),
+) -> dg.AssetSpec:
+    """The specification of one asset, alike for every stage."""
+    metadata: dict[str, Any] = {}
+    if table is not None:
+        metadata = {"dagster/table_name": table.qualified, "dagster/column_schema": column_schema(table)}
+        if table.rules:
+            metadata["rules"] = dg.MetadataValue.md(
+                "\n".join(f"- {rule.name}: `{rule.condition}`. {rule.description}." for rule in table.rules)
+            )
+    return dg.AssetSpec(
+        asset_key(kind, stage, name),
+        deps=list(deps),
+        description=description,
+        group_name=f"{kind}_{stage}",
+        tags={"site_kind": kind, "stage": stage},
+        owners=OWNERS,
+        kinds=set(kinds),
+        metadata=metadata,
+        partitions_def=partitions,
+    )
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The table's declaration as the UI shows it."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=str(column.type),
+                description=f"{column.description} [{column.unit}]"
+                + (f", from {column.source}" if column.source else ""),
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for column in table.columns
+        ],
+        constraints=dg.TableConstraints(other=[f"unique ({', '.join(table.unique_key)})"] if table.key else []),
+    )
+
+
+def month_metadata(rows: int, refused: str | None, **facts: object) -> dict[str, Any]:
+    """Metadata of one month of one asset; what is None or empty is left out."""
+    out: dict[str, Any] = {"dagster/partition_row_count": rows, "status": "kept_old" if refused else "written"}
+    if refused:
+        out["reason"] = refused[:1000]
+    out |= {name: value for name, value in facts.items() if value not in (None, "")}
+    return out
+
+
+def show_month(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, site: str, month: date, facts: dict[str, Any]
+) -> None:
+    """Attach metadata to one month of an asset in a run over many."""
+    context.add_asset_metadata(facts, asset_key=key, partition_key=str(partition_key(site, month)))
+
+
+def preview(reader: Reader, table: Table, window: Window, where: str = "") -> dg.MetadataValue | None:
+    """A few rows of the window's newest month, small enough for the event log; None where there are none."""
+    month = window.months[-1]
+    if not reader.has(table):
+        return None
+    columns = [name for name in table.names if name not in {"site", "month"}][:_PREVIEW_COLUMNS]
+    condition = f" AND ({where})" if where else ""
+    names = ", ".join(f'"{name}"' for name in columns)
+    frame = reader.sql(
+        f"SELECT {names} FROM {table.qualified} WHERE site = $site AND month = $month{condition} LIMIT {_PREVIEW_ROWS}",
+        {"site": window.site, "month": month},
+    )
+    if frame.is_empty():
+        return None
+    return dg.MetadataValue.md(f"{month:%Y-%m}, the first rows\n\n" + markdown_table(columns, frame.rows()))
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown, its cells cut to a readable length."""
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    text = text.replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= _PREVIEW_CELL else text[: _PREVIEW_CELL - 1] + "…"
+
+
+def rows_per_month(
+    reader: Reader, table: Table, window: Window, owned: Mapping[str, Sequence[str]] | None = None
+) -> dict[date, int]:
+    """How many rows are stored of each month of the window."""
+    out = dict.fromkeys(window.months, 0)
+    if reader.has(table):
+        parts = [f"{column} IN (SELECT unnest(${column}::VARCHAR[]))" for column in owned or {}]
+        found = reader.sql(
+            f"SELECT month, count(*) FROM {table.qualified} WHERE site = $site "
+            f"AND month IN (SELECT unnest($months::DATE[])) {''.join(f' AND {part}' for part in parts)} GROUP BY month",
+            {"site": window.site, "months": list(window.months)} | {k: list(v) for k, v in (owned or {}).items()},
+        )
+        out |= dict(found.iter_rows())
+    return out
+
+
+@contextmanager
+def readable_errors(window: Window, what: str) -> Iterator[None]:
+    """Faults that an operator can mend become one sentence in the run; others keep their stack trace."""
+    try:
+        yield
+    except UsageError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+    except (duckdb.Error, OSError) as error:
+        msg = (
+            f"{window}: {what} could not be stored: {error}. The stored months are untouched; mend the cause and rerun."
+        )
+        raise dg.Failure(description=msg, allow_retries=False) from error

@@ -1,0 +1,92 @@
+"""The timeline assets of a kind: usage per bucket and its exact steps, written with their views at once."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from usage_assets.facts.tables import INTERVALS
+from usage_assets.gates import closed_months, extracted_at
+from usage_assets.kinds import Kind
+from usage_assets.partitions import Window, window_of
+from usage_assets.presentation import (
+    BACKFILL,
+    asset_key,
+    asset_spec,
+    month_metadata,
+    preview,
+    readable_errors,
+    rows_per_month,
+    show_month,
+)
+from usage_assets.sites import Site
+from usage_assets.timelines import views
+from usage_assets.timelines.tables import USAGE, USAGE_STEPS
+from usage_assets.timelines.usage import build_usage
+from usage_assets.warehouse import Warehouse
+
+TABLES = {"usage": USAGE, "usage_steps": USAGE_STEPS}
+
+
+def timeline_assets(
+    kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse, partitions: dg.MultiPartitionsDefinition
+) -> dg.AssetsDefinition:
+    """The timelines of a kind as one subsettable step."""
+    tables = {asset_key(kind.name, "timelines", name): table for name, table in TABLES.items()}
+    facts = [asset_key(kind.name, "facts", fact.name) for fact in kind.facts]
+    specs = [
+        asset_spec(
+            kind.name, "timelines", name, description=table.description, partitions=partitions, table=table, deps=facts
+        )
+        for name, table in TABLES.items()
+    ]
+
+    @dg.multi_asset(name=f"{kind.name}_timelines", specs=specs, can_subset=True, backfill_policy=BACKFILL)
+    def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        window = window_of(context.partition_keys)
+        site = sites[window.site]
+        chosen = [key.path[-1] for key in tables if key in context.selected_asset_keys]
+        with readable_errors(window, "timelines"), warehouse.site(site.key, f"timelines of {window}"):
+            shown = build_window(kind, site, window, warehouse, chosen, context.run.run_id)
+            with warehouse.read() as reader:
+                previews = {name: preview(reader, TABLES[name], window) for name in chosen}
+        for name in chosen:
+            key = asset_key(kind.name, "timelines", name)
+            for month in window.months:
+                show_month(context, key, site.key, month, shown[name][month])
+            found = previews[name]
+            yield dg.MaterializeResult(asset_key=key, metadata={"preview": found} if found else {})
+
+    return build
+
+
+def build_window(
+    kind: Kind, site: Site, window: Window, warehouse: Warehouse, chosen: list[str], run_id: str
+) -> dict[str, dict]:
+    """Make the usage of a window from its facts and write it in one transaction; by asset and month what to show."""
+    with warehouse.read() as reader:
+        inputs = [kind.asset("facts", fact.name) for fact in kind.facts]
+        closed = closed_months(reader, site, window.months, inputs)
+        todo = [month for month in window.months if month not in closed]
+        extracted = extracted_at(reader, site, todo, kind.tables_of(site))
+        intervals = reader.frame(INTERVALS, site.key, todo)
+        types = kind.node_types(reader, site, todo)
+    made = build_usage(kind.usage_scope(site), todo, intervals, extracted, types)
+    frames = {"usage": made.usage, "usage_steps": made.steps}
+    out: dict[str, dict] = {}
+    with warehouse.write(f"timelines of {window}") as writer:
+        for name in chosen:
+            table = TABLES[name]
+            replaced = writer.replace(
+                table,
+                frames[name],
+                site=site.key,
+                months=window.months,
+                asset=kind.asset("timelines", name),
+                run_id=run_id,
+                closed=closed,
+            )
+            rows = rows_per_month(writer, table, window)
+            refused = {month: "; ".join(map(str, broken)) for month, broken in replaced.refused.items()}
+            out[name] = {month: month_metadata(rows[month], refused.get(month)) for month in window.months}
+        views.ensure(writer)
+    return out
