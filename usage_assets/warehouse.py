@@ -44,7 +44,7 @@ class Reader:
         if self._con is None:
             msg = "the warehouse is empty: materialize something first (make demo, or usage-assets backfill)"
             raise WarehouseError(msg)
-        return self._con.sql(query, params=params).pl()
+        return _fetch(self._con, query, params)
 
     def has(self, table: Table) -> bool:
         """Whether the table is there yet."""
@@ -80,7 +80,7 @@ class Reader:
         if where:
             conditions.append(f"({where})")
         clause = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return self._con.sql(f"SELECT {', '.join(parts)} FROM {table.qualified}{clause}", params=params).pl()
+        return _fetch(self._con, f"SELECT {', '.join(parts)} FROM {table.qualified}{clause}", params)
 
 
 class Writer(Reader):
@@ -324,6 +324,18 @@ def _connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
         yield con
     finally:
         con.close()
+
+
+def _fetch(
+    con: duckdb.DuckDBPyConnection, query: str, params: Sequence[object] | Mapping[str, object] | None
+) -> pl.DataFrame:
+    """The result of a query as a frame.
+
+    `con.sql` with parameters turns every value into a Python object first (1 s per 200,000 rows); `execute` does not.
+    """
+    frame = pl.from_arrow(con.execute(query, params).to_arrow_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 def _scope(site: str | None, months: Sequence[date] | None) -> tuple[list[str], dict[str, Any]]:
