@@ -9,9 +9,17 @@ from typing import Any
 
 import dagster as dg
 
+from usage_assets.automation.alerts import alert_sensors
+from usage_assets.automation.nightly import nightly_schedule
+from usage_assets.automation.orphans import orphan_sensor
+from usage_assets.checks.monthly import monthly_checks
+from usage_assets.facts.assets import fact_assets
 from usage_assets.kinds import KINDS, Kind
 from usage_assets.partitions import partitions
+from usage_assets.raw.assets import raw_assets
+from usage_assets.reports.assets import report_assets
 from usage_assets.sites import Site, load_sites
+from usage_assets.timelines.assets import timeline_assets
 from usage_assets.warehouse import Warehouse
 
 # backfill_policy and partitioned checks are used on purpose: the first is what makes a range one run, the second what
@@ -39,9 +47,6 @@ def build_defs(
         if own:
             parts.append(_of_kind(kind, own, warehouse, automation=automation))
     if automation:
-        from usage_assets.automation.alerts import alert_sensors
-        from usage_assets.automation.orphans import orphan_sensor
-
         parts.append(dg.Definitions(sensors=[*alert_sensors(), orphan_sensor()]))
     shared: dict[str, Any] = {"executor": dg.in_process_executor}
     if loggers:
@@ -50,12 +55,6 @@ def build_defs(
 
 
 def _of_kind(kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse, *, automation: bool) -> dg.Definitions:
-    from usage_assets.automation.nightly import nightly_schedule
-    from usage_assets.checks.monthly import monthly_checks
-    from usage_assets.facts.assets import fact_assets
-    from usage_assets.raw.assets import raw_assets
-    from usage_assets.reports.assets import report_assets
-    from usage_assets.timelines.assets import timeline_assets
 
     months = partitions(list(sites))
     assets = [

@@ -1,8 +1,8 @@
 """Alerts: every failed asset check and every failed run is reported at least once.
 
-Run-failure sensors never see a failed non-blocking check (dagster#29896), so a sensor reads the events of finished runs:
-`new_failures` collects them and moves no state, then the channel sends, and only then the cursor moves. Each channel
-has its own sensor and cursor, so one that fails repeats only itself.
+Run-failure sensors never see a failed non-blocking check (dagster#29896), so a sensor reads events of finished runs:
+`new_failures` collects them and moves no state, then the channel sends, and only then the cursor moves. Each
+channel has its own sensor and cursor, so one that fails repeats only itself.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Dagster's SQLite event log, with one open connection per file instead of a new engine for every event.
 
-Dagster opens an engine, compiles its statements and waits for the disk for each of the two events that a partition of an
-asset costs: 20 ms. Kept open, and with `synchronous = NORMAL` (safe against a kill; a power cut may lose the last
+Dagster opens an engine, compiles its statements and waits for the disk for each of the two events that a partition
+of an asset costs: 20 ms. Kept open, and with `synchronous = NORMAL` (safe against a kill; a power cut may lose the last
 events, never the tables), it is 4 ms, and a backfill of ten years of a site costs seconds instead of minutes. Files and
 tables are Dagster's own: without this class in dagster.yaml its stock storage reads on.
 """

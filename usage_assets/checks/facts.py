@@ -22,7 +22,7 @@ AND metric IN (SELECT unnest($metrics::VARCHAR[])) GROUP BY ALL
 
 
 def conservation(reader: Reader, kind: Kind, fact: FactAsset, window: Window) -> dict[date, Finding]:
-    """Rows in = kept + rejected + outside and hours in = kept + clipped + rejected, and the stored rows say the same."""
+    """Rows in = kept + rejected + outside, hours in = kept + clipped + rejected, and the stored rows say the same."""
     out = dict.fromkeys(window.months, GOOD)
     if not reader.has(ACCOUNTS):
         return out

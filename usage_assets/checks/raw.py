@@ -35,6 +35,7 @@ def raw_check_results(
     kind: Kind,
     site: Site,
     window: Window,
+    *,
     tables: Mapping[dg.AssetKey, RawTable],
     selected: Collection[dg.AssetCheckKey],
 ) -> Iterator[dg.AssetCheckResult]:

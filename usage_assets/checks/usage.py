@@ -1,6 +1,7 @@
 """What the checks of usage ask: every bucket there, hours conserved, nothing negative, capacities in order."""
 
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 
 from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.checks.gated import touches_gap
@@ -94,7 +95,7 @@ def order(reader: Reader, window: Window) -> dict[date, Finding]:
     out = _negative(reader, window, derived, "of a derived metric are negative")
     if not reader.has(USAGE):
         return out
-    for wide, narrow in zip(CAPACITY_ORDER, CAPACITY_ORDER[1:], strict=False):
+    for wide, narrow in pairwise(CAPACITY_ORDER):
         found = reader.sql(
             f"SELECT w.month, count(*), max(n.value - w.value), count(DISTINCT w.timestamp::DATE) "
             f"FROM (SELECT * FROM {USAGE.qualified} WHERE {_WINDOW} AND metric = $wide) w "
@@ -148,7 +149,8 @@ def month_starts(reader: Reader, window: Window, covered: dict[date, Finding]) -
         return out
     found = reader.sql(
         f"SELECT month, count(*) FROM (SELECT month, min(timestamp) AS first FROM {USAGE_STEPS.qualified} "
-        f"WHERE {_WINDOW} GROUP BY month, collector_type, node_type, metric, resource) WHERE first <> month GROUP BY month",
+        f"WHERE {_WINDOW} GROUP BY month, collector_type, node_type, metric, resource) "
+        "WHERE first <> month GROUP BY month",
         {"site": window.site, "months": list(window.months)},
     )
     for month, count in found.iter_rows():

@@ -71,7 +71,9 @@ def fact_assets(
         site = sites[window.site]
         chosen = {key: fact for key, fact in facts.items() if key in context.selected_asset_keys}
         with readable_errors(window, "facts"), warehouse.site(site.key, f"facts of {window}"):
-            written = build_window(kind, site, window, warehouse, list(chosen.values()), context.run.run_id)
+            written = build_window(
+                kind, site, window, warehouse, chosen=list(chosen.values()), run_id=context.run.run_id
+            )
         for key, fact in chosen.items():
             done = written[fact.name]
             for month in window.months:
@@ -88,7 +90,7 @@ def fact_assets(
 
 
 def build_window(
-    kind: Kind, site: Site, window: Window, warehouse: Warehouse, chosen: list[FactAsset], run_id: str
+    kind: Kind, site: Site, window: Window, warehouse: Warehouse, *, chosen: list[FactAsset], run_id: str
 ) -> dict[str, Written]:
     """Make the chosen facts of a window and write all of them in one transaction; by asset what was written."""
     with warehouse.read() as reader:
@@ -99,7 +101,10 @@ def build_window(
     facts = kind.build_facts(site, todo, raw, extracted, [fact.name for fact in chosen]) if todo else _Nothing()
     del raw
     with warehouse.write(f"facts of {window}") as writer:
-        return {fact.name: _write(writer, kind, fact, facts, window, closed[fact.name], run_id) for fact in chosen}
+        return {
+            fact.name: _write(writer, kind, fact, facts, window=window, closed=closed[fact.name], run_id=run_id)
+            for fact in chosen
+        }
 
 
 @dataclass
@@ -112,7 +117,14 @@ class _Nothing:
 
 
 def _write(
-    writer: Writer, kind: Kind, fact: FactAsset, facts: Facts, window: Window, closed: Mapping[date, str], run_id: str
+    writer: Writer,
+    kind: Kind,
+    fact: FactAsset,
+    facts: Facts,
+    *,
+    window: Window,
+    closed: Mapping[date, str],
+    run_id: str,
 ) -> Written:
     """One asset's months: intervals, rejects and accounts of a month are written together or not at all."""
     asset = kind.asset("facts", fact.name)

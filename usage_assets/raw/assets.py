@@ -70,7 +70,11 @@ def raw_assets(
             show_dump(context, kind, window, result)
             with warehouse.read() as reader:
                 previews = {key: preview(reader, table.table, window) for key, table in chosen.items()}
-                checked = list(raw_check_results(reader, kind, site, window, chosen, context.selected_asset_check_keys))
+                checked = list(
+                    raw_check_results(
+                        reader, kind, site, window, tables=chosen, selected=context.selected_asset_check_keys
+                    )
+                )
         for key in chosen:
             shown = previews[key]
             yield dg.MaterializeResult(asset_key=key, metadata={} if shown is None else {"preview": shown})

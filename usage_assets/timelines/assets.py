@@ -46,7 +46,7 @@ def timeline_assets(
         site = sites[window.site]
         chosen = [key.path[-1] for key in tables if key in context.selected_asset_keys]
         with readable_errors(window, "timelines"), warehouse.site(site.key, f"timelines of {window}"):
-            shown = build_window(kind, site, window, warehouse, chosen, context.run.run_id)
+            shown = build_window(kind, site, window, warehouse, chosen=chosen, run_id=context.run.run_id)
             with warehouse.read() as reader:
                 previews = {name: preview(reader, TABLES[name], window) for name in chosen}
         for name in chosen:
@@ -60,7 +60,7 @@ def timeline_assets(
 
 
 def build_window(
-    kind: Kind, site: Site, window: Window, warehouse: Warehouse, chosen: list[str], run_id: str
+    kind: Kind, site: Site, window: Window, warehouse: Warehouse, *, chosen: list[str], run_id: str
 ) -> dict[str, dict]:
     """Make the usage of a window from its facts and write it in one transaction; by asset and month what to show."""
     with warehouse.read() as reader:
