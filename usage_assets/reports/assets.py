@@ -13,13 +13,14 @@ from usage_assets import settings
 from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.checks.gated import expected
 from usage_assets.checks.raw import result
+from usage_assets.facts.tables import INTERVALS
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import Kind
 from usage_assets.partitions import Window, window_of
 from usage_assets.presentation import BACKFILL, asset_key, asset_spec, readable_errors, show_month
 from usage_assets.reports import figures
 from usage_assets.reports.render import Rendered, render_all
-from usage_assets.reports.series import DAILY_SQL
+from usage_assets.reports.series import DAILY_SQL, SHARED_SQL
 from usage_assets.sites import Site
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader, Warehouse
@@ -94,6 +95,7 @@ def draw_window(kind: Kind, site: Site, window: Window, warehouse: Warehouse, *,
         todo = [month for month in window.months if month not in closed] if stack else []
         rows = reader.frame(USAGE, site.key, todo) if todo else USAGE.empty()
         days = _history(reader, site) if history else None
+        shares = bool(reader.has(INTERVALS) and reader.sql(SHARED_SQL, {"site": site.key}).item())
     wanted = {}
     for month in todo:
         one = Window(site.key, (month,))
@@ -103,10 +105,11 @@ def draw_window(kind: Kind, site: Site, window: Window, warehouse: Warehouse, *,
             start=one.start_at,
             end=one.end_at,
             extracted_at=extracted.get(month),
+            shares_machines=shares,
         )
     whole = page_name(site.key, "usage_history")
     if days is not None and not days.is_empty():
-        wanted[whole] = figures.usage_history(days, site=site)
+        wanted[whole] = figures.usage_history(days, site=site, shares_machines=shares)
     done = render_all(wanted, folder=settings.plots_dir()) if wanted else {}
     months = {month: done[page_name(site.key, "usage_stack", month)] for month in todo}
     return Drawn(months, done.get(whole), closed)
