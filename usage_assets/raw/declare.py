@@ -39,9 +39,10 @@ class Machine(Life):
 
 @dataclass(frozen=True)
 class Satellite:
-    """A row is held where the row it belongs to is.
+    """A row is held where the row it belongs to is; where that is missing at the source, by its own life.
 
-    Where that row is missing at the source, by its own created_at and deleted_at. `path` leads there: (column here, raw table there, column there) per step, the first column being this table's.
+    `path` leads there: (column here, raw table there, column there) per step, the first column being this table's.
+    Its own life is that of its created_at and deleted_at.
     """
 
     path: tuple[tuple[str, str, str], ...]
@@ -68,7 +69,8 @@ class RawTable:
 
     `key` is the primary key at the source. `alternatives` are older names of the table. `renamed` maps a column to the
     name that an older release has for it. `archived` tables have a `shadow_<source>` beside them. Rows with a true
-    `skip_flag` are not read.
+    `skip_flag` are not held. `extends` names a raw table whose rows these stand beside: satellites of that table may
+    belong to rows of this one. An `optional` table is not in every release of its service.
     """
 
     database: str
@@ -81,6 +83,8 @@ class RawTable:
     renamed: dict[str, str] = field(default_factory=dict)
     archived: bool = False
     skip_flag: str | None = None
+    extends: str | None = None
+    optional: bool = False
 
     @property
     def name(self) -> str:

@@ -81,6 +81,7 @@ def _reservation_detail(source: str, description: str, *columns: Column) -> RawT
         description,
         (_text("id", "Row id"), *TIMES, _text("reservation_id", "Reservation that it details"), *columns),
         Satellite((RESERVATION, LEASE)),
+        optional=source.startswith("device"),
     )
 
 
@@ -91,6 +92,7 @@ def _allocation(source: str, description: str, resource: Column) -> RawTable:
         description,
         (_text("id", "Allocation id"), *TIMES, resource, _text("reservation_id", "Reservation that holds it")),
         Satellite((RESERVATION, LEASE)),
+        optional=source.startswith("device"),
     )
 
 
@@ -108,6 +110,7 @@ def _capability(source: str, description: str, owner: str, owners: str) -> RawTa
             _text("capability_value", "Value, as text"),
         ),
         Satellite(((owner, owners, "id"),)),
+        optional=source.startswith("device"),
     )
 
 
@@ -176,6 +179,7 @@ TABLES: tuple[RawTable, ...] = (
         _INSTANCE_LIFE,
         archived=True,
         skip_flag="hidden",
+        extends="nova_instances",
     ),
     RawTable(
         "nova_api",
@@ -274,6 +278,7 @@ TABLES: tuple[RawTable, ...] = (
         Whole(),
         alternatives=("extra_capabilities",),
         renamed={"property_name": "capability_name"},
+        optional=True,
     ),
     _reservation_detail(
         "instance_reservations",
@@ -312,6 +317,7 @@ TABLES: tuple[RawTable, ...] = (
             _bool("reservable", "State at the dump"),
         ),
         Life(("deleted_at",)),
+        optional=True,
     ),
     _allocation("device_allocations", "Devices that a reservation holds.", _text("device_id", "Device held")),
     _reservation_detail(

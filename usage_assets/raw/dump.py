@@ -1,0 +1,326 @@
+"""One dump: a window of months of a site, read once per table from one snapshot per server, written at once.
+
+Reading, sorting into months and merging happen in a staging database beside the warehouse; the warehouse itself is
+held only for the one transaction at the end, so a run that fails or is killed leaves it as it was.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from usage_assets import sites
+from usage_assets.errors import SourceError, WarehouseError
+from usage_assets.partitions import Window
+from usage_assets.raw import evidence, months, openstack
+from usage_assets.raw.declare import Life, Machine, RawTable, Satellite
+from usage_assets.raw.evidence import Counts
+from usage_assets.raw.reflect import Found, find_tables
+from usage_assets.raw.servers import Server, open_servers
+from usage_assets.raw.stage import Stage
+from usage_assets.raw.statements import Filter, Step
+from usage_assets.schema import Violation
+from usage_assets.serving import DUMPS
+from usage_assets.sites import Site
+from usage_assets.warehouse import Warehouse, staging
+
+
+@dataclass(frozen=True)
+class TableMonth:
+    """What a dump did to a table-month. A refused month kept its old rows."""
+
+    table: RawTable
+    month: date
+    extracted_at: datetime
+    rows: int
+    rows_new: int
+    rows_changed: int
+    rows_moved: int
+    rows_gone: int
+    zero_dates: int
+    note: str | None
+    refused: tuple[Violation, ...]
+
+
+@dataclass(frozen=True)
+class DumpResult:
+    """What a dump did. `extracted_at` is the earliest clock of the servers that it read."""
+
+    window: Window
+    extracted_at: datetime
+    months: tuple[TableMonth, ...]
+
+
+def _silent(text: str) -> None:
+    """Log nothing."""
+
+
+def dump(
+    site: Site,
+    window: Window,
+    warehouse: Warehouse,
+    *,
+    tables: Sequence[RawTable],
+    run_id: str,
+    purge_known: bool = False,
+    log: Callable[[str], None] = _silent,
+    catalogue: Mapping[str, RawTable] = openstack.BY_NAME,
+) -> DumpResult:
+    """Read the months of the window from the site's databases and store them, all or nothing.
+
+    `tables` are the raw tables to write; others of the `catalogue` are read along where the month rule needs them.
+    `purge_known` says that rows vanishing at the source, however many, are no fault of the read.
+    """
+    path = warehouse.path.parent / ".staging" / f"{site.key}.duckdb"
+    try:
+        with warehouse.site(site.key, f"dump of {window}"), staging(path) as con:
+            run = _Dump(site, window, warehouse, con, catalogue=catalogue, log=log, purge_known=purge_known)
+            with open_servers(site, _databases(tables, catalogue)) as servers:
+                merged = run.read(servers, tables)
+            con.close()
+            return run.write(path, tables, merged, run_id)
+    except duckdb.Error as error:
+        msg = (
+            f"{window}: the rows could not be stored ({error}); stored months are untouched. "
+            f"Look at the free space of {warehouse.path.parent.name}"
+        )
+        raise WarehouseError(msg) from error
+    except SourceError as error:
+        error.__cause__ = error.__context__ = None  # a driver's own error may carry what we took out of the text
+        raise
+
+
+@dataclass
+class _Merged:
+    extracted_at: datetime
+    note: str | None
+    counts: dict[date, Counts]
+
+
+class _Dump:
+    def __init__(
+        self,
+        site: Site,
+        window: Window,
+        warehouse: Warehouse,
+        con: duckdb.DuckDBPyConnection,
+        *,
+        catalogue: Mapping[str, RawTable],
+        log: Callable[[str], None],
+        purge_known: bool,
+    ) -> None:
+        self.site = site
+        self.window = window
+        self.warehouse = warehouse
+        self.con = con
+        self.catalogue = catalogue
+        self.log = log
+        self.purge_known = purge_known
+        self.extracted_at = sites.utc_now().replace(microsecond=0)
+
+    def read(self, servers: Sequence[Server], tables: Sequence[RawTable]) -> dict[str, _Merged]:
+        """Stage, sort into months and merge each table, parents before children."""
+        self.extracted_at = min((server.now for server in servers), default=self.extracted_at)
+        stage = Stage(self.con, Filter(self.window))
+        months.create_window(self.con, self.window, self.site.first_month)
+        wanted = {raw.name for raw in tables}
+        needed = closure(tables, self.catalogue)
+        found = find_tables(servers, self._with_parents(needed))
+        merged: dict[str, _Merged] = {}
+        for raw in needed:
+            self._refuse_denied(found[raw.name])
+            staged = stage.read(found[raw.name], self._steps(raw, found), names=self._columns(raw, wanted))
+            months.hold(self.con, raw, roots(raw, self.catalogue), self._namers(raw))
+            if raw.name in wanted:
+                note = "; ".join(filter(None, [found[raw.name].note, *staged.notes()])) or None
+                merged[raw.name] = self._merge(stage, found[raw.name], note)
+                self.log(_line(self.window, raw, staged.read, merged[raw.name]))
+        return merged
+
+    def _merge(self, stage: Stage, found: Found, note: str | None) -> _Merged:
+        raw = found.raw
+        now = found.server.now if found.server else self.extracted_at
+        counts = evidence.assemble(self.con, raw, self.site.key, now)
+        self.con.execute(f"CREATE OR REPLACE TABLE v_{raw.name} AS SELECT * FROM out_{raw.name} LIMIT 0").fetchall()
+        self.con.execute(f"CREATE OR REPLACE TABLE g_{raw.name} AS SELECT * FROM out_{raw.name} LIMIT 0").fetchall()
+        with self.warehouse.beside(self.con) as there:
+            alive = evidence.compare(self.con, raw, self.site.key, self.window.months, counts) if there else {}
+        evidence.keep(stage, found, counts, alive, site=self.site.key, extracted_at=now, purge_known=self.purge_known)
+        return _Merged(now, note, counts)
+
+    def write(self, path: Path, tables: Sequence[RawTable], merged: Mapping[str, _Merged], run_id: str) -> DumpResult:
+        """Replace the months of all tables in one transaction, with the record of the dump."""
+        out: list[TableMonth] = []
+        with self.warehouse.write(f"dump of {self.window}") as writer:
+            writer.attach(path)
+            writer.ensure(DUMPS)
+            for raw in tables:
+                replaced = writer.replace(
+                    raw.table,
+                    f"staged.out_{raw.name}",
+                    site=self.site.key,
+                    months=self.window.months,
+                    asset=f"{self.site.kind}/raw/{raw.name}",
+                    run_id=run_id,
+                )
+                mine = [
+                    _table_month(raw, month, merged[raw.name], tuple(replaced.refused.get(month, ())))
+                    for month in self.window.months
+                ]
+                good = [item for item in mine if not item.refused]
+                writer.delete(
+                    DUMPS, site=self.site.key, months=[item.month for item in good], owned={"table_name": [raw.name]}
+                )
+                writer.put(DUMPS, _dumps(self.site.key, good))
+                out += mine
+        return DumpResult(self.window, self.extracted_at, tuple(out))
+
+    def _refuse_denied(self, found: Found) -> None:
+        if found.denied:
+            msg = f"site {self.site.key}: {found.raw.name}: {found.note}; see usage-assets grants {self.site.key}"
+            raise SourceError(msg)
+
+    def _with_parents(self, needed: Iterable[RawTable]) -> list[RawTable]:
+        out = {raw.name: raw for raw in needed}
+        for raw in list(out.values()):
+            if isinstance(raw.months, Satellite):
+                for _, parent, _ in raw.months.path:
+                    out |= {name: self.catalogue[name] for name in family(parent, self.catalogue)}
+        return list(out.values())
+
+    def _steps(self, raw: RawTable, found: Mapping[str, Found]) -> list[Step]:
+        """The path to a satellite's root as the source has it; none where a step is not there at all."""
+        if not isinstance(raw.months, Satellite):
+            return []
+        steps = []
+        for here, parent, there in raw.months.path:
+            parents = tuple(
+                found[name] for name in family(parent, self.catalogue) if found[name].column(there) is not None
+            )
+            if not parents:
+                return []
+            steps.append(Step(here, parents, there))
+        return steps if found[raw.name].column(steps[0].here) is not None else []
+
+    def _columns(self, raw: RawTable, wanted: set[str]) -> list[str]:
+        names = [column.name for column in raw.columns]
+        if raw.name in wanted or not isinstance(raw.months, Life):
+            return names
+        life = raw.months  # read along for its satellites' sake: what its months and their links need is enough
+        needed = {"created_at", "uuid", "hypervisor_hostname", *raw.key, *life.ends, *life.else_born}
+        needed |= {life.ended_when[0]} if life.ended_when else set()
+        return [name for name in names if name in needed]
+
+    def _namers(self, raw: RawTable) -> list[str]:
+        """Rows of this run's months, and rows kept though gone, that name rows of a machine's table."""
+        if not isinstance(raw.months, Machine) or raw.months.named_by is None:
+            return []
+        other, column = raw.months.named_by
+        key = ", ".join(f'"{name}"' for name in self.catalogue[other].key)
+        self.con.execute(
+            f"CREATE OR REPLACE TABLE named_{raw.name} AS "
+            f'SELECT DISTINCT m.month, CAST(s."{column}" AS VARCHAR) AS name '
+            f'FROM m_{other} m JOIN s_{other} s USING ({key}) WHERE s."{column}" IS NOT NULL'
+        ).fetchall()
+        there = self.con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [f"g_{other}"]).fetchall()
+        if there[0][0]:
+            self.con.execute(
+                f'INSERT INTO named_{raw.name} SELECT DISTINCT month, CAST("{column}" AS VARCHAR) FROM g_{other} g '
+                f'WHERE "{column}" IS NOT NULL'
+            ).fetchall()
+        return [f"(SELECT DISTINCT month, name FROM named_{raw.name})"]
+
+
+def family(name: str, catalogue: Mapping[str, RawTable]) -> list[str]:
+    """A raw table and those that stand beside it (another cell)."""
+    return [name, *(raw.name for raw in catalogue.values() if raw.extends == name)]
+
+
+def roots(raw: RawTable, catalogue: Mapping[str, RawTable]) -> list[tuple[RawTable, str]]:
+    """The tables of the rows that a satellite belongs to, with the column that names them."""
+    if not isinstance(raw.months, Satellite):
+        return []
+    _, parent, column = raw.months.path[-1]
+    return [(catalogue[name], column) for name in family(parent, catalogue)]
+
+
+def closure(tables: Iterable[RawTable], catalogue: Mapping[str, RawTable]) -> list[RawTable]:
+    """The tables and all whose months theirs follow, in the order in which months can be found."""
+    graph: dict[str, set[str]] = {}
+    waiting = [raw.name for raw in tables]
+    while waiting:
+        name = waiting.pop()
+        if name in graph:
+            continue
+        raw = catalogue[name]
+        graph[name] = {root.name for root, _ in roots(raw, catalogue)}
+        if isinstance(raw.months, Machine) and raw.months.named_by is not None:
+            graph[name].add(raw.months.named_by[0])
+        waiting += graph[name]
+    order = {name: number for number, name in enumerate(catalogue)}
+    ordered = TopologicalSorter(
+        {name: sorted(graph[name], key=order.__getitem__) for name in sorted(graph, key=order.__getitem__)}
+    )
+    return [catalogue[name] for name in ordered.static_order()]
+
+
+def _databases(tables: Sequence[RawTable], catalogue: Mapping[str, RawTable]) -> list[str]:
+    out: set[str] = set()
+    for raw in closure(tables, catalogue):
+        out.add(raw.database)
+        if isinstance(raw.months, Satellite):
+            out |= {catalogue[name].database for _, parent, _ in raw.months.path for name in family(parent, catalogue)}
+    return sorted(out)
+
+
+def _table_month(raw: RawTable, month: date, merged: _Merged, refused: tuple[Violation, ...]) -> TableMonth:
+    counts = merged.counts.get(month, Counts())
+    return TableMonth(
+        table=raw,
+        month=month,
+        extracted_at=merged.extracted_at,
+        rows=counts.rows,
+        rows_new=counts.new,
+        rows_changed=counts.changed,
+        rows_moved=counts.moved,
+        rows_gone=counts.gone,
+        zero_dates=counts.zero_dates,
+        note=merged.note,
+        refused=refused,
+    )
+
+
+def _dumps(site: str, items: Iterable[TableMonth]) -> pl.DataFrame:
+    rows = [
+        (
+            site,
+            item.month,
+            item.table.name,
+            item.extracted_at,
+            item.rows,
+            item.rows_new,
+            item.rows_changed,
+            item.rows_moved,
+            item.rows_gone,
+            item.zero_dates,
+            item.note,
+        )
+        for item in items
+    ]
+    return pl.DataFrame(rows, schema=DUMPS.polars_schema, orient="row")
+
+
+def _line(window: Window, raw: RawTable, read: int, merged: _Merged) -> str:
+    counts = merged.counts.values()
+    parts = [f"{read} row(s) read", f"{sum(c.rows for c in counts)} in {len(window.months)} month(s)"]
+    for name in ("new", "changed", "moved", "gone"):
+        number = sum(getattr(c, name) for c in counts)
+        if number:
+            parts.append(f"{number} {name}")
+    if merged.note:
+        parts.append(merged.note)
+    return f"{window}: {raw.name}: {', '.join(parts)}"

@@ -1,0 +1,163 @@
+"""Evidence is never lost: what a dump found is merged with what earlier dumps stored, per table and month.
+
+A stored row that the dump did not return is asked for at the source by its key. Still there: its dates moved, so it
+leaves the month. Absent: it stays, marked `gone_at`. Returned again: the fresh row has no `gone_at`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import duckdb
+
+from usage_assets.errors import EvidenceError, SourceError
+from usage_assets.raw.declare import EXTRACTED_AT, GONE_AT, IS_CONTEXT, RawTable
+from usage_assets.raw.reflect import Found
+from usage_assets.raw.stage import Stage
+from usage_assets.raw.statements import by_keys
+
+SHRINK_FRACTION = 0.2
+SHRINK_ROWS = 20
+_ASK_ROWS = 1_000
+
+
+@dataclass
+class Counts:
+    """What a dump did to a table-month."""
+
+    rows: int = 0
+    new: int = 0
+    changed: int = 0
+    moved: int = 0
+    gone: int = 0
+    zero_dates: int = 0
+
+
+def assemble(con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, extracted_at: datetime) -> dict[date, Counts]:
+    """Write `out_<raw name>`: the rows that the dump holds for each month, in the shape of the warehouse's table."""
+    key = ", ".join(f'"{name}"' for name in raw.key)
+    special = {
+        "site": "$site",
+        "month": "m.month",
+        IS_CONTEXT.name: "m.is_context",
+        GONE_AT.name: "CAST(NULL AS TIMESTAMP)",
+        EXTRACTED_AT.name: "$extracted_at::TIMESTAMP",
+    }
+    columns = ", ".join(f'{special.get(name, f"s.{chr(34)}{name}{chr(34)}")} AS "{name}"' for name in raw.table.names)
+    con.execute(
+        f"CREATE OR REPLACE TABLE out_{raw.name} AS SELECT {columns} "
+        f"FROM s_{raw.name} s JOIN m_{raw.name} m USING ({key}) WHERE NOT s._skip",
+        {"site": site, "extracted_at": extracted_at},
+    ).fetchall()
+    found = con.execute(
+        f"SELECT m.month, count(*), sum(s._odd)::BIGINT FROM s_{raw.name} s JOIN m_{raw.name} m USING ({key}) "
+        "WHERE NOT s._skip GROUP BY m.month"
+    ).fetchall()
+    return {month: Counts(rows=rows, new=rows, zero_dates=zero) for month, rows, zero in found}
+
+
+def compare(
+    con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, months: Sequence[date], counts: dict[date, Counts]
+) -> dict[date, int]:
+    """Compare with the attached warehouse: count new and changed rows, write those that the dump missed.
+
+    They go to `v_<raw name>`. Returns how many stored rows of each month were not gone yet.
+    """
+    stored = f"stored.{raw.table.qualified}"
+    there = con.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'stored' AND schema_name = ? AND table_name = ?",
+        [raw.table.stage, raw.name],
+    ).fetchall()[0][0]
+    if not there:
+        return {}
+    scope = "t.site = $site AND t.month IN (SELECT unnest($months::DATE[]))"
+    params = {"site": site, "months": list(months)}
+    same = " AND ".join(f'o."{name}" = t."{name}"' for name in ("month", *raw.key))
+    differs = " OR ".join(f'o."{c.name}" IS DISTINCT FROM t."{c.name}"' for c in raw.columns)
+    con.execute(
+        f"CREATE OR REPLACE TABLE v_{raw.name} AS SELECT t.* FROM {stored} t ANTI JOIN out_{raw.name} o ON {same} "
+        f"WHERE {scope}",
+        params,
+    ).fetchall()
+    for month, matched, changed in con.execute(
+        f"SELECT t.month, count(*), count(*) FILTER (WHERE {differs}) FROM {stored} t "
+        f"JOIN out_{raw.name} o ON {same} WHERE {scope} GROUP BY t.month",
+        params,
+    ).fetchall():
+        counts[month].new -= matched
+        counts[month].changed = changed
+    return dict(
+        con.execute(
+            f"SELECT t.month, count(*) FROM {stored} t WHERE {scope} AND t.gone_at IS NULL GROUP BY t.month", params
+        ).fetchall()
+    )
+
+
+def keep(
+    stage: Stage,
+    found: Found,
+    counts: dict[date, Counts],
+    alive: dict[date, int],
+    *,
+    site: str,
+    extracted_at: datetime,
+    purge_known: bool,
+) -> None:
+    """Settle the rows of `v_<raw name>`: moved ones leave, absent ones go to `out_<raw name>` with `gone_at`."""
+    raw, con = found.raw, stage.con
+    missed = f"v_{raw.name}"
+    number, open_rows = con.execute(
+        f"SELECT count(*), count(*) FILTER (WHERE gone_at IS NULL) FROM {missed}"
+    ).fetchall()[0]
+    if not number:
+        return
+    if found.relation is None and open_rows and not purge_known:
+        msg = (
+            f"site {site}: {raw.name}: {found.note}, but {open_rows} row(s) of these months are stored; nothing was "
+            "written. Mend the site's file or the grants; if it was removed for good, run once with purge_known"
+        )
+        raise SourceError(msg)
+    asked = ask(stage, found, missed)
+    same = " AND ".join(f'v."{name}" = k."{name}"' for name in raw.key)
+    for month, moved in con.execute(
+        f"SELECT v.month, count(*) FROM {missed} v SEMI JOIN {asked} k ON {same} GROUP BY v.month"
+    ).fetchall():
+        counts.setdefault(month, Counts()).moved = moved
+    con.execute(
+        f"CREATE OR REPLACE TABLE g_{raw.name} AS SELECT v.* FROM {missed} v ANTI JOIN {asked} k ON {same}"
+    ).fetchall()
+    for month, gone, fresh in con.execute(
+        f"SELECT month, count(*), count(*) FILTER (WHERE gone_at IS NULL) FROM g_{raw.name} "
+        "GROUP BY month ORDER BY month"
+    ).fetchall():
+        share = fresh / max(alive.get(month, 0), 1)
+        if fresh > SHRINK_ROWS and share > SHRINK_FRACTION and not purge_known:
+            msg = (
+                f"site {site}: {raw.name} {month:%Y-%m}: {fresh} of {alive[month]} rows have vanished at the source at "
+                "once; nothing was written. Check the URL and the source; if it was purged, run once with purge_known"
+            )
+            raise EvidenceError(msg)
+        counts.setdefault(month, Counts()).gone = gone
+        counts[month].rows += gone
+    con.execute(
+        f"INSERT INTO out_{raw.name} BY NAME "
+        f"SELECT * REPLACE (coalesce(gone_at, $now::TIMESTAMP) AS gone_at) FROM g_{raw.name}",
+        {"now": extracted_at},
+    ).fetchall()
+
+
+def ask(stage: Stage, found: Found, missed: str) -> str:
+    """Which keys of the rows missed the source still has, live or archived: a relation with the key's columns."""
+    raw, con = found.raw, stage.con
+    columns = ", ".join(f'"{c.name}" {c.type}' for c in raw.columns if c.name in raw.key)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE asked ({columns})").fetchall()
+    if found.server is None or found.relation is None:
+        return "asked"
+    keys = [str(key) for (key,) in con.execute(f'SELECT DISTINCT "{raw.key[0]}" FROM {missed}').fetchall()]
+    if len(raw.key) > 1:
+        keys = keys[:1]  # the source is asked for all its keys at once
+    for relation in found.relations:
+        for start in range(0, len(keys), _ASK_ROWS):
+            statement = by_keys(found, relation, keys[start : start + _ASK_ROWS])
+            stage.insert_keys(raw, found.server.stream(statement, f"{relation.schema}.{relation.name}"))
+    return "asked"

@@ -1,0 +1,253 @@
+"""Connections to a site's databases: one per server, read-only, in one consistent snapshot, with time limits."""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from usage_assets import sites
+from usage_assets.errors import SourceError
+from usage_assets.raw.faults import Scrubber, fault
+from usage_assets.sites import Site
+
+CONNECT_SECONDS = 15
+READ_SECONDS = 600
+STATEMENT_SECONDS = 3600
+BATCH_ROWS = 50_000
+BATCH_BYTES = 16_000_000
+_FIRST_BATCH = 2_000
+
+MYSQL = ("mysql", "mariadb")
+_SEARCH_PATH = re.compile(r"-c\s*search_path=\s*\"?([^\s\",]+)\"?\S*")
+
+
+@dataclass
+class Server:
+    """A connection in its snapshot. `schemas` maps the site's database names to schemas of this server."""
+
+    site: str
+    label: str
+    dialect: str
+    schemas: dict[str, str]
+    con: sa.Connection
+    scrub: Scrubber
+    now: datetime = field(default_factory=lambda: sites.utc_now().replace(microsecond=0))
+
+    def rows(self, statement: sa.Executable, where: str) -> list[Sequence[Any]]:
+        """All rows of a small answer."""
+        return [row for batch in self.stream(statement, where) for row in batch]
+
+    def stream(self, statement: sa.Executable, where: str) -> Iterator[Sequence[Sequence[Any]]]:
+        """The answer in batches of bounded size, by a cursor of the server; plain tuples."""
+        try:
+            options = {"stream_results": True, "max_row_buffer": BATCH_ROWS}
+            result = self.con.execute(statement, execution_options=options)
+            size = _FIRST_BATCH
+            while batch := result.fetchmany(size):
+                if size == _FIRST_BATCH:
+                    size = _batch_size(batch)
+                yield batch
+        except (sa.exc.SQLAlchemyError, self.con.dialect.loaded_dbapi.Error, OSError) as error:
+            raise self.fault(where, error) from None
+
+    def fault(self, where: str, error: BaseException) -> SourceError:
+        """The error as a person may see it."""
+        return fault(self.site, where, error, self.scrub)
+
+
+def _batch_size(batch: Sequence[Sequence[Any]]) -> int:
+    """Rows per fetch so that a batch stays small where rows are wide (request specs are kilobytes each)."""
+    width = sum(len(value) for row in batch for value in row if isinstance(value, str)) / len(batch)
+    return max(500, min(BATCH_ROWS, int(BATCH_BYTES / (width + 1))))
+
+
+@contextmanager
+def open_servers(site: Site, databases: Sequence[str] | None = None) -> Iterator[list[Server]]:
+    """One server per place that the site's databases lie in, each in its snapshot, for the block."""
+    urls: dict[str, str] = {
+        name: sites.expand(url, where=f"site {site.key}: databases.{name}")
+        for name, url in site.databases.items()
+        if databases is None or name in databases
+    }
+    scrub = Scrubber(urls.values())
+    with ExitStack() as stack:
+        yield [stack.enter_context(_open(site.key, group, scrub)) for group in _groups(site.key, urls).values()]
+
+
+@dataclass
+class _Group:
+    label: str
+    url: URL
+    schemas: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+def _groups(site: str, urls: dict[str, str]) -> dict[tuple[Any, ...], _Group]:
+    groups: dict[tuple[Any, ...], _Group] = {}
+    key: tuple[Any, ...]
+    for name, text in urls.items():
+        url = _parse(site, name, text)
+        backend = url.get_backend_name()
+        where = f"{url.host or 'local'}{f':{url.port}' if url.port else ''}"
+        if backend == "sqlite":
+            group = groups.setdefault(("sqlite",), _Group("SQLite files", url))
+            group.schemas[name] = name
+            group.files[name] = Path(str(url.database or "").removeprefix("file:"))
+        elif backend in MYSQL:
+            key = (url.drivername, url.host, url.port, url.username, url.password, _frozen(url))
+            group = groups.setdefault(key, _Group(f"{backend} server {where}", url))
+            group.schemas[name] = url.database or name
+        elif backend == "postgresql":
+            url, schema = _schema_of(url)
+            key = (url.drivername, url.host, url.port, url.database, url.username, url.password, _frozen(url))
+            group = groups.setdefault(key, _Group(f"postgresql database {url.database} on {where}", url))
+            group.schemas[name] = schema
+        else:
+            msg = f"site {site}: databases.{name}: {backend} is not supported; use mysql, mariadb, postgresql or sqlite"
+            raise SourceError(msg)
+    return groups
+
+
+def _frozen(url: URL) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(url.query.items()))
+
+
+def _parse(site: str, name: str, text: str) -> URL:
+    try:
+        url = sa.make_url(text)
+    except Exception:  # the driver's text may hold parts of the password, whatever its type
+        url = None
+    if url is None or "@" in (url.host or ""):
+        msg = (
+            f"site {site}: databases.{name}: the URL can't be read; write it as driver://user:password@host:port/name "
+            "and percent-encode @ : / ? # % within the password"
+        )
+        raise SourceError(msg)
+    return url
+
+
+def _schema_of(url: URL) -> tuple[URL, str]:
+    """The URL without its search path, and the schema that it named ('' = the account's own)."""
+    options = url.query.get("options")
+    if not isinstance(options, str) or not (match := _SEARCH_PATH.search(options)):
+        return url, ""
+    rest = _SEARCH_PATH.sub("", options).strip()
+    query = {**url.query, "options": rest}
+    return url.set(query={name: value for name, value in query.items() if value}), match[1]
+
+
+@contextmanager
+def _open(site: str, group: _Group, scrub: Scrubber) -> Iterator[Server]:
+    backend = group.url.get_backend_name()
+    where = f"databases {', '.join(group.schemas)}"
+    engine = None
+    con = None
+    server = None
+    try:
+        engine = _engine(group, site)
+        con = engine.connect()
+        server = Server(site, group.label, backend, group.schemas, con, scrub)
+        _BEGIN[backend](server)
+    except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, ImportError, TypeError, ValueError) as error:
+        broken: SourceError | None = fault(site, where, error, scrub)
+    except Exception as error:
+        dbapi = getattr(getattr(engine, "dialect", None), "dbapi", None)
+        if dbapi is None or not isinstance(error, dbapi.Error):
+            raise
+        broken = fault(site, where, error, scrub)
+    else:
+        broken = None
+    if broken is not None or server is None or con is None or engine is None:
+        _drop(con, engine)
+        raise broken or SourceError(f"site {site}: {where}: no connection")
+    try:
+        yield server
+    finally:
+        _drop(con, engine)
+
+
+def _drop(con: sa.Connection | None, engine: sa.Engine | None) -> None:
+    """Close without reading what is left of an answer; a connection that is broken already may say so in vain."""
+    try:
+        if con is not None:
+            con.invalidate()
+            con.close()
+    except Exception:  # noqa: S110  # nothing was written: there is nothing to lose
+        pass
+    if engine is not None:
+        engine.dispose()
+
+
+def _engine(group: _Group, site: str) -> sa.Engine:
+    url = group.url
+    backend = url.get_backend_name()
+    args: dict[str, Any] = {}
+    if backend == "sqlite":
+        return sa.create_engine("sqlite://", creator=lambda: _attach(site, group), poolclass=sa.pool.NullPool)
+    if backend in MYSQL:
+        args = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS, "charset": "utf8mb4"}
+    elif backend == "postgresql":
+        args = {"connect_timeout": CONNECT_SECONDS, "keepalives": 1, "keepalives_idle": 30}
+    args = {name: value for name, value in args.items() if name not in url.query}
+    return sa.create_engine(url, connect_args=args, poolclass=sa.pool.NullPool)
+
+
+def _attach(site: str, group: _Group) -> sqlite3.Connection:
+    con = sqlite3.connect("file::memory:", uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+    for name, path in group.files.items():
+        if not path.is_file():
+            msg = f"site {site}: databases.{name}: no file {path.name} in {path.parent}; make it, or mend the URL"
+            raise SourceError(msg)
+        con.execute(f'ATTACH DATABASE ? AS "{name}"', (f"{path.resolve().as_uri()}?mode=ro",))
+    return con
+
+
+def _begin_mysql(server: Server) -> None:
+    con = server.con
+    version = str(con.exec_driver_sql("SELECT VERSION()").scalar())
+    con.exec_driver_sql("SET SESSION time_zone = '+00:00'")
+    con.exec_driver_sql("SET SESSION net_write_timeout = 600")  # a slow reader must not be taken for a dead one
+    if "MariaDB" in version:
+        con.exec_driver_sql(f"SET SESSION max_statement_time = {STATEMENT_SECONDS}")
+    con.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    con.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+    server.now = con.exec_driver_sql("SELECT UTC_TIMESTAMP()").scalar_one()
+
+
+def _begin_postgresql(server: Server) -> None:
+    con = server.con
+    for setting in (
+        "TimeZone = 'UTC'",
+        "DateStyle = 'ISO'",
+        f"statement_timeout = {STATEMENT_SECONDS * 1000}",
+        "idle_in_transaction_session_timeout = 0",
+    ):
+        con.exec_driver_sql(f"SET {setting}")
+    con.commit()
+    con.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    server.now = con.exec_driver_sql("SELECT date_trunc('second', now() AT TIME ZONE 'UTC')").scalar_one()
+    own = con.exec_driver_sql("SELECT current_schema()").scalar() or "public"
+    for name, schema in server.schemas.items():
+        server.schemas[name] = schema or str(own)
+
+
+def _begin_sqlite(server: Server) -> None:
+    server.con.exec_driver_sql("BEGIN")
+    for name in server.schemas:  # a file's snapshot begins with its first read
+        server.con.exec_driver_sql(f'SELECT count(*) FROM "{name}".sqlite_master').scalar()
+    server.now = sites.utc_now().replace(microsecond=0)
+
+
+_BEGIN: dict[str, Callable[[Server], None]] = {
+    "mysql": _begin_mysql,
+    "mariadb": _begin_mysql,
+    "postgresql": _begin_postgresql,
+    "sqlite": _begin_sqlite,
+}

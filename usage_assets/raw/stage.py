@@ -1,0 +1,231 @@
+"""Source rows into the staging database: text parsed set-based to the declared types, one row per key.
+
+A staged table `s_<raw name>` has the declared columns and
+`_root` (satellites: the key of the row they belong to, null where that is missing at the source),
+`_live` (not from the archive), `_skip` (not to be held), `_odd` (how many of the row's instants are no dates),
+`_bad` (how many of its numbers are no numbers).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from usage_assets.raw.declare import RawTable
+from usage_assets.raw.reflect import Found, Relation
+from usage_assets.raw.servers import Server
+from usage_assets.raw.statements import Filter, Step, doubled_keys, links, plain, with_parents
+from usage_assets.schema import Column, Type
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What reading a table gave."""
+
+    read: int = 0
+    doubled: int = 0
+    keyless: int = 0
+    bad_numbers: int = 0
+
+    def notes(self) -> list[str]:
+        """What a person should know of it."""
+        out = []
+        if self.doubled:
+            out.append(f"{self.doubled} row(s) share their key with another; the one updated last was kept")
+        if self.keyless:
+            out.append(f"{self.keyless} row(s) without a key were left out")
+        if self.bad_numbers:
+            out.append(f"{self.bad_numbers} value(s) are not of their column's type and were stored as null")
+        return out
+
+
+def parsed(column: Column) -> str:
+    """SQL that reads the column's text as its declared type; null where it is none."""
+    name = f'"{column.name}"'
+    if column.type in {Type.INSTANT, Type.DATE}:
+        text = f"CASE WHEN {name} LIKE '____-__-__%' THEN replace(left({name}, 19), 'T', ' ') END"
+        instant = f"TRY_CAST({text} AS TIMESTAMP)"
+        return instant if column.type is Type.INSTANT else f"CAST({instant} AS DATE)"
+    if column.type is Type.BOOL:
+        return (
+            f"CASE {name} WHEN '1' THEN true WHEN '0' THEN false WHEN chr(1) THEN true WHEN chr(0) THEN false "
+            f"ELSE coalesce(TRY_CAST(lower(trim({name})) AS BOOLEAN), TRY_CAST({name} AS DOUBLE) <> 0) END"
+        )
+    if column.type in {Type.INT, Type.FLOAT}:
+        return f"TRY_CAST({name} AS {column.type})"
+    return name
+
+
+class Stage:
+    """The staging database of one dump."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, only: Filter) -> None:
+        self.con = con
+        self._only = only
+
+    def create(self, raw: RawTable) -> None:
+        """An empty staged table."""
+        columns = ", ".join(f'"{c.name}" {c.type}' for c in raw.columns)
+        self.con.execute(
+            f"CREATE OR REPLACE TABLE s_{raw.name} ({columns}, _root VARCHAR, _live BOOLEAN, _skip BOOLEAN, "
+            "_odd SMALLINT, _bad SMALLINT)"
+        ).fetchall()
+
+    def read(self, found: Found, steps: Sequence[Step], *, names: Sequence[str]) -> Staged:
+        """Read the rows of a table that may touch the window; `names` are the columns that are needed."""
+        raw, server = found.raw, found.server
+        self.create(raw)
+        if server is None or found.relation is None:
+            return Staged()
+        doubled = sum(_doubled(found, relation, server) for relation in found.relations)
+        only = None if doubled else self._only  # which of two rows is kept must not depend on the window
+        joined = bool(steps) and all(parent.server is server for step in steps for parent in step.parents)
+        read = 0
+        for relation in found.relations:
+            where = f"{relation.schema}.{relation.name}"
+            if joined:
+                statement = with_parents(found, relation, names, steps, only)
+            else:
+                statement = plain(found, relation, names, None if steps else only)
+            batches = server.stream(statement, where)
+            root = "_root" if joined else f'"{steps[0].here}"' if steps else "NULL"
+            read += self._insert(raw, names, batches, root=root, live=relation is found.relation)
+        if steps and not joined:
+            self._follow(raw, steps)
+        self._unique(raw)
+        return Staged(read, doubled, *self._clean(raw))
+
+    def _insert(
+        self,
+        raw: RawTable,
+        names: Sequence[str],
+        batches: Iterable[Sequence[Sequence[Any]]],
+        *,
+        root: str,
+        live: bool,
+    ) -> int:
+        columns = [column for column in raw.columns if column.name in names]
+        instants = [c for c in columns if c.type in {Type.INSTANT, Type.DATE}]
+        numbers = [c for c in columns if c.type in {Type.INT, Type.FLOAT, Type.BOOL}]
+        extra = [*(["_skip"] if raw.skip_flag else []), *(["_root"] if root == "_root" else [])]
+        skip = "false"
+        if raw.skip_flag:
+            skip = f"coalesce({parsed(Column('_skip', Type.BOOL, ''))}, false)"
+        values = ", ".join(f'{parsed(c)} AS "{c.name}"' for c in columns)
+        select = (
+            f"SELECT {values}, CAST({root} AS VARCHAR) AS _root, "
+            f"{str(live).lower()} AS _live, {skip} AS _skip, {_lost(instants)} AS _odd, {_lost(numbers)} AS _bad "
+            "FROM batch_of_source_rows"
+        )
+        count = 0
+        for batch in batches:
+            self.con.register("batch_of_source_rows", _arrow(batch, [*(c.name for c in columns), *extra]))
+            self.con.execute(f"INSERT INTO s_{raw.name} BY NAME {select}").fetchall()
+            self.con.unregister("batch_of_source_rows")
+            count += len(batch)
+        return count
+
+    def insert_keys(self, raw: RawTable, batches: Iterable[Sequence[Sequence[Any]]]) -> None:
+        """Add keys that the source has, given as text, to the relation `asked`."""
+        columns = [column for column in raw.columns if column.name in raw.key]
+        values = ", ".join(f'{parsed(c)} AS "{c.name}"' for c in columns)
+        for batch in batches:
+            self.con.register("batch_of_keys", _arrow(batch, raw.key))
+            self.con.execute(f"INSERT INTO asked BY NAME SELECT {values} FROM batch_of_keys").fetchall()
+            self.con.unregister("batch_of_keys")
+
+    def _follow(self, raw: RawTable, steps: Sequence[Step]) -> None:
+        """Find each row's root where its parents lie on another server: their keys are read whole, and joined here."""
+        self.con.execute(
+            "CREATE OR REPLACE TEMP TABLE followed AS SELECT DISTINCT _root AS link, _root AS at "
+            f"FROM s_{raw.name} WHERE _root IS NOT NULL"
+        ).fetchall()
+        for number, step in enumerate(steps):
+            onward = step.there if step is steps[-1] else steps[number + 1].here
+            self.con.execute("CREATE OR REPLACE TEMP TABLE links (there VARCHAR, onward VARCHAR)").fetchall()
+            for parent in step.parents:
+                for relation in parent.relations:
+                    assert parent.server is not None
+                    statement = links(parent, relation, [step.there, onward])
+                    for batch in parent.server.stream(statement, f"{relation.schema}.{relation.name}"):
+                        self.con.register("batch_of_links", _arrow(batch, ["there", "onward"]))
+                        self.con.execute("INSERT INTO links SELECT there, onward FROM batch_of_links").fetchall()
+                        self.con.unregister("batch_of_links")
+            self.con.execute(
+                "CREATE OR REPLACE TEMP TABLE followed AS SELECT link, min(onward) AS at FROM followed "
+                "JOIN links ON at = there GROUP BY link"
+            ).fetchall()
+        self.con.execute(
+            f"CREATE OR REPLACE TABLE s_{raw.name} AS SELECT s.* REPLACE (f.at AS _root) FROM s_{raw.name} s "
+            "LEFT JOIN followed f ON f.link = s._root"
+        ).fetchall()
+
+    def _unique(self, raw: RawTable) -> None:
+        """Keep one row per key: the live one, of those the latest updated."""
+        key = ", ".join(f'"{name}"' for name in raw.key)
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE doubled AS SELECT {key} FROM s_{raw.name} GROUP BY ALL HAVING count(*) > 1"
+        ).fetchall()
+        if not self._count("doubled"):
+            return
+        names = [column.name for column in raw.columns]
+        latest = [name for name in ("updated_at", "created_at") if name in names]
+        order = ", ".join(f'"{name}" DESC NULLS LAST' for name in [*latest, *names])
+        same = " AND ".join(f's."{name}" IS NOT DISTINCT FROM d."{name}"' for name in raw.key)
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE kept AS SELECT s.* FROM s_{raw.name} s SEMI JOIN doubled d ON {same} "
+            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _live DESC, {order}, _root DESC NULLS LAST) = 1"
+        ).fetchall()
+        self.con.execute(f"DELETE FROM s_{raw.name} s USING doubled d WHERE {same}").fetchall()
+        self.con.execute(f"INSERT INTO s_{raw.name} SELECT * FROM kept").fetchall()
+
+    def _clean(self, raw: RawTable) -> tuple[int, int]:
+        """Rows without a key, which can't be told apart and are left out; and values that are no numbers."""
+        null = " OR ".join(f'"{name}" IS NULL' for name in raw.key)
+        keyless, bad = self.con.execute(
+            f"SELECT count(*) FILTER (WHERE {null}), coalesce(sum(_bad), 0)::BIGINT FROM s_{raw.name}"
+        ).fetchall()[0]
+        if keyless:
+            self.con.execute(f"DELETE FROM s_{raw.name} WHERE {null}").fetchall()
+        return keyless, bad
+
+    def _count(self, relation: str) -> int:
+        return int(self.con.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
+
+
+def _doubled(found: Found, relation: Relation, server: Server) -> int:
+    """Rows that share their key with another at the source."""
+    primary = {name for name, column in relation.columns.items() if column.primary}
+    key = {column.name for name in found.raw.key if (column := found.column(name, relation)) is not None}
+    if primary and primary <= key:
+        return 0
+    return int(server.rows(doubled_keys(found, relation), f"{relation.schema}.{relation.name}")[0][0])
+
+
+def _lost(columns: Sequence[Column]) -> str:
+    """SQL: how many of these columns hold text that can't be read as their type."""
+    if not columns:
+        return "0"
+    terms = (f'("{c.name}" IS NOT NULL AND {parsed(c)} IS NULL)::SMALLINT' for c in columns)
+    return " + ".join(terms)
+
+
+def _arrow(batch: Sequence[Sequence[Any]], names: Sequence[str]) -> pa.Table:
+    return pa.Table.from_arrays([_text(values) for values in zip(*batch, strict=True)], names=list(names))
+
+
+def _text(values: Sequence[Any]) -> pa.Array:
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a driver that hands over bytes or numbers all the same
+        return pa.array([_as_text(value) for value in values], pa.string())
+
+
+def _as_text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "replace")
+    return str(value)

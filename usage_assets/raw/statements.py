@@ -1,0 +1,276 @@
+"""SELECT statements: explicit columns as text, filtered generously at the server by the month rule.
+
+The server's filter lets through every row that could touch the run's months, whatever is wrong with its dates; the
+exact rule is applied later, in months.py. So one day of slack costs nothing, and a date that is none counts as null.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from usage_assets.partitions import Window
+from usage_assets.raw.declare import Dated, Life, Machine, Satellite
+from usage_assets.raw.reflect import Found, Relation, SourceColumn
+from usage_assets.raw.servers import MYSQL
+from usage_assets.schema import Type
+
+_SLACK = timedelta(days=1)
+OWN_LIFE = Life(("deleted_at",))
+
+Expression = sa.ColumnElement[Any]
+Lookup = Callable[[str], tuple[Expression, SourceColumn] | None]
+
+
+def as_text(dialect: str, column: Expression, source: SourceColumn, wanted: Type) -> Expression:
+    """The column as text, so that no driver's conversion can fail or differ."""
+    if dialect == "sqlite" and wanted is Type.FLOAT:
+        exact = sa.func.printf("%!.17g", column)
+        return sa.case((sa.func.typeof(column) == "real", exact), else_=sa.cast(column, sa.String))
+    if dialect != "sqlite" and source.is_text:
+        return column
+    return sa.cast(column, sa.String)
+
+
+def is_date(dialect: str, column: Expression, source: SourceColumn) -> Expression:
+    """True where the value is certainly a date that we would read alike; false, never null, elsewhere."""
+    if dialect == "sqlite":
+        head = sa.func.substr(column, 1, 19)
+        instant = sa.func.datetime(head).is_not_distinct_from(sa.func.replace(head, "T", " "))
+        day = sa.func.date(column).is_not_distinct_from(column)
+        return sa.and_(column.is_not(None), sa.or_(instant, day))
+    if not source.is_temporal:
+        return sa.false()
+    if dialect in MYSQL:  # null for 0000-00-00, 2026-00-00, 2026-02-31
+        return sa.func.timestampadd(sa.text("SECOND"), 0, column).is_not(None)
+    return sa.and_(column.is_not(None), sa.func.isfinite(column))
+
+
+@dataclass(frozen=True)
+class Side:
+    """A table, or live and archived tables as one, on one side of a join, under the declared names."""
+
+    clause: sa.FromClause
+    column: Lookup
+
+    def __getitem__(self, name: str) -> Expression:
+        found = self.column(name)
+        return sa.null() if found is None else found[0]
+
+
+def side_of(found: Found, relation: Relation, label: str) -> Side:
+    """One table at the source."""
+    table = relation.from_clause().alias(label)
+
+    def column(name: str) -> tuple[Expression, SourceColumn] | None:
+        source = found.column(name, relation)
+        return None if source is None else (table.c[source.name], source)
+
+    return Side(table, column)
+
+
+def union_of(parts: Sequence[Found], names: Sequence[str], label: str) -> Side:
+    """Tables that hold rows of one sort (live, archived, of another cell) as one, with the columns asked for."""
+    relations = [(found, relation) for found in parts for relation in found.relations]
+    if len(relations) == 1:
+        return side_of(*relations[0], label)
+    selects: list[sa.Select[Any]] = []
+    for found, relation in relations:
+        side = side_of(found, relation, f"{label}_{len(selects)}")
+        select = sa.select(*[side[name].label(name) for name in names]).select_from(side.clause)
+        if relation is found.shadow:
+            select = select.where(not_live(found, side))
+        selects.append(select)
+    union = sa.union_all(*selects).subquery(label)
+    known = {
+        name: source
+        for found, relation in reversed(relations)
+        for name in names
+        if (source := found.column(name, relation)) is not None
+    }
+    return Side(union, lambda name: (union.c[name], known[name]) if name in known else None)
+
+
+def not_live(found: Found, archived: Side) -> Expression:
+    """True for an archived row whose key the live table does not have."""
+    assert found.relation is not None
+    live = side_of(found, found.relation, "live")
+    same = [live[name] == archived[name] for name in found.raw.key]
+    return ~sa.exists(sa.select(sa.literal_column("1")).select_from(live.clause).where(*same))
+
+
+def equal(dialect: str, child: tuple[Expression, SourceColumn], parent: tuple[Expression, SourceColumn]) -> Expression:
+    """Whether child = parent, also where the two databases compare text differently or hold the id in another type."""
+    (mine, source), (theirs, other) = child, parent
+    if dialect == "postgresql" and source.is_text != other.is_text:
+        return sa.cast(mine, sa.String) == sa.cast(theirs, sa.String)
+    if dialect in MYSQL and source.collation and other.collation and source.collation != other.collation:
+        # convert the child's side: the index of the parent then still serves
+        mine = sa.collate(sa.func.convert(mine.op("USING")(sa.text(str(other.charset)))), other.collation)
+    return mine == theirs
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a satellite's path: its column here, the tables there, the column there."""
+
+    here: str
+    parents: tuple[Found, ...]
+    there: str
+
+
+class Filter:
+    """What a server leaves out of one run: rows that surely touch none of its months."""
+
+    def __init__(self, window: Window) -> None:
+        self._start = window.start_at - _SLACK
+        self._end = window.end_at + _SLACK
+
+    def _moment(self, dialect: str, *, start: bool) -> Expression:
+        text = (self._start if start else self._end).strftime("%Y-%m-%d %H:%M:%S")
+        return sa.cast(sa.literal(text), sa.TIMESTAMP()) if dialect == "postgresql" else sa.literal(text)
+
+    def alive(self, dialect: str, column: Lookup, life: Life) -> Expression:
+        """True for a row that may touch the window by its life; without a birth that is a date, always."""
+        born = column("created_at")
+        if born is None:
+            return sa.true()
+        parts = [born[0] < self._moment(dialect, start=False)]
+        for name in life.ends:
+            end = column(name)
+            if end is None:
+                continue
+            over = sa.and_(is_date(dialect, *end), end[0] < self._moment(dialect, start=True))
+            if life.ended_when is not None:
+                status = column(life.ended_when[0])
+                if status is None:
+                    continue
+                over = sa.and_(over, sa.func.coalesce(status[0], "").in_(life.ended_when[1]))
+            parts.append(sa.not_(over))
+        return sa.or_(sa.not_(is_date(dialect, *born)), sa.and_(*parts))
+
+    def dated(self, dialect: str, column: Lookup, rule: Dated) -> Expression:
+        """True for a row whose date may lie in the window."""
+        day = column(rule.column)
+        if day is None:
+            return sa.true()
+        inside = sa.and_(day[0] >= self._moment(dialect, start=True), day[0] < self._moment(dialect, start=False))
+        return sa.or_(sa.not_(is_date(dialect, *day)), inside)
+
+    def own(self, found: Found, side: Side) -> Expression:
+        """The filter of a table that needs no other: true for machines and tables held whole, which are small."""
+        assert found.server is not None
+        rule, dialect = found.raw.months, found.server.dialect
+        if isinstance(rule, Dated):
+            return self.dated(dialect, side.column, rule)
+        if isinstance(rule, Satellite):
+            return self.alive(dialect, side.column, OWN_LIFE)
+        if isinstance(rule, Life) and not isinstance(rule, Machine):
+            return self.alive(dialect, side.column, rule)
+        return sa.true()
+
+
+def columns_of(found: Found, side: Side, names: Sequence[str]) -> list[sa.Label[Any]]:
+    """The declared columns as text, null where this release has none; then the flag by which rows are skipped."""
+    assert found.server is not None
+    types = {column.name: column.type for column in found.raw.columns}
+    out = []
+    for name in names:
+        there = side.column(name)
+        value = sa.null() if there is None else as_text(found.server.dialect, *there, types[name])
+        out.append(value.label(name))
+    flag = side.column(found.raw.skip_flag) if found.raw.skip_flag else None
+    if flag is not None:
+        out.append(as_text(found.server.dialect, *flag, Type.BOOL).label("_skip"))
+    return out
+
+
+def plain(found: Found, relation: Relation, names: Sequence[str], only: Filter | None) -> sa.Select[Any]:
+    """Rows of one table at the source, by its own filter where one is given."""
+    side = side_of(found, relation, "t")
+    statement = sa.select(*columns_of(found, side, names)).select_from(side.clause)
+    if only is not None:
+        statement = _where(statement, only.own(found, side))
+    return _not_archived_twice(statement, found, relation, side)
+
+
+def with_parents(
+    found: Found, relation: Relation, names: Sequence[str], steps: Sequence[Step], only: Filter | None
+) -> sa.Select[Any]:
+    """Rows of a satellite with the key of the row that they belong to in `_root`: null where a step is missing."""
+    assert found.server is not None
+    dialect = found.server.dialect
+    side = side_of(found, relation, "t")
+    joined: sa.FromClause = side.clause
+    here = side
+    life = steps[-1].parents[0].raw.months
+    assert isinstance(life, Life)
+    for number, step in enumerate(steps):
+        wanted = [step.there]
+        if step is steps[-1]:
+            wanted += ["created_at", *life.ends, *([life.ended_when[0]] if life.ended_when else [])]
+        else:
+            wanted.append(steps[number + 1].here)
+        there = union_of(step.parents, list(dict.fromkeys(wanted)), f"p{number}")
+        mine, theirs = here.column(step.here), there.column(step.there)
+        assert mine is not None
+        assert theirs is not None
+        joined = joined.outerjoin(there.clause, equal(dialect, mine, theirs))
+        here = there
+    root, source = here.column(steps[-1].there) or (sa.null(), SourceColumn("", "text"))
+    statement = sa.select(
+        *columns_of(found, side, names), as_text(dialect, root, source, Type.TEXT).label("_root")
+    ).select_from(joined)
+    if only is not None:
+        orphan = sa.and_(root.is_(None), only.alive(dialect, side.column, OWN_LIFE))
+        living = sa.true() if isinstance(life, Machine) else only.alive(dialect, here.column, life)
+        statement = statement.where(sa.or_(orphan, sa.and_(root.is_not(None), living)))
+    return _not_archived_twice(statement, found, relation, side)
+
+
+def _where(statement: sa.Select[Any], condition: Expression) -> sa.Select[Any]:
+    return statement if isinstance(condition, sa.True_) else statement.where(condition)
+
+
+def _not_archived_twice(statement: sa.Select[Any], found: Found, relation: Relation, side: Side) -> sa.Select[Any]:
+    return statement.where(not_live(found, side)) if relation is found.shadow else statement
+
+
+def links(found: Found, relation: Relation, names: Sequence[str]) -> sa.Select[Any]:
+    """The columns by which a parent is found, of all its rows."""
+    assert found.server is not None
+    side = side_of(found, relation, "t")
+    columns = []
+    for name in names:
+        there = side.column(name)
+        value = sa.null() if there is None else as_text(found.server.dialect, *there, Type.TEXT)
+        columns.append(value.label(name))
+    return sa.select(*columns).select_from(side.clause)
+
+
+def doubled_keys(found: Found, relation: Relation) -> sa.Select[Any]:
+    """How many rows share their key with an earlier one: only a table without primary key has any."""
+    side = side_of(found, relation, "t")
+    keys = [side[name] for name in found.raw.key]
+    groups = sa.select(sa.func.count().label("n")).select_from(side.clause).group_by(*keys)
+    doubled = groups.having(sa.func.count() > 1).subquery("doubled")
+    return sa.select(sa.cast(sa.func.coalesce(sa.func.sum(doubled.c.n - 1), 0), sa.Integer))
+
+
+def by_keys(found: Found, relation: Relation, keys: Sequence[str]) -> sa.Select[Any]:
+    """Those rows' keys, as text, that the source has of the given ones; of a key of several columns all there are."""
+    assert found.server is not None
+    side = side_of(found, relation, "t")
+    statement = sa.select(*columns_of(found, side, found.raw.key)[: len(found.raw.key)]).select_from(side.clause)
+    if len(found.raw.key) > 1:
+        return statement
+    there = side.column(found.raw.key[0])
+    assert there is not None
+    value, source = there
+    if source.is_text or found.server.dialect == "sqlite":
+        return statement.where(value.in_(list(keys)))
+    if all(key.lstrip("-").isdigit() for key in keys):
+        return statement.where(value.in_([int(key) for key in keys]))  # so that the server can use its index
+    return statement.where(sa.cast(value, sa.String).in_(list(keys)))
