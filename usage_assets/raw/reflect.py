@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from usage_assets.errors import SourceError
 from usage_assets.raw.declare import RawTable
 from usage_assets.raw.servers import MYSQL, Server
 
@@ -41,6 +42,7 @@ class Relation:
     name: str
     columns: dict[str, SourceColumn]
     readable: bool = True
+    writable: bool = False
     certain: bool = True
 
     def from_clause(self) -> sa.TableClause:
@@ -79,6 +81,7 @@ def find_tables(servers: Sequence[Server], tables: Iterable[RawTable]) -> dict[s
     tables = list(tables)
     found: dict[str, Found] = {}
     for server in servers:
+        _require_schemas(server)
         mine = [raw for raw in tables if raw.database in server.schemas]
         relations = _relations(server, mine)
         for raw in mine:
@@ -87,6 +90,22 @@ def find_tables(servers: Sequence[Server], tables: Iterable[RawTable]) -> dict[s
         if raw.name not in found:
             found[raw.name] = Found(raw, note=f"the site names no database {raw.database}")
     return found
+
+
+def _require_schemas(server: Server) -> None:
+    """A database that the site names must be there; only tables may be missing."""
+    if server.dialect == "sqlite":
+        return  # its files were opened
+    catalogue = "pg_namespace" if server.dialect == "postgresql" else "information_schema.schemata"
+    column = "nspname" if server.dialect == "postgresql" else "schema_name"
+    there = {row[0] for row in server.rows(sa.text(f"SELECT {column} FROM {catalogue}"), "its databases")}
+    for database, schema in server.schemas.items():
+        if schema not in there:
+            msg = (
+                f"site {server.site}: databases.{database}: {schema} is not on the {server.label}, or the account may "
+                f"not read any of it; check its name in the site's file, or see usage-assets grants {server.site}"
+            )
+            raise SourceError(msg)
 
 
 def names_of(raw: RawTable) -> tuple[str, ...]:
@@ -147,8 +166,10 @@ def _of_mysql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[str, st
     )
     out: dict[tuple[str, str], Relation] = {}
     for schema, name, column, kind, charset, collation, key, privileges in server.rows(statement, "its tables"):
-        relation = out.setdefault((schema, name), Relation(schema, name, {}))
-        if "select" in str(privileges).lower():
+        granted = set(str(privileges).lower().split(","))
+        writable = bool(granted & {"insert", "update"})
+        relation = out.setdefault((schema, name), Relation(schema, name, {}, writable=writable))
+        if "select" in granted:
             relation.columns[column] = SourceColumn(column, str(kind), charset, collation, key == "PRI")
     out = {at: relation if relation.columns else _denied(relation) for at, relation in out.items()}
     for schema, names in wanted.items():
@@ -184,7 +205,8 @@ def _of_postgresql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[st
     statement = sa.text(
         "SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), "
         "coalesce(a.attnum = ANY(i.indkey), false), "
-        "has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT') "
+        "has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT'), "
+        "has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') "
         "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
         "LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary "
@@ -192,8 +214,8 @@ def _of_postgresql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[st
         "ORDER BY a.attnum"
     ).bindparams(schemas=sorted(wanted), names=sorted(set().union(*wanted.values())))
     out: dict[tuple[str, str], Relation] = {}
-    for schema, name, column, kind, primary, granted in server.rows(statement, "its tables"):
-        relation = out.setdefault((schema, name), Relation(schema, name, {}))
+    for schema, name, column, kind, primary, granted, writable in server.rows(statement, "its tables"):
+        relation = out.setdefault((schema, name), Relation(schema, name, {}, writable=bool(writable)))
         if granted:
             relation.columns[column] = SourceColumn(column, str(kind), primary=bool(primary))
     return {at: relation if relation.columns else _denied(relation) for at, relation in out.items()}

@@ -54,7 +54,7 @@ class Server:
                 if size == _FIRST_BATCH:
                     size = _batch_size(batch)
                 yield batch
-        except (sa.exc.SQLAlchemyError, self.con.dialect.loaded_dbapi.Error, OSError) as error:
+        except Exception as error:  # drivers raise what they like
             raise self.fault(where, error) from None
 
     def fault(self, where: str, error: BaseException) -> SourceError:
@@ -105,7 +105,7 @@ def _groups(site: str, urls: dict[str, str]) -> dict[tuple[Any, ...], _Group]:
             group = groups.setdefault(key, _Group(f"{backend} server {where}", url))
             group.schemas[name] = url.database or name
         elif backend == "postgresql":
-            url, schema = _schema_of(url)
+            url, schema = schema_of(url)
             key = (url.drivername, url.host, url.port, url.database, url.username, url.password, _frozen(url))
             group = groups.setdefault(key, _Group(f"postgresql database {url.database} on {where}", url))
             group.schemas[name] = schema
@@ -133,7 +133,7 @@ def _parse(site: str, name: str, text: str) -> URL:
     return url
 
 
-def _schema_of(url: URL) -> tuple[URL, str]:
+def schema_of(url: URL) -> tuple[URL, str]:
     """The URL without its search path, and the schema that it named ('' = the account's own)."""
     options = url.query.get("options")
     if not isinstance(options, str) or not (match := _SEARCH_PATH.search(options)):
@@ -155,12 +155,9 @@ def _open(site: str, group: _Group, scrub: Scrubber) -> Iterator[Server]:
         con = engine.connect()
         server = Server(site, group.label, backend, group.schemas, con, scrub)
         _BEGIN[backend](server)
-    except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, ImportError, TypeError, ValueError) as error:
-        broken: SourceError | None = fault(site, where, error, scrub)
-    except Exception as error:
-        dbapi = getattr(getattr(engine, "dialect", None), "dbapi", None)
-        if dbapi is None or not isinstance(error, dbapi.Error):
-            raise
+    except SourceError as error:
+        broken: SourceError | None = error
+    except Exception as error:  # drivers raise what they like (a missing package is a RuntimeError)
         broken = fault(site, where, error, scrub)
     else:
         broken = None

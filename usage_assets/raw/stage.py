@@ -8,6 +8,7 @@ A staged table `s_<raw name>` has the declared columns and
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -193,6 +194,14 @@ class Stage:
 
     def _count(self, relation: str) -> int:
         return int(self.con.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
+
+
+def parse_instant(text: str | None) -> datetime | None:
+    """One instant as `parsed` reads it."""
+    try:
+        return datetime.fromisoformat(text[:19]) if text else None
+    except ValueError:
+        return None
 
 
 def _doubled(found: Found, relation: Relation, server: Server) -> int:

@@ -1,0 +1,167 @@
+"""What an account finds at a site's databases, and the grants it needs: the least that lets a dump read."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from usage_assets import sites
+from usage_assets.errors import SiteError, SourceError
+from usage_assets.raw.declare import Dated, RawTable
+from usage_assets.raw.reflect import Found, Relation, find_tables, names_of
+from usage_assets.raw.servers import MYSQL, Server, open_servers, schema_of
+from usage_assets.raw.stage import parse_instant
+from usage_assets.raw.statements import as_text, is_date, side_of
+from usage_assets.schema import Type
+from usage_assets.sites import Site
+
+State = Literal["found", "missing", "not granted", "no database"]
+
+
+@dataclass(frozen=True)
+class TableAccess:
+    """What the account finds of a raw table.
+
+    `rows`, `first_at` and `last_at` (of created_at, or of the date of a table that has one)
+    count the live table and its archive together.
+    """
+
+    table: str
+    source: str
+    state: State
+    rows: int | None = None
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    columns_missing: tuple[str, ...] = ()
+    note: str | None = None
+    warning: str | None = None
+
+
+def check_site(site: Site, tables: Sequence[RawTable]) -> list[TableAccess]:
+    """Connect read-only and say of each table whether the account finds it and what is in it."""
+    named = [raw for raw in tables if raw.database in site.databases]
+    with open_servers(site, sorted({raw.database for raw in named})) as servers:
+        found = find_tables(servers, tables)
+        return [_access(found[raw.name]) for raw in tables]
+
+
+def _access(found: Found) -> TableAccess:
+    raw, server = found.raw, found.server
+    if server is None:
+        return TableAccess(raw.name, f"{raw.database}.{raw.source}", "no database", note=found.note)
+    source = f"{server.schemas[raw.database]}.{raw.source}"
+    if found.relation is None:
+        return TableAccess(raw.name, source, "not granted" if found.denied else "missing", note=found.note)
+    spans = [_span(found, server, relation) for relation in found.relations]
+    firsts = [first for _, first, _ in spans if first is not None]
+    lasts = [last for _, _, last in spans if last is not None]
+    writable = [relation.name for relation in found.relations if relation.writable]
+    return TableAccess(
+        table=raw.name,
+        source=f"{found.relation.schema}.{found.relation.name}",
+        state="found",
+        rows=sum(rows for rows, _, _ in spans),
+        first_at=min(firsts, default=None),
+        last_at=max(lasts, default=None),
+        columns_missing=found.missing,
+        note=found.note,
+        warning=f"the account can write to {', '.join(writable)}; grant it SELECT alone" if writable else None,
+    )
+
+
+def _span(found: Found, server: Server, relation: Relation) -> tuple[int, datetime | None, datetime | None]:
+    """Rows, first and last time of one table."""
+    side = side_of(found, relation, "t")
+    rule = found.raw.months
+    there = side.column(rule.column if isinstance(rule, Dated) else "created_at")
+    bounds: list[sa.ColumnElement[Any]] = [sa.null(), sa.null()]
+    if there is not None:
+        value, source = there
+        good = sa.case((is_date(server.dialect, value, source), value)) if source.is_temporal else value
+        bounds = [as_text(server.dialect, pick(good), source, Type.INSTANT) for pick in (sa.func.min, sa.func.max)]
+    statement = sa.select(sa.func.count(), *bounds).select_from(side.clause)
+    rows, first, last = server.rows(statement, f"{relation.schema}.{relation.name}")[0]
+    return int(rows), parse_instant(first), parse_instant(last)
+
+
+def grants(site: Site, tables: Sequence[RawTable]) -> str:
+    """The SQL that gives the site's accounts what a dump reads, and nothing else; never with a password."""
+    out: list[str] = []
+    for database, template in site.databases.items():
+        mine = [raw for raw in tables if raw.database == database]
+        url = _url(site, database, template)
+        backend = url.get_backend_name()
+        if backend == "sqlite":
+            out.append(f"-- {database}: an SQLite file needs no grant; the process must be able to read the file")
+        elif backend in MYSQL:
+            out += _of_mysql(url, mine)
+        elif backend == "postgresql":
+            out += _of_postgresql(url, mine)
+    return "\n".join(out) + "\n"
+
+
+def _of_mysql(url: URL, tables: Iterable[RawTable]) -> list[str]:
+    account = f"{_text(url.username or '')}@'%'"
+    lines = [f"-- database {url.database} on {url.host or 'localhost'}; '%' may be narrowed to the host that connects"]
+    for comment, names in _wanted(tables):
+        lines += [comment] if comment else []
+        lines += [f"GRANT SELECT ON {_tick(url.database or '')}.{_tick(name)} TO {account};" for name in names]
+    return lines
+
+
+def _of_postgresql(url: URL, tables: Iterable[RawTable]) -> list[str]:
+    url, schema = schema_of(url)
+    schema, account = schema or "public", _double(url.username or "")
+    lines = [
+        f"-- in database {url.database} on {url.host or 'localhost'}",
+        f"GRANT CONNECT ON DATABASE {_double(url.database or '')} TO {account};",
+        f"GRANT USAGE ON SCHEMA {_double(schema)} TO {account};",
+    ]
+    for comment, names in _wanted(tables):
+        lines += [comment] if comment else []
+        lines += [f"GRANT SELECT ON {_double(schema)}.{_double(name)} TO {account};" for name in names]
+    return lines
+
+
+def _wanted(tables: Iterable[RawTable]) -> list[tuple[str, list[str]]]:
+    """Tables that every release has, then those that may not be there, each part with its comment."""
+    tables = list(tables)
+    always = [raw.source for raw in tables if not raw.optional]
+    archives = [f"shadow_{raw.source}" for raw in tables if raw.archived]
+    perhaps = [name for raw in tables if raw.optional for name in names_of(raw)]
+    parts = [("", always), ("-- rows that nova-manage archived", archives)]
+    parts.append(("-- not in every release: leave out what is not there", perhaps))
+    return [(comment, names) for comment, names in parts if names]
+
+
+def _url(site: Site, database: str, template: str) -> URL:
+    """The URL with everything expanded but the password, which may not be set yet."""
+    where = f"site {site.key}: databases.{database}"
+    try:
+        url = sa.make_url(re.sub(r"(://[^:@/]*):[^@]*@", r"\1@", template))
+        return url.set(
+            username=sites.expand(url.username, where=where) if url.username else None,
+            host=sites.expand(url.host, where=where) if url.host else None,
+            database=sites.expand(url.database, where=where) if url.database else None,
+        )
+    except SiteError:
+        raise
+    except Exception:
+        msg = f"{where}: the URL can't be read; write it as driver://user:password@host:port/name"
+        raise SourceError(msg) from None
+
+
+def _text(name: str) -> str:
+    return "'" + name.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _tick(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _double(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
