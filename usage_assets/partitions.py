@@ -67,6 +67,7 @@ class Window:
         """End of the last month."""
         return datetime.combine(next_month(self.months[-1]), datetime.min.time())
 
+    @property
     def keys(self) -> list[dg.MultiPartitionKey]:
         """The partition key of each month, in order."""
         return [partition_key(self.site, month) for month in self.months]

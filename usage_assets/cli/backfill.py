@@ -1,0 +1,102 @@
+"""`usage-assets backfill`: which windows, by whom, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import typer
+from rich.table import Table
+
+from usage_assets.cli.app import FAILED, INTERRUPTED, OK, console, errors
+from usage_assets.cli.home import dagster_home
+from usage_assets.partitions import FIRST_MONTH, Window, month_of, months_between
+from usage_assets.sites import Site
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class BadCheck:
+    """A check that failed: which, where, and what it says."""
+
+    asset: str
+    name: str
+    severity: str
+    text: str
+
+
+@dataclass
+class Outcome:
+    """What came of a backfill."""
+
+    runs: int = 0
+    failed: list[str] = field(default_factory=list)
+    """What is to be said of each failed run."""
+    checks: list[BadCheck] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if self.interrupted:
+            return INTERRUPTED
+        bad = self.failed or any(check.severity == "ERROR" for check in self.checks)
+        return FAILED if bad else OK
+
+
+def plan(sites: Mapping[str, Site], first: date, last: date, *, today: date) -> list[Window]:
+    """The months to build, a window per site and year; wrong usage is said with what is allowed."""
+    current = month_of(today)
+    if first > last:
+        raise typer.BadParameter(f"{first:%Y-%m} comes after --to {last:%Y-%m}", param_hint="--from")
+    if last > current:
+        raise typer.BadParameter(f"{last:%Y-%m} lies in the future; the last is {current:%Y-%m}", param_hint="--to")
+    if first < FIRST_MONTH:
+        raise typer.BadParameter(f"{first:%Y-%m} comes before {FIRST_MONTH:%Y-%m}", param_hint="--from")
+    windows = []
+    for key, site in sites.items():
+        start = max(first, site.first_month)
+        if start > last:
+            msg = f"site {key} begins in {site.first_month:%Y-%m}, after --to {last:%Y-%m}"
+            raise typer.BadParameter(msg, param_hint="--to")
+        months = months_between(start, last)
+        years = sorted({month.year for month in months})
+        windows += [Window(key, tuple(month for month in months if month.year == year)) for year in years]
+    return windows
+
+
+def run(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bool, in_process: bool) -> int:
+    """Build the windows; the exit code."""
+    home = dagster_home()
+    outcome = None
+    if not in_process:
+        from usage_assets.cli.daemon import submit
+
+        outcome = submit(sites, windows, home=home, purge_known=purge_known)
+    if outcome is None:
+        from usage_assets.cli.local import build
+
+        outcome = build(sites, windows, purge_known=purge_known)
+    report(outcome)
+    return outcome.code
+
+
+def report(outcome: Outcome) -> None:
+    """Say what failed, errors first; nothing of it scrolls by unseen."""
+    for text in outcome.failed:
+        errors.print(text, style="red", markup=False)
+    if outcome.checks:
+        table = Table(title="Failed checks", title_justify="left", show_edge=False)
+        for column in ("severity", "asset", "check", "found"):
+            table.add_column(column, overflow="fold")
+        ordered = sorted(outcome.checks, key=lambda check: (check.severity != "ERROR", check.asset, check.name))
+        for check in ordered[:_SHOWN]:
+            table.add_row(check.severity, check.asset, check.name, check.text[:300])
+        console.print(table)
+        if len(ordered) > _SHOWN:
+            console.print(f"... and {len(ordered) - _SHOWN} more; the UI shows them all (make ui)")
+    if outcome.interrupted:
+        errors.print("interrupted; what is stored is whole, the same command goes on")
+    else:
+        bad = f", {len(outcome.failed)} failed" if outcome.failed else ""
+        console.print(f"{outcome.runs} run(s){bad}")

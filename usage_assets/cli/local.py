@@ -1,0 +1,143 @@
+"""A backfill in this process: one Dagster run per site and year, which the UI shows like any other."""
+
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import dagster as dg
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from usage_assets.automation.alerts import failures_of
+from usage_assets.automation.nightly import RANGE_END, RANGE_START
+from usage_assets.automation.orphans import process_tags, report_dead_runs
+from usage_assets.cli.app import console, errors
+from usage_assets.cli.backfill import BadCheck, Outcome
+from usage_assets.definitions import build_defs
+from usage_assets.partitions import Window
+from usage_assets.raw.assets import PURGE_TAG
+from usage_assets.sites import Site
+
+_LOGGER = "progress"
+
+
+def build(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bool) -> Outcome:
+    """Materialize the windows one after another; a failed run does not keep the others from running."""
+    outcome = Outcome()
+    with dg.DagsterInstance.get() as instance, _bar() as bar:
+        for run_id in report_dead_runs(instance):
+            errors.print(f"run {run_id[:8]} of a killed process was reported as failed")
+        counter = _Counter(bar)
+        defs = build_defs(sites, automation=False, loggers={_LOGGER: counter.logger})
+        for window in windows:
+            kind = sites[window.site].kind
+            job = defs.resolve_job_def(kind)
+            counter.begin(window, len(job.asset_layer.selected_asset_keys))
+            _run(job, instance, window, outcome, purge_known=purge_known)
+            if outcome.interrupted:
+                break
+    return outcome
+
+
+def _run(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, window: Window, outcome: Outcome, *, purge_known: bool
+) -> None:
+    keys = [str(key) for key in window.keys]
+    tags = {RANGE_START: keys[0], RANGE_END: keys[-1], "usage/site": window.site, "usage/trigger": "command"}
+    run_id = str(uuid.uuid4())
+    began = time.monotonic()
+    interrupted = False
+    with _termination_interrupts():
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                tags=tags | process_tags() | ({PURGE_TAG: "true"} if purge_known else {}),
+                run_config={"loggers": {_LOGGER: {}}},
+                raise_on_error=False,
+            )
+            interrupted = any(_was_interrupt(event) for event in result.all_events if event.is_failure)
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+            interrupted = True
+    outcome.runs += 1
+    run = instance.get_run_by_id(run_id)
+    if interrupted:
+        outcome.interrupted = True
+        if run is not None:
+            instance.report_run_canceled(run, "Interrupted at the command line; what is stored is whole.")
+        return
+    assert run is not None
+    seconds = time.monotonic() - began
+    failures = failures_of(instance, run)
+    bad = run.status != dg.DagsterRunStatus.SUCCESS
+    console.print(f"{window}: {'failed' if bad else 'done'} in {seconds:.1f} s (run {run_id[:8]})", markup=False)
+    for failure in failures:
+        if failure.what.startswith("run of"):
+            outcome.failed.append(failure.text)
+        else:
+            asset, _, check = failure.what.partition(" ")
+            outcome.checks.append(BadCheck(asset, check, failure.severity, failure.text))
+
+
+def _was_interrupt(event: dg.DagsterEvent) -> bool:
+    error = getattr(event.event_specific_data, "error", None)
+    return error is not None and error.cls_name in {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """SIGTERM does what SIGINT does, for the block."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("tables x months"),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
+    )
+
+
+class _Counter(logging.Handler):
+    """Moves the bar by the run's own events."""
+
+    def __init__(self, bar: Progress) -> None:
+        super().__init__()
+        self._bar = bar
+        self._task: TaskID | None = None
+        self.logger = dg.LoggerDefinition(self._make, description="The progress bar of the command line")
+
+    def begin(self, window: Window, assets: int) -> None:
+        """Show a bar for a run."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(str(window), total=assets * len(window.months))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One step of the bar per month and asset."""
+        meta: Any = getattr(record, "dagster_meta", None) or {}
+        event = meta.get("dagster_event") if isinstance(meta, Mapping) else None
+        if event is not None and event.event_type_value == "ASSET_MATERIALIZATION" and self._task is not None:
+            self._bar.advance(self._task)
+
+    def _make(self, _context: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger("usage_assets.progress", logging.DEBUG)
+        logger.addHandler(self)
+        return logger
