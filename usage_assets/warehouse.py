@@ -345,8 +345,9 @@ def _scope(site: str | None, months: Sequence[date] | None) -> tuple[list[str], 
         conditions.append("site = $site")
         params["site"] = site
     if months is not None:
-        conditions.append("month IN (SELECT unnest($months::DATE[]))")
-        params["months"] = list(months)
+        # the range lets the storage skip what lies outside it, which a list alone does not
+        conditions.append("month BETWEEN $first AND $last AND month IN (SELECT unnest($months::DATE[]))")
+        params |= {"months": list(months), "first": min(months, default=None), "last": max(months, default=None)}
     return conditions, params
 
 

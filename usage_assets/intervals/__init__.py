@@ -4,17 +4,29 @@ Conventions, here and everywhere: an interval is half-open, `[start_at, end_at)`
 and mean UTC; a null end is an open one. Functions take closed intervals unless they say otherwise: use `close` first.
 """
 
-from usage_assets.intervals.algebra import clip, close, intersect, merge_touching, once, owned, subtract, union
+from usage_assets.intervals.algebra import (
+    clip,
+    close,
+    intersect,
+    is_first,
+    merge_touching,
+    once,
+    owned,
+    subtract,
+    union,
+)
 from usage_assets.intervals.fill import fill_between
-from usage_assets.intervals.steps import bucket_edges, integrate, step_function
+from usage_assets.intervals.steps import bucket_edges, held_values, integrate, step_function
 
 __all__ = [
     "bucket_edges",
     "clip",
     "close",
     "fill_between",
+    "held_values",
     "integrate",
     "intersect",
+    "is_first",
     "merge_touching",
     "once",
     "owned",

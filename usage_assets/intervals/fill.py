@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
+from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST, is_first
 
 _FIRST = pl.lit(FAR_PAST, dtype=pl.Datetime("us"))
 _LAST = pl.lit(FAR_FUTURE, dtype=pl.Datetime("us"))
@@ -17,15 +17,15 @@ def fill_between(segments: pl.LazyFrame, *, by: Sequence[str], nearest: bool = F
     its middle. The segment's own bounds stay in `real_start_at` and `real_end_at`.
     """
     keys = list(by)
-    ordered = segments.sort([*keys, "start_at"])
+    first = is_first(keys)
+    last = first.shift(-1).fill_null(value=True)
     start, end = pl.col("start_at"), pl.col("end_at")
-    if nearest:
-        gap_before = start - end.shift(1).over(keys)
-        begins = start - _half(gap_before)
-        ends = end + (start.shift(-1).over(keys) - end - _half(start.shift(-1).over(keys) - end))
-    else:
-        begins = pl.when(end.shift(1).over(keys).is_not_null()).then(start)
-        ends = start.shift(-1).over(keys)
+    before, after = end.shift(1), start.shift(-1)
+    ordered = segments.sort([*keys, "start_at"])
+    begins = start - _half(start - before) if nearest else start
+    # the same middle from both sides, so that the stretches meet
+    ends = after - _half(after - end) if nearest else after
+    begins, ends = pl.when(~first).then(begins), pl.when(~last).then(ends)
     return ordered.with_columns(
         real_start_at=start,
         real_end_at=end,

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from usage_assets.intervals.algebra import FAR_PAST, is_first, once
+
 # sums of fractions leave dust of about 1e-12; what is kept is exact to 1e-10 of a unit
 DECIMALS = 10
 _HOUR_US = 3_600_000_000
@@ -34,6 +36,14 @@ def running_sum(deltas: pl.LazyFrame, *, by: Sequence[str], amounts: Sequence[st
         # + 0.0 turns a rounded -0.0 into 0.0
         .with_columns((pl.col(name).cum_sum().over(keys).round(DECIMALS) + 0.0).alias(name) for name in amounts)
     )
+
+
+def held_values(amounts: Sequence[str]) -> list[pl.Expr]:
+    """Of rows sorted by group and instant, with `_first`: each amount as last said in its group, 0 before that."""
+    return [
+        pl.when(pl.col("_first")).then(pl.col(name).fill_null(0.0)).otherwise(pl.col(name)).forward_fill().alias(name)
+        for name in amounts
+    ]
 
 
 def bucket_edges(frame: pl.LazyFrame, *, minutes: int) -> pl.LazyFrame:
@@ -71,10 +81,16 @@ def integrate(steps: pl.LazyFrame, buckets: pl.LazyFrame, *, by: Sequence[str], 
         ]
     )
     # at one instant the edge comes first, so that a step on the edge belongs to the bucket that begins there
-    filled = marks.sort([*keys, "at", "_edge"], descending=[*(False for _ in keys), False, True]).with_columns(
-        *(pl.col(name).forward_fill().over(keys).fill_null(0.0) for name in amounts),
-        _bucket=pl.when("_edge").then("at").forward_fill().over(keys),
-        _next=pl.col("at").shift(-1).over(keys),
+    ordered = once(marks.sort([*keys, "at", "_edge"], descending=[*(False for _ in keys), False, True]))
+    filled = ordered.with_columns(_first=is_first(keys)).with_columns(
+        *held_values(amounts),
+        # a step before its group's first edge lies in no bucket
+        _bucket=pl.when("_edge")
+        .then("at")
+        .when("_first")
+        .then(pl.lit(FAR_PAST, dtype=pl.Datetime("us")))
+        .forward_fill(),
+        _next=pl.when(~pl.col("_first").shift(-1)).then(pl.col("at").shift(-1)),
     )
     bounded = filled.join(
         buckets.select(*keys, "until", _bucket="bucket_at"), on=[*keys, "_bucket"], how="inner"

@@ -7,16 +7,17 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.facts.tables import RESOURCE_NAMES
-from usage_assets.intervals import bucket_edges, integrate, step_function
+from usage_assets.intervals import bucket_edges, held_values, integrate, is_first, once, step_function
 from usage_assets.intervals.steps import DECIMALS
 from usage_assets.partitions import next_month
 from usage_assets.sites import Gap
-from usage_assets.timelines.metrics import BY_NAME, Metric, derivable
+from usage_assets.timelines.metrics import BY_NAME, METRICS, Metric, derivable
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 
 _INSTANT = pl.Datetime("us")
 _GROUP = ("month", "metric", "node_type")
-_CURRENT = pl.lit("current").alias("collector_type")
+_BUCKET = ("month", "node_type", "bucket_at", "until")
+_METRIC = pl.Enum([metric.name for metric in METRICS])
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,23 @@ def build_usage(
     `node_types` (month, node_type) are the types of the month's machines: dense series exist for them and for those in
     the facts. Known gaps are null. The running month ends at its extraction.
     """
-    facts = intervals.lazy().filter(pl.col("metric").is_in(scope.counted))
+    types = pl.concat([node_types["node_type"], intervals["node_type"], pl.Series(["unknown"])]).unique().sort()
+    # small codes in place of names: sorting and grouping by text costs several times as much
+    coded = {"metric": _METRIC, "node_type": pl.Enum(types)}
+    facts = (
+        intervals.lazy()
+        .filter(pl.col("metric").is_in(scope.counted))
+        .select(*_GROUP, "start_at", "end_at", *scope.resources)
+        .cast(pl.Schema(coded))
+    )
     windows = _windows(months, extracted)
-    series = _series(scope, facts, node_types.lazy(), windows)
-    steps = step_function(facts, by=_GROUP, amounts=scope.resources).collect().lazy()
-    known = _known(facts, scope.resources)
+    series = once(_series(scope, facts, node_types.lazy().cast(pl.Schema({"node_type": coded["node_type"]})), windows))
+    steps = once(step_function(facts, by=_GROUP, amounts=scope.resources))
+    known = once(_known(facts, scope.resources))
     buckets = bucket_edges(series, minutes=scope.bucket_minutes)
     hours = integrate(steps, buckets.select(*_GROUP, "bucket_at", "until"), by=_GROUP, amounts=scope.resources)
-    counted = _without_gaps(_nulled(hours, known, scope.resources), scope, "bucket_at", "until").collect().lazy()
-    whole = pl.concat([counted, *_derived(scope, counted)], how="diagonal_relaxed")
+    counted = once(_without_gaps(_nulled(hours, known, scope.resources), scope, "bucket_at", "until"))
+    whole = pl.concat([counted, *_derived(scope, counted)], how="diagonal")
     usage = _means(whole, scope)
     stepped = _dense_steps(scope, steps, series, known)
     done = pl.collect_all([usage, stepped])
@@ -83,10 +92,10 @@ def _windows(months: Sequence[date], extracted: Mapping[date, datetime]) -> pl.L
 def _series(scope: Scope, facts: pl.LazyFrame, node_types: pl.LazyFrame, windows: pl.LazyFrame) -> pl.LazyFrame:
     """Every series of a month: its node types x the site's counted metrics. A month without machines has one type."""
     types = pl.concat([node_types.select("month", "node_type"), facts.select("month", "node_type")]).unique()
-    metrics = pl.LazyFrame({"metric": list(scope.counted)}, schema={"metric": pl.String})
+    metrics = pl.LazyFrame({"metric": list(scope.counted)}, schema={"metric": _METRIC})
     return (
         windows.join(types, on="month", how="left")
-        .with_columns(pl.col("node_type").fill_null("unknown"))
+        .with_columns(pl.col("node_type").fill_null(pl.lit("unknown").cast(types.collect_schema()["node_type"])))
         .join(metrics, how="cross")
     )
 
@@ -116,34 +125,36 @@ def _without_gaps(frame: pl.LazyFrame, scope: Scope, start: str, end: str) -> pl
 
 def _derived(scope: Scope, counted: pl.LazyFrame) -> list[pl.LazyFrame]:
     """Buckets of the derived metrics, as hours; utilization as a share in place of hours."""
-    metrics = derivable(set(scope.counted))
-    plain = [metric for metric in metrics if not metric.is_ratio]
-    terms = pl.LazyFrame(
-        [
-            (metric.name, term, float(weight), len(_terms(metric, scope)))
-            for metric in plain
-            for term, weight in _terms(metric, scope).items()
-        ],
-        schema={"derived": pl.String, "metric": pl.String, "weight": pl.Float64, "terms": pl.Int64},
-        orient="row",
-    )
-    key = ["month", "derived", "node_type", "bucket_at", "until"]
-    summed = (
-        counted.join(terms, on="metric", how="inner")
-        .group_by(key)
-        .agg(
-            # a sum with an unknown term is unknown
-            pl.when(pl.col(name).count() == pl.col("terms").first())
-            .then((pl.col(name) * pl.col("weight")).sum().round(DECIMALS) + 0.0)
-            .alias(name)
-            for name in scope.resources
-        )
-        .rename({"derived": "metric"})
-    )
-    out = [summed]
-    if any(metric.is_ratio for metric in metrics):
-        out.append(_utilization(scope, pl.concat([counted, summed], how="diagonal_relaxed")))
+    wide = _side_by_side(scope, counted)
+    out = []
+    for metric in derivable(set(scope.counted)):
+        if metric.is_ratio:
+            out.append(_utilization(scope, wide, metric))
+        else:
+            # adding an unknown term gives an unknown sum
+            amounts = (
+                (sum(_weighted(metric, scope, name), pl.lit(0.0)).round(DECIMALS) + 0.0).alias(name)
+                for name in scope.resources
+            )
+            out.append(wide.select(*_BUCKET, pl.lit(metric.name, dtype=_METRIC).alias("metric"), *amounts))
     return out
+
+
+def _side_by_side(scope: Scope, counted: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per bucket and node type, `<metric>.<resource>` beside each other: every metric has the same buckets."""
+    ordered = once(counted.sort("metric", *_BUCKET))
+    columns = [ordered.filter(pl.col("metric") == scope.counted[0]).select(_BUCKET)]
+    columns += [
+        ordered.filter(pl.col("metric") == metric).select(
+            pl.col(name).alias(f"{metric}.{name}") for name in scope.resources
+        )
+        for metric in scope.counted
+    ]
+    return once(pl.concat(columns, how="horizontal", strict=True))
+
+
+def _weighted(metric: Metric, scope: Scope, resource: str) -> list[pl.Expr]:
+    return [pl.col(f"{term}.{resource}") * weight for term, weight in _terms(metric, scope).items()]
 
 
 def _terms(metric: Metric, scope: Scope) -> dict[str, int]:
@@ -161,53 +172,52 @@ def _terms(metric: Metric, scope: Scope) -> dict[str, int]:
     return weights
 
 
-def _utilization(scope: Scope, buckets: pl.LazyFrame) -> pl.LazyFrame:
+def _utilization(scope: Scope, wide: pl.LazyFrame, metric: Metric) -> pl.LazyFrame:
     """Occupied as a share of reservable where nothing ran on demand in the site's month, else of total."""
-    key = ["month", "node_type", "bucket_at", "until"]
-    amounts = list(scope.resources)
-    has = set(scope.counted)
-    if scope.utilization_of is not None:
-        base = pl.lit(scope.utilization_of)
-    elif "reservable" not in has:
-        base = pl.lit("total")
-    else:
-        on_demand = pl.any_horizontal(
-            pl.col(name).filter(pl.col("metric") == "occupied_ondemand").sum() > 0 for name in amounts
-        ).over("month")
-        base = pl.when(on_demand).then(pl.lit("total")).otherwise(pl.lit("reservable"))
-    based = buckets.with_columns(base=base)
-    over = based.filter(pl.col("metric") == pl.col("base")).select(
-        *key, *(pl.col(name).alias(f"over_{name}") for name in amounts)
-    )
-    occupied = based.filter(pl.col("metric") == "occupied").select(*key, *amounts)
-    return occupied.join(over, on=key, how="inner").select(
-        *key,
-        pl.lit("utilization").alias("metric"),
-        *(
-            pl.when(pl.col(f"over_{name}") > 0).then(pl.col(name) / pl.col(f"over_{name}")).alias(name)
-            for name in amounts
-        ),
-    )
+    (used,) = metric.plus
+    bases = [name for name in metric.over if name in scope.counted]
+    if scope.utilization_of in bases:
+        bases = [scope.utilization_of]
+    on_demand = pl.lit(value=False)
+    if len(bases) > 1:
+        on_demand = (
+            pl.any_horizontal(pl.col(f"occupied_ondemand.{name}").fill_null(0) > 0 for name in scope.resources)
+            .any()
+            .over("month")
+        )
+    shares = []
+    for name in scope.resources:
+        over = pl.when(on_demand).then(f"{bases[-1]}.{name}").otherwise(f"{bases[0]}.{name}")
+        share = sum(_weighted(BY_NAME[used], scope, name), pl.lit(0.0)) / over
+        shares.append(pl.when(over > 0).then(share).alias(name))
+    return wide.select(*_BUCKET, pl.lit(metric.name, dtype=_METRIC).alias("metric"), *shares)
 
 
 def _means(buckets: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     """Long rows with value and hours of hours per bucket."""
-    ratios = [metric.name for metric in derivable(set(scope.counted)) if metric.is_ratio]
-    is_ratio = pl.col("metric").is_in(ratios)
+    ratios = [metric.name for metric in METRICS if metric.is_ratio]
     width = (pl.col("until") - pl.col("timestamp")).dt.total_microseconds() / 3_600_000_000
     return (
         buckets.rename({"bucket_at": "timestamp"})
-        .with_columns(width=width)
+        .with_columns(
+            width=width,
+            is_ratio=pl.any_horizontal(pl.col("metric") == ratio for ratio in ratios),
+            collector_type=pl.lit("current"),
+            site=pl.lit(scope.site),
+            node_type=pl.col("node_type").cast(pl.String),
+            metric=pl.col("metric").cast(pl.String),
+        )
         .unpivot(
             on=list(scope.resources),
-            index=["month", "timestamp", "node_type", "metric", "width"],
+            index=["site", "month", "timestamp", "collector_type", "node_type", "metric", "width", "is_ratio"],
             variable_name="resource",
             value_name="hours",
         )
-        .with_columns(value=pl.when(is_ratio).then("hours").otherwise(pl.col("hours") / pl.col("width")))
-        .with_columns(hours=pl.when(~is_ratio).then("hours"))
-        .with_columns(pl.lit(scope.site).alias("site"), _CURRENT)
-        .select(pl.col(name).cast(dtype) for name, dtype in USAGE.polars_schema.items())
+        .select(
+            *(name for name in USAGE.names if name not in {"value", "hours"}),
+            value=pl.when("is_ratio").then("hours").otherwise(pl.col("hours") / pl.col("width")),
+            hours=pl.when(~pl.col("is_ratio")).then("hours"),
+        )
     )
 
 
@@ -218,42 +228,38 @@ def _dense_steps(scope: Scope, steps: pl.LazyFrame, series: pl.LazyFrame, known:
     starts = series.select(*_GROUP, at="start_at")
     limits = series.select(*_GROUP, "end_at")
     empty = [pl.lit(None, dtype=pl.Float64).alias(name) for name in amounts]
+    # an edge that is no step says nothing new: what held before goes on
+    edges = pl.concat([starts, marks]).unique().join(steps.select(*_GROUP, "at"), on=[*_GROUP, "at"], how="anti")
     every = (
-        pl.concat(
-            [
-                steps,
-                pl.concat([starts, marks])
-                .unique()
-                .join(steps.select(*_GROUP, "at"), on=[*_GROUP, "at"], how="anti")
-                .select(*_GROUP, "at", *empty),
-            ]
-        )
+        pl.concat([steps, edges.select(*_GROUP, "at", *empty)])
         .sort([*_GROUP, "at"])
-        .with_columns(pl.col(name).forward_fill().over(_GROUP).fill_null(0.0) for name in amounts)
-        .join(limits, on=list(_GROUP), how="inner")
+        .with_columns(_first=is_first(_GROUP))
+        .with_columns(held_values(amounts))
+        .join(limits, on=list(_GROUP), how="inner", maintain_order="left")
         .filter(pl.col("at") < pl.col("end_at"))
         .with_columns(after=pl.col("at") + pl.duration(microseconds=1))
     )
-    nulled = _without_gaps(_nulled(every, known, amounts), scope, "at", "after")
-    changed = [
-        (
-            pl.col(name).ne_missing(pl.col(name).shift(1)).over(_GROUP)
-            | pl.col("at").eq(pl.col("at").first().over(_GROUP))
-        ).alias(f"new_{name}")
-        for name in amounts
-    ]
-    ordered = nulled.sort([*_GROUP, "at"]).with_columns(changed)
+    nulled = once(_without_gaps(_nulled(every, known, amounts), scope, "at", "after").sort([*_GROUP, "at"]))
+    first = is_first(_GROUP)
+    ordered = once(
+        nulled.with_columns(
+            (first | pl.col(name).ne_missing(pl.col(name).shift(1))).alias(f"new_{name}") for name in amounts
+        )
+    )
     parts = [
         ordered.filter(pl.col(f"new_{name}")).select(
-            "month", "node_type", "metric", timestamp="at", resource=pl.lit(name), value=pl.col(name)
+            pl.lit(scope.site).alias("site"),
+            "month",
+            pl.col("at").alias("timestamp"),
+            pl.lit("current").alias("collector_type"),
+            pl.col("node_type").cast(pl.String),
+            pl.col("metric").cast(pl.String),
+            pl.lit(name).alias("resource"),
+            pl.col(name).alias("value"),
         )
         for name in amounts
     ]
-    return (
-        pl.concat(parts)
-        .with_columns(pl.lit(scope.site).alias("site"), _CURRENT)
-        .select(pl.col(name).cast(dtype) for name, dtype in USAGE_STEPS.polars_schema.items())
-    )
+    return pl.concat(parts).select(USAGE_STEPS.names)
 
 
 def _gap_edges(scope: Scope, series: pl.LazyFrame) -> pl.LazyFrame:
@@ -264,7 +270,7 @@ def _gap_edges(scope: Scope, series: pl.LazyFrame) -> pl.LazyFrame:
         for gap in gaps
         for day in (gap.start, gap.end)
     ]
-    frame = pl.LazyFrame(edges, schema={"metric": pl.String, "at": _INSTANT}, orient="row")
+    frame = pl.LazyFrame(edges, schema={"metric": _METRIC, "at": _INSTANT}, orient="row")
     return (
         series.join(frame, on="metric", how="inner")
         .filter((pl.col("at") > pl.col("start_at")) & (pl.col("at") < pl.col("end_at")))

@@ -15,13 +15,15 @@ def bookings(inputs: Inputs) -> pl.LazyFrame:
     """
     hint = pl.col("hint").str.extract(r'^\s*\[?\s*"([^"]+)"')
     by_flavor = pl.col("flavor").str.extract(r"^reservation:(.+)$")
+    specs = inputs["nova_api_request_specs"].filter("is_readable")
+    # flavors are few and their texts long: each is read once
+    flavors = specs.select("extra_specs").unique().with_columns(flavor_gpus=flavor_gpus(pl.col("extra_specs")))
     return (
-        inputs["nova_api_request_specs"]
-        .filter("is_readable")
-        .sort("created_at", "id", nulls_last=False)
+        specs.sort("created_at", "id", nulls_last=False)
         .group_by("month", uuid="instance_uuid")
         .agg(pl.col("hint", "flavor", "extra_specs").last())
-        .with_columns(reservation_id=pl.coalesce(hint, by_flavor), flavor_gpus=flavor_gpus(pl.col("extra_specs")))
+        .join(flavors, on="extra_specs", how="left", nulls_equal=True)
+        .with_columns(reservation_id=pl.coalesce(hint, by_flavor))
         .select(
             "month",
             "uuid",

@@ -7,7 +7,7 @@ from usage_assets.facts.openstack.rows import Outcome, never_ran, reason, resour
 from usage_assets.intervals import clip, intersect, merge_touching
 from usage_assets.sites import NodeType
 
-_SPECIFIC = ["month", "row_id", "hostname", "node_type", "gpus", "ratio", *SIZES]
+_SPECIFIC = ["month", "row", "hostname", "node_type", "gpus", "ratio", *SIZES]
 
 
 def machine_resources() -> list[pl.Expr]:
@@ -29,22 +29,20 @@ def total(machines: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.Lazy
     """
     rows = _described(machines, bounds, metric="total", source="nova_compute_nodes")
     owned_pieces = existing(machine_profile).select(*_SPECIFIC, "start_at", "end_at")
-    pieces = merged(owned_pieces, _SPECIFIC).select(
-        "month", "row_id", "start_at", "end_at", "node_type", *machine_resources()
-    )
+    pieces = merged(owned_pieces, _SPECIFIC).select("row", "start_at", "end_at", "node_type", *machine_resources())
     return Outcome(rows, pieces, lost=((pl.lit("duplicate"), pieces),))
 
 
 def reservable_machines(
     hosts: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame, node_types: dict[str, NodeType]
 ) -> pl.LazyFrame:
-    """The stretches in which a machine is reservable: it exists, and the row of its Blazar host (row_id) covers it.
+    """The stretches in which a machine is reservable: it exists, and the row of its Blazar host (row) covers it.
 
-    Columns: month, row_id, hostname, start_at, end_at, size of the Blazar host, ratio of the machine at that time,
+    Columns: month, row, hostname, start_at, end_at, size of the Blazar host, ratio of the machine at that time,
     node_type, gpus; disjoint per hostname.
     """
     of_blazar = clip(segments(hosts).join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at")).select(
-        "month", "row_id", "hostname", "start_at", "end_at", "node_type", "gpus", *SIZES
+        "month", "row", "hostname", "start_at", "end_at", "node_type", "gpus", *SIZES
     )
     there = merge_touching(existing(machine_profile).select(*HOST, "ratio", "start_at", "end_at"), by=[*HOST, "ratio"])
     return merged(declared_types(intersect(of_blazar, there, on=HOST), node_types), _SPECIFIC)
@@ -57,18 +55,18 @@ def reservable(hosts: pl.LazyFrame, machines: pl.LazyFrame, existence: pl.LazyFr
     """
     rows = _described(hosts, bounds, metric="reservable", source="blazar_computehosts")
     within = intersect(
-        spans(rows).select("month", "row_id", "start_at", "end_at", hostname="node"),
+        spans(rows).select("row", "month", "start_at", "end_at", hostname="node"),
         existence.select(*HOST, "start_at", "end_at"),
         on=HOST,
     )
-    pieces = machines.select("month", "row_id", "start_at", "end_at", "node_type", *machine_resources())
+    pieces = machines.select("row", "start_at", "end_at", "node_type", *machine_resources())
     return Outcome(rows, pieces, lost=((pl.lit("orphan"), within), (pl.lit("duplicate"), pieces)))
 
 
 def _described(rows: pl.LazyFrame, bounds: pl.LazyFrame, *, metric: str, source: str) -> pl.LazyFrame:
     described = rows.filter(~pl.col("is_context")).select(
         "month",
-        "row_id",
+        "row",
         metric=pl.lit(metric),
         source=pl.lit(source),
         entity_id="hostname",

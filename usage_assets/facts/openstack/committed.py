@@ -34,13 +34,18 @@ def allocation_rows(
     reservations = inputs["blazar_reservations"].select(
         "month", "lease_id", "resource_type", reservation_id="id", has_reservation=pl.lit(value=True)
     )
-    own = inputs[source].select(
-        "month",
-        "reservation_id",
-        row_id="id",
-        owner_id=resource,
-        created=born("updated_at", "deleted_at"),
-        ended=pl.min_horizontal("deleted_at", "gone_at"),
+    own = (
+        inputs[source]
+        .with_row_index("row")
+        .select(
+            "row",
+            "month",
+            "reservation_id",
+            row_id="id",
+            owner_id=resource,
+            created=born("updated_at", "deleted_at"),
+            ended=pl.min_horizontal("deleted_at", "gone_at"),
+        )
     )
     rows = (
         own.join(reservations, on=["month", "reservation_id"], how="left")
@@ -87,9 +92,9 @@ def held(rows: pl.LazyFrame, machines: pl.LazyFrame) -> pl.LazyFrame:
     `machines` is reservable_machines().
     """
     own = spans(rows).select(
-        "month", "row_id", "created", "reservation_id", "resource_type", "start_at", "end_at", hostname="node"
+        "month", "row", "row_id", "created", "reservation_id", "resource_type", "start_at", "end_at", hostname="node"
     )
-    return intersect(own, machines.drop("row_id"), on=HOST)
+    return intersect(own, machines.drop("row"), on=HOST)
 
 
 def committed(inputs: Inputs, rows: pl.LazyFrame, holdings: pl.LazyFrame) -> Outcome:
@@ -97,14 +102,14 @@ def committed(inputs: Inputs, rows: pl.LazyFrame, holdings: pl.LazyFrame) -> Out
 
     `rows` is host_allocations(), `holdings` is held(). Source: blazar_computehost_allocations.
     """
-    kept = ["month", "row_id", "node_type", *_RESOURCES]
+    kept = ["row", "node_type", *_RESOURCES]
     whole = owned(holdings.filter(pl.col("resource_type") == PHYSICAL), by=HOST, rank=["created", "row_id"]).select(
-        "month", "row_id", "start_at", "end_at", "node_type", *machine_resources()
+        "row", "start_at", "end_at", "node_type", *machine_resources()
     )
     parts = (
         holdings.filter(pl.col("resource_type").is_in(BY_FLAVOR))
         .join(_flavors(inputs), on=["month", "reservation_id"], how="left")
-        .select("month", "row_id", "start_at", "end_at", "node_type", *_flavor_resources())
+        .select("row", "start_at", "end_at", "node_type", *_flavor_resources())
     )
     pieces = merged(pl.concat([whole, parts]), kept)
     return Outcome(rows, pieces, lost=((pl.lit("orphan"), holdings), (pl.lit("duplicate"), pieces)))

@@ -20,8 +20,10 @@ def device_rows(inputs: Inputs, bounds: pl.LazyFrame, metric: str) -> pl.LazyFra
     names = capabilities(inputs["device_capabilities"], "machine_name", "machine_name")
     rows = (
         inputs["blazar_devices"]
+        .with_row_index("row")
         .join(names, left_on=["month", "id"], right_on=["month", "owner_id"], how="left")
         .select(
+            "row",
             "month",
             "reservable",
             row_id="id",
@@ -45,7 +47,7 @@ def device_rows(inputs: Inputs, bounds: pl.LazyFrame, metric: str) -> pl.LazyFra
 
 def capacity(rows: pl.LazyFrame) -> Outcome:
     """Every device row counts as one device while it lives. Source: blazar_devices."""
-    pieces = spans(rows).select(*ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
+    pieces = spans(rows).select(ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
     return Outcome(rows, pieces, lost=((pl.lit("bad_time"), pieces),))
 
 
@@ -64,14 +66,16 @@ def device_allocations(inputs: Inputs, devices: pl.LazyFrame, bounds: pl.LazyFra
 def held(rows: pl.LazyFrame, reservable: pl.LazyFrame) -> pl.LazyFrame:
     """The stretches in which each allocation holds its device, siblings not yet told apart."""
     devices = spans(reservable).select("month", "start_at", "end_at", "node_type", owner_id="row_id")
-    own = spans(rows).select("month", "row_id", "owner_id", "node", "created", "reservation_id", "start_at", "end_at")
+    own = spans(rows).select(
+        "month", "row", "row_id", "owner_id", "node", "created", "reservation_id", "start_at", "end_at"
+    )
     return intersect(own, devices, on=["month", "owner_id"])
 
 
 def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame) -> Outcome:
     """A device is committed once, to the latest allocation. Source: blazar_device_allocations."""
     own = owned(holdings, by=["month", "owner_id"], rank=["created", "row_id"])
-    pieces = own.select(*ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
+    pieces = own.select(ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
     return Outcome(rows, pieces, lost=((pl.lit("orphan"), holdings), (pl.lit("duplicate"), pieces)))
 
 
@@ -88,6 +92,7 @@ def container_rows(inputs: Inputs, bounds: pl.LazyFrame) -> pl.LazyFrame:
     born_at = born("started_at", "updated_at")
     rows = (
         inputs["zun_container"]
+        .with_row_index("row")
         .with_columns(reservation_id=pl.when(readable).then(named))
         .join(
             inputs["blazar_reservations"].select("month", "lease_id", reservation_id="id"),
@@ -129,30 +134,22 @@ def container_rows(inputs: Inputs, bounds: pl.LazyFrame) -> pl.LazyFrame:
 def occupied(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame) -> Outcome:
     """A container occupies one device; one with a reservation only while that holds its device.
 
-    The device is the reservation's of the container's host name; where none is, any that the reservation holds.
+    The device is the reservation's of the container's host name; where none is, the one that the reservation holds, of
+    several the latest allocation's.
     """
-    alive = spans(rows).select(*ROW, "metric", "node", "reservation_id", "start_at", "end_at")
-    reserved = alive.filter(pl.col("metric") == RESERVED)
-    by_name = ["month", "reservation_id", "node"]
-    here = reserved.join(holdings.select(by_name).unique(), on=by_name, how="semi")
-    anywhere = reserved.join(holdings.select(by_name).unique(), on=by_name, how="anti")
-    any_of = ["month", "reservation_id"]
-    columns = alive.collect_schema().names()
-    within = pl.concat(
-        [
-            intersect(here, union(holdings.select(*by_name, "start_at", "end_at"), by=by_name), on=by_name).select(
-                columns
-            ),
-            intersect(anywhere, union(holdings.select(*any_of, "start_at", "end_at"), by=any_of), on=any_of).select(
-                columns
-            ),
-        ]
-    )
+    alive = spans(rows).select(ROW, "month", "metric", "node", "reservation_id", "start_at", "end_at")
     types = devices.group_by("month", "node").agg(pl.col("node_type").sort_by("original_start_at", "row_id").last())
-    pieces = (
-        pl.concat([alive.filter(pl.col("metric") != RESERVED), within])
-        .join(types, on=["month", "node"], how="left")
-        .select(*ROW, "start_at", "end_at", pl.col("node_type").fill_null("unknown"), *resources(devices=1.0))
-    )
+    reserved = alive.filter(pl.col("metric") == RESERVED)
+    by_name, any_of = ["month", "reservation_id", "node"], ["month", "reservation_id"]
+    here = reserved.join(holdings.select(by_name).unique(), on=by_name, how="semi")
+    held_here = union(holdings.select(*by_name, "start_at", "end_at"), by=by_name)
+    on_named = pl.concat([alive.filter(pl.col("metric") != RESERVED), intersect(here, held_here, on=by_name)])
+    anywhere = reserved.join(holdings.select(by_name).unique(), on=by_name, how="anti").drop("node")
+    holds = holdings.select(*any_of, "node", "node_type", "created", "start_at", "end_at", allocation="row_id")
+    on_any = owned(intersect(anywhere, holds, on=any_of), by=[ROW], rank=["created", "allocation"])
+    columns = [ROW, "node", "start_at", "end_at", "node_type"]
+    pieces = pl.concat(
+        [on_named.join(types, on=["month", "node"], how="left").select(columns), on_any.select(columns)]
+    ).select(ROW, "node", "start_at", "end_at", pl.col("node_type").fill_null("unknown"), *resources(devices=1.0))
     kept = [name for name in pieces.collect_schema().names() if name not in {"start_at", "end_at"}]
     return Outcome(rows, merged(pieces, kept), lost=((pl.lit("orphan"), pieces),))

@@ -77,7 +77,8 @@ _LIFECYCLE = (
     "compute_shelve_offload_instance",
     "compute_unshelve_instance",
 )
-_SCOPE = "site = $site AND month IN (SELECT unnest($months::DATE[]))"
+# months are contiguous, and a range lets the storage skip what lies outside
+_SCOPE = "site = $site AND month BETWEEN $first AND $last"
 
 _SPECS = f"""
 WITH parsed AS (
@@ -98,8 +99,8 @@ _EVENTS = f"""
 SELECT e.month, a.instance_uuid, e.event, e.start_time, e.id, e.host
 FROM raw.nova_instance_actions_events e
 JOIN raw.nova_instance_actions a ON a.site = e.site AND a.month = e.month AND a.id = e.action_id
-WHERE e.site = $site AND e.month IN (SELECT unnest($months::DATE[]))
-  AND a.site = $site AND a.month IN (SELECT unnest($months::DATE[]))
+WHERE e.site = $site AND e.month BETWEEN $first AND $last
+  AND a.site = $site AND a.month BETWEEN $first AND $last
   AND e.result = 'Success' AND e.start_time IS NOT NULL AND starts_with(e.event, 'compute_')
   AND (e.event IN ({", ".join(f"'{event}'" for event in _LIFECYCLE)})
        OR (a.month, a.instance_uuid) IN (SELECT month, uuid FROM raw.nova_instances
@@ -111,7 +112,7 @@ SELECT c.month, c.{owner} AS owner_id, coalesce(c.capability_name, p.property_na
        nullif(arg_max(c.capability_value, (coalesce(c.created_at, c.updated_at, c.deleted_at), c.id)), '') AS value
 FROM raw.{table} c
 LEFT JOIN raw.blazar_resource_properties p ON p.site = c.site AND p.month = c.month AND p.id = c.property_id
-WHERE c.site = $site AND c.month IN (SELECT unnest($months::DATE[]))
+WHERE c.site = $site AND c.month BETWEEN $first AND $last
   AND coalesce(c.capability_name, p.property_name) IN ('node_type', 'gpu.gpu_count', 'machine_name')
 GROUP BY ALL
 """
@@ -170,7 +171,11 @@ def read_raw(reader: Reader, site: str, months: Sequence[date], only: Collection
         if only is not None and name not in only:
             continue
         if all(reader.has(BY_NAME[table].table) for table in tables):
-            frames[name] = reader.sql(query, {"site": site, "months": list(months)}).cast(pl.Schema(schema)).lazy()
+            frames[name] = (
+                reader.sql(query, {"site": site, "first": min(months), "last": max(months)})
+                .cast(pl.Schema(schema))
+                .lazy()
+            )
         else:
             frames[name] = pl.LazyFrame(schema=schema)
     return frames

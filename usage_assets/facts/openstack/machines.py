@@ -18,22 +18,27 @@ def capabilities(frame: pl.LazyFrame, name: str, alias: str) -> pl.LazyFrame:
 
 
 def machine_rows(inputs: Inputs) -> pl.LazyFrame:
-    """All compute_nodes rows: row_id, hostname, created, start_at, end_at (open = null), size, ratio."""
+    """All compute_nodes rows: row, row_id, hostname, created, start_at, end_at (open = null), size, ratio."""
     ratio = pl.col("cpu_allocation_ratio")
     created = born("updated_at", "deleted_at")
-    return inputs["nova_compute_nodes"].select(
-        "month",
-        "is_context",
-        row_id="id",
-        hostname="hypervisor_hostname",
-        created=created,
-        start_at=created,
-        end_at=pl.min_horizontal("deleted_at", "gone_at"),
-        is_metal=pl.col("hypervisor_type").str.to_lowercase().eq("ironic").fill_null(value=False),
-        vcpus="vcpus",
-        memory_mb="memory_mb",
-        disk_gb="local_gb",
-        ratio=pl.when(ratio > 0).then(ratio).otherwise(1.0),
+    return (
+        inputs["nova_compute_nodes"]
+        .with_row_index("row")
+        .select(
+            "row",
+            "month",
+            "is_context",
+            row_id="id",
+            hostname="hypervisor_hostname",
+            created=created,
+            start_at=created,
+            end_at=pl.min_horizontal("deleted_at", "gone_at"),
+            is_metal=pl.col("hypervisor_type").str.to_lowercase().eq("ironic").fill_null(value=False),
+            vcpus="vcpus",
+            memory_mb="memory_mb",
+            disk_gb="local_gb",
+            ratio=pl.when(ratio > 0).then(ratio).otherwise(1.0),
+        )
     )
 
 
@@ -43,7 +48,9 @@ def host_rows(inputs: Inputs) -> pl.LazyFrame:
     named = inputs["host_capabilities"]
     return (
         inputs["blazar_computehosts"]
+        .with_row_index("row")
         .select(
+            "row",
             "month",
             "is_context",
             row_id="id",
@@ -94,8 +101,8 @@ def profile(
 ) -> pl.LazyFrame:
     """What each machine ever seen is at every instant of the month, also where no row covers it.
 
-    Grain: month, hostname, disjoint `[start_at, end_at)` from month_start to limit_at. Columns: row_id of the
-    compute_nodes row, its real_start_at and real_end_at (it exists only there), is_metal, vcpus, memory_mb, disk_gb,
+    Grain: month, hostname, disjoint `[start_at, end_at)` from month_start to limit_at. Columns: row of
+    compute_nodes, its real_start_at and real_end_at (it exists only there), is_metal, vcpus, memory_mb, disk_gb,
     ratio, node_type, gpus. A gap has the row before it, else the row after; bare metal of size 0 has the size of the
     Blazar host nearest in time.
     """
@@ -112,7 +119,7 @@ def profile(
         pl.when(pl.col(name).fill_null(0) == 0).then(pl.coalesce(f"blazar_{name}", name)).otherwise(name).alias(name)
         for name in SIZES
     )
-    columns = [*HOST, "row_id", "start_at", "end_at", "real_start_at", "real_end_at", "is_metal", *SIZES, "ratio"]
+    columns = [*HOST, "row", "start_at", "end_at", "real_start_at", "real_end_at", "is_metal", *SIZES, "ratio"]
     every = pl.concat([of_nova.filter(~unsized).select(columns), sized.select(columns)])
     return declared_types(_covered(every, types), node_types)
 

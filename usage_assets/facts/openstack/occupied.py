@@ -32,6 +32,7 @@ def server_rows(inputs: Inputs, source: str, machine_profile: pl.LazyFrame, boun
     born_at = born("launched_at", "updated_at", "deleted_at", "terminated_at")
     rows = (
         inputs[source]
+        .with_row_index("row")
         .with_columns(created=born_at)
         .join(ended, on=list(SERVER), how="left")
         .join(_last_known_node(events, machine_profile), on=list(SERVER), how="left")
@@ -50,8 +51,7 @@ def server_rows(inputs: Inputs, source: str, machine_profile: pl.LazyFrame, boun
             metric=pl.col("metric").fill_null(UNKNOWN),
             original_start_at="created",
             original_end_at=pl.min_horizontal("terminated_at", "deleted_at", "terminated", "gone_at"),
-            # of rows doubled under one uuid the latest counts
-            is_double=pl.struct("created", "id").rank("ordinal", descending=True).over(SERVER) > 1,
+            is_double=pl.col("row").is_in(_doubles(inputs[source], born_at).implode()),
         )
     )
     return (
@@ -85,7 +85,8 @@ def occupied(
     reservation holds its machine.
     """
     alive = spans(rows).select(
-        *ROW,
+        ROW,
+        "month",
         "uuid",
         "metric",
         "created",
@@ -103,7 +104,7 @@ def occupied(
     placed = once(_on_machines(booked, machine_profile, node_types))
     single = owned(placed.filter("is_metal"), by=HOST, rank=["created", "uuid"])
     pieces = pl.concat([single, placed.filter(~pl.col("is_metal"))]).select(
-        *ROW, "start_at", "end_at", "node_type", *_server_resources()
+        ROW, "start_at", "end_at", "node_type", *_server_resources()
     )
     kept = [name for name in pieces.collect_schema().names() if name not in {"start_at", "end_at"}]
     no_parent = pl.when(pl.col("node").is_null()).then(pl.lit("unknown_host")).otherwise(pl.lit("orphan"))
@@ -112,6 +113,13 @@ def occupied(
         merged(pieces, kept),
         lost=((pl.lit("never_ran"), up), (no_parent, booked), (pl.lit("duplicate"), pieces)),
     )
+
+
+def _doubles(servers: pl.LazyFrame, created: pl.Expr) -> pl.Series:
+    """Numbers of the rows doubled under one uuid, but for the latest."""
+    several = servers.with_row_index("row").filter(pl.struct("month", "uuid").is_duplicated())
+    ranked = several.with_columns(created=created).sort("created", "id", nulls_last=False)
+    return ranked.filter(~pl.struct("month", "uuid").is_last_distinct()).select("row").collect()["row"]
 
 
 def _last_known_node(events: pl.LazyFrame, machine_profile: pl.LazyFrame) -> pl.LazyFrame:

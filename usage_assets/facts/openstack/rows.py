@@ -11,8 +11,9 @@ from usage_assets.intervals import once
 from usage_assets.partitions import next_month
 
 INSTANT = pl.Datetime("us")
-ROW = ("month", "row_id")
+ROW = "row"
 DESCRIBED = (
+    "month",
     "metric",
     "source",
     "entity_id",
@@ -54,10 +55,13 @@ def born(*others: str) -> pl.Expr:
 def with_own_span(rows: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
     """Add own_start and own_end: the row's span within its month before any parent or sibling.
 
-    Takes original_start_at and original_end_at; an open end counts until limit_at.
+    Takes original_start_at and original_end_at; nothing counts past limit_at, so what a lease plans after the dump is
+    outside. A row without a start has no span.
     """
-    start = pl.max_horizontal("original_start_at", "month_start")
-    end = pl.min_horizontal(pl.coalesce("original_end_at", "limit_at"), "month_end")
+    start = pl.when(pl.col("original_start_at").is_not_null()).then(
+        pl.max_horizontal("original_start_at", "month_start")
+    )
+    end = pl.min_horizontal("original_end_at", "limit_at")
     return rows.join(bounds, on="month", how="inner").with_columns(own_start=start, own_end=end)
 
 
@@ -72,10 +76,10 @@ def reason(*cases: tuple[str, pl.Expr]) -> pl.Expr:
 
 
 def spans(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The own spans of rows that no reason rejects, cut at limit_at, as intervals `start_at`, `end_at`."""
+    """The own spans of rows that no reason rejects, as intervals `start_at`, `end_at`."""
     return (
         rows.filter(pl.col("reason").is_null())
-        .with_columns(start_at="own_start", end_at=pl.min_horizontal("own_end", "limit_at"))
+        .with_columns(start_at="own_start", end_at="own_end")
         .filter(pl.col("start_at") < pl.col("end_at"))
     )
 
@@ -84,7 +88,7 @@ def spans(rows: pl.LazyFrame) -> pl.LazyFrame:
 class Outcome:
     """What became of the rows of one source.
 
-    `rows` has row_id, own_start, own_end, reason and the described columns; `pieces` has row_id, start_at, end_at,
+    `rows` has row (a number), own_start, own_end, reason and the described columns; `pieces` has row, start_at, end_at,
     node_type and resources, and may name metric, node, reservation and lease anew. `lost` lists, in order, frames of
     pieces with the reason for a row that has none in them.
     """
@@ -110,9 +114,9 @@ def settle(outcome: Outcome, *, site: str) -> Settled:
     renamed = set(found.collect_schema().names())
     kept = found.join(
         rows.filter(pl.col("status") == "kept").select(
-            *ROW, "action", *(name for name in DESCRIBED if name not in renamed)
+            ROW, "action", *(name for name in DESCRIBED if name not in renamed)
         ),
-        on=list(ROW),
+        on=ROW,
         how="inner",
     ).with_columns(pl.col("node_type").fill_null("unknown"))
     rejected = rows.filter(pl.col("status") == "rejected")
@@ -132,12 +136,13 @@ def settle(outcome: Outcome, *, site: str) -> Settled:
 
 def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
     held = pieces.group_by(ROW).agg(kept_hours=hours("start_at", "end_at").sum())
-    rows = outcome.rows.join(held, on=list(ROW), how="left")
+    rows = outcome.rows.select(ROW, "own_start", "own_end", "reason", *DESCRIBED)
+    rows = rows.join(held, on=ROW, how="left")
     lost = pl.lit(None, dtype=pl.String)
     for index, (name, survivors) in enumerate(reversed(outcome.lost)):
         flag = f"_has{index}"
-        there = survivors.select(*ROW).unique().with_columns(pl.lit(value=True).alias(flag))
-        rows = rows.join(there, on=list(ROW), how="left")
+        there = survivors.select(ROW).unique().with_columns(pl.lit(value=True).alias(flag))
+        rows = rows.join(there, on=ROW, how="left")
         lost = pl.when(pl.col(flag).is_null()).then(name).otherwise(lost)
     own = pl.when(pl.col("own_start") < pl.col("own_end")).then(hours("own_start", "own_end")).otherwise(0.0)
     outside = pl.col("reason").is_null() & (pl.col("own_start") >= pl.col("own_end"))
