@@ -1,5 +1,6 @@
 """Reports: what people look at.
 
-What belongs here: pure functions from frames to figures (`figures`, over `series` and `frame`), and what puts figures
-into files (`render`) and files before readers (`serve`). What stays out: numbers of our own; figures show timelines.
+What belongs here: pure functions from frames to figures (`figures`, over `series` and `frame`), what reads for them
+(`reading`), and what puts figures into files (`render`) and files before readers (`serve`). What stays out: numbers of
+our own; figures show timelines.
 """

@@ -13,17 +13,15 @@ from usage_assets import settings
 from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.checks.gated import expected
 from usage_assets.checks.raw import result
-from usage_assets.facts.tables import INTERVALS
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import Kind
 from usage_assets.partitions import Window, window_of
 from usage_assets.presentation import BACKFILL, asset_key, asset_spec, readable_errors, show_month
-from usage_assets.reports import figures
+from usage_assets.reports import figures, reading
 from usage_assets.reports.render import Rendered, render_all
-from usage_assets.reports.series import DAILY_SQL, SHARED_SQL
 from usage_assets.sites import Site
 from usage_assets.timelines.tables import USAGE
-from usage_assets.warehouse import Reader, Warehouse
+from usage_assets.warehouse import Warehouse
 
 _DESCRIPTIONS = {
     "usage_stack": "Use and capacity of a site over a month, and the share of use below: HTML, and PNG where a browser "
@@ -94,8 +92,8 @@ def draw_window(kind: Kind, site: Site, window: Window, warehouse: Warehouse, *,
         extracted = extracted_at(reader, site, window.months, kind.tables_of(site))
         todo = [month for month in window.months if month not in closed] if stack else []
         rows = reader.frame(USAGE, site.key, todo) if todo else USAGE.empty()
-        days = _history(reader, site) if history else None
-        shares = bool(reader.has(INTERVALS) and reader.sql(SHARED_SQL, {"site": site.key}).item())
+        shares = reading.shares_machines(reader, site.key)
+        days = reading.history(reader, site.key, shared=shares) if history else None
     wanted = {}
     for month in todo:
         one = Window(site.key, (month,))
@@ -108,8 +106,8 @@ def draw_window(kind: Kind, site: Site, window: Window, warehouse: Warehouse, *,
             shares_machines=shares,
         )
     whole = page_name(site.key, "usage_history")
-    if days is not None and not days.is_empty():
-        wanted[whole] = figures.usage_history(days, site=site, shares_machines=shares)
+    if days is not None:
+        wanted[whole] = figures.usage_history(days.rows, site=site, shares_machines=shares, missing=days.missing)
     done = render_all(wanted, folder=settings.plots_dir()) if wanted else {}
     months = {month: done[page_name(site.key, "usage_stack", month)] for month in todo}
     return Drawn(months, done.get(whole), closed)
@@ -137,10 +135,6 @@ def check_pages(
         if missing or (why and expected(site, month)):
             coverage[month] = Finding(False, f"not drawn: {why or 'there is no page'}")
     return {"contract": (contract, "with a broken page"), "coverage": (coverage, "not drawn")}
-
-
-def _history(reader: Reader, site: Site) -> pl.DataFrame | None:
-    return reader.sql(DAILY_SQL, {"site": site.key}) if reader.has(USAGE) else None
 
 
 def _path(site: str, plot: str, month: date | None) -> Path:

@@ -46,7 +46,7 @@ def usage_stack(
     """Use and capacity of a site over one month, and shares below.
 
     `usage` are rows of timelines.usage; those from `start` to `end` are drawn. Values after `extracted_at` do not exist
-    yet. Where servers share machines (`series.SHARED_SQL`), vCPUs are drawn, not nodes.
+    yet. Where servers share machines (`reading.shares_machines`), vCPUs are drawn, not nodes.
     """
     series = month_series(usage, site, start, end, extracted_at, shares_machines=shares_machines)
     labels = [frame.stamp(edge) for edge in series.edges]
@@ -62,13 +62,15 @@ def usage_stack(
     return _figure(series, site, points, layout, fine=series.values.height > FINE)
 
 
-def usage_history(usage_daily: pl.DataFrame, *, site: Site, shares_machines: bool = False) -> go.Figure:
+def usage_history(
+    usage_daily: pl.DataFrame, *, site: Site, shares_machines: bool = False, missing: tuple[str, ...] = ()
+) -> go.Figure:
     """Use and capacity of a site over its whole history, day by day, and shares below.
 
-    `usage_daily` has columns timestamp, metric, resource and value (and node_type, which is added up): see
-    `series.DAILY_SQL`.
+    `usage_daily` has columns timestamp, metric, resource and value, `missing` the node types that are not in it: see
+    `reading.history`.
     """
-    series = history_series(usage_daily, shares_machines=shares_machines)
+    series = history_series(usage_daily, shares_machines=shares_machines, missing=missing)
     edges = series.edges
     day = int(series.bucket / timedelta(milliseconds=1))
 

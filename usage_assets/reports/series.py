@@ -9,33 +9,10 @@ import polars as pl
 from usage_assets.sites import Site
 from usage_assets.timelines.metrics import CAPACITIES, STACKED
 
-DAILY_SQL = """
-WITH site_values AS (
-  SELECT timestamp, metric, resource, sum(value) AS value,
-         CASE WHEN count(value) > 0 THEN string_agg(DISTINCT node_type, ',') FILTER (WHERE value IS NULL) END AS missing
-  FROM timelines.usage
-  WHERE site = $site AND collector_type = 'current'
-  GROUP BY ALL
-)
-SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, metric, resource,
-       CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value,
-       string_agg(DISTINCT missing, ',') AS missing
-FROM site_values
-GROUP BY ALL
-"""
-"""The whole history of a site for `usage_history`: node types added up, buckets averaged to days."""
-
-SHARED_SQL = """
-SELECT count(*) > 0 AS shares_machines FROM (
-  SELECT 1 FROM facts.intervals WHERE site = $site AND starts_with(metric, 'occupied') AND nodes < 1 LIMIT 1
-)
-"""
-"""Whether servers of a site hold parts of machines."""
-
 DAY = timedelta(days=1)
 _NEVER = datetime(1, 1, 1)
 RESOURCES = ("nodes", "devices")
-_SHOWN = (*STACKED, *CAPACITIES, "occupied")
+SHOWN = (*STACKED, *CAPACITIES, "occupied")
 
 
 @dataclass(frozen=True)
@@ -63,15 +40,19 @@ class Series:
         return [*self.values["timestamp"].to_list(), self.end_at]
 
 
-def resource_of(usage: pl.DataFrame, *, shares_machines: bool) -> str:
-    """The resource that shows a site best: machines, or edge devices where there are none.
+def candidates(*, shares_machines: bool) -> tuple[str, ...]:
+    """The resources that may show a site, the best first: machines, or edge devices where there are none.
 
     Where servers share machines, vCPUs as the scheduler counts them: machines may be overcommitted, and in nodes such
     a site would look fuller than full.
     """
+    return ("vcpus_overcommit", *RESOURCES) if shares_machines else RESOURCES
+
+
+def resource_of(usage: pl.DataFrame, *, shares_machines: bool) -> str:
+    """The resource that shows a site best, of those that it has."""
     present = set(usage.filter(pl.col("value") != 0)["resource"].unique()) or set(usage["resource"].unique())
-    wanted = ("vcpus_overcommit", *RESOURCES) if shares_machines else RESOURCES
-    return next((name for name in wanted if name in present), RESOURCES[0])
+    return next((name for name in candidates(shares_machines=shares_machines) if name in present), RESOURCES[0])
 
 
 def month_series(
@@ -92,7 +73,9 @@ def month_series(
     return Series(resource, _dense(wide, start, end, bucket), bucket, end, _missing(rows, resource))
 
 
-def history_series(usage_daily: pl.DataFrame, *, shares_machines: bool = False) -> Series:
+def history_series(
+    usage_daily: pl.DataFrame, *, shares_machines: bool = False, missing: tuple[str, ...] = ()
+) -> Series:
     """The series of a whole history by days, from its first row to its last."""
     resource = resource_of(usage_daily, shares_machines=shares_machines)
     wide = _wide(usage_daily, resource)
@@ -100,7 +83,7 @@ def history_series(usage_daily: pl.DataFrame, *, shares_machines: bool = False) 
         return Series(resource, wide, DAY, _NEVER)
     first, last = wide["timestamp"][0], wide["timestamp"][-1]
     dense = _dense(wide, first, last + DAY, DAY)
-    return Series(resource, dense, DAY, last + DAY, _missing(usage_daily, resource))
+    return Series(resource, dense, DAY, last + DAY, missing)
 
 
 def runs(known: Sequence[object]) -> Iterator[tuple[int, int, object]]:
@@ -142,7 +125,7 @@ def utilization_over(site: Site, series: Series) -> str:
 
 
 def _rows(usage: pl.DataFrame, resource: str) -> pl.DataFrame:
-    rows = usage.filter((pl.col("resource") == resource) & pl.col("metric").is_in(_SHOWN))
+    rows = usage.filter((pl.col("resource") == resource) & pl.col("metric").is_in(SHOWN))
     return rows.filter(pl.col("collector_type") == "current") if "collector_type" in rows.columns else rows
 
 
@@ -155,7 +138,7 @@ def _wide(usage: pl.DataFrame, resource: str) -> pl.DataFrame:
         rows.group_by("timestamp")
         .agg(
             pl.when(one(pl.col("metric") == name).count() > 0).then(one(pl.col("metric") == name).sum()).alias(name)
-            for name in _SHOWN
+            for name in SHOWN
             if name in present
         )
         .sort("timestamp")
@@ -165,11 +148,6 @@ def _wide(usage: pl.DataFrame, resource: str) -> pl.DataFrame:
 
 def _missing(usage: pl.DataFrame, resource: str) -> tuple[str, ...]:
     rows = _rows(usage, resource)
-    if "missing" in rows.columns:
-        texts = rows["missing"].drop_nulls().unique().to_list()
-        return tuple(sorted({name for text in texts for name in text.split(",")}))
-    if "node_type" not in rows.columns:
-        return ()
     partly = pl.col("value").is_null() & (pl.col("value").count().over("timestamp", "metric") > 0)
     return tuple(sorted(rows.filter(partly)["node_type"].unique()))
 

@@ -9,7 +9,6 @@ import pytest
 from usage_assets.reports.figures import usage_history, usage_stack
 from usage_assets.sites import OpenStackSite, Site
 from usage_assets.timelines.metrics import BY_NAME, METRICS, STACKED
-from usage_assets.warehouse import Warehouse
 
 START, END = datetime(2026, 1, 1), datetime(2026, 2, 1)
 DAY = timedelta(days=1)
@@ -54,8 +53,9 @@ def usage(
     return pl.DataFrame(rows, schema=names, orient="row").with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
 
 
-def stack(frame: pl.DataFrame, of: Site | None = None, **more: datetime) -> dict:
-    return usage_stack(frame, site=of or site(), start=START, end=END, **more).to_plotly_json()
+def stack(frame: pl.DataFrame, of: Site | None = None, extracted_at: datetime | None = None) -> dict:
+    figure = usage_stack(frame, site=of or site(), start=START, end=END, extracted_at=extracted_at)
+    return figure.to_plotly_json()
 
 
 def named(figure: dict, metric: str) -> list[dict]:
@@ -202,27 +202,6 @@ def test_a_site_whose_servers_share_machines_is_shown_in_vcpus_as_the_scheduler_
     assert set(named(figure, "total")[0]["y"]) == {expected}
 
 
-@pytest.mark.parametrize(("nodes", "expected"), [(1.0, False), (0.25, True), (None, False)])
-def test_servers_share_machines_where_one_holds_a_part_of_a_node(tmp_path, nodes, expected):
-    from usage_assets.facts.tables import INTERVALS
-    from usage_assets.reports.series import SHARED_SQL
-
-    row = dict.fromkeys(INTERVALS.names) | {
-        "site": "made",
-        "month": START.date(),
-        "metric": "occupied_ondemand",
-        "source": "nova_instances",
-        "node_type": "large",
-        "nodes": nodes,
-    }
-    warehouse = Warehouse(tmp_path / "w.duckdb")
-    with warehouse.write("test") as writer:
-        writer.ensure(INTERVALS)
-        writer.put(INTERVALS, pl.DataFrame([row], schema=INTERVALS.polars_schema))
-    with warehouse.read() as reader:
-        assert reader.sql(SHARED_SQL, {"site": "made"}).item() is expected
-
-
 def test_node_types_of_unknown_size_are_left_out_and_named():
     other = usage().with_columns(node_type=pl.lit("lost"), value=pl.lit(None, pl.Float64))
     figure = stack(pl.concat([usage(), other]))
@@ -274,48 +253,6 @@ def test_ten_years_of_history_are_at_most_two_megabytes():
 def test_an_empty_history_is_a_figure_too():
     figure = usage_history(usage().head(0), site=site()).to_plotly_json()
     assert figure["layout"]["title"]["subtitle"]["text"] == "nothing built yet"
-
-
-def test_the_query_of_the_history_adds_node_types_up_and_averages_buckets(tmp_path):
-    from usage_assets.reports.series import DAILY_SQL
-    from usage_assets.timelines.tables import USAGE
-
-    rows = [
-        (at, node_type, "nodes", value)
-        for at, node_type, value in [
-            (START, "large", 2.0),
-            (START, "small", 1.0),
-            (START + DAY / 2, "large", 4.0),
-            (START + DAY / 2, "small", 1.0),
-            (START + DAY, "large", None),
-            (START + DAY, "small", None),
-            (START + 2 * DAY, "large", None),
-            (START + 2 * DAY, "small", 1.0),
-        ]
-    ]
-    frame = (
-        pl.DataFrame(rows, schema=["timestamp", "node_type", "resource", "value"], orient="row")
-        .with_columns(
-            pl.lit("made").alias("site"),
-            pl.lit(START.date()).alias("month"),
-            pl.lit("current").alias("collector_type"),
-            pl.lit("total").alias("metric"),
-            pl.lit(None, pl.Float64).alias("hours"),
-            pl.col("timestamp").cast(pl.Datetime("us")),
-        )
-        .select(USAGE.names)
-    )
-    warehouse = Warehouse(tmp_path / "w.duckdb")
-    with warehouse.write("test") as writer:
-        writer.ensure(USAGE)
-        writer.put(USAGE, frame)
-    with warehouse.read() as reader:
-        found = reader.sql(DAILY_SQL, {"site": "made"}).sort("timestamp")
-    assert found.select("timestamp", "value", "missing").rows() == [
-        (START, 4.0, None),
-        (START + DAY, None, None),
-        (START + 2 * DAY, 1.0, "large"),
-    ]
 
 
 def test_metrics_have_colours_of_their_own_where_they_meet_in_a_plot():

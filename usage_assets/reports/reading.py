@@ -1,0 +1,59 @@
+"""What figures need of the warehouse, added up there: a whole history is millions of rows, its figure thousands."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from usage_assets.facts.tables import INTERVALS
+from usage_assets.reports.series import SHOWN, candidates
+from usage_assets.timelines.tables import USAGE
+from usage_assets.warehouse import Reader
+
+_SHARED = f"""
+SELECT count(*) > 0 AS shares_machines FROM (
+  SELECT 1 FROM {INTERVALS.qualified} WHERE site = $site AND starts_with(metric, 'occupied') AND nodes < 1 LIMIT 1
+)
+"""
+_ROWS = f"""
+SELECT timestamp, metric, resource, node_type, value FROM {USAGE.qualified}
+WHERE site = $site AND collector_type = 'current' AND resource IN (SELECT unnest($resources::VARCHAR[]))
+  AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+"""
+_DAILY = f"""
+WITH added AS (SELECT timestamp, metric, resource, sum(value) AS value FROM ({_ROWS}) GROUP BY ALL)
+SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, metric, resource,
+       CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value
+FROM added GROUP BY ALL
+"""
+_MISSING = f"""
+WITH found AS ({_ROWS}), partly AS (
+  SELECT timestamp, metric, resource FROM found GROUP BY ALL HAVING count(value) BETWEEN 1 AND count(*) - 1
+)
+SELECT DISTINCT node_type FROM found SEMI JOIN partly USING (timestamp, metric, resource)
+WHERE value IS NULL ORDER BY node_type
+"""
+
+
+@dataclass(frozen=True)
+class History:
+    """A site's usage by days, node types added up: timestamp, metric, resource, value.
+
+    `missing` are node types of which the resource is not known while that of others is.
+    """
+
+    rows: pl.DataFrame
+    missing: tuple[str, ...] = ()
+
+
+def shares_machines(reader: Reader, site: str) -> bool:
+    """Whether servers of the site hold parts of machines."""
+    return reader.has(INTERVALS) and bool(reader.sql(_SHARED, {"site": site}).item())
+
+
+def history(reader: Reader, site: str, *, shared: bool) -> History | None:
+    """The whole history of a site, buckets averaged to days; none where nothing was built."""
+    if not reader.has(USAGE):
+        return None
+    params = {"site": site, "resources": list(candidates(shares_machines=shared)), "metrics": list(SHOWN)}
+    rows = reader.sql(_DAILY, params)
+    return None if rows.is_empty() else History(rows, tuple(reader.sql(_MISSING, params)["node_type"]))

@@ -1,0 +1,75 @@
+"""What figures read: whole sites by days, and whether servers share machines."""
+
+import polars as pl
+import pytest
+
+from usage_assets.facts.tables import INTERVALS
+from usage_assets.reports import reading
+from usage_assets.timelines.tables import USAGE
+from usage_assets.warehouse import Warehouse
+from usage_assets_tests.unit.reports.test_figures import DAY, START
+
+
+@pytest.mark.parametrize(("nodes", "expected"), [(1.0, False), (0.25, True), (None, False)])
+def test_servers_share_machines_where_one_holds_a_part_of_a_node(tmp_path, nodes, expected):
+    row = dict.fromkeys(INTERVALS.names) | {
+        "site": "made",
+        "month": START.date(),
+        "metric": "occupied_ondemand",
+        "source": "nova_instances",
+        "node_type": "large",
+        "nodes": nodes,
+    }
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    with warehouse.write("test") as writer:
+        writer.ensure(INTERVALS)
+        writer.put(INTERVALS, pl.DataFrame([row], schema=INTERVALS.polars_schema))
+    with warehouse.read() as reader:
+        assert reading.shares_machines(reader, "made") is expected
+
+
+def test_a_history_adds_node_types_up_averages_buckets_and_names_what_is_missing(tmp_path):
+    rows = [
+        (at, node_type, "nodes", value)
+        for at, node_type, value in [
+            (START, "large", 2.0),
+            (START, "small", 1.0),
+            (START + DAY / 2, "large", 4.0),
+            (START + DAY / 2, "small", 1.0),
+            (START + DAY, "large", None),
+            (START + DAY, "small", None),
+            (START + 2 * DAY, "large", None),
+            (START + 2 * DAY, "small", 1.0),
+        ]
+    ]
+    frame = (
+        pl.DataFrame(rows, schema=["timestamp", "node_type", "resource", "value"], orient="row")
+        .with_columns(
+            pl.lit("made").alias("site"),
+            pl.lit(START.date()).alias("month"),
+            pl.lit("current").alias("collector_type"),
+            pl.lit("total").alias("metric"),
+            pl.lit(None, pl.Float64).alias("hours"),
+            pl.col("timestamp").cast(pl.Datetime("us")),
+        )
+        .select(USAGE.names)
+    )
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    with warehouse.write("test") as writer:
+        writer.ensure(USAGE)
+        writer.put(USAGE, frame)
+    with warehouse.read() as reader:
+        found = reading.history(reader, "made", shared=False)
+    assert found is not None
+    assert found.rows.select("timestamp", "value").sort("timestamp").rows() == [
+        (START, 4.0),
+        (START + DAY, None),
+        (START + 2 * DAY, 1.0),
+    ]
+    assert found.missing == ("large",)
+
+
+def test_a_warehouse_without_timelines_has_no_history(tmp_path):
+    with Warehouse(tmp_path / "w.duckdb").read() as reader:
+        assert reading.history(reader, "made", shared=False) is None
+        assert reading.shares_machines(reader, "made") is False
