@@ -1,6 +1,7 @@
 """What the facts read of the raw tables: the columns they use, joined and parsed where the text is long.
 
-Names of the frames are those of the raw tables; `server_events` and `capabilities` are joins of two or three.
+Names of the frames are those of the raw tables; `server_terminations`, `server_events` and the
+capabilities are joins of two or three.
 """
 
 from collections.abc import Collection, Sequence
@@ -68,41 +69,41 @@ _SPEC_PATHS = (
     "$.scheduler_hints.reservation",
     f'{_DATA}.flavor."nova_object.data".name',
     f'{_DATA}.flavor."nova_object.data".extra_specs',
-    _DATA + ".scheduler_hints",
-    "$.scheduler_hints",
 )
-_LIFECYCLE = (
-    "compute_terminate_instance",
-    "compute_shelve_instance",
-    "compute_shelve_offload_instance",
-    "compute_unshelve_instance",
-)
+_TERMINATE = "compute_terminate_instance"
+_SHELVING = ("compute_shelve_instance", "compute_shelve_offload_instance", "compute_unshelve_instance")
 # months are contiguous, and a range lets the storage skip what lies outside
 _SCOPE = "site = $site AND month BETWEEN $first AND $last"
 
+# one parse per text: a text that is no JSON gives null
 _SPECS = f"""
 WITH parsed AS (
   SELECT month, instance_uuid, coalesce(created_at, updated_at) AS created_at, id,
-         CASE WHEN json_valid(spec)
-              THEN json_extract(spec, [{", ".join(f"'{path}'" for path in _SPEC_PATHS)}]) END AS p,
-         CASE WHEN json_valid(spec) THEN json_exists(spec, '{_DATA}') OR json_exists(spec, '$.scheduler_hints') END
-           AS known
+         TRY(json_extract(spec, [{", ".join(f"'{path}'" for path in _SPEC_PATHS)}])) AS p,
+         contains(spec, '"nova_object.data"') OR contains(spec, '"scheduler_hints"') AS speaks
   FROM raw.nova_api_request_specs WHERE {_SCOPE}
 )
-SELECT month, instance_uuid, created_at, id, coalesce(known, false) AS is_readable,
+SELECT month, instance_uuid, created_at, id, coalesce(p IS NOT NULL AND speaks, false) AS is_readable,
        coalesce(nullif(p[1]::VARCHAR, 'null'), nullif(p[2]::VARCHAR, 'null')) AS hint,
        p[3] ->> '$' AS flavor, p[4]::VARCHAR AS extra_specs
 FROM parsed
 """
 
-_EVENTS = f"""
-SELECT e.month, a.instance_uuid, e.event, e.start_time, e.id, e.host
+_STEPS = """
+SELECT e.month, a.instance_uuid AS uuid, e.event, e.start_time, e.id, e.host
 FROM raw.nova_instance_actions_events e
 JOIN raw.nova_instance_actions a ON a.site = e.site AND a.month = e.month AND a.id = e.action_id
-WHERE e.site = $site AND e.month BETWEEN $first AND $last
-  AND a.site = $site AND a.month BETWEEN $first AND $last
-  AND e.result = 'Success' AND e.start_time IS NOT NULL AND starts_with(e.event, 'compute_')
-  AND (e.event IN ({", ".join(f"'{event}'" for event in _LIFECYCLE)})
+WHERE e.site = $site AND e.month BETWEEN $first AND $last AND a.site = $site AND a.month BETWEEN $first AND $last
+  AND e.result = 'Success' AND e.start_time IS NOT NULL
+"""
+
+_TERMINATIONS = f"""
+SELECT month, uuid, min(start_time) AS terminated FROM ({_STEPS} AND e.event = '{_TERMINATE}') GROUP BY month, uuid
+"""
+
+_EVENTS = f"""
+{_STEPS} AND starts_with(e.event, 'compute_')
+  AND (e.event IN ({", ".join(f"'{event}'" for event in _SHELVING)})
        OR (a.month, a.instance_uuid) IN (SELECT month, uuid FROM raw.nova_instances
                                          WHERE {_SCOPE} AND node IS NULL))
 """
@@ -132,12 +133,17 @@ _JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
             "extra_specs": pl.String(),
         },
     ),
+    "server_terminations": (
+        _TERMINATIONS,
+        ("nova_instance_actions_events", "nova_instance_actions"),
+        {"month": pl.Date(), "uuid": pl.String(), "terminated": pl.Datetime("us")},
+    ),
     "server_events": (
         _EVENTS,
         ("nova_instance_actions_events", "nova_instance_actions", "nova_instances"),
         {
             "month": pl.Date(),
-            "instance_uuid": pl.String(),
+            "uuid": pl.String(),
             "event": pl.String(),
             "start_time": pl.Datetime("us"),
             "id": pl.Int64(),

@@ -138,4 +138,6 @@ def _covered(pieces: pl.LazyFrame, attributes: pl.LazyFrame) -> pl.LazyFrame:
 
 def merged(pieces: pl.LazyFrame, by: list[str]) -> pl.LazyFrame:
     """Pieces of one row alike in all of `by` that touch, as one: cut only where something changed."""
-    return merge_touching(pieces, by=by)
+    marked = once(pieces.with_columns(_several=pl.col("row").is_duplicated()))
+    single, several = marked.filter(~pl.col("_several")), marked.filter("_several").drop("_several")
+    return pl.concat([single.drop("_several"), merge_touching(several, by=by)])

@@ -23,19 +23,13 @@ def server_rows(inputs: Inputs, source: str, machine_profile: pl.LazyFrame, boun
     A server lives from created_at to the least of terminated_at, deleted_at and its first successful termination. A
     node that the row no longer names is taken from the last successful step on a known machine.
     """
-    events = inputs["server_events"].rename({"instance_uuid": "uuid"})
-    ended = (
-        events.filter(pl.col("event") == "compute_terminate_instance")
-        .group_by(SERVER)
-        .agg(terminated=pl.col("start_time").min())
-    )
     born_at = born("launched_at", "updated_at", "deleted_at", "terminated_at")
     rows = (
         inputs[source]
         .with_row_index("row")
         .with_columns(created=born_at)
-        .join(ended, on=list(SERVER), how="left")
-        .join(_last_known_node(events, machine_profile), on=list(SERVER), how="left")
+        .join(inputs["server_terminations"], on=list(SERVER), how="left")
+        .join(_last_known_node(inputs["server_events"], machine_profile), on=list(SERVER), how="left")
         .join(bookings(inputs), on=list(SERVER), how="left")
         .join(
             inputs["blazar_reservations"].select("month", "lease_id", reservation_id="id"),
@@ -140,7 +134,6 @@ def _shelved(inputs: Inputs) -> pl.LazyFrame:
     event = pl.col("event")
     cycles = (
         inputs["server_events"]
-        .rename({"instance_uuid": "uuid"})
         .filter(event.is_in([_SHELVE, _OFFLOAD, _UNSHELVE]))
         .sort(*SERVER, "start_time", "id")
         # an unshelve closes its cycle, what follows it opens the next

@@ -29,9 +29,9 @@ DESCRIBED = (
 _HOUR_US = 3_600_000_000
 
 
-def hours(start: str, end: str) -> pl.Expr:
-    """Hours from one instant to the other."""
-    return (pl.col(end) - pl.col(start)).dt.total_microseconds() / _HOUR_US
+def _microseconds(start: str, end: str) -> pl.Expr:
+    """From one instant to the other, as whole numbers: sums of them are exact."""
+    return (pl.col(end) - pl.col(start)).dt.total_microseconds()
 
 
 def month_bounds(months: Sequence[date], extracted: Mapping[date, datetime]) -> pl.LazyFrame:
@@ -135,7 +135,7 @@ def settle(outcome: Outcome, *, site: str) -> Settled:
 
 
 def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
-    held = pieces.group_by(ROW).agg(kept_hours=hours("start_at", "end_at").sum())
+    held = pieces.group_by(ROW).agg(kept_us=_microseconds("start_at", "end_at").sum())
     rows = outcome.rows.select(ROW, "own_start", "own_end", "reason", *DESCRIBED)
     rows = rows.join(held, on=ROW, how="left")
     lost = pl.lit(None, dtype=pl.String)
@@ -144,12 +144,12 @@ def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
         there = survivors.select(ROW).unique().with_columns(pl.lit(value=True).alias(flag))
         rows = rows.join(there, on=ROW, how="left")
         lost = pl.when(pl.col(flag).is_null()).then(name).otherwise(lost)
-    own = pl.when(pl.col("own_start") < pl.col("own_end")).then(hours("own_start", "own_end")).otherwise(0.0)
+    own = pl.when(pl.col("own_start") < pl.col("own_end")).then(_microseconds("own_start", "own_end"))
     outside = pl.col("reason").is_null() & (pl.col("own_start") >= pl.col("own_end"))
     return (
-        rows.with_columns(own_hours=own.fill_null(0.0), is_outside=outside)
+        rows.with_columns(own_us=own.fill_null(0), is_outside=outside)
         .with_columns(
-            reason=pl.when(~pl.col("is_outside") & pl.col("kept_hours").is_null() & pl.col("reason").is_null())
+            reason=pl.when(~pl.col("is_outside") & pl.col("kept_us").is_null() & pl.col("reason").is_null())
             .then(lost)
             .otherwise("reason")
         )
@@ -159,9 +159,7 @@ def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
             .when("is_outside")
             .then(pl.lit("outside"))
             .otherwise(pl.lit("kept")),
-            action=pl.when((pl.col("own_hours") - pl.col("kept_hours")).abs() > 1e-7)
-            .then(pl.lit("clipped"))
-            .otherwise(pl.lit("kept")),
+            action=pl.when(pl.col("own_us") > pl.col("kept_us")).then(pl.lit("clipped")).otherwise(pl.lit("kept")),
         )
     )
 
@@ -175,10 +173,10 @@ def _accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
             rows_kept=(status == "kept").sum(),
             rows_rejected=(status == "rejected").sum(),
             rows_outside=(status == "outside").sum(),
-            hours_in=pl.col("own_hours").sum(),
-            hours_kept=pl.col("kept_hours").filter(status == "kept").sum(),
-            hours_rejected=pl.col("own_hours").filter(status == "rejected").sum(),
-            hours_clipped=(pl.col("own_hours") - pl.col("kept_hours")).filter(status == "kept").sum(),
+            hours_in=pl.col("own_us").sum() / _HOUR_US,
+            hours_kept=pl.col("kept_us").filter(status == "kept").sum() / _HOUR_US,
+            hours_rejected=pl.col("own_us").filter(status == "rejected").sum() / _HOUR_US,
+            hours_clipped=(pl.col("own_us") - pl.col("kept_us")).filter(status == "kept").sum() / _HOUR_US,
         )
         .with_columns(pl.lit(site).alias("site"))
     )
