@@ -88,7 +88,8 @@ def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[st
     """
     machine_rows = machines.machine_rows(raw)
     host_rows = machines.host_rows(raw)
-    profile = once(machines.profile(machine_rows, host_rows, bounds, site.node_types))
+    host_types = once(machines.types_of_hosts(host_rows, bounds))
+    profile = once(machines.profile(machine_rows, host_rows, host_types, bounds, site.node_types))
     existence = once(machines.existing(profile))
     reservable = once(capacity.reservable_machines(host_rows, profile, bounds, site.node_types))
     allocations = once(committed.host_allocations(raw, host_rows, bounds))
@@ -102,7 +103,7 @@ def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[st
     servers = []
     for source in ("nova_instances", "nova_cell0_instances"):
         rows = once(occupied.server_rows(raw, source, profile, bounds))
-        servers.append(occupied.occupied(raw, rows, holdings, profile, site.node_types))
+        servers.append(occupied.occupied(raw, rows, holdings, profile, host_types, node_types=site.node_types))
     containers = devices.container_rows(raw, bounds)
     return {
         "total": [capacity.total(machine_rows, profile, bounds), devices.capacity(device_rows)],

@@ -96,32 +96,39 @@ def declared_types(rows: pl.LazyFrame, node_types: dict[str, NodeType], hostname
     return rows.with_columns(node_type=node_type.fill_null("unknown"), gpus=gpus.cast(pl.Float64))
 
 
+def types_of_hosts(hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """Type and GPUs that Blazar says of its hosts at every instant of the month; a gap has the row before it."""
+    return clip(fill_between(segments(hosts), by=HOST).join(bounds, on="month"), *_WITHIN).select(
+        *HOST, "start_at", "end_at", "node_type", "gpus"
+    )
+
+
 def profile(
-    machines: pl.LazyFrame, hosts: pl.LazyFrame, bounds: pl.LazyFrame, node_types: dict[str, NodeType]
+    machines: pl.LazyFrame,
+    hosts: pl.LazyFrame,
+    host_types: pl.LazyFrame,
+    bounds: pl.LazyFrame,
+    node_types: dict[str, NodeType],
 ) -> pl.LazyFrame:
     """What each machine ever seen is at every instant of the month, also where no row covers it.
 
     Grain: month, hostname, disjoint `[start_at, end_at)` from month_start to limit_at. Columns: row of
     compute_nodes, its real_start_at and real_end_at (it exists only there), is_metal, vcpus, memory_mb, disk_gb,
-    ratio, node_type, gpus. A gap has the row before it, else the row after; bare metal of size 0 has the size of the
-    Blazar host nearest in time.
+    ratio, node_type and gpus (`host_types` is types_of_hosts()). A gap has the row before it, else the row after; bare
+    metal of size 0 has the size of the Blazar host nearest in time.
     """
     of_nova = once(clip(fill_between(segments(machines), by=HOST).join(bounds, on="month"), *_WITHIN))
-    of_blazar = once(segments(hosts))
-    types = clip(fill_between(of_blazar, by=HOST).join(bounds, on="month"), *_WITHIN).select(
-        *HOST, "start_at", "end_at", "node_type", "gpus"
-    )
-    sizes = clip(fill_between(of_blazar, by=HOST, nearest=True).join(bounds, on="month"), *_WITHIN).select(
+    sizes = clip(fill_between(segments(hosts), by=HOST, nearest=True).join(bounds, on="month"), *_WITHIN).select(
         *HOST, "start_at", "end_at", *(pl.col(name).alias(f"blazar_{name}") for name in SIZES)
     )
     unsized = pl.col("is_metal") & pl.any_horizontal(pl.col(name).fill_null(0) == 0 for name in SIZES)
-    sized = _covered(of_nova.filter(unsized), sizes).with_columns(
+    sized = covered(of_nova.filter(unsized), sizes).with_columns(
         pl.when(pl.col(name).fill_null(0) == 0).then(pl.coalesce(f"blazar_{name}", name)).otherwise(name).alias(name)
         for name in SIZES
     )
     columns = [*HOST, "row", "start_at", "end_at", "real_start_at", "real_end_at", "is_metal", *SIZES, "ratio"]
     every = pl.concat([of_nova.filter(~unsized).select(columns), sized.select(columns)])
-    return declared_types(_covered(every, types), node_types)
+    return declared_types(covered(every, host_types), node_types)
 
 
 def existing(machine_profile: pl.LazyFrame) -> pl.LazyFrame:
@@ -129,7 +136,7 @@ def existing(machine_profile: pl.LazyFrame) -> pl.LazyFrame:
     return clip(machine_profile, pl.col("real_start_at"), pl.col("real_end_at"))
 
 
-def _covered(pieces: pl.LazyFrame, attributes: pl.LazyFrame) -> pl.LazyFrame:
+def covered(pieces: pl.LazyFrame, attributes: pl.LazyFrame) -> pl.LazyFrame:
     """Pieces cut where an attribute of their machine changes; machines without attributes have nulls."""
     pieces, attributes = once(pieces), once(attributes)
     unknown = pieces.join(attributes.select(*HOST).unique(), on=list(HOST), how="anti")

@@ -4,7 +4,7 @@ import polars as pl
 
 from usage_assets.facts.openstack.bookings import ON_DEMAND, RESERVED, UNKNOWN, bookings
 from usage_assets.facts.openstack.inputs import Inputs
-from usage_assets.facts.openstack.machines import HOST, SIZES, declared_types, merged
+from usage_assets.facts.openstack.machines import HOST, SIZES, covered, declared_types, merged
 from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
 from usage_assets.intervals import close, intersect, once, owned, subtract, union
 from usage_assets.sites import NodeType
@@ -71,6 +71,8 @@ def occupied(
     rows: pl.LazyFrame,
     holdings: pl.LazyFrame,
     machine_profile: pl.LazyFrame,
+    host_types: pl.LazyFrame,
+    *,
     node_types: dict[str, NodeType],
 ) -> Outcome:
     """What servers occupy. On bare metal one server holds a machine at a time, the latest created.
@@ -95,7 +97,7 @@ def occupied(
     )
     up = once(subtract(alive, _shelved(inputs), on=SERVER))
     booked = once(pl.concat([up.filter(pl.col("metric") != RESERVED), _within_reservation(up, holdings)]))
-    placed = once(_on_machines(booked, machine_profile, node_types))
+    placed = once(_on_machines(booked, machine_profile, host_types, node_types))
     single = owned(placed.filter("is_metal"), by=HOST, rank=["created", "uuid"])
     pieces = pl.concat([single, placed.filter(~pl.col("is_metal"))]).select(
         ROW, "start_at", "end_at", "node_type", *_server_resources()
@@ -157,18 +159,19 @@ def _within_reservation(up: pl.LazyFrame, holdings: pl.LazyFrame) -> pl.LazyFram
     return intersect(up.filter(pl.col("metric") == RESERVED), reserved, on=key).select(up.collect_schema().names())
 
 
-def _on_machines(booked: pl.LazyFrame, machine_profile: pl.LazyFrame, node_types: dict[str, NodeType]) -> pl.LazyFrame:
+def _on_machines(
+    booked: pl.LazyFrame, machine_profile: pl.LazyFrame, host_types: pl.LazyFrame, node_types: dict[str, NodeType]
+) -> pl.LazyFrame:
     """Pieces with the machine they run on, cut where it changes.
 
-    is_metal also for a machine never seen, where the site has no virtual ones and so every node is a whole machine.
+    A machine that Nova never saw has the type that Blazar knows. is_metal also for it, where the site has no virtual
+    ones and so every node is a whole machine.
     """
     machine = machine_profile.select(*HOST, "start_at", "end_at", "is_metal", "node_type", "gpus", *SIZES)
     virtual_sites = machine_profile.filter(~pl.col("is_metal")).select("month").unique()
     on_known = intersect(booked, machine, on=HOST).with_columns(is_known=pl.lit(value=True))
     elsewhere = booked.join(machine.select(*HOST).unique(), on=list(HOST), how="anti")
-    elsewhere = declared_types(
-        elsewhere.with_columns(node_type=pl.lit(None, dtype=pl.String), gpus=pl.lit(None, dtype=pl.Float64)), node_types
-    )
+    elsewhere = declared_types(covered(elsewhere, host_types), node_types)
     on_unknown = elsewhere.join(
         virtual_sites.with_columns(site_is_virtual=pl.lit(value=True)), on="month", how="left"
     ).with_columns(
