@@ -8,6 +8,7 @@ can't be made is a note, not an error.
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -147,13 +148,38 @@ async def _draw(figures: Mapping[str, go.Figure], browser: str) -> dict[str, byt
 
     options = {"format": "png", "width": WIDTH, "height": HEIGHT, "scale": SCALE}
     out: dict[str, bytes | str] = {}
-    async with Kaleido(n=1, timeout=PNG_SECONDS, path=browser, mathjax=False) as kaleido:
-        for name, figure in figures.items():
-            try:
-                out[name] = await kaleido.calc_fig(_printed(figure), opts=options)
-            except Exception as error:  # one picture must not cost the others
-                out[name] = f"no picture: {_brief(error)}"
+    kaleido = Kaleido(n=1, timeout=PNG_SECONDS, path=browser, mathjax=False)
+    loop = asyncio.get_running_loop()
+    # kaleido waits without limit for a browser to open or to close; one that hangs is ended, which ends the wait
+    limit = loop.call_later(PNG_SECONDS, _end, kaleido)
+    try:
+        async with kaleido:
+            limit.cancel()
+            for name, figure in figures.items():
+                try:
+                    out[name] = await kaleido.calc_fig(_printed(figure), opts=options)
+                except Exception as error:  # one picture must not cost the others
+                    out[name] = f"no picture: {_brief(error)}"
+            limit = loop.call_later(PNG_SECONDS, _end, kaleido)
+    except Exception as error:
+        out = {name: out.get(name, f"no picture: {Path(browser).name} failed ({_brief(error)})") for name in figures}
+    finally:
+        limit.cancel()
     return out
+
+
+def _end(kaleido: Any) -> None:
+    """End the browser with its children: kaleido starts it in a session of its own."""
+    process = getattr(kaleido, "subprocess", None)
+    if process is None:
+        return
+    try:
+        if os.name == "posix" and os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    except ProcessLookupError:
+        pass
 
 
 def _printed(figure: go.Figure) -> dict[str, Any]:
@@ -164,7 +190,7 @@ def _printed(figure: go.Figure) -> dict[str, Any]:
 
 
 def _brief(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
+    text = str(error.args[0] if error.args else "").strip().splitlines()
     return text[0][:200] if text else type(error).__name__
 
 

@@ -55,9 +55,10 @@ def test_without_a_browser_there_is_a_note_and_no_picture(tmp_path):
     assert not old.exists()
 
 
-def test_a_browser_that_fails_is_a_note_and_no_error(tmp_path, monkeypatch):
+@pytest.mark.parametrize("does", ["exit 1", "exec /bin/sleep 600"], ids=["fails", "hangs"])
+def test_a_browser_that_fails_or_hangs_is_a_note_and_no_error(tmp_path, monkeypatch, does):
     broken = tmp_path / "browser"
-    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.write_text(f"#!/bin/sh\n{does}\n")
     broken.chmod(0o755)
     monkeypatch.setenv("BROWSER_PATH", str(broken))
     monkeypatch.setattr(render, "PNG_SECONDS", 2.0)
