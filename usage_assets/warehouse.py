@@ -89,10 +89,14 @@ class Writer(Reader):
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         super().__init__(con)
         self.con = con
+        self._ensured: set[str] = set()
 
     def ensure(self, *tables: Table) -> None:
         """Create the tables that are not there yet; refuse one that was made with other columns."""
         for table in tables:
+            if table.qualified in self._ensured:
+                continue
+            self._ensured.add(table.qualified)
             self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {table.stage}").fetchall()
             self.con.execute(table.ddl).fetchall()
             found = self.con.sql(f"SELECT * FROM {table.qualified} LIMIT 0")

@@ -5,7 +5,7 @@ held only for the one transaction at the end, so a run that fails or is killed l
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -81,6 +81,8 @@ def dump(
             run = _Dump(site, window, warehouse, con, catalogue=catalogue, log=log, purge_known=purge_known)
             with open_servers(site, _databases(tables, catalogue)) as servers:
                 merged = run.read(servers, tables)
+            for name, item in merged.items():
+                log(_line(window, name, item))
             con.close()
             return run.write(path, tables, merged, run_id)
     except duckdb.Error as error:
@@ -96,9 +98,13 @@ def dump(
 
 @dataclass
 class _Merged:
+    """What was read of a table: `counts` per month, `alive` = rows stored before and not gone, None without any."""
+
+    found: Found
     extracted_at: datetime
     note: str | None
-    counts: dict[date, Counts]
+    counts: dict[date, Counts] = field(default_factory=dict)
+    alive: dict[date, int] | None = None
 
 
 class _Dump:
@@ -123,34 +129,68 @@ class _Dump:
         self.extracted_at = sites.utc_now().replace(microsecond=0)
 
     def read(self, servers: Sequence[Server], tables: Sequence[RawTable]) -> dict[str, _Merged]:
-        """Stage, sort into months and merge each table, parents before children."""
+        """Stage each table and sort it into months, parents before children; then merge with what is stored."""
         self.extracted_at = min((server.now for server in servers), default=self.extracted_at)
         stage = Stage(self.con, Filter(self.window))
-        months.create_window(self.con, self.window, self.site.first_month)
         wanted = {raw.name for raw in tables}
         needed = closure(tables, self.catalogue)
         found = find_tables(servers, self._with_parents(needed))
-        merged: dict[str, _Merged] = {}
         for raw in needed:
             self._refuse_denied(found[raw.name])
+        merged: dict[str, _Merged] = {}
+        self.con.execute("BEGIN").fetchall()  # one transaction: no write to disk per table
+        months.create_window(self.con, self.window, self.site.first_month)
+        for raw in needed:
             staged = stage.read(found[raw.name], self._steps(raw, found), names=self._columns(raw, wanted))
             months.hold(self.con, raw, roots(raw, self.catalogue), self._namers(raw))
             if raw.name in wanted:
                 note = "; ".join(filter(None, [found[raw.name].note, *staged.notes()])) or None
-                merged[raw.name] = self._merge(stage, found[raw.name], note)
-                self.log(_line(self.window, raw, staged.read, merged[raw.name]))
+                server = found[raw.name].server
+                merged[raw.name] = _Merged(found[raw.name], server.now if server else self.extracted_at, note)
+                evidence.assemble(self.con, raw, self.site.key, merged[raw.name].extracted_at)
+            self.log(f"{self.window}: {raw.name}: {staged.read} row(s) read")
+        self.con.execute("COMMIT").fetchall()
+        self._merge(stage, merged)
+        self._follow_gone(stage, needed, merged)
         return merged
 
-    def _merge(self, stage: Stage, found: Found, note: str | None) -> _Merged:
-        raw = found.raw
-        now = found.server.now if found.server else self.extracted_at
-        counts = evidence.assemble(self.con, raw, self.site.key, now)
-        self.con.execute(f"CREATE OR REPLACE TABLE v_{raw.name} AS SELECT * FROM out_{raw.name} LIMIT 0").fetchall()
-        self.con.execute(f"CREATE OR REPLACE TABLE g_{raw.name} AS SELECT * FROM out_{raw.name} LIMIT 0").fetchall()
+    def _merge(self, stage: Stage, merged: Mapping[str, "_Merged"]) -> None:
+        """Merge tables with what is stored of them; the warehouse is held for the comparison only."""
         with self.warehouse.beside(self.con) as there:
-            alive = evidence.compare(self.con, raw, self.site.key, self.window.months, counts) if there else {}
-        evidence.keep(stage, found, counts, alive, site=self.site.key, extracted_at=now, purge_known=self.purge_known)
-        return _Merged(now, note, counts)
+            self.con.execute("BEGIN").fetchall()
+            for name, item in merged.items():
+                item.counts = evidence.counted(self.con, self.catalogue[name])
+                if there:
+                    item.alive = evidence.compare(
+                        self.con, self.catalogue[name], self.site.key, self.window.months, item.counts
+                    )
+            self.con.execute("COMMIT").fetchall()
+        for item in merged.values():
+            if item.alive is not None:
+                evidence.keep(
+                    stage,
+                    item.found,
+                    item.counts,
+                    item.alive,
+                    site=self.site.key,
+                    extracted_at=item.extracted_at,
+                    purge_known=self.purge_known,
+                )
+
+    def _follow_gone(self, stage: Stage, needed: Sequence[RawTable], merged: dict[str, "_Merged"]) -> None:
+        """Hold also what rows name that are kept though gone: a host that a vanished allocation stood on."""
+        again: dict[str, _Merged] = {}
+        moved: set[str] = set()
+        for raw in needed:
+            namers = self._gone_namers(raw, merged)
+            if namers or any(root.name in moved for root, _ in roots(raw, self.catalogue)):
+                months.hold(self.con, raw, roots(raw, self.catalogue), [*self._namers(raw), *namers])
+                moved.add(raw.name)
+                if raw.name in merged:
+                    again[raw.name] = merged[raw.name]
+                    evidence.assemble(self.con, raw, self.site.key, merged[raw.name].extracted_at)
+        if again:
+            self._merge(stage, again)
 
     def write(self, path: Path, tables: Sequence[RawTable], merged: Mapping[str, _Merged], run_id: str) -> DumpResult:
         """Replace the months of all tables in one transaction, with the record of the dump."""
@@ -216,23 +256,29 @@ class _Dump:
         return [name for name in names if name in needed]
 
     def _namers(self, raw: RawTable) -> list[str]:
-        """Rows of this run's months, and rows kept though gone, that name rows of a machine's table."""
+        """Rows of this run's months that name rows of a machine's table, as a relation (month, name)."""
         if not isinstance(raw.months, Machine) or raw.months.named_by is None:
             return []
         other, column = raw.months.named_by
         key = ", ".join(f'"{name}"' for name in self.catalogue[other].key)
-        self.con.execute(
-            f"CREATE OR REPLACE TABLE named_{raw.name} AS "
+        named = (
             f'SELECT DISTINCT m.month, CAST(s."{column}" AS VARCHAR) AS name '
             f'FROM m_{other} m JOIN s_{other} s USING ({key}) WHERE s."{column}" IS NOT NULL'
-        ).fetchall()
-        there = self.con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [f"g_{other}"]).fetchall()
-        if there[0][0]:
-            self.con.execute(
-                f'INSERT INTO named_{raw.name} SELECT DISTINCT month, CAST("{column}" AS VARCHAR) FROM g_{other} g '
-                f'WHERE "{column}" IS NOT NULL'
-            ).fetchall()
-        return [f"(SELECT DISTINCT month, name FROM named_{raw.name})"]
+        )
+        return [f"({named})"]
+
+    def _gone_namers(self, raw: RawTable, merged: Mapping[str, "_Merged"]) -> list[str]:
+        """The same of rows that are kept though the source has lost them."""
+        if not isinstance(raw.months, Machine) or raw.months.named_by is None:
+            return []
+        other, column = raw.months.named_by
+        if other not in merged or not any(counts.gone for counts in merged[other].counts.values()):
+            return []
+        named = (
+            f'SELECT DISTINCT month, CAST("{column}" AS VARCHAR) AS name FROM out_{other} '
+            f'WHERE gone_at IS NOT NULL AND "{column}" IS NOT NULL'
+        )
+        return [f"({named})"]
 
 
 def family(name: str, catalogue: Mapping[str, RawTable]) -> list[str]:
@@ -314,13 +360,13 @@ def _dumps(site: str, items: Iterable[TableMonth]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=DUMPS.polars_schema, orient="row")
 
 
-def _line(window: Window, raw: RawTable, read: int, merged: _Merged) -> str:
+def _line(window: Window, name: str, merged: _Merged) -> str:
     counts = merged.counts.values()
-    parts = [f"{read} row(s) read", f"{sum(c.rows for c in counts)} in {len(window.months)} month(s)"]
-    for name in ("new", "changed", "moved", "gone"):
-        number = sum(getattr(c, name) for c in counts)
+    parts = [f"{sum(c.rows for c in counts)} row(s) in {len(window.months)} month(s)"]
+    for what in ("new", "changed", "moved", "gone"):
+        number = sum(getattr(c, what) for c in counts)
         if number:
-            parts.append(f"{number} {name}")
+            parts.append(f"{number} {what}")
     if merged.note:
         parts.append(merged.note)
-    return f"{window}: {raw.name}: {', '.join(parts)}"
+    return f"{window}: {name}: {', '.join(parts)}"

@@ -33,7 +33,7 @@ class Counts:
     zero_dates: int = 0
 
 
-def assemble(con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, extracted_at: datetime) -> dict[date, Counts]:
+def assemble(con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, extracted_at: datetime) -> None:
     """Write `out_<raw name>`: the rows that the dump holds for each month, in the shape of the warehouse's table."""
     key = ", ".join(f'"{name}"' for name in raw.key)
     special = {
@@ -49,6 +49,11 @@ def assemble(con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, extracted
         f"FROM s_{raw.name} s JOIN m_{raw.name} m USING ({key}) WHERE NOT s._skip",
         {"site": site, "extracted_at": extracted_at},
     ).fetchall()
+
+
+def counted(con: duckdb.DuckDBPyConnection, raw: RawTable) -> dict[date, Counts]:
+    """Rows and zero dates of each month that the dump holds; all of them new so far."""
+    key = ", ".join(f'"{name}"' for name in raw.key)
     found = con.execute(
         f"SELECT m.month, count(*), sum(s._odd)::BIGINT FROM s_{raw.name} s JOIN m_{raw.name} m USING ({key}) "
         "WHERE NOT s._skip GROUP BY m.month"
@@ -58,10 +63,10 @@ def assemble(con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, extracted
 
 def compare(
     con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, months: Sequence[date], counts: dict[date, Counts]
-) -> dict[date, int]:
+) -> dict[date, int] | None:
     """Compare with the attached warehouse: count new and changed rows, write those that the dump missed.
 
-    They go to `v_<raw name>`. Returns how many stored rows of each month were not gone yet.
+    They go to `v_<raw name>`. Returns how many stored rows of each month were not gone yet; None where none are stored.
     """
     stored = f"stored.{raw.table.qualified}"
     there = con.execute(
@@ -69,9 +74,17 @@ def compare(
         [raw.table.stage, raw.name],
     ).fetchall()[0][0]
     if not there:
-        return {}
+        return None
     scope = "t.site = $site AND t.month IN (SELECT unnest($months::DATE[]))"
     params = {"site": site, "months": list(months)}
+    alive = dict(
+        con.execute(
+            f"SELECT t.month, count(*) FILTER (WHERE t.gone_at IS NULL) FROM {stored} t WHERE {scope} GROUP BY t.month",
+            params,
+        ).fetchall()
+    )
+    if not alive:
+        return None
     same = " AND ".join(f'o."{name}" = t."{name}"' for name in ("month", *raw.key))
     differs = " OR ".join(f'o."{c.name}" IS DISTINCT FROM t."{c.name}"' for c in raw.columns)
     con.execute(
@@ -86,11 +99,7 @@ def compare(
     ).fetchall():
         counts[month].new -= matched
         counts[month].changed = changed
-    return dict(
-        con.execute(
-            f"SELECT t.month, count(*) FROM {stored} t WHERE {scope} AND t.gone_at IS NULL GROUP BY t.month", params
-        ).fetchall()
-    )
+    return alive
 
 
 def keep(

@@ -28,6 +28,10 @@ MYSQL = ("mysql", "mariadb")
 _SEARCH_PATH = re.compile(r"-c\s*search_path=\s*\"?([^\s\",]+)\"?\S*")
 
 
+def _wall_clock() -> datetime:
+    return sites.utc_now().replace(microsecond=0)
+
+
 @dataclass
 class Server:
     """A connection in its snapshot. `schemas` maps the site's database names to schemas of this server."""
@@ -38,7 +42,7 @@ class Server:
     schemas: dict[str, str]
     con: sa.Connection
     scrub: Scrubber
-    now: datetime = field(default_factory=lambda: sites.utc_now().replace(microsecond=0))
+    now: datetime = field(default_factory=_wall_clock)
 
     def rows(self, statement: sa.Executable, where: str) -> list[Sequence[Any]]:
         """All rows of a small answer."""
@@ -239,7 +243,7 @@ def _begin_sqlite(server: Server) -> None:
     server.con.exec_driver_sql("BEGIN")
     for name in server.schemas:  # a file's snapshot begins with its first read
         server.con.exec_driver_sql(f'SELECT count(*) FROM "{name}".sqlite_master').scalar()
-    server.now = sites.utc_now().replace(microsecond=0)
+    server.now = _wall_clock()
 
 
 _BEGIN: dict[str, Callable[[Server], None]] = {

@@ -38,8 +38,9 @@ def is_date(dialect: str, column: Expression, source: SourceColumn) -> Expressio
     """True where the value is certainly a date that we would read alike; false, never null, elsewhere."""
     if dialect == "sqlite":
         head = sa.func.substr(column, 1, 19)
-        instant = sa.func.datetime(head).is_not_distinct_from(sa.func.replace(head, "T", " "))
-        day = sa.func.date(column).is_not_distinct_from(column)
+        # the modifier makes SQLite compute the date: without one it takes 2020-02-31 as it stands
+        instant = sa.func.datetime(head, "+0 days").is_not_distinct_from(sa.func.replace(head, "T", " "))
+        day = sa.func.date(column, "+0 days").is_not_distinct_from(column)
         return sa.and_(column.is_not(None), sa.or_(instant, day))
     if not source.is_temporal:
         return sa.false()
@@ -181,9 +182,10 @@ def columns_of(found: Found, side: Side, names: Sequence[str]) -> list[sa.Label[
         there = side.column(name)
         value = sa.null() if there is None else as_text(found.server.dialect, *there, types[name])
         out.append(value.label(name))
-    flag = side.column(found.raw.skip_flag) if found.raw.skip_flag else None
-    if flag is not None:
-        out.append(as_text(found.server.dialect, *flag, Type.BOOL).label("_skip"))
+    if found.raw.skip_flag:
+        flag = side.column(found.raw.skip_flag)
+        value = sa.null() if flag is None else as_text(found.server.dialect, *flag, Type.BOOL)
+        out.append(value.label("_skip"))
     return out
 
 
