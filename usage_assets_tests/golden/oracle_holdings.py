@@ -1,0 +1,214 @@
+"""The oracle's leases, servers and edge devices: rules 3, 4, 5 and 7 at an instant."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
+
+from usage_assets.sites import OpenStackSite
+from usage_assets_tests.golden.builder import Month, Row
+from usage_assets_tests.golden.oracle_machines import (
+    START,
+    Item,
+    Machines,
+    Span,
+    born,
+    covers,
+    flavor_size,
+    latest,
+)
+
+SHELVES = ("compute_shelve_instance", "compute_shelve_offload_instance")
+UNSHELVE = "compute_unshelve_instance"
+
+
+class Holdings(Machines):
+    """What leases and servers hold at an instant."""
+
+    def __init__(self, site: OpenStackSite, rows: dict[str, list[Row]], month: Month, extracted: datetime) -> None:
+        super().__init__(site, rows, month, extracted)
+        self.cuts: list[datetime] = []
+        self.bookings = {row["uuid"]: self._booking(row) for row in self._instances()}
+        self.nodes = {row["uuid"]: self._node(row) for row in self._instances()}
+        self.shelved = {row["uuid"]: list(self._shelved(row["uuid"])) for row in self._instances()}
+
+    # --- rule 3 ---
+
+    def _hostname(self, allocation: Row) -> str | None:
+        host = self.hosts_by_id.get(allocation["compute_host_id"])
+        return None if host is None else host["hypervisor_hostname"]
+
+    def _kind(self, allocation: Row) -> str | None:
+        reservation = self.reservations.get(allocation["reservation_id"])
+        return None if reservation is None else reservation["resource_type"]
+
+    def _holding(self, t: datetime) -> list[tuple[Row, str]]:
+        """Allocations, each by itself, that are committed at t, with their hostname."""
+        out = []
+        for row in self.rows["blazar_computehost_allocations"]:
+            hostname = self._hostname(row)
+            if hostname is None or self._lease_of(row) is None or not self._counts(row):
+                continue
+            if covers(self._life(row), t) and self._reservable_row(hostname, t) is not None:
+                out.append((row, hostname))
+        return out
+
+    def _counts(self, allocation: Row) -> bool:
+        return self._kind(allocation) in {"physical:host", "virtual:instance", "flavor:instance"}
+
+    def _committed(self, t: datetime) -> Iterator[Item]:
+        source = "blazar_computehost_allocations"
+        whole: dict[str, list[Row]] = {}
+        for row, hostname in self._holding(t):
+            if self._kind(row) == "physical:host":
+                whole.setdefault(hostname, []).append(row)
+                continue
+            flavor = latest(self.flavors.get(row["reservation_id"], ()))
+            if flavor is None:
+                yield self._item("committed", (source, row), hostname, t, {})
+            else:
+                host = self._reservable_row(hostname, t)
+                assert host is not None
+                size = {"vcpus": flavor["vcpus"], "memory_mb": flavor["memory_mb"], "disk_gb": flavor["disk_gb"]}
+                size = {"nodes": flavor["vcpus"] / host["vcpus"], **self._with_overcommit(size, None)}
+                yield self._item("committed", (source, row), hostname, t, size)
+        for hostname, rows in whole.items():
+            owner = max(rows, key=lambda row: (born(row) or START, row["id"]))
+            yield self._item("committed", (source, owner), hostname, t, self._reservable_size(hostname, t))
+
+    # --- rules 4 and 5 ---
+
+    def _node(self, row: Row) -> str | None:
+        if row["node"] is not None:
+            return row["node"]
+        known = {other["hypervisor_hostname"] for other in self.rows["nova_compute_nodes"]} - {None}
+        events = [
+            e for e in self.events.get(row["uuid"], ()) if e["event"].startswith("compute_") and e["host"] in known
+        ]
+        return events[-1]["host"] if events else None
+
+    def _shelved(self, uuid: str) -> Iterator[Span]:
+        """Each cycle, a time from an unshelve (or the beginning) to the next one."""
+        events = self.events.get(uuid, [])
+        ups = [e["start_time"] for e in events if e["event"] == UNSHELVE]
+        downs = [(e["start_time"], e["event"]) for e in events if e["event"] in SHELVES]
+        for since, until in zip([START, *ups], [*ups, None], strict=True):
+            within = [(t, name) for t, name in downs if since <= t and (until is None or t < until)]
+            starts = [t for t, name in within if name == SHELVES[1]] or [t for t, _ in within]
+            if starts:
+                yield starts[0], until
+
+    def _booking(self, row: Row) -> tuple[str, str | None]:
+        """The metric of an instance, and its reservation."""
+        readable = []
+        for spec in self.rows["nova_api_request_specs"]:
+            if spec["instance_uuid"] == row["uuid"]:
+                try:
+                    readable.append((spec, json.loads(spec["spec"])["nova_object.data"]))
+                except (ValueError, TypeError, KeyError):
+                    continue
+        best = latest(spec for spec, _ in readable)
+        if best is None:
+            return "occupied_unknown", None
+        data = next(data for spec, data in readable if spec is best)
+        hint = (data.get("scheduler_hints") or {}).get("reservation")
+        hint = (hint[0] if hint else None) if isinstance(hint, list) else hint
+        flavor = data["flavor"]["nova_object.data"]["name"] if data.get("flavor") else ""
+        reservation = hint or (flavor.removeprefix("reservation:") if flavor.startswith("reservation:") else None)
+        return ("occupied_reservation", reservation) if reservation else ("occupied_ondemand", None)
+
+    def _occupied(self, t: datetime) -> Iterator[Item]:
+        holding = {(row["reservation_id"], hostname) for row, hostname in self._holding(t)}
+        counting: list[tuple[Row, str, str | None, str]] = []
+        for source in ("nova_instances", "nova_cell0_instances"):
+            for row in self.rows[source]:
+                metric, reservation = self.bookings[row["uuid"]]
+                node = self.nodes[row["uuid"]]
+                runs = row["launched_at"] is not None and covers(self._life(row), t)
+                runs = runs and not any(covers(span, t) for span in self.shelved[row["uuid"]])
+                if runs and (metric != "occupied_reservation" or (reservation, node) in holding):
+                    counting.append((row, metric, node, source))
+        single: dict[str, list[tuple[Row, str, str | None, str]]] = {}
+        for entry in counting:
+            row, metric, node, source = entry
+            machine = None if node is None else self._nearest(self.machines, node, t)
+            flavor = flavor_size(row)
+            if node is None or machine is None:
+                if node is not None and not self.has_kvm:  # a whole machine, though never seen
+                    single.setdefault(node, []).append(entry)
+                    continue
+                yield self._item(metric, (source, row), node, t, {"nodes": None if self.has_kvm else 1, **flavor})
+            elif machine["hypervisor_type"] == "ironic":
+                single.setdefault(node, []).append(entry)
+            else:
+                nodes = row["vcpus"] / machine["vcpus"] if machine["vcpus"] else None
+                yield self._item(metric, (source, row), node, t, {"nodes": nodes, **flavor})
+        for node, entries in single.items():
+            row, metric, _, source = max(entries, key=lambda entry: (born(entry[0]), entry[0]["uuid"]))
+            if node not in self.machines:
+                yield self._item(metric, (source, row), node, t, {"nodes": 1, **flavor_size(row)})
+                continue
+            size = self._machine_size(node, t)
+            yield self._item(metric, (source, row), node, t, size | {"vcpus_overcommit": size["vcpus"]})
+
+    # --- rule 7: edge ---
+
+    def _device_item(self, metric: str, source: str, row: Row, device: Row | None) -> Item:
+        found = None if device is None else self._capability("device_id", device, "machine_name")
+        node_type = found or (device or {}).get("device_type") or "unknown"
+        return Item(metric, source, id(row), device["name"] if device else None, node_type, (("devices", 1),))
+
+    def _holding_devices(self, t: datetime) -> list[tuple[Row, Row]]:
+        out = []
+        for row in self.rows["blazar_device_allocations"]:
+            device = self.devices.get(row["device_id"])
+            if device is None or self._lease_of(row) is None or not device["reservable"]:
+                continue
+            if covers(self._life(row), t) and covers(self._life(device), t):
+                out.append((row, device))
+        return out
+
+    def _edge(self, t: datetime) -> Iterator[Item]:
+        for row in self.rows["blazar_devices"]:
+            if covers(self._life(row), t):
+                yield self._device_item("total", "blazar_devices", row, row)
+                if row["reservable"]:
+                    yield self._device_item("reservable", "blazar_devices", row, row)
+        held: dict[str, list[tuple[Row, Row]]] = {}
+        for row, device in self._holding_devices(t):
+            held.setdefault(device["id"], []).append((row, device))
+        for pairs in held.values():
+            row, device = max(pairs, key=lambda pair: (born(pair[0]) or START, pair[0]["id"]))
+            yield self._device_item("committed", "blazar_device_allocations", row, device)
+        for row in self.rows["zun_container"]:
+            if not covers(self._life(row), t):
+                continue
+            reservation = self._annotated(row)
+            named = self._device_named(row["host"])
+            if reservation is None:
+                metric = "occupied_unknown" if row["annotations"] is None else "occupied_ondemand"
+                yield self._device_item(metric, "zun_container", row, named)
+                continue
+            mine = [(a, held) for a, held in self._holding_devices(t) if a["reservation_id"] == reservation]
+            if named is not None and self._ever_held(reservation, named):
+                mine = [(a, held) for a, held in mine if held is named]
+            if mine:
+                last = max(mine, key=lambda pair: (born(pair[0]) or START, pair[0]["id"]))[1]
+                yield self._device_item("occupied_reservation", "zun_container", row, last)
+
+    def _device_named(self, name: str | None) -> Row | None:
+        return next((device for device in self.devices.values() if device["name"] == name is not None), None)
+
+    def _ever_held(self, reservation: str, device: Row) -> bool:
+        """Whether the container's own device is one of its reservation's, at any time of the month."""
+        return any((reservation, device["id"]) == (a["reservation_id"], d["id"]) for a, d in self._ever_holding())
+
+    def _ever_holding(self) -> list[tuple[Row, Row]]:
+        return [pair for low, high in pairwise(self.cuts) for pair in self._holding_devices(low + (high - low) / 2)]
+
+    def _annotated(self, row: Row) -> str | None:
+        return (
+            None
+            if row["annotations"] is None
+            else json.loads(row["annotations"]).get("zun.openstack.org/reservation_id")
+        )

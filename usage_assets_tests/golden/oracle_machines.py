@@ -1,0 +1,242 @@
+"""The oracle's rows and machines: own spans, and rules 1, 2 and 9 at an instant."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from usage_assets.sites import OpenStackSite
+from usage_assets_tests.golden.builder import Month, Row, midnight, next_month
+from usage_assets_tests.golden.raw_months import instant, least
+
+Amounts = dict[str, Any]  # floats, or null where unknown
+START = datetime(1, 1, 1)
+Span = tuple[Any, Any]  # instants; an open end is None
+# asset -> its sources and the times that stand in for created_at
+SOURCES: dict[str, tuple[str, ...]] = {
+    "total": ("nova_compute_nodes", "blazar_devices"),
+    "reservable": ("blazar_computehosts", "blazar_devices"),
+    "committed": ("blazar_computehost_allocations", "blazar_device_allocations"),
+    "occupied": ("nova_instances", "nova_cell0_instances", "zun_container"),
+}
+ELSE_BORN = ("launched_at", "start_date", "started_at", "updated_at", "deleted_at", "terminated_at")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that counts at an instant."""
+
+    metric: str
+    source: str
+    row: int
+    node: str | None
+    node_type: str
+    amounts: tuple[tuple[str, float | None], ...]
+
+
+def born(row: Row) -> datetime | None:
+    return instant(row, "created_at") or least(instant(row, name) for name in ELSE_BORN)
+
+
+def latest(rows: Iterable[Row]) -> Row | None:
+    """The latest created_at, then id."""
+    return max(rows, key=lambda row: (born(row) or START, row["id"]), default=None)
+
+
+def covers(span: Span | None, t: datetime) -> bool:
+    return span is not None and span[0] <= t and (span[1] is None or t < span[1])
+
+
+class Machines:
+    """The rows of a month, their own spans, and what machines are at an instant."""
+
+    def __init__(self, site: OpenStackSite, rows: dict[str, list[Row]], month: Month, extracted: datetime) -> None:
+        self.site, self.rows, self.month = site, rows, month
+        self.low = midnight(month)
+        self.high = max(self.low, min(midnight(next_month(month)), extracted))
+        self.machines = self._by_hostname("nova_compute_nodes")
+        self.hosts = self._by_hostname("blazar_computehosts")
+        self.hosts_by_id = {row["id"]: row for row in rows["blazar_computehosts"]}
+        self.devices = {row["id"]: row for row in rows["blazar_devices"]}
+        self.reservations = {row["id"]: row for row in rows["blazar_reservations"]}
+        self.leases = {row["id"]: row for row in rows["blazar_leases"]}
+        self.has_kvm = any(row["hypervisor_type"] != "ironic" for lives in self.machines.values() for row, _ in lives)
+        self.names = {row["id"]: row["property_name"] for row in rows["blazar_resource_properties"]}
+        self.events = self._events()
+        self.caps = {
+            owner: group(rows[table], owner)
+            for table, owner in (
+                ("blazar_computehost_extra_capabilities", "computehost_id"),
+                ("blazar_device_extra_capabilities", "device_id"),
+            )
+        }
+        self.flavors = group(rows["blazar_instance_reservations"], "reservation_id")
+        self.lives = {
+            id(row): self._span(table, row) for sources in SOURCES.values() for table in sources for row in rows[table]
+        }
+
+    # --- rows and their own spans ---
+
+    def _by_hostname(self, table: str) -> dict[str, list[tuple[Row, Span]]]:
+        out: dict[str, list[tuple[Row, Span]]] = {}
+        for row in self.rows[table]:
+            start, end = born(row), least([instant(row, "deleted_at"), instant(row, "gone_at")])
+            if row["hypervisor_hostname"] is not None and start is not None and (end is None or start < end):
+                out.setdefault(row["hypervisor_hostname"], []).append((row, (start, end)))
+        return out
+
+    def _instances(self) -> Iterator[Row]:
+        yield from self.rows["nova_instances"]
+        yield from self.rows["nova_cell0_instances"]
+
+    def _events(self) -> dict[str, list[Row]]:
+        """Successful events of each instance, in order."""
+        owners = {row["id"]: row["instance_uuid"] for row in self.rows["nova_instance_actions"]}
+        out: dict[str, list[Row]] = {}
+        for event in self.rows["nova_instance_actions_events"]:
+            owner = owners.get(event["action_id"])
+            if owner is not None and event["result"] == "Success" and event["start_time"] is not None:
+                out.setdefault(owner, []).append(event)
+        return {owner: sorted(events, key=lambda e: (e["start_time"], e["id"])) for owner, events in out.items()}
+
+    def _lease_of(self, allocation: Row) -> Row | None:
+        reservation = self.reservations.get(allocation["reservation_id"])
+        return None if reservation is None else self.leases.get(reservation["lease_id"])
+
+    def _span(self, table: str, row: Row) -> tuple[datetime | None, datetime | None]:
+        """A row's own span: before parents and siblings."""
+        ends = [instant(row, "deleted_at"), instant(row, "gone_at")]
+        start = born(row)
+        if table in SOURCES["committed"]:
+            lease = self._lease_of(row)
+            if lease is not None:
+                starts = [lease["start_date"], born(lease), born(row)]
+                ends += [lease["end_date"], lease["deleted_at"], lease["gone_at"]]
+                start = max((value for value in starts if value is not None), default=None)
+        elif table in {"nova_instances", "nova_cell0_instances"}:
+            ended = [
+                e["start_time"] for e in self.events.get(row["uuid"], ()) if e["event"] == "compute_terminate_instance"
+            ]
+            ends += [row["terminated_at"], *ended[:1]]
+        elif table == "zun_container":
+            start = row["started_at"]
+            ends = [row["gone_at"], row["updated_at"] if row["status"] in {"Deleted", "Error", "Stopped"} else None]
+        return start, least(ends)
+
+    def _life(self, row: Row) -> Span | None:
+        start, end = self.lives[id(row)]
+        return None if start is None else (start, end)
+
+    # --- rules 1, 2 and 9: machines ---
+
+    def _covering(self, lives: dict[str, list[tuple[Row, Span]]], hostname: str, t: datetime) -> Row | None:
+        return latest(row for row, span in lives.get(hostname, ()) if covers(span, t))
+
+    def _nearest(self, lives: dict[str, list[tuple[Row, Span]]], hostname: str, t: datetime) -> Row | None:
+        found = self._covering(lives, hostname, t)
+        if found is not None:
+            return found
+        before = [
+            ((span[1], span[0], row["id"]), row) for row, span in lives.get(hostname, ()) if span[1] and span[1] <= t
+        ]
+        if before:
+            return max(before, key=lambda pair: pair[0])[1]
+        return self._first_after(lives, hostname, t)
+
+    def _nearest_in_time(self, lives: dict[str, list[tuple[Row, Span]]], hostname: str, t: datetime) -> Row | None:
+        """The row that covers t, else the one whose life is least far from t."""
+        before, after = self._nearest(lives, hostname, t), self._first_after(lives, hostname, t)
+        if before is None or after is None or before is after or self._covering(lives, hostname, t) is not None:
+            return before
+        ended = next(span[1] for row, span in lives[hostname] if row is before)
+        begins = next(span[0] for row, span in lives[hostname] if row is after)
+        return before if t - ended < begins - t else after
+
+    def _first_after(self, lives: dict[str, list[tuple[Row, Span]]], hostname: str, t: datetime) -> Row | None:
+        after = [row for row, span in lives.get(hostname, ()) if span[0] > t]
+        first = min((span[0] for _, span in lives.get(hostname, ()) if span[0] > t), default=None)
+        return latest(row for row in after if born(row) == first)
+
+    def _capability(self, owner: str, row: Row, name: str) -> str | None:
+        found = [
+            cap
+            for cap in self.caps[owner].get(row["id"], ())
+            if (self.names.get(cap["property_id"]) or cap["capability_name"]) == name
+        ]
+        best = latest(found)
+        return None if best is None else best["capability_value"]
+
+    def _said(self, hostname: str | None) -> Any:
+        """What the site's file says of a machine."""
+        if hostname is None:
+            return None
+        return next((said for pattern, said in self.site.node_types.items() if re.search(pattern, hostname)), None)
+
+    def _type(self, hostname: str | None, t: datetime) -> str:
+        host = None if hostname is None else self._nearest(self.hosts, hostname, t)
+        said = self._said(hostname)
+        found = None if host is None else self._capability("computehost_id", host, "node_type")
+        return found or (said.type if said is not None else None) or "unknown"
+
+    def _gpus(self, hostname: str, t: datetime) -> float | None:
+        host = self._nearest(self.hosts, hostname, t)
+        found = None if host is None else self._capability("computehost_id", host, "gpu.gpu_count")
+        said = self._said(hostname)
+        return float(found) if found else (said.gpus if said is not None else None)
+
+    def _machine_size(self, hostname: str, t: datetime) -> Amounts:
+        row = self._nearest(self.machines, hostname, t)
+        assert row is not None
+        size = {"vcpus": row["vcpus"], "memory_mb": row["memory_mb"], "disk_gb": row["local_gb"]}
+        if row["hypervisor_type"] == "ironic":
+            host = self._nearest_in_time(self.hosts, hostname, t)
+            other = host_size(host) if host is not None else {}
+            size = {name: value or other.get(name) for name, value in size.items()}
+        return {"nodes": 1, "gpus": self._gpus(hostname, t), **self._with_overcommit(size, row)}
+
+    def _with_overcommit(self, size: Amounts, row: Row | None) -> Amounts:
+        ratio = (row["cpu_allocation_ratio"] if row is not None else None) or 1
+        return size | {"vcpus_overcommit": (size.get("vcpus") or 0) * ratio}
+
+    def _total_row(self, hostname: str, t: datetime) -> Row | None:
+        return self._covering(self.machines, hostname, t)
+
+    def _reservable_row(self, hostname: str, t: datetime) -> Row | None:
+        """Rule 2: it exists and a computehosts row covers t."""
+        return self._covering(self.hosts, hostname, t) if self._total_row(hostname, t) else None
+
+    def _reservable_size(self, hostname: str, t: datetime) -> Amounts:
+        host, machine = self._reservable_row(hostname, t), self._total_row(hostname, t)
+        assert host is not None
+        return {"nodes": 1, "gpus": self._gpus(hostname, t), **self._with_overcommit(host_size(host), machine)}
+
+    def _machines(self, t: datetime) -> Iterator[Item]:
+        for hostname in self.machines:
+            row = self._total_row(hostname, t)
+            if row is not None:
+                yield self._item("total", ("nova_compute_nodes", row), hostname, t, self._machine_size(hostname, t))
+            host = self._reservable_row(hostname, t)
+            if host is not None:
+                size = self._reservable_size(hostname, t)
+                yield self._item("reservable", ("blazar_computehosts", host), hostname, t, size)
+
+    def _item(self, metric: str, entry: tuple[str, Row], node: str | None, t: datetime, size: Amounts) -> Item:
+        source, row = entry
+        return Item(metric, source, id(row), node, self._type(node, t), tuple(size.items()))
+
+
+def host_size(host: Row) -> Amounts:
+    return {"vcpus": host["vcpus"], "memory_mb": host["memory_mb"], "disk_gb": host["local_gb"]}
+
+
+def flavor_size(row: Row) -> Amounts:
+    disk = row["root_gb"] + row["ephemeral_gb"]
+    return {"vcpus": row["vcpus"], "vcpus_overcommit": row["vcpus"], "memory_mb": row["memory_mb"], "disk_gb": disk}
+
+
+def group(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
+    out: dict[Any, list[Row]] = {}
+    for row in rows:
+        out.setdefault(row[column], []).append(row)
+    return out

@@ -1,0 +1,202 @@
+"""Random small sites, as full of traps as the rules are: rows for the oracle to judge."""
+
+import random
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from usage_assets.sites import OpenStackSite
+from usage_assets_tests.golden.builder import Month, Row, Rows, make_site, midnight, next_month, spec_text
+
+FIRST = date(2024, 1, 1)
+STEP = timedelta(hours=6)
+HINTS = ("list", "text", "flavor", "plain", "missing", "broken", "twice", "unreadable later", "empty list", "no hints")
+
+
+@dataclass
+class Case:
+    """A site, its rows, the months to build and when they were dumped."""
+
+    site: OpenStackSite
+    rows: Rows
+    months: list[Month]
+    extracted: dict[Month, datetime]
+
+
+class _Maker:
+    def __init__(self, rng: random.Random) -> None:
+        self.rng, self.rows = rng, Rows()
+        self.months = [FIRST]
+        for _ in range(rng.randint(0, 2)):
+            self.months.append(next_month(self.months[-1]))
+        self.start, self.end = midnight(FIRST), midnight(next_month(self.months[-1]))
+        self.ticks = int((self.end - self.start) / STEP)
+        self.style = rng.choice(("kvm", "ironic", "mixed"))
+        self.hosts: list[str] = []
+        self.names = [f"h{i}" for i in range(rng.randint(1, 4))]
+
+    def maybe(self, share: float) -> bool:
+        return self.rng.randint(0, 99) < share * 100
+
+    def tick(self, low: int = -20, high: int | None = None) -> datetime:
+        """An instant on the grid, from five days before the first month to five days after the last."""
+        return self.start + STEP * self.rng.randint(low, self.ticks + 20 if high is None else high)
+
+    def odd(self) -> datetime:
+        """An instant off the grid, so that no two events of a server share it."""
+        self.rows.number()
+        return self.tick() + timedelta(seconds=self.rows.number() % 9973)
+
+    def after(self, start: datetime, longest: int = 80) -> datetime:
+        return start + STEP * self.rng.randint(1, longest)
+
+    def end_of(self, start: datetime, open_share: float = 0.3, longest: int = 80) -> datetime | None:
+        if self.maybe(open_share):
+            return None
+        return start - STEP * self.rng.randint(0, 8) if self.maybe(0.05) else self.after(start, longest)
+
+    def gone(self, start: datetime) -> datetime | None:
+        return self.after(start) if self.maybe(0.06) else None
+
+    def times(self, created: datetime, fallback: str = "updated_at") -> dict[str, datetime | None]:
+        """created_at, sometimes lost: then another time of the row stands in."""
+        lost = self.maybe(0.04)
+        return {"created_at": None, fallback: created} if lost else {"created_at": created}
+
+    def make(self) -> Case:
+        for i, name in enumerate(self.names):
+            self._machine(name, ironic=self.style == "ironic" or (self.style == "mixed" and i % 2 == 0))
+        if self.maybe(0.1):
+            self.rows.compute_node(None, self.tick())
+        reservations = self._leases()
+        for _ in range(self.rng.randint(0, 6)):
+            self._instance(reservations)
+        if self.maybe(0.25):
+            self._edge()
+        now = self.end + timedelta(days=3)
+        if self.maybe(0.4):
+            running = midnight(self.months[-1])
+            now = running + timedelta(hours=self.rng.randint(1, 27 * 24), minutes=7)
+        types = {"^h1$": {"type": "mapped", "gpus": 2}, "^h2$": {"gpus": 3}} if self.maybe(0.4) else {}
+        site = make_site(first_month=f"{FIRST:%Y-%m}", node_types=types)
+        return Case(site, self.rows, self.months, dict.fromkeys(self.months, now))
+
+    def _machine(self, name: str, *, ironic: bool) -> None:
+        when = self.tick(-20, self.ticks // 2)
+        for _ in range(self.rng.randint(1, 3)):
+            end = self.end_of(when, 0.5)
+            node: Row = {"gone_at": self.gone(when), "cpu_allocation_ratio": self.rng.choice((None, 0, 1.5, 16))}
+            if ironic and self.maybe(0.8):
+                self.rows.ironic_node(name, None, end, **self.times(when), **node)
+            else:
+                sizes = {"vcpus": self.rng.choice((32, 40)), "hypervisor_type": "ironic" if ironic else "QEMU"}
+                self.rows.compute_node(name, None, end, **self.times(when), **node, **sizes)
+            when = self.tick(-20) if self.maybe(0.3) else (end or when) + STEP * self.rng.randint(0, 12)
+        for _ in range(self.rng.choice((0, 1, 1, 1, 2, 3))):
+            when = self.tick(-20, self.ticks)
+            more: Row = {"gone_at": self.gone(when), "vcpus": self.rng.choice((24, 48))}
+            more |= {"node_type": self.rng.choice((None, "a", "b")), "gpus": self.rng.choice((None, 4))}
+            host = self.rows.computehost(name, when, self.end_of(when, 0.6), **more)
+            self.hosts.append(host)
+            if self.maybe(0.15):
+                self.rows.capability(host, "node_type", "c", created_at=self.tick())
+
+    def _leases(self) -> list[str]:
+        found = ["nowhere"]
+        for _ in range(self.rng.randint(0, 5)):
+            created = self.tick()
+            start = created + STEP * self.rng.randint(0, 12)
+            deleted = self.after(created) if self.maybe(0.5) else None
+            more = {"gone_at": self.gone(created), **self.times(created)}
+            end = None if self.maybe(0.1) else self.end_of(start, 0)
+            lease = "nolease" if self.maybe(0.08) else self.rows.lease(None, start, end, deleted, **more)
+            for _ in range(self.rng.choice((1, 1, 1, 2))):
+                kind = self.rng.choice(("physical:host",) * 3 + ("virtual:instance", "flavor:instance"))
+                reservation = self.rows.reservation(lease, kind, created_at=created)
+                found.append(reservation)
+                for _ in range(self.rng.randint(0, 2) if kind != "physical:host" else 0):
+                    sizes = {"vcpus": self.rng.choice((2, 8)), "created_at": self.tick()}
+                    self.rows.instance_reservation(reservation, **sizes)
+                for _ in range(self.rng.randint(0, 3)):
+                    self._allocation(reservation, created)
+        if self.maybe(0.15):
+            self._allocation("noreservation", self.tick())
+        if self.maybe(0.1):
+            self._allocation(None, self.tick())
+        return found
+
+    def _allocation(self, reservation: str | None, created: datetime) -> None:
+        known = self.rng.choice(self.hosts) if self.hosts else "nohost"
+        host = self.rng.choice((known,) * 12 + ("nohost", None))
+        created += STEP * self.rng.choice((0, 0, 0, 4))
+        self.rows.allocation(reservation, host, created, self.end_of(created, 0.6), gone_at=self.gone(created))
+
+    def _instance(self, reservations: list[str]) -> None:
+        created = self.tick()
+        node = self.rng.choice((*self.names, *self.names, "elsewhere", None))
+        end = self.end_of(created, 0.3, 120)
+        more = {"gone_at": self.gone(created), "vcpus": self.rng.choice((1, 4)), "launched_at": created}
+        table = "nova_cell0_instances" if self.maybe(0.05) else "nova_instances"
+        if table == "nova_cell0_instances" or self.maybe(0.1):
+            more["launched_at"] = None
+        if self.maybe(0.1):
+            more["terminated_at"] = self.after(created)
+        lost = {"created_at": None} if self.maybe(0.04) else {}
+        one = self.rows.instance(node, created, end, table=table, **(more | lost))
+        for _ in range(self.rng.randint(0, 5) if self.maybe(0.5) else 0):
+            name = self.rng.choice(("shelve", "shelve_offload", "unshelve", "reboot", "terminate"))
+            host = self.rng.choice((*self.names, "service", None))
+            result = self.rng.choice(("Success", "Success", "Success", "Error", None))
+            self.rows.event(one, f"compute_{name}_instance", self.odd(), result, host=host)
+        self._spec(one, self.rng.choice(reservations))
+
+    def _spec(self, instance: str, reservation: str) -> None:
+        how = self.rng.choice(HINTS + ("list",) * 6)
+        spec = self.rows.spec
+        if how == "list":
+            spec(instance, spec_text([reservation]))
+        elif how == "text":
+            spec(instance, spec_text(reservation))
+        elif how == "flavor":
+            spec(instance, spec_text(flavor=f"reservation:{reservation}"))
+        elif how == "broken":
+            spec(instance, spec_text([reservation])[:-9])
+        elif how == "twice":
+            spec(instance, spec_text(), created_at=midnight(FIRST))
+            spec(instance, spec_text([reservation]), created_at=midnight(FIRST) + STEP)
+        elif how == "unreadable later":
+            spec(instance, spec_text([reservation]), created_at=midnight(FIRST))
+            spec(instance, "{", created_at=midnight(FIRST) + STEP)
+        elif how == "empty list":
+            spec(instance, spec_text([]))
+        elif how == "no hints":
+            spec(instance, spec_text(hints=None))
+        elif how == "plain":
+            spec(instance)
+
+    def _edge(self) -> None:
+        devices = []
+        for i in range(self.rng.randint(1, 2)):
+            when = self.tick(-20, self.ticks // 2)
+            more = {"machine_name": self.rng.choice((None, "pi")), "reservable": self.maybe(0.8)}
+            devices.append(self.rows.device(f"d{i}", when, self.end_of(when, 0.7), gone_at=self.gone(when), **more))
+        reservations: list[str | None] = [None]
+        for _ in range(self.rng.randint(0, 3)):
+            created = self.tick()
+            lease = self.rows.lease(created, created + STEP, self.end_of(created, 0))
+            reservation = self.rows.reservation(lease, "device", created_at=created)
+            reservations.append(reservation)
+            if self.maybe(0.9):
+                self.rows.device_allocation(
+                    reservation, self.rng.choice((*devices, *devices, "nodevice")), created, self.end_of(created, 0.6)
+                )
+        for _ in range(self.rng.randint(0, 4)):
+            when = self.tick()
+            host = self.rng.choice(("d0", "d1", "other", None))
+            end = self.end_of(when)
+            started = {"started_at": None} if self.maybe(0.05) else {}
+            self.rows.container(when, end, self.rng.choice(reservations), host=host, gone_at=self.gone(when), **started)
+
+
+def random_case(rng: random.Random) -> Case:
+    """A site drawn from a source of randomness."""
+    return _Maker(rng).make()

@@ -1,0 +1,85 @@
+"""A dump of SQLite sources holds, month by month, the rows that the month rule asks for, and facts come out the same."""
+
+import random
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from usage_assets.facts.openstack import build_facts, read_raw
+from usage_assets.partitions import Window
+from usage_assets.raw.dump import dump
+from usage_assets.raw.openstack import TABLES
+from usage_assets.warehouse import Reader, Warehouse
+from usage_assets_tests.golden.builder import ZERO, Month, Row, Rows
+from usage_assets_tests.golden.random_site import random_case
+from usage_assets_tests.golden.raw_months import month_rows
+from usage_assets_tests.golden.stores import write_sqlite
+from usage_assets_tests.golden.worked import JAN, LATER
+
+SERVED = [table for table in TABLES if table.database != "chameleon_usage"]
+
+
+def _stored(reader: Reader, months: list[Month]) -> dict[tuple[str, Month], list[Row]]:
+    out: dict[tuple[str, Month], list[Row]] = {}
+    for table in SERVED:
+        frame = reader.frame(table.table, "golden", months)
+        for month in months:
+            mine = frame.filter(month=month).drop("site", "month", "extracted_at")
+            out[table.name, month] = _ordered(mine.to_dicts())
+    return out
+
+
+def _ordered(rows: list[Row]) -> list[Row]:
+    return sorted(({name: row[name] for name in sorted(row)} for row in rows), key=lambda row: str(row["id"]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_month_of_every_raw_table_holds_the_rows_that_touch_it(seed: int, tmp_path: Path):
+    case = random_case(random.Random(seed))
+    for rows in case.rows.tables.values():
+        for row in rows:
+            row["gone_at"] = None  # no dump before this one, so nothing can be gone
+    site = write_sqlite(case.rows, tmp_path / "sources", first_month=f"{case.site.first_month:%Y-%m}")
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    dump(site, Window(site.key, case.months[0], case.months[-1]), warehouse, tables=SERVED, run_id="r")
+    with warehouse.read() as reader:
+        stored = _stored(reader, case.months)
+    for month in case.months:
+        held = month_rows(case.rows, month, site.first_month)
+        for table in SERVED:
+            assert stored[table.name, month] == _ordered(held[table.name]), (table.name, month)
+
+
+def test_zero_dates_archived_soft_deleted_and_hidden_rows_of_a_source_count_as_they_should(tmp_path: Path):
+    rows = Rows()
+    rows.compute_node("h", "2023-06-01", ZERO)  # a zero date is no date: the machine is still there
+    host = rows.computehost("h", "2023-06-01", ZERO, node_type="t")
+    lease, reservation, allocation = rows.booked(host, "2024-01-10", "2024-01-20", deleted="2024-01-18")
+    deleted = rows.instance("h", "2024-01-02", "2024-01-03", archived=True)
+    rows.event(deleted, "compute_terminate_instance", "2024-01-02 12:00", archived=True)
+    for row in rows.tables["nova_instance_actions"]:
+        row["archived"] = True
+    rows.spec(rows.instance("h", "2024-01-05", ZERO))
+    rows.instance("h", "2024-01-05", hidden=True)
+    rows.instance(None, "2024-01-06", "2024-01-07", launched_at=None, table="nova_cell0_instances")
+    site = write_sqlite(rows, tmp_path / "sources", first_month="2024-01")
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    done = dump(site, Window(site.key, JAN, JAN), warehouse, tables=SERVED, run_id="r")
+    counted = {item.table.name: item.zero_dates for item in done.months if item.zero_dates}
+    assert counted == {"nova_compute_nodes": 1, "blazar_computehosts": 1, "nova_instances": 2}
+    with warehouse.read() as reader:
+        facts = build_facts(site, [JAN], read_raw(reader, site.key, [JAN]), {JAN: LATER})
+    hours = {
+        metric: sum((end - start).total_seconds() / 3600 for start, end in frame.select("start_at", "end_at").rows())
+        for (metric,), frame in facts.intervals.group_by("metric")
+    }
+    assert hours == {
+        "total": 744,
+        "reservable": 744,
+        "committed": 8 * 24,  # to the deletion of its lease
+        "occupied_unknown": 12,  # archived servers have lost their spec
+        "occupied_ondemand": 27 * 24,
+    }
+    assert facts.rejects.select("source", "reason").rows() == [("nova_cell0_instances", "never_launched")]
+    assert date(2024, 1, 1) == JAN
