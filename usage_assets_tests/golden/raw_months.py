@@ -63,22 +63,22 @@ class _Held:
         if isinstance(rule, Dated):
             return {i: False for i, row in seen.items() if row[rule.column].replace(day=1) == self.month}
         if isinstance(rule, Satellite):
-            return {i: False for i, row in seen.items() if self._belongs(row, rule)}
+            held = {i: self._belongs(row, rule) for i, row in seen.items()}
+            return {i: is_context for i, is_context in held.items() if is_context is not None}
         own = {i: False for i, row in seen.items() if _touches(*life_of(rule, row), self.month, self.first)}
         return own | self._context(rule, seen, own) if isinstance(rule, Machine) else own
 
-    def _belongs(self, row: Row, rule: Satellite) -> bool:
-        here, parent = row, None
+    def _belongs(self, row: Row, rule: Satellite) -> bool | None:
+        """is_context of the row that this one belongs to; null where the month holds neither."""
+        here, parents = row, {}
         for column, name, key in rule.path:
             found = [i for i, other in enumerate(self.rows.tables[name]) if other[key] == here[column] is not None]
             if not found:
                 born = born_at(row, ("updated_at", "deleted_at"))
-                return _touches(
-                    born, least([instant(row, "deleted_at"), instant(row, "gone_at")]), self.month, self.first
-                )
-            here, parent = self.rows.tables[name][found[0]], (name, found)
-        assert parent is not None
-        return any(i in self.of(parent[0]) for i in parent[1])
+                ended = least([instant(row, "deleted_at"), instant(row, "gone_at")])
+                return False if _touches(born, ended, self.month, self.first) else None
+            here, parents = self.rows.tables[name][found[0]], {i: c for i, c in self.of(name).items() if i in found}
+        return all(parents.values()) if parents else None
 
     def _context(self, rule: Machine, seen: dict[int, Row], own: dict[int, bool]) -> dict[int, bool]:
         names: dict[str, list[tuple[int, datetime, datetime | None]]] = {}
