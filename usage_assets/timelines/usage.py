@@ -8,6 +8,7 @@ import polars as pl
 
 from usage_assets.facts.tables import RESOURCE_NAMES
 from usage_assets.intervals import bucket_edges, held_values, integrate, is_first, once, step_function
+from usage_assets.intervals.algebra import ENGINE
 from usage_assets.intervals.steps import DECIMALS
 from usage_assets.partitions import next_month
 from usage_assets.sites import Gap
@@ -75,7 +76,7 @@ def build_usage(
     whole = pl.concat([counted, *_derived(scope, counted)], how="diagonal")
     usage = _means(whole, scope)
     stepped = _dense_steps(scope, steps, series, known)
-    done = pl.collect_all([usage, stepped])
+    done = pl.collect_all([usage, stepped], engine=ENGINE)
     return UsageFrames(*done)
 
 

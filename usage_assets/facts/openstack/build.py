@@ -11,6 +11,7 @@ from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.rows import Outcome, Settled, month_bounds, settle
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.intervals import once
+from usage_assets.intervals.algebra import ENGINE
 from usage_assets.serving import ACCOUNTS
 from usage_assets.sites import OpenStackSite
 
@@ -52,7 +53,7 @@ def build_facts(
     intervals = _stacked([one.intervals for _, one in settled], INTERVALS.empty())
     rejects = _stacked([one.rejects for _, one in settled], REJECTS.empty())
     accounts = _stacked([_account(asset, one) for asset, one in settled], ACCOUNTS.empty())
-    done = pl.collect_all([intervals, rejects, accounts])
+    done = pl.collect_all([intervals, rejects, accounts], engine=ENGINE)
     return Facts(*done)
 
 
@@ -124,8 +125,7 @@ def _account(asset: str, settled: Settled) -> pl.LazyFrame:
         "site",
         "month",
         pl.lit(f"openstack/facts/{asset}").alias("asset"),
-        *(name for name in ACCOUNTS.names if name not in {"site", "month", "asset", "joins"}),
-        pl.lit(None, dtype=pl.String).alias("joins"),
+        *(name for name in ACCOUNTS.names if name not in {"site", "month", "asset"}),
     ).cast(ACCOUNTS.polars_schema)
 
 

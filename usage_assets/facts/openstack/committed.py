@@ -52,6 +52,9 @@ def allocation_rows(
         .join(leases, on=["month", "lease_id"], how="left")
         .join(owners.select("month", "owner_id", "node"), on=["month", "owner_id"], how="left")
         .with_columns(
+            joined_blazar_reservations=pl.col("has_reservation").is_not_null(),
+            joined_blazar_leases=pl.col("has_lease").is_not_null(),
+            joined_owners=pl.col("node").is_not_null(),
             metric=pl.lit("committed"),
             source=pl.lit(source),
             entity_id="row_id",

@@ -37,6 +37,9 @@ def server_rows(inputs: Inputs, source: str, machine_profile: pl.LazyFrame, boun
             how="left",
         )
         .with_columns(
+            joined_nova_api_request_specs=pl.col("metric").is_not_null(),
+            joined_server_terminations=pl.col("terminated").is_not_null(),
+            joined_blazar_reservations=pl.col("lease_id").is_not_null(),
             row_id="id",
             source=pl.lit(source),
             entity_id="uuid",

@@ -26,6 +26,8 @@ DESCRIBED = (
     "reservation_id",
     "lease_id",
 )
+# a column of this name tells, per row, whether the join with that table found anything
+JOINED = "joined_"
 _HOUR_US = 3_600_000_000
 
 
@@ -136,7 +138,8 @@ def settle(outcome: Outcome, *, site: str) -> Settled:
 
 def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
     held = pieces.group_by(ROW).agg(kept_us=_microseconds("start_at", "end_at").sum())
-    rows = outcome.rows.select(ROW, "own_start", "own_end", "reason", *DESCRIBED)
+    joined = [name for name in outcome.rows.collect_schema().names() if name.startswith(JOINED)]
+    rows = outcome.rows.select(ROW, "own_start", "own_end", "reason", *DESCRIBED, *joined)
     rows = rows.join(held, on=ROW, how="left")
     lost = pl.lit(None, dtype=pl.String)
     for index, (name, survivors) in enumerate(reversed(outcome.lost)):
@@ -166,6 +169,16 @@ def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
 
 def _accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
     status = pl.col("status")
+    joined = [name for name in rows.collect_schema().names() if name.startswith(JOINED)]
+    joins = pl.lit(None, dtype=pl.String)
+    if joined:
+        # a join that multiplies rows shows as more rows out than in
+        joins = pl.struct(
+            pl.struct(rows_in=pl.col(ROW).n_unique(), rows_out=pl.len(), rows_matched=pl.col(name).sum()).alias(
+                name.removeprefix(JOINED)
+            )
+            for name in joined
+        ).struct.json_encode()
     return (
         rows.group_by("month", "source")
         .agg(
@@ -173,6 +186,7 @@ def _accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
             rows_kept=(status == "kept").sum(),
             rows_rejected=(status == "rejected").sum(),
             rows_outside=(status == "outside").sum(),
+            joins=joins,
             hours_in=pl.col("own_us").sum() / _HOUR_US,
             hours_kept=pl.col("kept_us").filter(status == "kept").sum() / _HOUR_US,
             hours_rejected=pl.col("own_us").filter(status == "rejected").sum() / _HOUR_US,
