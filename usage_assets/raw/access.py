@@ -104,6 +104,18 @@ def grants(site: Site, tables: Sequence[RawTable]) -> str:
     return "\n".join(out) + "\n"
 
 
+def grant_for(site: Site, raw: RawTable, source: str) -> str:
+    """The SQL that lets the site's account read one table, named as it is at the source, in one line."""
+    url = _url(site, raw.database, site.databases[raw.database])  # type: ignore[index]  # a key of the site's model
+    if url.get_backend_name() in MYSQL:
+        return f"GRANT SELECT ON {_tick(url.database or '')}.{_tick(source)} TO {_text(url.username or '')}@'%';"
+    schema, account = schema_of(url)[1] or "public", _double(url.username or "")
+    return (
+        f"GRANT USAGE ON SCHEMA {_double(schema)} TO {account}; "
+        f"GRANT SELECT ON {_double(schema)}.{_double(source)} TO {account};"
+    )
+
+
 def _of_mysql(url: URL, tables: Iterable[RawTable]) -> list[str]:
     account = f"{_text(url.username or '')}@'%'"
     lines = [f"-- database {url.database} on {url.host or 'localhost'}; '%' may be narrowed to the host that connects"]

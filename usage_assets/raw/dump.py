@@ -17,6 +17,7 @@ from usage_assets import sites
 from usage_assets.errors import SourceError, WarehouseError
 from usage_assets.partitions import Window
 from usage_assets.raw import evidence, months, openstack
+from usage_assets.raw.access import grant_for
 from usage_assets.raw.declare import Life, Machine, RawTable, Satellite
 from usage_assets.raw.evidence import Counts
 from usage_assets.raw.reflect import Found, find_tables
@@ -141,8 +142,11 @@ class _Dump:
         self.con.execute("BEGIN").fetchall()  # one transaction: no write to disk per table
         months.create_window(self.con, self.window, self.site.first_month)
         for raw in needed:
-            staged = stage.read(found[raw.name], self._steps(raw, found), names=self._columns(raw, wanted))
+            columns = self._columns(raw, wanted)
+            staged = stage.read(found[raw.name], self._steps(raw, found), names=columns)
             months.hold(self.con, raw, roots(raw, self.catalogue), self._namers(raw))
+            if staged.narrow:
+                stage.fill(found[raw.name], columns)
             if raw.name in wanted:
                 note = "; ".join(filter(None, [found[raw.name].note, *staged.notes()])) or None
                 server = found[raw.name].server
@@ -221,7 +225,8 @@ class _Dump:
 
     def _refuse_denied(self, found: Found) -> None:
         if found.denied:
-            msg = f"site {self.site.key}: {found.raw.name}: {found.note}; see usage-assets grants {self.site.key}"
+            give = grant_for(self.site, found.raw, found.raw.source)
+            msg = f"site {self.site.key}: {found.raw.name}: {found.note}; an administrator may {give}"
             raise SourceError(msg)
 
     def _with_parents(self, needed: Iterable[RawTable]) -> list[RawTable]:

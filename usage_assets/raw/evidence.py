@@ -13,12 +13,11 @@ import duckdb
 from usage_assets.errors import EvidenceError, SourceError
 from usage_assets.raw.declare import EXTRACTED_AT, GONE_AT, IS_CONTEXT, RawTable
 from usage_assets.raw.reflect import Found
-from usage_assets.raw.stage import Stage
+from usage_assets.raw.stage import ASK_ROWS, Stage
 from usage_assets.raw.statements import by_keys
 
 SHRINK_FRACTION = 0.2
 SHRINK_ROWS = 20
-_ASK_ROWS = 1_000
 
 
 @dataclass
@@ -166,7 +165,7 @@ def ask(stage: Stage, found: Found, missed: str) -> str:
     if len(raw.key) > 1:
         keys = keys[:1]  # the source is asked for all its keys at once
     for relation in found.relations:
-        for start in range(0, len(keys), _ASK_ROWS):
-            statement = by_keys(found, relation, keys[start : start + _ASK_ROWS])
+        for start in range(0, len(keys), ASK_ROWS):
+            statement = by_keys(found, relation, keys[start : start + ASK_ROWS])
             stage.insert_keys(raw, found.server.stream(statement, f"{relation.schema}.{relation.name}"))
     return "asked"

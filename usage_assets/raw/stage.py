@@ -13,22 +13,35 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import sqlalchemy as sa
 
 from usage_assets.raw.declare import RawTable
 from usage_assets.raw.reflect import Found, Relation
 from usage_assets.raw.servers import Server
-from usage_assets.raw.statements import Filter, Step, doubled_keys, links, plain, with_parents
+from usage_assets.raw.statements import (
+    OWN_LIFE,
+    Filter,
+    Step,
+    doubled_keys,
+    links,
+    plain,
+    plain_of,
+    with_parents,
+)
 from usage_assets.schema import Column, Type
+
+ASK_ROWS = 1_000
 
 
 @dataclass(frozen=True)
 class Staged:
-    """What reading a table gave."""
+    """What reading a table gave; of a `narrow` one only the columns that its months need, see `Stage.fill`."""
 
     read: int = 0
     doubled: int = 0
     keyless: int = 0
     bad_numbers: int = 0
+    narrow: bool = False
 
     def notes(self) -> list[str]:
         """What a person should know of it."""
@@ -83,30 +96,50 @@ class Stage:
         doubled = sum(_doubled(found, relation, server) for relation in found.relations)
         only = None if doubled else self._only  # which of two rows is kept must not depend on the window
         joined = bool(steps) and all(parent.server is server for step in steps for parent in step.parents)
+        apart = bool(steps) and not joined
+        narrow = apart and not doubled and len(raw.key) == 1
+        if narrow:
+            needed = {*raw.key, steps[0].here, "created_at", *OWN_LIFE.ends, *OWN_LIFE.else_born}
+            names = [name for name in names if name in needed]
         read = 0
         for relation in found.relations:
-            where = f"{relation.schema}.{relation.name}"
             if joined:
                 statement = with_parents(found, relation, names, steps, only)
             else:
-                statement = plain(found, relation, names, None if steps else only)
-            batches = server.stream(statement, where)
-            root = "_root" if joined else f'"{steps[0].here}"' if steps else "NULL"
-            read += self._insert(raw, names, batches, root=root, live=relation is found.relation)
-        if steps and not joined:
+                statement = plain(found, relation, names, None if apart else only)
+            root = "_root" if joined else f'"{steps[0].here}"' if apart else "NULL"
+            read += self._insert(found, relation, names, [statement], root=root)
+        if apart:
             self._follow(raw, steps)
         self._unique(raw)
-        return Staged(read, doubled, *self._clean(raw))
+        return Staged(read, doubled, *self._clean(raw), narrow=narrow)
+
+    def fill(self, found: Found, names: Sequence[str]) -> None:
+        """Read all columns of a satellite whose parents lie apart, now that the rows that are held are known."""
+        raw = found.raw
+        key = f'"{raw.key[0]}"'
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE held_rows AS SELECT {key}, _root FROM s_{raw.name} "
+            f"SEMI JOIN m_{raw.name} USING ({key})"
+        ).fetchall()
+        few = 2 * self._count("held_rows") < self._count(f"s_{raw.name}")
+        keys = [str(row[0]) for row in self.con.execute(f"SELECT {key} FROM held_rows").fetchall()] if few else []
+        self.create(raw)
+        for relation in found.relations:
+            chunks = [keys[start : start + ASK_ROWS] for start in range(0, len(keys), ASK_ROWS)]
+            asked = [plain_of(found, relation, names, chunk) for chunk in chunks]
+            self._insert(found, relation, names, asked if few else [plain(found, relation, names, None)], root="NULL")
+        self.con.execute(
+            f"CREATE OR REPLACE TABLE s_{raw.name} AS SELECT s.* REPLACE (h._root AS _root) FROM s_{raw.name} s "
+            f"JOIN held_rows h USING ({key})"
+        ).fetchall()
 
     def _insert(
-        self,
-        raw: RawTable,
-        names: Sequence[str],
-        batches: Iterable[Sequence[Sequence[Any]]],
-        *,
-        root: str,
-        live: bool,
+        self, found: Found, relation: Relation, names: Sequence[str], statements: Iterable[sa.Select[Any]], *, root: str
     ) -> int:
+        """Run statements that give the named columns and store their rows; `root` is SQL of the row's root."""
+        raw, server, live = found.raw, found.server, relation is found.relation
+        assert server is not None
         columns = [column for column in raw.columns if column.name in names]
         instants = [c for c in columns if c.type in {Type.INSTANT, Type.DATE}]
         numbers = [c for c in columns if c.type in {Type.INT, Type.FLOAT, Type.BOOL}]
@@ -121,11 +154,12 @@ class Stage:
             "FROM batch_of_source_rows"
         )
         count = 0
-        for batch in batches:
-            self.con.register("batch_of_source_rows", _arrow(batch, [*(c.name for c in columns), *extra]))
-            self.con.execute(f"INSERT INTO s_{raw.name} BY NAME {select}").fetchall()
-            self.con.unregister("batch_of_source_rows")
-            count += len(batch)
+        for statement in statements:
+            for batch in server.stream(statement, f"{relation.schema}.{relation.name}"):
+                self.con.register("batch_of_source_rows", _arrow(batch, [*(c.name for c in columns), *extra]))
+                self.con.execute(f"INSERT INTO s_{raw.name} BY NAME {select}").fetchall()
+                self.con.unregister("batch_of_source_rows")
+                count += len(batch)
         return count
 
     def insert_keys(self, raw: RawTable, batches: Iterable[Sequence[Sequence[Any]]]) -> None:
@@ -140,7 +174,7 @@ class Stage:
     def _follow(self, raw: RawTable, steps: Sequence[Step]) -> None:
         """Find each row's root where its parents lie on another server: their keys are read whole, and joined here."""
         self.con.execute(
-            "CREATE OR REPLACE TEMP TABLE followed AS SELECT DISTINCT _root AS link, _root AS at "
+            "CREATE OR REPLACE TEMP TABLE followed AS SELECT DISTINCT _root AS link, _root AS reached "
             f"FROM s_{raw.name} WHERE _root IS NOT NULL"
         ).fetchall()
         for number, step in enumerate(steps):
@@ -155,11 +189,11 @@ class Stage:
                         self.con.execute("INSERT INTO links SELECT there, onward FROM batch_of_links").fetchall()
                         self.con.unregister("batch_of_links")
             self.con.execute(
-                "CREATE OR REPLACE TEMP TABLE followed AS SELECT link, min(onward) AS at FROM followed "
-                "JOIN links ON at = there GROUP BY link"
+                "CREATE OR REPLACE TEMP TABLE followed AS SELECT link, min(onward) AS reached FROM followed "
+                "JOIN links ON reached = there GROUP BY link"
             ).fetchall()
         self.con.execute(
-            f"CREATE OR REPLACE TABLE s_{raw.name} AS SELECT s.* REPLACE (f.at AS _root) FROM s_{raw.name} s "
+            f"CREATE OR REPLACE TABLE s_{raw.name} AS SELECT s.* REPLACE (f.reached AS _root) FROM s_{raw.name} s "
             "LEFT JOIN followed f ON f.link = s._root"
         ).fetchall()
 

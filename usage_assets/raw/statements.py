@@ -263,16 +263,25 @@ def doubled_keys(found: Found, relation: Relation) -> sa.Select[Any]:
 
 def by_keys(found: Found, relation: Relation, keys: Sequence[str]) -> sa.Select[Any]:
     """Those rows' keys, as text, that the source has of the given ones; of a key of several columns all there are."""
-    assert found.server is not None
     side = side_of(found, relation, "t")
     statement = sa.select(*columns_of(found, side, found.raw.key)[: len(found.raw.key)]).select_from(side.clause)
-    if len(found.raw.key) > 1:
-        return statement
+    return statement if len(found.raw.key) > 1 else statement.where(_among(found, side, keys))
+
+
+def plain_of(found: Found, relation: Relation, names: Sequence[str], keys: Sequence[str]) -> sa.Select[Any]:
+    """Rows of one table at the source with the given keys (as text), of a key of one column."""
+    side = side_of(found, relation, "t")
+    statement = sa.select(*columns_of(found, side, names)).select_from(side.clause).where(_among(found, side, keys))
+    return _not_archived_twice(statement, found, relation, side)
+
+
+def _among(found: Found, side: Side, keys: Sequence[str]) -> Expression:
+    assert found.server is not None
     there = side.column(found.raw.key[0])
     assert there is not None
     value, source = there
     if source.is_text or found.server.dialect == "sqlite":
-        return statement.where(value.in_(list(keys)))
+        return value.in_(list(keys))
     if all(key.lstrip("-").isdigit() for key in keys):
-        return statement.where(value.in_([int(key) for key in keys]))  # so that the server can use its index
-    return statement.where(sa.cast(value, sa.String).in_(list(keys)))
+        return value.in_([int(key) for key in keys])  # so that the server can use its index
+    return sa.cast(value, sa.String).in_(list(keys))

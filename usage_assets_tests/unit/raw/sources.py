@@ -27,7 +27,7 @@ _SQL_TYPES: dict[str, dict[Type, str]] = {
     "mysql": {Type.INT: "BIGINT", Type.FLOAT: "FLOAT", Type.BOOL: "TINYINT(1)", Type.INSTANT: "DATETIME",
               Type.DATE: "DATE", Type.TEXT: "VARCHAR(255)"},
     "postgresql": {Type.INT: "BIGINT", Type.FLOAT: "REAL", Type.BOOL: "BOOLEAN", Type.INSTANT: "TIMESTAMP",
-                   Type.DATE: "DATE", Type.TEXT: "VARCHAR(255)"},
+                   Type.DATE: "DATE", Type.TEXT: "TEXT"},
 }  # fmt: skip
 
 
@@ -100,7 +100,10 @@ def make_server(engine: sa.Engine, data: Data, schemas: Mapping[str, str]) -> No
             database, source = table.split(".")
             name = f"{schemas[database]}.{source}"
             con.exec_driver_sql(ddl(dialect, name, table))
-            for sql, params in insert(dialect, name, rows):
+            flags = [column for column, kind in columns_of(table).items() if kind is Type.BOOL]
+            for row in rows:
+                bools = {flag: bool(row[flag]) for flag in flags if row.get(flag) is not None}
+                sql, params = insert(dialect, name, [{**row, **bools}])[0]
                 con.execute(sa.text(sql), params)
 
 
@@ -293,7 +296,7 @@ def world() -> dict[str, list[Any]]:
         ],
         "zun.container_actions": [{"id": 1, "container_uuid": "z", "created_at": _at(5)}],
         "chameleon_usage.node_usage_report_cache": [
-            {"date": f"2020-0{n}-03 00:00:00", "node_type": "x", "used_hours": n / 3} for n in range(1, 5)
+            {"date": f"2020-0{n}-03 00:00:00", "node_type": "x", "used_hours": n * 0.25} for n in range(1, 5)
         ],
         "chameleon_usage.node_count_cache": [
             {"date": f"2020-0{n}-03", "node_type": "x", "cnt": n} for n in range(1, 5)
