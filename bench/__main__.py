@@ -1,0 +1,74 @@
+"""Every figure that the project promises, on a made site of full size.
+
+    python -m bench [FOLDER]
+
+Builds in FOLDER (default data/bench) and leaves it there, so that a second run only measures.
+"""
+
+import os
+import shutil
+import sys
+from datetime import date
+from pathlib import Path
+
+from bench.measure import run
+from usage_assets.demo.make import make_full_size
+from usage_assets.raw.openstack import TABLES
+from usage_assets.warehouse import Warehouse
+
+SITE = "full_size"
+FIRST, LAST = "2016-01", "2026-10"
+_SCHEMAS = ("nova", "nova_api", "nova_cell0", "blazar")
+_PYTHON = [sys.executable, "-m"]
+
+
+def main(folder: Path) -> None:
+    """Print one line per figure, with the bound that it must keep."""
+    sites, sources = folder / "sites", folder / "sources"
+    if not sources.is_dir():
+        print(f"making the full-size site: {make_full_size(sources)}", flush=True)
+    sites.mkdir(parents=True, exist_ok=True)
+    urls = "".join(f"  {schema}: sqlite:///{sources}/{schema}.db\n" for schema in _SCHEMAS)
+    (sites / f"{SITE}.yaml").write_text(f"kind: openstack\nname: Full size\ndatabases:\n{urls}", encoding="utf-8")
+    whole, year = folder / "whole", folder / "year"
+    env = {"USAGE_SITES": str(sites), "USAGE_DATA": str(whole), "DAGSTER_HOME": str(folder / "dagster")}
+    os.environ |= {"USAGE_SITES": str(sites)}
+
+    if not (whole / "warehouse.duckdb").exists():
+        shutil.rmtree(folder / "dagster", ignore_errors=True)
+        (folder / "dagster").mkdir()
+        backfill = [*_PYTHON, "usage_assets", "backfill", "--site", SITE, "--from", FIRST, "--to", LAST]
+        print(
+            run(backfill, **env).line("backfill of 130 months through Dagster from SQLite", "180 s, 2 GB"), flush=True
+        )
+    _copy_last_year(whole, year)
+
+    compute = [*_PYTHON, "bench.compute", SITE]
+    print("compute, writes apart (bound: 3 s, 600 MB):", run([*compute, FIRST, LAST], **env).output, end="", flush=True)
+    one = [*compute, LAST, LAST]
+    print("one month after 130 stored (bound: 0.5 s):", run(one, **env).output, end="", flush=True)
+    print("one month after 12 stored:", run(one, **env | {"USAGE_DATA": str(year)}).output, end="", flush=True)
+    print(run([*_PYTHON, "bench.pull_events"]).output, end="", flush=True)
+    demo = {"USAGE_DATA": str(folder / "demo"), "DAGSTER_HOME": str(folder / "demo_dagster"), "USAGE_SITES": "sites"}
+    for scratch in ("demo", "demo_dagster"):
+        shutil.rmtree(folder / scratch, ignore_errors=True)
+        (folder / scratch).mkdir()
+    print(run([*_PYTHON, "usage_assets", "demo"], **demo).line("make demo after installation", "120 s"), flush=True)
+
+
+def _copy_last_year(whole: Path, year: Path) -> None:
+    """A warehouse that holds the raw rows of the last twelve months only."""
+    if (year / "warehouse.duckdb").exists():
+        return
+    months = [date(2025 + (10 + n) // 12, (10 + n) % 12 + 1, 1) for n in range(12)]
+    with (
+        Warehouse(whole / "warehouse.duckdb").read() as reader,
+        Warehouse(year / "warehouse.duckdb").write("copy") as to,
+    ):
+        for raw in TABLES:
+            rows = reader.frame(raw.table, SITE, months)
+            to.replace(raw.table, rows, site=SITE, months=months, asset=f"openstack/raw/{raw.name}", run_id="copy")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "data/bench").resolve())
