@@ -18,7 +18,8 @@ class Measured:
 
     def line(self, what: str, bound: str) -> str:
         """One line of the report."""
-        return f"{what:<72} {self.wall_s:8.2f} s wall {self.cpu_s:8.2f} s CPU {self.peak_mb:7.0f} MB peak   (bound: {bound})"
+        took = f"{self.wall_s:8.2f} s wall {self.cpu_s:8.2f} s CPU {self.peak_mb:7.0f} MB peak"
+        return f"{what:<60} {took}   (bound: {bound})"
 
 
 def run(command: list[str], **environment: str) -> Measured:
