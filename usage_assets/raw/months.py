@@ -97,7 +97,10 @@ def _by_life(raw: RawTable, life: Life, key: str, where: str = "true") -> str:
 
 
 def _context(raw: RawTable, rule: Machine, key: str) -> str:
-    """Per month and hostname the last row that ended before it and the first that began after it."""
+    """Per month and hostname the last row that ended before it and the first that began after it.
+
+    Of rows alike in their times the greatest id is held: the one that owns the time when the facts see them all.
+    """
     host, last = f's."{rule.hostname}"', raw.key[0]
     lives = (
         f"(SELECT s.*, {born(raw, rule)} AS _born, {ended(raw, rule)} AS _end FROM s_{raw.name} s "
@@ -108,7 +111,7 @@ def _context(raw: RawTable, rule: Machine, key: str) -> str:
         f"(SELECT {key}, w.month, true AS is_context FROM {lives} JOIN months_of_run w ON s._end < w.start_at "
         f'{one} s._end DESC, s._born DESC, s."{last}" DESC) = 1) '
         f"UNION ALL (SELECT {key}, w.month, true FROM {lives} JOIN months_of_run w ON s._born >= w.end_at "
-        f'{one} s._born, s."{last}") = 1)'
+        f'{one} s._born, s."{last}" DESC) = 1)'
     )
 
 

@@ -72,12 +72,17 @@ class _Held:
         """is_context of the row that this one belongs to; null where the month holds neither."""
         here, parents = row, {}
         for column, name, key in rule.path:
-            found = [i for i, other in enumerate(self.rows.tables[name]) if other[key] == here[column] is not None]
-            if not found:
+            # servers that never got a host live in another database, beside the others
+            for beside in (name, *(table.name for table in TABLES if table.extends == name)):
+                rows = self.rows.tables[beside]
+                found = [i for i, other in enumerate(rows) if other[key] == here[column] is not None]
+                if found:
+                    break
+            else:
                 born = born_at(row, ("updated_at", "deleted_at"))
                 ended = least([instant(row, "deleted_at"), instant(row, "gone_at")])
                 return False if _touches(born, ended, self.month, self.first) else None
-            here, parents = self.rows.tables[name][found[0]], {i: c for i, c in self.of(name).items() if i in found}
+            here, parents = rows[found[0]], {i: c for i, c in self.of(beside).items() if i in found}
         return all(parents.values()) if parents else None
 
     def _context(self, rule: Machine, seen: dict[int, Row], own: dict[int, bool]) -> dict[int, bool]:
