@@ -4,6 +4,7 @@ One process may write a DuckDB file and meanwhile no other may even read it. So 
 file is held only for the write, behind an OS lock that readers share and writers own alone.
 """
 
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -326,8 +327,22 @@ def _connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPy
     try:
         con.execute("SET TimeZone = 'UTC'").fetchall()
         yield con
+    except BaseException as error:
+        _let_go(error)
+        raise
     finally:
         con.close()
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what the frames of an error hold: an unfinished result keeps the file's instance alive.
+
+    The next connection of this process to the file would then wait for its end for ever (seen with DuckDB 1.5).
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        traceback.clear_frames(seen.__traceback__)
+        seen = seen.__cause__ or seen.__context__
 
 
 def _fetch(

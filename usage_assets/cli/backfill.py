@@ -1,8 +1,13 @@
 """`usage-assets backfill`: which windows, by whom, and what came of it."""
 
-from collections.abc import Mapping, Sequence
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from types import FrameType
 
 import typer
 from rich.table import Table
@@ -67,18 +72,30 @@ def plan(sites: Mapping[str, Site], first: date, last: date, *, today: date) -> 
 
 def run(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bool, in_process: bool) -> int:
     """Build the windows; the exit code."""
+    try:
+        with _interrupts():
+            outcome = _build(sites, windows, purge_known=purge_known, in_process=in_process)
+    except KeyboardInterrupt:
+        outcome = Outcome(interrupted=True)
+    report(outcome)
+    if outcome.interrupted:  # whatever still works in other threads ends here, as by a kill
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+    return outcome.code
+
+
+def _build(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bool, in_process: bool) -> Outcome:
     home = dagster_home()
-    outcome = None
     if not in_process:
         from usage_assets.cli.daemon import submit
 
         outcome = submit(sites, windows, home=home, purge_known=purge_known)
-    if outcome is None:
-        from usage_assets.cli.local import build
+        if outcome is not None:
+            return outcome
+    from usage_assets.cli.local import build
 
-        outcome = build(sites, windows, purge_known=purge_known)
-    report(outcome)
-    return outcome.code
+    return build(sites, windows, purge_known=purge_known)
 
 
 def report(outcome: Outcome) -> None:
@@ -100,3 +117,21 @@ def report(outcome: Outcome) -> None:
     else:
         bad = f", {len(outcome.failed)} failed" if outcome.failed else ""
         console.print(f"{outcome.runs} run(s){bad}")
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """SIGTERM does what SIGINT does, for the block; also where a shell made SIGINT ignored, as for background jobs."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

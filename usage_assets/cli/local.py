@@ -1,12 +1,15 @@
-"""A backfill in this process: one Dagster run per site and year, which the UI shows like any other."""
+"""A backfill in this process: one Dagster run per site and year, which the UI shows like any other.
+
+The runs are in a thread of their own, so that an interrupt never strikes inside a database call (DuckDB may then keep
+its file open for ever). It marks the run as canceled and ends the process where it stands: what is stored is whole, as
+after a kill.
+"""
 
 import logging
-import signal
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dagster as dg
@@ -50,23 +53,21 @@ def _run(
     tags = {RANGE_START: keys[0], RANGE_END: keys[-1], "usage/site": window.site, "usage/trigger": "command"}
     run_id = str(uuid.uuid4())
     began = time.monotonic()
-    interrupted = False
-    with _termination_interrupts():
-        try:
-            result = job.execute_in_process(
-                instance=instance,
-                run_id=run_id,
-                tags=tags | process_tags() | ({PURGE_TAG: "true"} if purge_known else {}),
-                run_config={"loggers": {_LOGGER: {}}},
-                raise_on_error=False,
-            )
-            interrupted = any(_was_interrupt(event) for event in result.all_events if event.is_failure)
-        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            interrupted = True
+    work = ThreadPoolExecutor(max_workers=1).submit(
+        job.execute_in_process,
+        instance=instance,
+        run_id=run_id,
+        tags=tags | process_tags() | ({PURGE_TAG: "true"} if purge_known else {}),
+        run_config={"loggers": {_LOGGER: {}}},
+        raise_on_error=False,
+    )
+    try:
+        work.result()
+    except KeyboardInterrupt:
+        outcome.interrupted = True
     outcome.runs += 1
     run = instance.get_run_by_id(run_id)
-    if interrupted:
-        outcome.interrupted = True
+    if outcome.interrupted:
         if run is not None:
             instance.report_run_canceled(run, "Interrupted at the command line; what is stored is whole.")
         return
@@ -81,25 +82,6 @@ def _run(
         else:
             asset, _, check = failure.what.partition(" ")
             outcome.checks.append(BadCheck(asset, check, failure.severity, failure.text))
-
-
-def _was_interrupt(event: dg.DagsterEvent) -> bool:
-    error = getattr(event.event_specific_data, "error", None)
-    return error is not None and error.cls_name in {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
-
-
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """SIGTERM does what SIGINT does, for the block."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _bar() -> Progress:
