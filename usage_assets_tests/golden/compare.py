@@ -19,7 +19,6 @@ from usage_assets_tests.golden.oracle import Fate, Key, MonthResult, evaluate
 from usage_assets_tests.golden.raw_months import month_rows
 from usage_assets_tests.golden.stores import Scratch
 
-DAY = timedelta(days=1)
 CLOSE = 1e-6
 
 
@@ -42,15 +41,18 @@ def oracle(site: OpenStackSite, rows: Rows, month: Month, extracted: datetime) -
     return evaluate(site, month_rows(rows, month, site.first_month), month, extracted)
 
 
-def differences(result: MonthResult, facts: Facts, usage: UsageFrames, month: Month, extracted: datetime) -> list[str]:
+def differences(
+    result: MonthResult, built: tuple[Facts, UsageFrames], month: Month, extracted: datetime, minutes: int = 1440
+) -> list[str]:
     """Everything in which the package's month differs from the oracle's."""
+    facts, usage = built
     intervals, rejects, accounts = (
         f.filter(pl.col("month") == month) for f in (facts.intervals, facts.rejects, facts.accounts)
     )
     steps, buckets = (f.filter(pl.col("month") == month) for f in (usage.steps, usage.usage))
     return [
         *_steps(result, steps),
-        *_daily(result, buckets, month, extracted),
+        *_buckets(result, buckets, _starts(month, extracted, minutes)),
         *_accounts(result, intervals, rejects, accounts),
     ]
 
@@ -71,22 +73,27 @@ def _steps(result: MonthResult, steps: pl.DataFrame) -> list[str]:
     return out
 
 
-def _daily(result: MonthResult, buckets: pl.DataFrame, month: Month, extracted: datetime) -> list[str]:
+def _starts(month: Month, extracted: datetime, minutes: int) -> list[tuple[datetime, datetime]]:
+    """The buckets of a month, the last one of a running month cut at its extraction."""
+    limit = min(midnight(next_month(month)), extracted)
+    starts = [midnight(month) + timedelta(minutes=minutes * n) for n in range(31 * 1440 // minutes)]
+    return [(start, min(start + timedelta(minutes=minutes), limit)) for start in starts if start < limit]
+
+
+def _buckets(result: MonthResult, buckets: pl.DataFrame, starts: list[tuple[datetime, datetime]]) -> list[str]:
     out = []
     found: dict[datetime, dict[Key, tuple[float | None, float | None]]] = defaultdict(dict)
     columns = ("timestamp", "metric", "node_type", "resource", "value", "hours")
     for timestamp, metric, node_type, resource, value, hours in buckets.select(columns).iter_rows():
         found[timestamp][metric, node_type, resource] = (value, hours)
-    limit = min(midnight(next_month(month)), extracted)
-    days = [midnight(month) + DAY * n for n in range(31) if midnight(month) + DAY * n < limit]
-    if sorted(found) not in (days, []):
-        out.append(
-            f"days {sorted(found)[:1]}..{sorted(found)[-1:]} ({len(found)}), not {days[0]}..{days[-1]} ({len(days)})"
-        )
+    if sorted(found) != [start for start, _ in starts]:
+        out.append(f"buckets {sorted(found)[:1]}..{sorted(found)[-1:]} ({len(found)}), not {len(starts)}")
+    if len({frozenset(series) for series in found.values()}) > 1:
+        out.append("buckets do not all have the same series")
     base = "total" if any(key[0] == "occupied_ondemand" for values in result.values for key in values) else "reservable"
-    for day in days:
-        length = (min(day + DAY, limit) - day) / timedelta(hours=1)
-        expected = result.hours(day, day + DAY)
+    for day, until in starts:
+        length = (until - day) / timedelta(hours=1)
+        expected = result.hours(day, until)
         mine = found.get(day, {})
         for key in sorted(set(expected) | set(mine)):
             value, hours = mine.get(key, (None, None))

@@ -77,7 +77,8 @@ class _Maker:
             running = midnight(self.months[-1])
             now = running + timedelta(hours=self.rng.randint(1, 27 * 24), minutes=7)
         types = {"^h1$": {"type": "mapped", "gpus": 2}, "^h2$": {"gpus": 3}} if self.maybe(0.4) else {}
-        site = make_site(first_month=f"{FIRST:%Y-%m}", node_types=types)
+        width = self.rng.choice(("1d", "1d", "1d", "12h"))
+        site = make_site(first_month=f"{FIRST:%Y-%m}", node_types=types, resolution=width)
         return Case(site, self.rows, self.months, dict.fromkeys(self.months, now))
 
     def _machine(self, name: str, *, ironic: bool) -> None:

@@ -2,16 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import polars as pl
 
 from usage_assets_tests.golden.builder import DATABASES, Month, Rows, make_site
 from usage_assets_tests.golden.compare import build
+from usage_assets_tests.golden.stores import Scratch
 
 DEC, JAN, FEB = date(2023, 12, 1), date(2024, 1, 1), date(2024, 2, 1)
 LATER = datetime(2024, 4, 1)
 OCCUPIED = ("occupied", "occupied_reservation", "occupied_ondemand", "occupied_unknown")
+
+
+@cache
+def scratch() -> Scratch:
+    """One database for all sites: making its tables takes longer than filling them."""
+    return Scratch()
 
 
 class Worked:
@@ -26,7 +34,7 @@ class Worked:
         **site: Any,
     ) -> None:
         self.site = make_site(databases, **({"first_month": "2024-01"} | site))
-        self.facts, self.usage = build(self.site, rows, months, dict.fromkeys(months, extracted))
+        self.facts, self.usage = build(self.site, rows, months, dict.fromkeys(months, extracted), scratch())
 
     def kept(self, metric: str, *more: str) -> list[tuple[Any, ...]]:
         """Every interval of a metric: entity, start, end, action, and further columns."""
