@@ -9,7 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import dagster as dg
@@ -62,6 +62,8 @@ def _run(
         raise_on_error=False,
     )
     try:
+        while not work.done():  # the signal may reach another thread: look up now and then
+            wait([work], timeout=0.2)
         work.result()
     except KeyboardInterrupt:
         outcome.interrupted = True

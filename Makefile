@@ -1,0 +1,49 @@
+# What a newcomer types: make demo, make ui, make test. Needs Python 3.11 or newer with pip and venv, and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+UI_HOST ?= 127.0.0.1
+UI_PORT ?= 3000
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test ui bench lock clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)  ## Make two demo sites and build their last 36 months
+	$(BIN)/usage-assets demo
+
+test: $(READY)  ## Linter, formatter, types and tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+ui: $(READY)  ## The Dagster UI with its daemon, and the plots beside it
+	@mkdir -p $(DAGSTER_HOME) && test -e $(DAGSTER_HOME)/dagster.yaml || cp dagster.yaml $(DAGSTER_HOME)/
+	@echo "UI at http://$(UI_HOST):$(UI_PORT), plots at $${USAGE_PLOTS_URL:-http://127.0.0.1:3001}; Ctrl-C ends both"
+	@$(BIN)/python -m usage_assets.reports.serve & plots=$$!; \
+	trap 'kill $$plots 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dagster dev -w workspace.yaml -h $(UI_HOST) -p $(UI_PORT)
+
+bench: $(READY)  ## Time and memory on a full-size made site
+	$(BIN)/python -m bench
+
+lock:  ## Resolve requirements.lock anew (needs uv)
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	  --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## Remove the environment, caches and Dagster's storage; data/ stays
+	rm -rf $(VENV) .dagster .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
