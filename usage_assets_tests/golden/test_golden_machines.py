@@ -278,3 +278,29 @@ def test_daily_values_are_time_weighted_means_and_sum_to_the_months_resource_hou
         (datetime(2024, 1, 10, 6), 10.0),
         (datetime(2024, 1, 12, 18), 0.0),
     ]
+
+
+def test_a_site_without_blazar_counts_what_nova_knows_and_derives_nothing_from_what_it_does_not():
+    rows = Rows()
+    rows.compute_node("h", "2023-06-01")
+    rows.spec(rows.instance("h", "2024-01-10", "2024-01-20", vcpus=20))
+    site = Worked(rows, databases=("nova", "nova_api"))
+    assert set(site.usage.usage["metric"]) == {
+        "total",
+        "occupied_ondemand",
+        "occupied_unknown",
+        "occupied",
+        "utilization",
+    }
+    assert (site.hours("total"), site.hours("occupied_ondemand"), site.hours("occupied")) == (744, 120, 120)
+    tenth = site.usage.usage.filter(metric="utilization", resource="vcpus", timestamp=datetime(2024, 1, 10))
+    assert tenth["value"].to_list() == [0.5]
+
+
+def test_months_that_are_not_asked_for_leave_no_rows():
+    rows, host = one_machine()
+    rows.booked(host, "2023-12-10", "2024-02-10")
+    site = Worked(rows, [DEC, FEB], first_month="2023-12")
+    for frame in (site.facts.intervals, site.facts.rejects, site.facts.accounts, site.usage.usage, site.usage.steps):
+        assert set(frame["month"]) <= {DEC, FEB}
+    assert site.hours("committed") == 22 * 24 + 9 * 24
