@@ -41,7 +41,7 @@ bench: $(READY)  ## Time and memory on a full-size made site
 	$(BIN)/python -m bench
 
 lock:  ## Resolve requirements.lock anew (needs uv)
-	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --no-strip-extras --python-version 3.11 \
 	  --extra dev pyproject.toml -o requirements.lock
 
 clean:  ## Remove the environment, caches and Dagster's storage; data/ stays
