@@ -41,10 +41,13 @@ class _Maker:
         """An instant on the grid, from five days before the first month to five days after the last."""
         return self.start + STEP * self.rng.randint(low, self.ticks + 20 if high is None else high)
 
-    def odd(self) -> datetime:
-        """An instant off the grid, so that no two events of a server share it."""
-        self.rows.number()
-        return self.tick() + timedelta(seconds=self.rows.number() % 9973)
+    def odd(self, since: datetime) -> datetime:
+        """An instant soon after, off the grid, so that no two events of a server share it."""
+        return since + STEP * self.rng.randint(-2, 60) + timedelta(seconds=self.rows.number() % 9973)
+
+    def name(self, letter: str) -> str:
+        """A fresh id whose order is not that of creation."""
+        return f"{letter}{self.rng.randint(10, 99)}{self.rows.number()}"
 
     def after(self, start: datetime, longest: int = 80) -> datetime:
         return start + STEP * self.rng.randint(1, longest)
@@ -68,7 +71,7 @@ class _Maker:
         if self.maybe(0.1):
             self.rows.compute_node(None, self.tick())
         reservations = self._leases()
-        for _ in range(self.rng.randint(0, 6)):
+        for _ in range(self.rng.randint(0, 9)):
             self._instance(reservations)
         if self.maybe(0.25):
             self._edge()
@@ -103,7 +106,7 @@ class _Maker:
 
     def _leases(self) -> list[str]:
         found = ["nowhere"]
-        for _ in range(self.rng.randint(0, 5)):
+        for _ in range(self.rng.randint(0, 7)):
             created = self.tick()
             start = created + STEP * self.rng.randint(0, 12)
             deleted = self.after(created) if self.maybe(0.5) else None
@@ -129,13 +132,15 @@ class _Maker:
         known = self.rng.choice(self.hosts) if self.hosts else "nohost"
         host = self.rng.choice((known,) * 12 + ("nohost", None))
         created += STEP * self.rng.choice((0, 0, 0, 4))
-        self.rows.allocation(reservation, host, created, self.end_of(created, 0.6), gone_at=self.gone(created))
+        more = {"gone_at": self.gone(created), "id": self.name("a")}
+        self.rows.allocation(reservation, host, created, self.end_of(created, 0.6), **more)
 
     def _instance(self, reservations: list[str]) -> None:
         created = self.tick()
         node = self.rng.choice((*self.names, *self.names, "elsewhere", None))
         end = self.end_of(created, 0.3, 120)
-        more = {"gone_at": self.gone(created), "vcpus": self.rng.choice((1, 4)), "launched_at": created}
+        more: Row = {"gone_at": self.gone(created), "vcpus": self.rng.choice((1, 4)), "launched_at": created}
+        more["uuid"] = self.name("v")
         table = "nova_cell0_instances" if self.maybe(0.05) else "nova_instances"
         if table == "nova_cell0_instances" or self.maybe(0.1):
             more["launched_at"] = None
@@ -143,11 +148,11 @@ class _Maker:
             more["terminated_at"] = self.after(created)
         lost = {"created_at": None} if self.maybe(0.04) else {}
         one = self.rows.instance(node, created, end, table=table, **(more | lost))
-        for _ in range(self.rng.randint(0, 5) if self.maybe(0.5) else 0):
+        for _ in range(self.rng.randint(0, 6) if self.maybe(0.6) else 0):
             name = self.rng.choice(("shelve", "shelve_offload", "unshelve", "reboot", "terminate"))
             host = self.rng.choice((*self.names, "service", None))
             result = self.rng.choice(("Success", "Success", "Success", "Error", None))
-            self.rows.event(one, f"compute_{name}_instance", self.odd(), result, host=host)
+            self.rows.event(one, f"compute_{name}_instance", self.odd(created), result, host=host)
         self._spec(one, self.rng.choice(reservations))
 
     def _spec(self, instance: str, reservation: str) -> None:

@@ -76,7 +76,7 @@ def test_a_booking_that_another_covers_wholly_is_a_duplicate():
     rows, host = one_machine()
     lease = rows.lease("2024-01-01", "2024-01-05", "2024-01-06")
     other = rows.lease("2024-01-01", "2024-01-04", "2024-01-07")
-    early = rows.allocation(rows.reservation(lease), host, "2024-01-02")
+    early = rows.allocation(rows.reservation(lease), host, "2024-01-02", id="z")
     late = rows.allocation(rows.reservation(other), host, "2024-01-03")
     site = Worked(rows)
     assert site.kept("committed") == [(late, "01-04", "01-07", "kept")]

@@ -260,21 +260,19 @@ def test_of_several_specs_the_latest_readable_one_counts_and_the_server_counts_o
 
 def test_one_server_holds_a_bare_metal_machine_at_a_time_the_one_created_last():
     rows, _ = one_metal()
-    old = _on_demand(rows, "h", "2024-01-05", "2024-01-20")
+    old = _on_demand(rows, "h", "2024-01-05", "2024-01-20", uuid="z")
     new = _on_demand(rows, "h", "2024-01-10", "2024-01-12")
     short = _on_demand(rows, "h", "2024-01-09", "2024-01-30", launched_at=None)
-    early = _on_demand(rows, "h", "2024-01-11", "2024-01-12")
+    newest = _on_demand(rows, "h", "2024-01-11", "2024-01-12")
     first, second = (_on_demand(rows, "h", "2024-01-25", "2024-01-26") for _ in range(2))
     site = Worked(rows)
-    assert site.kept("occupied_ondemand") == sorted(
-        [
-            (old, "01-05", "01-10", "clipped"),
-            (old, "01-12", "01-20", "clipped"),
-            (new, "01-10", "01-11", "clipped"),
-            (early, "01-11", "01-12", "kept"),
-            (max(first, second), "01-25", "01-26", "kept"),
-        ]
-    )
+    assert site.kept("occupied_ondemand") == [
+        (new, "01-10", "01-11", "clipped"),
+        (newest, "01-11", "01-12", "kept"),
+        (max(first, second), "01-25", "01-26", "kept"),
+        (old, "01-05", "01-10", "clipped"),
+        (old, "01-12", "01-20", "clipped"),
+    ]
     assert site.rejected(SOURCE) == sorted([(short, "never_launched"), (min(first, second), "duplicate")])
     assert site.hours("occupied") == 15 * 24 + 24
     assert site.hours("occupied", "vcpus") == 48 * 16 * 24
