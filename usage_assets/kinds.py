@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
+from usage_assets.facts.openstack.build import METRICS_OF
 from usage_assets.raw.declare import RawTable
 from usage_assets.raw.openstack import TABLES as OPENSTACK_TABLES
 from usage_assets.sites import Site
@@ -135,21 +136,25 @@ OPENSTACK = Kind(
     label="OpenStack: Nova, with or without Blazar and Zun",
     raw_tables=OPENSTACK_TABLES,
     facts=(
-        FactAsset("total", "Machines and devices that exist, from when to when.", ("total",), _MACHINES),
+        FactAsset("total", "Machines and devices that exist, from when to when.", METRICS_OF["total"], _MACHINES),
         FactAsset(
-            "reservable", "Machines and devices that may be reserved.", ("reservable",), _MACHINES, after=("total",)
+            "reservable",
+            "Machines and devices that may be reserved.",
+            METRICS_OF["reservable"],
+            _MACHINES,
+            after=("total",),
         ),
         FactAsset(
             "committed",
             "Reservable machines and devices that a lease holds, each once.",
-            ("committed",),
+            METRICS_OF["committed"],
             (*_MACHINES, *_BOOKINGS),
             after=("reservable",),
         ),
         FactAsset(
             "occupied",
             "Machines and devices that servers and containers hold, by how they were booked.",
-            ("occupied", "occupied_reservation", "occupied_ondemand", "occupied_unknown"),
+            METRICS_OF["occupied"],
             (*_MACHINES, *_BOOKINGS, *_SERVERS),
             after=("total", "committed"),
         ),

@@ -1,0 +1,86 @@
+"""What every kind of site must keep, so that everything after the facts can treat kinds alike."""
+
+from collections import Counter
+from datetime import date
+
+import pytest
+
+from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
+from usage_assets.kinds import KINDS, Kind, kind_of
+from usage_assets.sites import KINDS as KINDS_OF_FILES
+from usage_assets.sites import OpenStackSite, Site
+from usage_assets.timelines.metrics import BY_NAME as METRICS
+from usage_assets.timelines.usage import build_usage
+from usage_assets.warehouse import Warehouse
+
+MONTHS = (date(2024, 1, 1), date(2024, 2, 1))
+URL = "sqlite:///nowhere.db"
+# sites of every kind, with everything and with as little as the kind allows
+SITES: tuple[Site, ...] = tuple(
+    OpenStackSite.model_validate({"kind": "openstack", "key": f"site_{n}", "name": "Site", "databases": databases})
+    for n, databases in enumerate(
+        (
+            dict.fromkeys(("nova", "nova_cell0", "nova_api", "blazar", "zun", "chameleon_usage"), URL),
+            {"nova": URL},
+            {"blazar": URL, "zun": URL},
+            {"blazar": URL},
+        )
+    )
+)
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+every_site = pytest.mark.parametrize("site", SITES, ids=[",".join(site.databases) for site in SITES])
+
+
+def test_the_registry_and_the_site_files_know_the_same_kinds():
+    assert set(KINDS) == set(KINDS_OF_FILES)
+    assert {kind_of(site).name for site in SITES} == set(KINDS)
+
+
+@every_kind
+def test_raw_tables_have_names_of_their_own(kind: Kind):
+    assert max(Counter(raw.name for raw in kind.raw_tables).values()) == 1
+    assert all(raw.name == f"{raw.database}_{raw.source}" for raw in kind.raw_tables)
+
+
+@every_kind
+def test_each_metric_of_the_facts_has_one_owner(kind: Kind):
+    owned = Counter(metric for fact in kind.facts for metric in fact.metrics)
+    assert max(owned.values()) == 1
+    assert set(owned) <= set(METRICS)
+
+
+@every_kind
+def test_facts_read_raw_tables_and_build_on_facts_that_are_there(kind: Kind):
+    raw, facts = {table.name for table in kind.raw_tables}, {fact.name for fact in kind.facts}
+    for fact in kind.facts:
+        assert set(fact.reads) <= raw
+        assert set(fact.after) <= facts - {fact.name}
+
+
+@every_site
+def test_the_scope_counts_metrics_that_a_fact_owns_in_resources_that_intervals_have(site: Site):
+    scope = kind_of(site).usage_scope(site)
+    owned = {metric for fact in kind_of(site).facts for metric in fact.metrics}
+    assert scope.counted
+    assert set(scope.counted) <= owned
+    assert all(METRICS[name].is_counted for name in scope.counted)
+    assert scope.resources
+    assert set(scope.resources) <= set(RESOURCE_NAMES)
+    assert set(scope.gaps) <= set(scope.counted)
+
+
+@every_site
+def test_a_site_without_a_single_row_gives_dense_zeros_and_no_error(site: Site, tmp_path):
+    kind = kind_of(site)
+    with Warehouse(tmp_path / "warehouse.duckdb").read() as reader:
+        raw = kind.read_raw(reader, site, MONTHS)
+        types = kind.node_types(reader, site, MONTHS)
+    facts = kind.build_facts(site, MONTHS, raw, {}, [fact.name for fact in kind.facts])
+    assert facts.intervals.schema == INTERVALS.polars_schema
+    assert facts.intervals.is_empty()
+    assert facts.rejects.is_empty()
+    scope = kind.usage_scope(site)
+    usage = build_usage(scope, MONTHS, facts.intervals, {}, types).usage
+    counted = usage.filter(usage["metric"].is_in(list(scope.counted)))
+    assert counted.height == (31 + 29) * len(scope.counted) * len(scope.resources)
+    assert (counted["value"] == 0).all()
