@@ -27,11 +27,21 @@ _TEXT = 400
 class Failure:
     """A failed check or a failed run."""
 
-    what: str
     run_id: str
     site: str
     severity: str
     text: str
+    asset: str = ""
+    check: str | None = None
+    """The check; None where the run itself failed."""
+    partition: str | None = None
+
+    @property
+    def what(self) -> str:
+        """What failed, in a few words."""
+        if self.check is None:
+            return f"run of {self.asset}"
+        return f"{self.asset} {self.check}" + (f" {self.partition}" if self.partition else "")
 
 
 @dataclass(frozen=True)
@@ -88,12 +98,19 @@ def failures_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[Failur
             continue
         found = event.asset_check_evaluation_data
         if not found.passed:
-            where = f" {found.partition}" if found.partition else ""
-            what = f"{found.asset_key.to_user_string()} {found.check_name}{where}"
-            text = found.description or "failed"
-            out.append(Failure(what, run.run_id, site, found.severity.value, text[:_TEXT]))
+            out.append(
+                Failure(
+                    run.run_id,
+                    site,
+                    found.severity.value,
+                    (found.description or "failed")[:_TEXT],
+                    asset=found.asset_key.to_user_string(),
+                    check=found.check_name,
+                    partition=found.partition,
+                )
+            )
     if run.status == dg.DagsterRunStatus.FAILURE:
-        out.append(Failure(f"run of {run.job_name}", run.run_id, site, "ERROR", _cause(instance, run)[:_TEXT]))
+        out.append(Failure(run.run_id, site, "ERROR", _cause(instance, run)[:_TEXT], asset=run.job_name))
     return out
 
 

@@ -10,7 +10,6 @@ from datetime import date
 from types import FrameType
 
 import typer
-from rich.table import Table
 
 from usage_assets.cli.app import FAILED, INTERRUPTED, OK, console, errors
 from usage_assets.cli.home import dagster_home
@@ -22,7 +21,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class BadCheck:
-    """A check that failed: which, where, and what it says."""
+    """A failed check of an asset, and what it says of which month."""
 
     asset: str
     name: str
@@ -102,16 +101,20 @@ def report(outcome: Outcome) -> None:
     """Say what failed, errors first; nothing of it scrolls by unseen."""
     for text in outcome.failed:
         errors.print(text, style="red", markup=False)
-    if outcome.checks:
-        table = Table(title="Failed checks", title_justify="left", show_edge=False)
-        for column in ("severity", "asset", "check", "found"):
-            table.add_column(column, overflow="fold")
-        ordered = sorted(outcome.checks, key=lambda check: (check.severity != "ERROR", check.asset, check.name))
-        for check in ordered[:_SHOWN]:
-            table.add_row(check.severity, check.asset, check.name, check.text[:300])
-        console.print(table)
-        if len(ordered) > _SHOWN:
-            console.print(f"... and {len(ordered) - _SHOWN} more; the UI shows them all (make ui)")
+    by_check: dict[tuple[bool, str, str], list[BadCheck]] = {}
+    for check in outcome.checks:
+        by_check.setdefault((check.severity != "ERROR", check.asset, check.name), []).append(check)
+    for (warning, asset, name), found in sorted(by_check.items())[:_SHOWN]:
+        style = "yellow" if warning else "red"
+        console.print(f"{found[0].severity} {asset} {name}, {len(found)} time(s):", style=style, markup=False)
+        for check in found[:2]:
+            console.print(f"    {check.text[:300]}", markup=False)
+        if len(found) > 2:
+            console.print("    ...")
+    if len(by_check) > _SHOWN:
+        console.print(f"... and {len(by_check) - _SHOWN} more checks")
+    if by_check:
+        console.print("The UI shows each failed check beside its month (make ui).")
     if outcome.interrupted:
         errors.print("interrupted; what is stored is whole, the same command goes on")
     else:

@@ -179,9 +179,13 @@ def _collect(server: Webserver, found: Mapping[str, Any], outcome: Outcome) -> N
                 why = f"{event['stepKey']}: {text.strip()}"
             elif event["__typename"] == "AssetCheckEvaluationEvent" and not event["evaluation"]["success"]:
                 one = event["evaluation"]
-                name = f"{one['checkName']} {one['partition'] or ''}".strip()
                 outcome.checks.append(
-                    BadCheck("/".join(one["assetKey"]["path"]), name, one["severity"], one["description"] or "failed")
+                    BadCheck(
+                        "/".join(one["assetKey"]["path"]),
+                        one["checkName"],
+                        one["severity"],
+                        one["description"] or "failed",
+                    )
                 )
         if run["status"] != "SUCCESS":
             told = True

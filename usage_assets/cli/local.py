@@ -79,11 +79,10 @@ def _run(
     bad = run.status != dg.DagsterRunStatus.SUCCESS
     console.print(f"{window}: {'failed' if bad else 'done'} in {seconds:.1f} s (run {run_id[:8]})", markup=False)
     for failure in failures:
-        if failure.what.startswith("run of"):
+        if failure.check is None:
             outcome.failed.append(failure.text)
         else:
-            asset, _, check = failure.what.partition(" ")
-            outcome.checks.append(BadCheck(asset, check, failure.severity, failure.text))
+            outcome.checks.append(BadCheck(failure.asset, failure.check, failure.severity, failure.text))
 
 
 def _bar() -> Progress:
