@@ -72,26 +72,17 @@ def side_of(found: Found, relation: Relation, label: str) -> Side:
     return Side(table, column)
 
 
-def union_of(parts: Sequence[Found], names: Sequence[str], label: str) -> Side:
-    """Tables that hold rows of one sort (live, archived, of another cell) as one, with the columns asked for."""
-    relations = [(found, relation) for found in parts for relation in found.relations]
-    if len(relations) == 1:
-        return side_of(*relations[0], label)
-    selects: list[sa.Select[Any]] = []
-    for found, relation in relations:
-        side = side_of(found, relation, f"{label}_{len(selects)}")
-        select = sa.select(*[side[name].label(name) for name in names]).select_from(side.clause)
-        if relation is found.shadow:
-            select = select.where(not_live(found, side))
-        selects.append(select)
-    union = sa.union_all(*selects).subquery(label)
-    known = {
-        name: source
-        for found, relation in reversed(relations)
-        for name in names
-        if (source := found.column(name, relation)) is not None
-    }
-    return Side(union, lambda name: (union.c[name], known[name]) if name in known else None)
+def either_of(sides: Sequence[Side]) -> Lookup:
+    """Of tables joined so that at most one of them has a row: the value of that one."""
+
+    def column(name: str) -> tuple[Expression, SourceColumn] | None:
+        known = [there for side in sides if (there := side.column(name)) is not None]
+        if not known:
+            return None
+        value = known[0][0] if len(known) == 1 else sa.func.coalesce(*(value for value, _ in known))
+        return value, known[0][1]
+
+    return column
 
 
 def not_live(found: Found, archived: Side) -> Expression:
@@ -206,28 +197,29 @@ def with_parents(
     dialect = found.server.dialect
     side = side_of(found, relation, "t")
     joined: sa.FromClause = side.clause
-    here = side
+    here = side.column
     life = steps[-1].parents[0].raw.months
     assert isinstance(life, Life)
     for number, step in enumerate(steps):
-        wanted = [step.there]
-        if step is steps[-1]:
-            wanted += ["created_at", *life.ends, *([life.ended_when[0]] if life.ended_when else [])]
-        else:
-            wanted.append(steps[number + 1].here)
-        there = union_of(step.parents, list(dict.fromkeys(wanted)), f"p{number}")
-        mine, theirs = here.column(step.here), there.column(step.there)
-        assert mine is not None
-        assert theirs is not None
-        joined = joined.outerjoin(there.clause, equal(dialect, mine, theirs))
-        here = there
-    root, source = here.column(steps[-1].there) or (sa.null(), SourceColumn("", "text"))
+        relations = [(parent, relation) for parent in step.parents for relation in parent.relations]
+        sides: list[Side] = []
+        # one join per table, each by its own index: a union of live and archived rows has none
+        for parent, relation_there in relations:
+            there = side_of(parent, relation_there, f"p{number}_{len(sides)}")
+            mine, theirs = here(step.here), there.column(step.there)
+            assert mine is not None
+            assert theirs is not None
+            earlier = [other[step.there].is_(None) for other in sides]
+            joined = joined.outerjoin(there.clause, sa.and_(equal(dialect, mine, theirs), *earlier))
+            sides.append(there)
+        here = either_of(sides)
+    root, source = here(steps[-1].there) or (sa.null(), SourceColumn("", "text"))
     statement = sa.select(
         *columns_of(found, side, names), as_text(dialect, root, source, Type.TEXT).label("_root")
     ).select_from(joined)
     if only is not None:
         orphan = sa.and_(root.is_(None), only.alive(dialect, side.column, OWN_LIFE))
-        living = sa.true() if isinstance(life, Machine) else only.alive(dialect, here.column, life)
+        living = sa.true() if isinstance(life, Machine) else only.alive(dialect, here, life)
         statement = statement.where(sa.or_(orphan, sa.and_(root.is_not(None), living)))
     return _not_archived_twice(statement, found, relation, side)
 
