@@ -179,6 +179,9 @@ def _accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
             )
             for name in joined
         ).struct.json_encode()
+    # a column, not a number: polars multiplies by a number's reciprocal, but not in a frame of one row, so that months
+    # built one by one would differ from the range in the last digit
+    hour = pl.len().cast(pl.Int64) * 0 + _HOUR_US
     return (
         rows.group_by("month", "source")
         .agg(
@@ -187,10 +190,10 @@ def _accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
             rows_rejected=(status == "rejected").sum(),
             rows_outside=(status == "outside").sum(),
             joins=joins,
-            hours_in=pl.col("own_us").sum() / _HOUR_US,
-            hours_kept=pl.col("kept_us").filter(status == "kept").sum() / _HOUR_US,
-            hours_rejected=pl.col("own_us").filter(status == "rejected").sum() / _HOUR_US,
-            hours_clipped=(pl.col("own_us") - pl.col("kept_us")).filter(status == "kept").sum() / _HOUR_US,
+            hours_in=pl.col("own_us").sum() / hour,
+            hours_kept=pl.col("kept_us").filter(status == "kept").sum() / hour,
+            hours_rejected=pl.col("own_us").filter(status == "rejected").sum() / hour,
+            hours_clipped=(pl.col("own_us") - pl.col("kept_us")).filter(status == "kept").sum() / hour,
         )
         .with_columns(pl.lit(site).alias("site"))
     )
