@@ -147,7 +147,7 @@ class Writer(Reader):
         self.gate(asset, site, months, refused, run_id)
         counted = self.con.sql(
             f"SELECT month, count(*) FROM {relation} WHERE month IN (SELECT unnest($months::DATE[])) GROUP BY month",
-            params={"months": good},
+            params=bound({"months": good}),
         ).fetchall()
         if isinstance(rows, pl.DataFrame):
             self.con.unregister("incoming_rows")
@@ -169,12 +169,12 @@ class Writer(Reader):
     ) -> None:
         conditions, params = _scope(site, months)
         _own(conditions, params, owned)
-        self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", params).fetchall()
+        self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", bound(params)).fetchall()
         names = ", ".join(f'"{name}"' for name in table.names)
         self.con.execute(
             f"INSERT INTO {table.qualified} BY NAME SELECT {names} FROM {relation} "
             "WHERE month IN (SELECT unnest($months::DATE[]))",
-            {"months": months},
+            bound({"months": months}),
         ).fetchall()
 
     def gate(
@@ -190,7 +190,7 @@ class Writer(Reader):
         conditions, params = _scope(site, months)
         self.con.execute(
             f"DELETE FROM {GATES.qualified} WHERE asset = $asset AND {' AND '.join(conditions)}",
-            params | {"asset": asset},
+            bound(params | {"asset": asset}),
         ).fetchall()
         self.put(GATES, frame)
 
@@ -210,7 +210,7 @@ class Writer(Reader):
         """Remove a site's months from a bookkeeping table; `owned` limits that to rows with these values."""
         conditions, params = _scope(site, months)
         _own(conditions, params, owned or {})
-        self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", params).fetchall()
+        self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", bound(params)).fetchall()
 
 
 @dataclass(frozen=True)
@@ -352,9 +352,24 @@ def _fetch(
 
     `con.sql` with parameters turns every value into a Python object first (1 s per 200,000 rows); `execute` does not.
     """
-    frame = pl.from_arrow(con.execute(query, params).to_arrow_table())
+    frame = pl.from_arrow(con.execute(query, bound(params)).to_arrow_table())
     assert isinstance(frame, pl.DataFrame)
     return frame
+
+
+def bound(params: Sequence[object] | Mapping[str, object] | None) -> Any:
+    """The same values, lists of months as one text that SQL casts (`$months::DATE[]`).
+
+    DuckDB looks for pandas before it binds each element of a list, 0.4 ms apiece where there is none.
+    """
+    if not isinstance(params, Mapping):
+        return params
+    return {
+        name: f"[{', '.join(map(str, value))}]"
+        if isinstance(value, list) and value and all(isinstance(each, date) for each in value)
+        else value
+        for name, value in params.items()
+    }
 
 
 def _scope(site: str | None, months: Sequence[date] | None) -> tuple[list[str], dict[str, Any]]:

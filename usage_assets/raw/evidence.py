@@ -15,6 +15,7 @@ from usage_assets.raw.declare import EXTRACTED_AT, GONE_AT, IS_CONTEXT, RawTable
 from usage_assets.raw.reflect import Found
 from usage_assets.raw.stage import ASK_ROWS, Stage
 from usage_assets.raw.statements import by_keys
+from usage_assets.warehouse import bound
 
 SHRINK_FRACTION = 0.2
 SHRINK_ROWS = 20
@@ -75,7 +76,7 @@ def compare(
     if not there:
         return None
     scope = "t.site = $site AND t.month IN (SELECT unnest($months::DATE[]))"
-    params = {"site": site, "months": list(months)}
+    params = bound({"site": site, "months": list(months)})
     alive = dict(
         con.execute(
             f"SELECT t.month, count(*) FILTER (WHERE t.gone_at IS NULL) FROM {stored} t WHERE {scope} GROUP BY t.month",
