@@ -33,7 +33,8 @@ def build(
     inputs = read_raw((scratch or Scratch()).reader(rows, site, months, extracted), site.key, months)
     facts = build_facts(site, months, inputs, extracted)
     usage = build_usage(usage_scope(site), months, facts.intervals, extracted, month_node_types(site, inputs))
-    return facts, usage
+    text: dict[Any, Any] = {pl.Categorical: pl.String}
+    return facts, UsageFrames(usage.usage.cast(text), usage.steps.cast(text))
 
 
 def oracle(site: OpenStackSite, rows: Rows, month: Month, extracted: datetime) -> MonthResult:

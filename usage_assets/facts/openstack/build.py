@@ -83,10 +83,16 @@ def node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:
 
 
 def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[str, list[Outcome]]:
-    """The outcomes per fact asset: of machines, and of edge devices.
+    """The outcomes per fact asset: of machines, and of edge devices where the months have any."""
+    found = _of_machines(site, raw, bounds)
+    if any(_has_rows(raw[name]) for name in ("blazar_devices", "blazar_device_allocations", "zun_container")):
+        for asset, outcome in _of_devices(raw, bounds).items():
+            found[asset].append(outcome)
+    return found
 
-    What several rules share is computed once.
-    """
+
+def _of_machines(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[str, list[Outcome]]:
+    """Rules 1 to 5 and 9; what several of them share is computed once."""
     machine_rows = machines.machine_rows(raw)
     host_rows = machines.host_rows(raw)
     host_types = once(machines.types_of_hosts(host_rows, bounds))
@@ -95,29 +101,35 @@ def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[st
     reservable = once(capacity.reservable_machines(host_rows, profile, bounds, site.node_types))
     allocations = once(committed.host_allocations(raw, host_rows, bounds))
     holdings = once(committed.held(allocations, reservable))
-
-    device_rows = devices.device_rows(raw, bounds, "total")
-    reservable_devices = devices.device_rows(raw, bounds, "reservable").filter("reservable")
-    device_allocations = devices.device_allocations(raw, device_rows, bounds)
-    device_holdings = devices.held(device_allocations, reservable_devices)
-
     servers = []
     for source in ("nova_instances", "nova_cell0_instances"):
-        rows = once(occupied.server_rows(raw, source, profile, bounds))
-        servers.append(occupied.occupied(raw, rows, holdings, profile, host_types, node_types=site.node_types))
-    containers = devices.container_rows(raw, bounds)
+        if _has_rows(raw[source]):
+            rows = once(occupied.server_rows(raw, source, profile, bounds))
+            servers.append(occupied.occupied(raw, rows, holdings, profile, host_types, node_types=site.node_types))
     return {
-        "total": [capacity.total(machine_rows, profile, bounds), devices.capacity(device_rows)],
-        "reservable": [
-            capacity.reservable(host_rows, reservable, existence, bounds),
-            devices.capacity(reservable_devices),
-        ],
-        "committed": [
-            committed.committed(raw, allocations, holdings),
-            devices.committed(device_allocations, device_holdings),
-        ],
-        "occupied": [*servers, devices.occupied(containers, device_holdings, device_rows)],
+        "total": [capacity.total(machine_rows, profile, bounds)],
+        "reservable": [capacity.reservable(host_rows, reservable, existence, bounds)],
+        "committed": [committed.committed(raw, allocations, holdings)],
+        "occupied": servers,
     }
+
+
+def _of_devices(raw: Inputs, bounds: pl.LazyFrame) -> dict[str, Outcome]:
+    """Rule 7."""
+    rows = devices.device_rows(raw, bounds, "total")
+    reservable = devices.device_rows(raw, bounds, "reservable").filter("reservable")
+    allocations = devices.device_allocations(raw, rows, bounds)
+    holdings = once(devices.held(allocations, reservable))
+    return {
+        "total": devices.capacity(rows),
+        "reservable": devices.capacity(reservable),
+        "committed": devices.committed(allocations, holdings),
+        "occupied": devices.occupied(devices.container_rows(raw, bounds), holdings, rows),
+    }
+
+
+def _has_rows(frame: pl.LazyFrame) -> bool:
+    return not frame.head(1).collect(engine=ENGINE).is_empty()
 
 
 def _account(asset: str, settled: Settled) -> pl.LazyFrame:
