@@ -20,6 +20,7 @@ from usage_assets.sites import Site
 
 DEFAULT_URL = "http://127.0.0.1:3000"
 PURGE_TAG = "usage/purge_known"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _POLL_SECONDS = 2.0
 _ENDED = {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
 
@@ -167,9 +168,8 @@ def _collect(server: Webserver, found: Mapping[str, Any], outcome: Outcome) -> N
     told = False
     for run in found["runs"]:
         tags = {tag["key"]: tag["value"] for tag in run["tags"]}
-        where = (
-            f"{tags.get('dagster/asset_partition_range_start') or tags.get('dagster/partition')} (run {run['id'][:8]})"
-        )
+        span = [tags[name] for name in (RANGE_START, RANGE_END, "dagster/partition") if name in tags]
+        where = f"run {run['id'][:8]} of {' to '.join(span)}" if span else f"run {run['id'][:8]}"
         why = run["status"].lower()
         for event in _events(server, run["id"]):
             if event["__typename"] == "ExecutionStepFailureEvent":

@@ -1,0 +1,216 @@
+"""The assets of a tiny site through Dagster: everything is built, a bad month stops only itself, checks say which."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from usage_assets import settings
+from usage_assets.facts.tables import INTERVALS
+from usage_assets.kinds import OPENSTACK
+from usage_assets.partitions import Window, partition_key
+from usage_assets.schema import Violation, violations
+from usage_assets.warehouse import Warehouse, Writer
+from usage_assets_tests.assets.tiny import FEB, JAN, MAR, WINDOW, build, change, checks, failed, make_site, tables
+
+KEYS = [str(key) for key in WINDOW.keys]
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def site(tmp_path: Path):
+    return make_site(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROWSER_PATH", "nowhere")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A site built once, for tests that only look."""
+
+    warehouse: Warehouse
+    instance: dg.DagsterInstance
+    result: dg.ExecuteInProcessResult
+    plots: Path
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("built")
+    warehouse = Warehouse(folder / "data" / "warehouse.duckdb")
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        patch.setenv("USAGE_DATA", str(folder / "data"))
+        patch.setenv("BROWSER_PATH", "nowhere")
+        result = build(make_site(folder), warehouse, instance)
+        yield Built(warehouse, instance, result, settings.plots_dir() / "tiny")
+
+
+def hours(warehouse: Warehouse, metric: str, resource: str = "nodes") -> dict:
+    with warehouse.read() as reader:
+        rows = reader.sql(
+            "SELECT month, round(sum(hours), 6) FROM timelines.usage WHERE metric = $metric AND resource = $resource "
+            "GROUP BY month ORDER BY month",
+            {"metric": metric, "resource": resource},
+        )
+    return dict(rows.iter_rows())
+
+
+def test_a_range_run_builds_every_stage_and_every_check_passes(built: Built):
+    result, warehouse, plots = built.result, built.warehouse, built.plots
+    assert result.success
+    assert failed(result) == set()
+    assert hours(warehouse, "total") == {JAN: 2 * 31 * 24.0, FEB: 2 * 29 * 24.0, MAR: 2 * 31 * 24.0}
+    assert hours(warehouse, "committed") == {JAN: 21 * 24.0, FEB: 10 * 24.0, MAR: 0.0}
+    assert hours(warehouse, "occupied_reservation") == {JAN: 20 * 24.0, FEB: 9 * 24.0, MAR: 0.0}
+    assert sorted(path.relative_to(plots).as_posix() for path in plots.rglob("*.html")) == [
+        "2020-01/usage_stack.html",
+        "2020-02/usage_stack.html",
+        "2020-03/usage_stack.html",
+        "usage_history.html",
+    ]
+
+
+def test_every_asset_shows_every_month_with_its_row_count(built: Built):
+    result = built.result
+    events = result.get_asset_materialization_events()
+    assets = {event.asset_key for event in events}
+    assert len(events) == 3 * len(assets)
+    assert {event.partition for event in events} == set(KEYS)
+    shown = {
+        (event.materialization.asset_key.to_user_string(), event.partition): event.materialization.metadata
+        for event in events
+    }
+    leases = shown["openstack/raw/blazar_leases", KEYS[0]]
+    assert leases["dagster/partition_row_count"].value == 1
+    assert leases["status"].value == "written"
+    committed = shown["openstack/facts/committed", KEYS[0]]
+    assert (committed["rows_in"].value, committed["rows_kept"].value, committed["hours_kept"].value) == (1, 1, 504.0)
+    absent = shown["openstack/raw/zun_container", KEYS[0]]
+    assert absent["dagster/partition_row_count"].value == 0
+    assert absent["note"].value
+    assert str(shown["openstack/reports/usage_stack", KEYS[0]]["plot"].value).endswith("usage_stack.html")
+
+
+def test_checks_of_facts_and_timelines_stand_beside_their_month(built: Built):
+    result, instance = built.result, built.instance
+    found = checks(result)
+    for asset, check in (("facts/committed", "conservation"), ("timelines/usage", "base_not_negative")):
+        of_months = [found[f"openstack/{asset}", check, key] for key in KEYS]
+        pointers = [one.target_materialization_data for one in of_months]
+        assert [pointer and pointer.run_id for pointer in pointers] == [result.run_id] * 3
+        key = dg.AssetCheckKey(dg.AssetKey(["openstack", *asset.split("/")]), check)
+        shown = instance.event_log_storage.get_asset_check_partition_info([key])
+        assert {info.partition_key for info in shown} == set(KEYS)
+    assert ("openstack/raw/blazar_leases", "contract", None) in found
+
+
+def refuse_february(con, relation, table):
+    """What the contract says when raw.blazar_leases breaks a rule in February."""
+    extra = [Violation(FEB, "a rule", 1, [{"id": "l1"}])] if table.name == "blazar_leases" else []
+    return [*violations(con, relation, table), *extra]
+
+
+def test_a_bad_month_of_a_raw_table_is_kept_gated_and_does_not_stop_the_others(
+    site, warehouse: Warehouse, instance, monkeypatch: pytest.MonkeyPatch
+):
+    before = build(site, warehouse, instance)
+    assert failed(before) == set()
+    february = hours(warehouse, "committed")[FEB]
+    change(site, "blazar", "UPDATE leases SET end_date = '2020-01-21 00:00:00', updated_at = '2020-01-20 00:00:00'")
+    monkeypatch.setattr("usage_assets.warehouse.violations", refuse_february)
+    result = build(site, warehouse, instance)
+    assert result.success
+    bad = failed(result)
+    assert ("openstack/raw/blazar_leases", "contract", None) in bad
+    assert ("openstack/facts/committed", "coverage", KEYS[1]) in bad
+    assert ("openstack/timelines/usage", "coverage", KEYS[1]) in bad
+    assert ("openstack/reports/usage_stack", "coverage", None) in bad
+    assert not [one for one in bad if one[2] in {KEYS[0], KEYS[2]}]
+    assert "2020-02" in str(checks(result)["openstack/raw/blazar_leases", "contract", None].description)
+    said = str(checks(result)["openstack/facts/committed", "coverage", KEYS[1]].description)
+    assert "site tiny 2020-02" in said
+    assert "openstack/raw/blazar_leases was refused" in said
+    assert hours(warehouse, "committed") == {JAN: 10 * 24.0, FEB: february, MAR: 0.0}
+    months = {
+        event.partition: event.materialization.metadata["status"].value
+        for event in result.get_asset_materialization_events()
+        if event.materialization.asset_key.path[-1] == "committed"
+    }
+    assert months == {KEYS[0]: "written", KEYS[1]: "kept_old", KEYS[2]: "written"}
+
+
+def test_a_fact_that_does_not_add_up_fails_conservation_in_its_month_only(
+    site, warehouse: Warehouse, instance, monkeypatch: pytest.MonkeyPatch
+):
+    real = Writer.replace
+
+    def losing(self, table, rows, **more):
+        if table is INTERVALS and more["asset"] == OPENSTACK.asset("facts", "committed"):
+            rows = rows.filter(rows["month"] != FEB)
+        return real(self, table, rows, **more)
+
+    monkeypatch.setattr(Writer, "replace", losing)
+    result = build(site, warehouse, instance, tables_only=True)
+    bad = failed(result)
+    assert ("openstack/facts/committed", "conservation", KEYS[1]) in bad
+    assert not [one for one in bad if one[2] in {KEYS[0], KEYS[2]}]
+
+
+def test_a_source_that_fails_fails_the_run_with_one_sentence_and_leaves_the_months(
+    site, warehouse: Warehouse, instance
+):
+    build(site, warehouse, instance, tables_only=True)
+    before = tables(warehouse, ["facts.intervals", "timelines.usage"])
+    broken = site.model_copy(update={"databases": {**site.databases, "blazar": "sqlite:////nowhere/blazar.db"}})
+    result = build(broken, warehouse, instance, tables_only=True)
+    assert not result.success
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert failure.step_failure_data.user_failure_data is not None
+    said = str(failure.step_failure_data.user_failure_data.description)
+    assert "tiny" in said
+    assert "\n  File" not in said
+    assert tables(warehouse, ["facts.intervals", "timelines.usage"]) == before
+
+
+def test_facts_of_a_month_that_was_never_dumped_wait_for_it(site, warehouse: Warehouse, instance):
+    from usage_assets.facts.assets import build_window
+
+    done = build_window(OPENSTACK, site, Window("tiny", (JAN,)), warehouse, chosen=list(OPENSTACK.facts), run_id="r")
+    assert done["total"].rows == {JAN: 0}
+    assert "openstack/raw/nova_compute_nodes was never built for 2020-01" in done["total"].refused[JAN]
+
+
+def test_some_assets_of_a_stage_can_be_built_alone(site, warehouse: Warehouse, instance):
+    from usage_assets.definitions import build_defs
+
+    build(site, warehouse, instance, tables_only=True)
+    job = build_defs({site.key: site}, warehouse).resolve_job_def("openstack")
+    only = {dg.AssetKey(["openstack", "facts", "total"]), dg.AssetKey(["openstack", "raw", "blazar_leases"])}
+    before = tables(warehouse, ["facts.intervals", "facts.rejects", "serving.accounts", "timelines.usage"])
+    result = job.execute_in_process(
+        instance=instance, asset_selection=list(only), partition_key=partition_key("tiny", JAN)
+    )
+    assert {event.asset_key for event in result.get_asset_materialization_events()} == only
+    after = tables(warehouse, ["facts.intervals", "facts.rejects", "serving.accounts", "timelines.usage"])
+    assert after == before
+
+
+def test_months_one_by_one_in_reverse_or_in_a_range_give_equal_tables(site, tmp_path: Path, instance):
+    stored = []
+    for n, windows in enumerate(([WINDOW], [Window("tiny", (month,)) for month in (MAR, FEB, JAN)])):
+        warehouse = Warehouse(tmp_path / f"w{n}" / "warehouse.duckdb")
+        for window in windows:
+            assert build(site, warehouse, instance, window, tables_only=True).success
+        stored.append(
+            tables(warehouse, ["facts.intervals", "facts.rejects", "timelines.usage", "timelines.usage_steps"])
+        )
+    assert stored[0] == stored[1]

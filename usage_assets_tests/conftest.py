@@ -1,0 +1,24 @@
+"""What all tests share: folders of their own, and an environment that does not leak in."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from usage_assets.warehouse import Warehouse
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the operator's settings or writes into the working folder."""
+    for name in list(os.environ):
+        if name.startswith(("USAGE_", "DAGSTER_")) and not name.startswith(("USAGE_TEST_", "USAGE_REQUIRE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("USAGE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    """An empty warehouse."""
+    return Warehouse(tmp_path / "data" / "warehouse.duckdb")

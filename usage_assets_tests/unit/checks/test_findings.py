@@ -1,0 +1,91 @@
+"""What checks say: months that fail are always named; one evaluation keeps its partition."""
+
+from datetime import date
+
+import dagster as dg
+
+from usage_assets.checks.evaluation import done, evaluation, targets
+from usage_assets.checks.findings import GOOD, Finding, description, summary, table
+from usage_assets.checks.gated import contract, coverage, expected
+from usage_assets.gates import GATED
+from usage_assets.partitions import Window
+from usage_assets.sites import OpenStackSite
+
+JAN, FEB, MAR = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
+WINDOW = Window("a", (JAN, FEB, MAR))
+KEY = dg.AssetKey(["k", "facts", "total"])
+
+
+def site(**more) -> OpenStackSite:
+    return OpenStackSite.model_validate(
+        {"kind": "openstack", "key": "a", "name": "A", "databases": {"nova": "sqlite://"}, **more}
+    )
+
+
+def test_a_summary_names_the_failing_months_only():
+    findings = {JAN: GOOD, FEB: Finding(False, "bad"), MAR: GOOD}
+    assert summary("a", findings, "refused") == "site a: 1 of 3 month(s) refused: 2020-02"
+    assert summary("a", {JAN: GOOD}, "refused") == "site a: 1 month(s), none refused"
+
+
+def test_a_table_of_failing_months_is_bounded():
+    months = {date(2000 + n // 12, n % 12 + 1, 1): Finding(False, "x" * 500) for n in range(200)}
+    shown = table(months)
+    assert shown["failing_months"] == 200
+    assert len(shown["months"].value) < 3000
+    assert len(shown["details"]) <= 1500
+
+
+def test_a_description_names_site_and_month():
+    assert description("a", FEB, Finding(False, "too few")) == "site a 2020-02: too few"
+    assert description("a", FEB, GOOD) is None
+
+
+def test_a_refused_month_breaks_the_contract_and_one_that_waits_does_not():
+    gates = {
+        "k/facts/total": {JAN: (False, "unique key broken"), FEB: (False, GATED + "raw was refused"), MAR: (True, None)}
+    }
+    found = contract(gates, "k/facts/total", WINDOW)
+    assert [found[month].passed for month in (JAN, FEB, MAR)] == [False, True, True]
+    assert "unique key broken" in found[JAN].text
+
+
+def test_a_month_that_waits_or_was_never_built_is_not_covered():
+    gates = {"k/facts/total": {JAN: (True, None), FEB: (False, GATED + "raw was refused")}}
+    found = coverage(gates, "k/facts/total", site(), WINDOW)
+    assert [found[month].passed for month in (JAN, FEB, MAR)] == [True, False, False]
+    assert found[FEB].text == "not covered: raw was refused"
+    assert "never built" in found[MAR].text
+
+
+def test_months_before_the_first_one_are_not_asked_for():
+    assert not expected(site(first_month="2020-02"), JAN)
+    assert coverage({}, "x", site(first_month="2020-03"), WINDOW)[FEB].passed
+
+
+def test_a_known_gap_excuses_only_months_that_lie_in_it_as_a_whole():
+    one = site(known_gaps=[{"source": "nova_services", "to": "2020-02-15"}])
+    assert not expected(one, JAN, ("nova_services",))
+    assert expected(one, FEB, ("nova_services",))
+    assert expected(one, JAN, ("nova_instances",))
+    assert expected(one, JAN)
+
+
+def test_an_evaluation_keeps_its_partition_and_points_to_the_latest_materialization():
+    with dg.DagsterInstance.ephemeral() as instance:
+        for n in (1, 2):
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization(KEY, partition="2020-01-01|a", metadata={"n": n})
+            )
+        found = targets(instance, KEY, ["2020-01-01|a", "2020-02-01|a"])
+        assert set(found) == {"2020-01-01|a"}
+        latest = instance.fetch_materializations(KEY, limit=1).records[0]
+        assert found["2020-01-01|a"].storage_id == latest.storage_id
+        assert found["2020-01-01|a"].run_id == latest.run_id
+        spec = dg.AssetCheckSpec("contract", asset=KEY)
+        made = evaluation(
+            spec, "2020-01-01|a", passed=False, severity=dg.AssetCheckSeverity.WARN, target=found["2020-01-01|a"]
+        )
+        assert (made.partition, made.asset_check_key) == ("2020-01-01|a", spec.key)
+        assert made.target_materialization_data == found["2020-01-01|a"]
+        assert done(spec).output_name == spec.get_python_identifier()

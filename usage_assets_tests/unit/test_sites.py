@@ -1,0 +1,80 @@
+"""Site files: what they hold, and errors that name file, line and key."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from usage_assets.errors import SiteError
+from usage_assets.sites import expand, load_site, load_sites
+
+GOOD = """\
+kind: openstack
+name: CHI@Somewhere
+first_month: 2018-03
+databases:
+  nova: mysql+pymysql://usage:${DB_PASSWORD}@db/nova
+known_gaps: [{source: nova_compute_nodes, to: 2018-06-01}]
+"""
+
+
+def write(folder: Path, text: str, name: str = "chi.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_a_site_takes_its_key_from_the_file_and_its_name_from_within(tmp_path: Path):
+    site = load_site(write(tmp_path, GOOD))
+    assert (site.key, site.name, site.first_month) == ("chi", "CHI@Somewhere", date(2018, 3, 1))
+    assert site.known_gaps[0].end == date(2018, 6, 1)
+
+
+def test_the_shipped_sites_load():
+    assert {"demo_metal", "demo_kvm"} <= set(load_sites(Path(__file__).parents[2] / "sites"))
+
+
+def test_the_shipped_examples_load_when_copied(tmp_path: Path):
+    examples = sorted((Path(__file__).parents[2] / "sites" / "examples").glob("*.yaml.example"))
+    assert examples
+    for example in examples:
+        load_site(write(tmp_path, example.read_text(), example.name.removesuffix(".example")))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD.replace("kind: openstack", "kind: slurm"), "chi.yaml:1: kind is 'slurm'; allowed: openstack"),
+        (GOOD.replace("2018-03", "march"), "chi.yaml:3: first_month: 'march' is not a month; write it as 2016-01"),
+        (GOOD + "colour: red\n", "chi.yaml:7: colour: unknown key; allowed: annotations"),
+        (GOOD.replace("  nova:", "  novva:"), "chi.yaml:5: databases.novva"),
+        (GOOD + "resolution: 7h\n", "chi.yaml:7: resolution: '7h' does not divide a day"),
+        (GOOD + "name: again\n", "chi.yaml:7: name stands twice (also in line 2)"),
+        ("- a\n", "chi.yaml:1: expected keys and values"),
+        ("kind: [\n", "is not YAML"),
+    ],
+)
+def test_a_broken_file_is_said_with_line_and_key(tmp_path: Path, text: str, said: str):
+    with pytest.raises(SiteError) as error:
+        load_site(write(tmp_path, text))
+    assert said in str(error.value)
+
+
+def test_every_broken_file_of_a_folder_is_said_at_once(tmp_path: Path):
+    write(tmp_path, GOOD)
+    write(tmp_path, "kind: nope\n", "one.yaml")
+    write(tmp_path, "kind: nope\n", "two.yaml")
+    with pytest.raises(SiteError, match=r"one\.yaml[\s\S]*two\.yaml"):
+        load_sites(tmp_path)
+
+
+def test_a_missing_folder_names_the_setting(tmp_path: Path):
+    with pytest.raises(SiteError, match="USAGE_SITES"):
+        load_sites(tmp_path / "nowhere")
+
+
+def test_secrets_come_from_the_environment_when_connecting(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DB_PASSWORD", "s3cret")
+    assert expand("mysql://u:${DB_PASSWORD}@h/d", where="chi") == "mysql://u:s3cret@h/d"
+    with pytest.raises(SiteError, match="chi: the environment has no OTHER"):
+        expand("${OTHER}", where="chi")

@@ -1,0 +1,194 @@
+"""The warehouse: whole months in one transaction, bad months kept as they were, gates, locks."""
+
+import subprocess
+import sys
+import threading
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from usage_assets.errors import ContractError, WarehouseError
+from usage_assets.schema import Column, Rule, Table, Type
+from usage_assets.serving import GATES
+from usage_assets.warehouse import Warehouse
+
+JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
+THINGS = Table(
+    name="things",
+    stage="facts",
+    description="Things.",
+    key=("name",),
+    columns=(Column("name", Type.TEXT, "Name", nullable=False), Column("n", Type.INT, "Count", "things")),
+    rules=(Rule("n is not negative", "n >= 0", "Nothing holds less than nothing"),),
+)
+
+
+def frame(*rows: tuple[date, str, int | None]) -> pl.DataFrame:
+    return pl.DataFrame([("a", *row) for row in rows], schema=THINGS.polars_schema, orient="row")
+
+
+def store(warehouse: Warehouse, rows: pl.DataFrame, months=(JAN, FEB), **more):
+    with warehouse.write("test") as writer:
+        return writer.replace(THINGS, rows, site="a", months=months, asset="k/facts/things", run_id="r", **more)
+
+
+def stored(warehouse: Warehouse) -> list[tuple]:
+    with warehouse.read() as reader:
+        return reader.frame(THINGS).select("month", "name", "n").sort("month", "name").rows()
+
+
+def gates(warehouse: Warehouse) -> dict[date, tuple[bool, str | None]]:
+    with warehouse.read() as reader:
+        return {row["month"]: (row["ok"], row["reason"]) for row in reader.frame(GATES).iter_rows(named=True)}
+
+
+def test_replacing_a_month_leaves_the_others(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 1), (FEB, "y", 2)))
+    store(warehouse, frame((FEB, "z", 3)), months=(FEB,))
+    assert stored(warehouse) == [(JAN, "x", 1), (FEB, "z", 3)]
+
+
+def test_an_empty_frame_empties_its_months(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 1)))
+    store(warehouse, frame())
+    assert stored(warehouse) == []
+    assert gates(warehouse) == {JAN: (True, None), FEB: (True, None)}
+
+
+def test_a_month_that_breaks_a_rule_keeps_its_old_rows_and_closes_its_gate(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 1), (FEB, "y", 2)))
+    done = store(warehouse, frame((JAN, "x", -5), (FEB, "y", 9)))
+    assert stored(warehouse) == [(JAN, "x", 1), (FEB, "y", 9)]
+    assert list(done.refused) == [JAN]
+    ok, reason = gates(warehouse)[JAN]
+    assert not ok
+    assert "n is not negative broken by 1 row(s)" in str(reason)
+
+
+def test_a_doubled_key_refuses_its_month_only(warehouse: Warehouse):
+    done = store(warehouse, frame((JAN, "x", 1), (JAN, "x", 2), (FEB, "y", 2)))
+    assert stored(warehouse) == [(FEB, "y", 2)]
+    assert "unique key" in done.refused[JAN][0].rule
+
+
+def test_a_missing_required_value_refuses_its_month(warehouse: Warehouse):
+    done = store(warehouse, frame((JAN, None, 1)))  # type: ignore[arg-type]  # on purpose
+    assert done.refused[JAN][0].rule == "required columns are filled"
+
+
+def test_columns_that_do_not_fit_refuse_the_whole_write(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 1)))
+    with pytest.raises(ContractError, match=r"missing \['n'\], not declared \['m'\]"):
+        store(warehouse, frame((JAN, "x", 2)).rename({"n": "m"}))
+    assert stored(warehouse) == [(JAN, "x", 1)]
+
+
+def test_a_closed_month_keeps_its_rows_and_says_why(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 1)))
+    store(warehouse, frame((JAN, "x", 2)), closed={JAN: "waits: its input was refused"})
+    assert stored(warehouse) == [(JAN, "x", 1)]
+    assert gates(warehouse)[JAN] == (False, "waits: its input was refused")
+
+
+def test_an_owner_replaces_only_its_own_rows(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "mine", 1), (JAN, "theirs", 2)))
+    store(warehouse, frame((JAN, "mine", 5)), owned={"name": ["mine"]})
+    assert stored(warehouse) == [(JAN, "mine", 5), (JAN, "theirs", 2)]
+
+
+def test_a_fault_within_a_transaction_undoes_all_of_it(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 1)))
+
+    def fail() -> None:
+        with warehouse.write("test") as writer:
+            writer.replace(THINGS, frame((JAN, "x", 2)), site="a", months=[JAN], asset="k", run_id="r")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert stored(warehouse) == [(JAN, "x", 1)]
+
+
+def test_a_result_left_open_by_an_error_does_not_hold_the_file(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 1)))
+    kept = []
+
+    def fail(con) -> None:
+        open_result = con.sql("SELECT * FROM range(1000000)")
+        open_result.fetchone()
+        raise RuntimeError
+
+    try:
+        with warehouse.read() as reader:
+            fail(reader._con)
+    except RuntimeError as error:
+        kept.append(error)
+    done = threading.Thread(target=stored, args=(warehouse,), daemon=True)
+    done.start()
+    done.join(10)
+    assert not done.is_alive()
+    assert kept
+
+
+def test_a_table_of_another_version_is_refused(warehouse: Warehouse):
+    store(warehouse, frame())
+    wider = Table(name="things", stage="facts", description="", columns=(Column("other", Type.TEXT, ""),))
+    with pytest.raises(WarehouseError, match="made by another version"), warehouse.write("test") as writer:
+        writer.ensure(wider)
+
+
+def test_a_reader_of_an_empty_warehouse_sees_no_rows(warehouse: Warehouse):
+    with warehouse.read() as reader:
+        assert not reader.has(THINGS)
+        assert reader.frame(THINGS).is_empty()
+        with pytest.raises(WarehouseError, match="the warehouse is empty"):
+            reader.sql("SELECT 1")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from usage_assets.warehouse import Warehouse
+with Warehouse(Path(sys.argv[1])).write("the other run"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_who_waits_in_vain_is_told_who_holds_and_a_kill_frees(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(warehouse.path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        monkeypatch.setenv("USAGE_LOCK_WAIT", "0.1")
+        with pytest.raises(WarehouseError, match=rf"held by process {other.pid}: the other run"):
+            store(warehouse, frame())
+        other.kill()
+        other.wait()
+    store(warehouse, frame((JAN, "x", 1)))
+    assert stored(warehouse) == [(JAN, "x", 1)]
+
+
+def test_runs_of_one_site_exclude_each_other_and_those_of_others_go_on(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("USAGE_LOCK_WAIT", "0.05")
+    third = warehouse.site("a", "third")
+    with warehouse.site("a", "first"), warehouse.site("b", "second"), pytest.raises(WarehouseError, match="held by"):
+        third.__enter__()
+
+
+def test_compacting_keeps_every_row_and_view(warehouse: Warehouse):
+    for n in range(5):
+        store(warehouse, pl.concat([frame((JAN, f"{n}-{i}", i)) for i in range(200)]))
+    with warehouse.write("test") as writer:
+        writer.con.execute("CREATE VIEW facts.seen AS SELECT name FROM facts.things").fetchall()
+    before = stored(warehouse)
+    old, new = warehouse.compact()
+    assert stored(warehouse) == before
+    assert 0 < new <= old
+    with warehouse.read() as reader:
+        assert reader.sql("SELECT count(*) AS n FROM facts.seen")["n"].to_list() == [200]
