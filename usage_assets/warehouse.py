@@ -23,7 +23,7 @@ from usage_assets.schema.contract import require_columns
 from usage_assets.serving import GATES
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "preserve_insertion_order": False}
-_STAGING_MEMORY = "256MB"
+_STAGING_MEMORY = "128MB"  # what does not fit lies in the file or is spilled beside it
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Reader:
 
     def __init__(self, con: duckdb.DuckDBPyConnection | None) -> None:
         self._con = con
+        self._tables: frozenset[str] | None = None
 
     def sql(self, query: str, params: Sequence[object] | Mapping[str, object] | None = None) -> pl.DataFrame:
         """The result of one SELECT; values are bound, never written into the text."""
@@ -51,11 +52,10 @@ class Reader:
         """Whether the table is there yet."""
         if self._con is None:
             return False
-        found = self._con.sql(
-            "SELECT count(*) FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
-            params=[table.stage, table.name],
-        )
-        return bool(found.fetchall()[0][0])
+        if self._tables is None:
+            found = self._con.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables()").fetchall()
+            self._tables = frozenset(name for (name,) in found)
+        return table.qualified in self._tables
 
     def frame(
         self,
@@ -100,6 +100,7 @@ class Writer(Reader):
             self._ensured.add(table.qualified)
             self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {table.stage}").fetchall()
             self.con.execute(table.ddl).fetchall()
+            self._tables = None
             found = self.con.sql(f"SELECT * FROM {table.qualified} LIMIT 0")
             have = {name: str(kind) for name, kind in zip(found.columns, found.types, strict=True)}
             want = {column.name: str(column.type) for column in table.columns}
@@ -300,6 +301,9 @@ def staging(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with _connect(path) as con:
             con.execute(f"SET memory_limit = '{_STAGING_MEMORY}'").fetchall()
+            con.execute(
+                "SET threads = 1"
+            ).fetchall()  # rows come in small chunks: more threads only wait for each other
             yield con
     finally:
         _remove(path)
