@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)  # a file has no width
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 SiteName = Annotated[str, typer.Argument(metavar="SITE", help="Key of a site: the stem of its file in sites/")]

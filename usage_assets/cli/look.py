@@ -32,16 +32,15 @@ def _coverage(reader: Reader, site: Site) -> Table:
     for row in reader.frame(DUMPS, site.key).iter_rows(named=True):
         name = kind.asset("raw", row["table_name"])
         dumps[name] = max(row["extracted_at"], dumps.get(name, row["extracted_at"]))
-    shown = Table(title=f"{site.name} ({site.key}), since {site.first_month:%Y-%m}", title_justify="left")
-    for column in ("asset", "months", "first", "last", "missing", "refused", "last dump (UTC)"):
-        shown.add_column(column, overflow="fold")
+    title = f"{site.name} ({site.key}), {kind.name}, since {site.first_month:%Y-%m}"
+    shown = _table(title, "asset", "months", "first", "last", "missing", "refused", "last dump (UTC)")
     for asset in _assets(kind, site):
         found = gates.get(asset, {})
         good = sorted(month for month, (ok, _) in found.items() if ok)
         refused = sorted(month for month, (ok, _) in found.items() if not ok)
         missing = sorted(wanted - set(found))
         shown.add_row(
-            asset,
+            asset.removeprefix(f"{kind.name}/"),
             f"{len(set(good) & wanted)}/{len(wanted)}",
             f"{good[0]:%Y-%m}" if good else "",
             f"{good[-1]:%Y-%m}" if good else "",
@@ -78,10 +77,10 @@ def show_access(site: Site, console: Console) -> int:
     from usage_assets.raw.access import check_site
 
     found = check_site(site, kind_of(site).raw_tables)
-    shown = Table(title=f"{site.name} ({site.key})", title_justify="left")
-    for column in ("source", "state", "rows", "first", "last", "columns missing", "note"):
-        shown.add_column(column, overflow="fold", justify="right" if column == "rows" else "left")
+    shown = _table(f"{site.name} ({site.key})", "source", "state", "rows", "first", "last")
+    shown.columns[2].justify = "right"
     colours = {"found": None, "missing": "yellow", "not granted": "red", "no database": "dim"}
+    remarks: dict[str, list[str]] = {}
     for one in found:
         shown.add_row(
             one.source,
@@ -89,12 +88,24 @@ def show_access(site: Site, console: Console) -> int:
             "" if one.rows is None else f"{one.rows:,}",
             f"{one.first_at:%Y-%m-%d}" if one.first_at else "",
             f"{one.last_at:%Y-%m-%d}" if one.last_at else "",
-            ", ".join(one.columns_missing),
-            "; ".join(filter(None, (one.warning, one.note))),
             style=colours.get(one.state),
         )
+        for remark in filter(None, (one.warning, one.note if one.state != "no database" else None)):
+            remarks.setdefault(remark, []).append(one.source)
     console.print(shown)
+    for remark, sources in remarks.items():
+        # most remarks name their table; one that does not is said once for all tables
+        named = all(source in remark for source in sources)
+        console.print(f"- {remark}" if named else f"- {', '.join(sources)}: {remark}", markup=False)
     return FAILED if any(one.state == "not granted" for one in found) else OK
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose cells stay on one line, also where the output is a file."""
+    table = Table(title=title, title_justify="left", min_width=len(title))
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
 
 
 def show_grants(site: Site, console: Console) -> None:

@@ -59,7 +59,7 @@ def _access(found: Found) -> TableAccess:
     spans = [_span(found, server, relation) for relation in found.relations]
     firsts = [first for _, first, _ in spans if first is not None]
     lasts = [last for _, _, last in spans if last is not None]
-    writable = [relation.name for relation in found.relations if relation.writable]
+    writable = any(relation.writable for relation in found.relations)
     return TableAccess(
         table=raw.name,
         source=f"{found.relation.schema}.{found.relation.name}",
@@ -69,7 +69,7 @@ def _access(found: Found) -> TableAccess:
         last_at=max(lasts, default=None),
         columns_missing=found.missing,
         note=found.note,
-        warning=f"the account can write to {', '.join(writable)}; grant it SELECT alone" if writable else None,
+        warning="the account may also write; grant it SELECT alone" if writable else None,
     )
 
 
