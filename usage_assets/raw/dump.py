@@ -97,6 +97,17 @@ def dump(
         raise
 
 
+def read_table(site: Site, window: Window, con: duckdb.DuckDBPyConnection, raw: RawTable) -> int:
+    """Read one table into a staging database and nothing more; how many rows that were."""
+    catalogue = openstack.BY_NAME
+    nowhere = Warehouse(Path())
+    run = _Dump(site, window, nowhere, con, catalogue=catalogue, log=_silent, purge_known=False)
+    with open_servers(site, _databases([raw], catalogue)) as servers:
+        found = find_tables(servers, run.with_parents([raw]))
+        names = [column.name for column in raw.columns]
+        return Stage(con, Filter(window)).read(found[raw.name], run.steps(raw, found), names=names).read
+
+
 @dataclass
 class _Merged:
     """What was read of a table: `counts` per month, `alive` = rows stored before and not gone, None without any."""
@@ -135,25 +146,25 @@ class _Dump:
         stage = Stage(self.con, Filter(self.window))
         wanted = {raw.name for raw in tables}
         needed = closure(tables, self.catalogue)
-        found = find_tables(servers, self._with_parents(needed))
+        found = find_tables(servers, self.with_parents(needed))
         for raw in needed:
             self._refuse_denied(found[raw.name])
         merged: dict[str, _Merged] = {}
-        self.con.execute("BEGIN").fetchall()  # one transaction: no write to disk per table
-        months.create_window(self.con, self.window, self.site.first_month)
-        for raw in needed:
-            columns = self._columns(raw, wanted)
-            staged = stage.read(found[raw.name], self._steps(raw, found), names=columns)
-            months.hold(self.con, raw, roots(raw, self.catalogue), self._namers(raw))
-            if staged.narrow:
-                stage.fill(found[raw.name], columns)
-            if raw.name in wanted:
-                note = "; ".join(filter(None, [found[raw.name].note, *staged.notes()])) or None
-                server = found[raw.name].server
-                merged[raw.name] = _Merged(found[raw.name], server.now if server else self.extracted_at, note)
-                evidence.assemble(self.con, raw, self.site.key, merged[raw.name].extracted_at)
-            self.log(f"{self.window}: {raw.name}: {staged.read} row(s) read")
-        self.con.execute("COMMIT").fetchall()
+        with stage.together():
+            months.create_window(self.con, self.window, self.site.first_month)
+            for raw in needed:
+                columns = self._columns(raw, wanted)
+                staged = stage.read(found[raw.name], self.steps(raw, found), names=columns)
+                months.hold(self.con, raw, roots(raw, self.catalogue), self._namers(raw))
+                if staged.narrow:
+                    stage.fill(found[raw.name], columns)
+                if raw.name in wanted:
+                    note = "; ".join(filter(None, [found[raw.name].note, *staged.notes()])) or None
+                    server = found[raw.name].server
+                    merged[raw.name] = _Merged(found[raw.name], server.now if server else self.extracted_at, note)
+                    evidence.assemble(self.con, raw, self.site.key, merged[raw.name].extracted_at)
+                stage.settle(staged.read)
+                self.log(f"{self.window}: {raw.name}: {staged.read} row(s) read")
         self._merge(stage, merged)
         self._follow_gone(stage, needed, merged)
         return merged
@@ -229,7 +240,7 @@ class _Dump:
             msg = f"site {self.site.key}: {found.raw.name}: {found.note}; an administrator may {give}"
             raise SourceError(msg)
 
-    def _with_parents(self, needed: Iterable[RawTable]) -> list[RawTable]:
+    def with_parents(self, needed: Iterable[RawTable]) -> list[RawTable]:
         out = {raw.name: raw for raw in needed}
         for raw in list(out.values()):
             if isinstance(raw.months, Satellite):
@@ -237,7 +248,7 @@ class _Dump:
                     out |= {name: self.catalogue[name] for name in family(parent, self.catalogue)}
         return list(out.values())
 
-    def _steps(self, raw: RawTable, found: Mapping[str, Found]) -> list[Step]:
+    def steps(self, raw: RawTable, found: Mapping[str, Found]) -> list[Step]:
         """The path to a satellite's root as the source has it; none where a step is not there at all."""
         if not isinstance(raw.months, Satellite):
             return []

@@ -6,7 +6,8 @@ A staged table `s_<raw name>` has the declared columns and
 `_bad` (how many of its numbers are no numbers).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,9 @@ from usage_assets.raw.statements import (
 from usage_assets.schema import Column, Type
 
 ASK_ROWS = 1_000
+CHUNK_ROWS = 20_000
+LARGE_ROWS = 5_000
+CHUNK_BYTES = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,22 @@ class Stage:
     def __init__(self, con: duckdb.DuckDBPyConnection, only: Filter) -> None:
         self.con = con
         self._only = only
+        self._together = False
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction for many small tables, so that each does not wait for the disk; large ones end it early."""
+        self.con.execute("BEGIN").fetchall()
+        self._together = True
+        yield
+        self._together = False
+        self.con.execute("COMMIT").fetchall()
+
+    def settle(self, rows: int) -> None:
+        """Commit what a large table has so far: rows of an open transaction stay in memory."""
+        if self._together and rows >= LARGE_ROWS:
+            self.con.execute("COMMIT").fetchall()
+            self.con.execute("BEGIN").fetchall()
 
     def create(self, raw: RawTable) -> None:
         """An empty staged table."""
@@ -155,11 +175,13 @@ class Stage:
         )
         count = 0
         for statement in statements:
-            for batch in server.stream(statement, f"{relation.schema}.{relation.name}"):
-                self.con.register("batch_of_source_rows", _arrow(batch, [*(c.name for c in columns), *extra]))
+            batches = server.stream(statement, f"{relation.schema}.{relation.name}")
+            for chunk in _chunks(batches, [*(c.name for c in columns), *extra]):
+                self.con.register("batch_of_source_rows", chunk)
                 self.con.execute(f"INSERT INTO s_{raw.name} BY NAME {select}").fetchall()
                 self.con.unregister("batch_of_source_rows")
-                count += len(batch)
+                count += chunk.num_rows
+                self.settle(chunk.num_rows)
         return count
 
     def insert_keys(self, raw: RawTable, batches: Iterable[Sequence[Sequence[Any]]]) -> None:
@@ -253,6 +275,22 @@ def _lost(columns: Sequence[Column]) -> str:
         return "0"
     terms = (f'("{c.name}" IS NOT NULL AND {parsed(c)} IS NULL)::SMALLINT' for c in columns)
     return " + ".join(terms)
+
+
+def _chunks(batches: Iterable[Sequence[Sequence[Any]]], names: Sequence[str]) -> Iterator[pa.Table]:
+    """The batches as Arrow tables, some of them together: text in Arrow is a fraction of its size in Python."""
+    waiting: list[pa.Table] = []
+    rows = size = 0
+    for batch in batches:
+        table = _arrow(batch, names)
+        waiting.append(table)
+        rows += table.num_rows
+        size += table.nbytes
+        if rows >= CHUNK_ROWS or size >= CHUNK_BYTES:
+            yield pa.concat_tables(waiting)
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _arrow(batch: Sequence[Sequence[Any]], names: Sequence[str]) -> pa.Table:
