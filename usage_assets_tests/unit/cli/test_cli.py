@@ -68,7 +68,7 @@ def test_an_unknown_site_is_wrong_usage_of_every_command():
 def test_the_status_of_an_empty_warehouse_says_that_everything_is_missing():
     found = CliRunner().invoke(app, ["status", "--site", "chi_a"])
     assert found.exit_code == 0
-    assert "openstack/raw/nova_instances" in found.output
+    assert " raw/nova_instances " in found.output
     assert "2016-01.." in found.output
 
 
