@@ -147,8 +147,8 @@ class _Dump:
         wanted = {raw.name for raw in tables}
         needed = closure(tables, self.catalogue)
         found = find_tables(servers, self.with_parents(needed))
-        for raw in needed:
-            self._refuse_denied(found[raw.name])
+        for item in found.values():
+            self._refuse_denied(item)
         merged: dict[str, _Merged] = {}
         with stage.together():
             months.create_window(self.con, self.window, self.site.first_month)

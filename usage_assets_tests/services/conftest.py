@@ -78,7 +78,13 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
         folder = tmp_path_factory.mktemp("mariadb")
         user = f"--user={getpass.getuser()}"
         made = subprocess.run(
-            [install, f"--datadir={folder / 'data'}", "--auth-root-authentication-method=normal", user],
+            [
+                install,
+                "--no-defaults",
+                f"--datadir={folder / 'data'}",
+                "--auth-root-authentication-method=normal",
+                user,
+            ],
             capture_output=True,
             check=False,
         )

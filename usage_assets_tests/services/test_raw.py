@@ -190,13 +190,16 @@ def test_a_wrong_password_is_said_without_showing_it(mariadb_admin, prefix, ware
 
 
 def test_a_table_not_granted_is_named_with_the_grant_to_give(mariadb_admin, prefix, warehouse):
-    data: Data = {"nova.instances": [], "nova.services": []}
+    data: Data = {"nova.instances": [], "nova.services": [], "nova.instance_actions": []}
     user = f"{prefix}_ro"
     urls = mariadb_urls(mariadb_admin, prefix, data, user)
-    grant(mariadb_admin, prefix, f"SELECT ON {prefix}_nova.services")
+    readable = ("services", "instance_actions")
+    grant(mariadb_admin, prefix, *(f"SELECT ON {prefix}_nova.{name}" for name in readable))
     with pytest.raises(SourceError, match=r"site here: nova_instances: .*is not granted") as caught:
         run(urls, warehouse, JAN, tables=[BY_NAME["nova_instances"]])
     assert f"GRANT SELECT ON `{prefix}_nova`.`instances` TO '{user}'" in said(caught)
+    with pytest.raises(SourceError, match=r"site here: nova_instances: .*is not granted"):  # the parents of actions
+        run(urls, warehouse, JAN, tables=[BY_NAME["nova_services"], BY_NAME["nova_instance_actions"]])
 
 
 def test_least_privilege_grants_are_enough_and_missing_archives_only_noted(mariadb_admin, prefix, warehouse, reference):
