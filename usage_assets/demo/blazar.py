@@ -176,17 +176,17 @@ class Blazar:
         )
 
     def add_instance_reservation(
-        self, lease: Lease, reservation_id: str, key: str, *, flavor: dict[str, int], amount: int, source: str,
-        rng: Random,
+        self, lease: Lease, reservation_id: str, key: str, *, size: dict[str, int], source: dict[str, object] | None,
+        amount: int, rng: Random,
     ) -> None:  # fmt: skip
-        """Write the flavor that a reservation of virtual machines asked for."""
+        """Write the size that a reservation of virtual machines asked for; newer ones name their source flavor."""
         self.writer.add(
             "blazar.instance_reservations",
             **self._life(key, lease.created, lease.deleted),
-            reservation_id=reservation_id, vcpus=flavor["vcpus"], memory_mb=flavor["memory_mb"],
-            disk_gb=flavor["root_gb"], amount=amount, affinity=0, flavor_id=reservation_id,
+            reservation_id=reservation_id, vcpus=size["vcpus"], memory_mb=size["ram"],
+            disk_gb=size["disk"], amount=amount, affinity=0, flavor_id=reservation_id,
             aggregate_id=rng.randint(1, 90_000), server_group_id=uuid_text(rng),
-            resource_properties=json.dumps({"name": source, **flavor}) if source else "",
+            resource_properties=json.dumps(source) if source else "",
         )  # fmt: skip
 
 

@@ -221,10 +221,10 @@ class KvmSite:
             lease, reservation_id, rng, resource_type="flavor:instance" if named else "virtual:instance"
         )
         if with_flavor:
-            size = {"vcpus": flavor.vcpus, "memory_mb": flavor.memory_mb, "root_gb": flavor.root_gb}
-            source = flavor.name if named else ""
+            size = {"vcpus": flavor.vcpus, "ram": flavor.memory_mb, "disk": flavor.root_gb + flavor.ephemeral_gb}
+            source = {"id": str(flavor.id), "name": flavor.name, **size, "extra_specs": dict(flavor.extra_specs)}
             self.blazar.add_instance_reservation(
-                lease, reservation_id, key, flavor=size, amount=len(machines), source=source, rng=rng
+                lease, reservation_id, key, size=size, source=source if named else None, amount=len(machines), rng=rng
             )
         for machine in machines:
             self.blazar.add_allocation(lease, reservation_id, str(machine.blazar_rows[0].id), rng)

@@ -9,7 +9,7 @@ import polars as pl
 from usage_assets.facts.tables import RESOURCE_NAMES
 from usage_assets.intervals import bucket_edges, held_values, integrate, is_first, once, step_function
 from usage_assets.intervals.algebra import ENGINE
-from usage_assets.intervals.steps import DECIMALS
+from usage_assets.intervals.steps import DECIMALS_OF
 from usage_assets.partitions import next_month
 from usage_assets.sites import Gap
 from usage_assets.timelines.metrics import BY_NAME, METRICS, Metric, derivable
@@ -17,6 +17,8 @@ from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 
 _INSTANT = pl.Datetime("us")
 _GROUP = ("month", "metric", "node_type")
+# decimals to which a difference of hours is kept, so that equal terms leave nothing behind
+_DUST = DECIMALS_OF["nodes"] - 2
 _BUCKET = ("month", "node_type", "bucket_at", "until")
 _METRIC = pl.Enum([metric.name for metric in METRICS])
 # the five names of a row as codes: a third of the memory of texts, and DuckDB reads them as text
@@ -137,7 +139,7 @@ def _derived(scope: Scope, counted: pl.LazyFrame) -> list[pl.LazyFrame]:
         else:
             # adding an unknown term gives an unknown sum
             amounts = (
-                (sum(_weighted(metric, scope, name), pl.lit(0.0)).round(DECIMALS) + 0.0).alias(name)
+                (sum(_weighted(metric, scope, name), pl.lit(0.0)).round(_DUST) + 0.0).alias(name)
                 for name in scope.resources
             )
             out.append(wide.select(*_BUCKET, pl.lit(metric.name, dtype=_METRIC).alias("metric"), *amounts))
