@@ -80,7 +80,7 @@ def _run(
     console.print(f"{window}: {'failed' if bad else 'done'} in {seconds:.1f} s (run {run_id[:8]})", markup=False)
     for failure in failures:
         if failure.check is None:
-            outcome.failed.append(failure.text)
+            outcome.failed.append(f"{window}: {failure.text}")
         else:
             outcome.checks.append(BadCheck(failure.asset, failure.check, failure.severity, failure.text))
 
