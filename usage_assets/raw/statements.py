@@ -125,23 +125,26 @@ class Filter:
         return sa.cast(sa.literal(text), sa.TIMESTAMP()) if dialect == "postgresql" else sa.literal(text)
 
     def alive(self, dialect: str, column: Lookup, life: Life) -> Expression:
-        """True for a row that may touch the window by its life; without a birth that is a date, always."""
+        """True for a row that may touch the window by its life: not surely over before it, nor surely born after it.
+
+        The cheap comparison stands first, so that most rows never have their dates examined.
+        """
         born = column("created_at")
         if born is None:
             return sa.true()
-        parts = [born[0] < self._moment(dialect, start=False)]
+        parts = [sa.or_(born[0] < self._moment(dialect, start=False), sa.not_(is_date(dialect, *born)))]
         for name in life.ends:
             end = column(name)
             if end is None:
                 continue
-            over = sa.and_(is_date(dialect, *end), end[0] < self._moment(dialect, start=True))
+            over = sa.and_(end[0] < self._moment(dialect, start=True), is_date(dialect, *end))
             if life.ended_when is not None:
                 status = column(life.ended_when[0])
                 if status is None:
                     continue
                 over = sa.and_(over, sa.func.coalesce(status[0], "").in_(life.ended_when[1]))
             parts.append(sa.not_(over))
-        return sa.or_(sa.not_(is_date(dialect, *born)), sa.and_(*parts))
+        return sa.and_(*parts)
 
     def dated(self, dialect: str, column: Lookup, rule: Dated) -> Expression:
         """True for a row whose date may lie in the window."""
