@@ -148,18 +148,23 @@ async def _draw(figures: Mapping[str, go.Figure], browser: str) -> dict[str, byt
 
     options = {"format": "png", "width": WIDTH, "height": HEIGHT, "scale": SCALE}
     out: dict[str, bytes | str] = {}
-    kaleido = Kaleido(n=1, timeout=PNG_SECONDS, path=browser, mathjax=False)
+    # a tab per core: drawing is what takes time, and a tab draws on one
+    tabs = min(len(figures), os.cpu_count() or 1)
+    kaleido = Kaleido(n=tabs, timeout=PNG_SECONDS, path=browser, mathjax=False)
+
+    async def draw(name: str, figure: go.Figure) -> None:
+        try:
+            out[name] = await kaleido.calc_fig(_printed(figure), opts=options)
+        except Exception as error:  # one picture must not cost the others
+            out[name] = f"no picture: {_brief(error)}"
+
     loop = asyncio.get_running_loop()
     # kaleido waits without limit for a browser to open or to close; one that hangs is ended, which ends the wait
     limit = loop.call_later(PNG_SECONDS, _end, kaleido)
     try:
         async with kaleido:
             limit.cancel()
-            for name, figure in figures.items():
-                try:
-                    out[name] = await kaleido.calc_fig(_printed(figure), opts=options)
-                except Exception as error:  # one picture must not cost the others
-                    out[name] = f"no picture: {_brief(error)}"
+            await asyncio.gather(*(draw(name, figure) for name, figure in figures.items()))
             limit = loop.call_later(PNG_SECONDS, _end, kaleido)
     except Exception as error:
         out = {name: out.get(name, f"no picture: {Path(browser).name} failed ({_brief(error)})") for name in figures}
