@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import groupby
 from typing import Any
 
 import dagster as dg
@@ -26,6 +27,7 @@ from usage_assets.raw.assets import PURGE_TAG
 from usage_assets.sites import Site
 
 _LOGGER = "progress"
+DATA, REPORTS = ("raw", "facts", "timelines"), "reports"
 
 
 def build(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bool) -> Outcome:
@@ -36,18 +38,40 @@ def build(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: 
             errors.print(f"run {run_id[:8]} of a killed process was reported as failed")
         counter = _Counter(bar)
         defs = build_defs(sites, automation=False, loggers={_LOGGER: counter.logger})
-        for window in windows:
-            kind = sites[window.site].kind
-            job = defs.resolve_job_def(kind)
-            counter.begin(window, len(job.asset_layer.selected_asset_keys))
-            _run(job, instance, window, outcome, purge_known=purge_known)
+        for window, stages in runs_of(windows):
+            job = defs.resolve_job_def(sites[window.site].kind)
+            assets = [key for key in job.asset_layer.selected_asset_keys if key.path[1] in stages]
+            counter.begin(window, len(assets))
+            _run(job, instance, window, outcome, assets=assets, purge_known=purge_known)
             if outcome.interrupted:
                 break
     return outcome
 
 
+def runs_of(windows: Sequence[Window]) -> list[tuple[Window, tuple[str, ...]]]:
+    """The runs and their stages: each window's data, and once per site the reports of all its months.
+
+    A browser starts once, and a history of ten years is drawn once and not eleven times.
+    """
+    out: list[tuple[Window, tuple[str, ...]]] = []
+    for site, group in groupby(windows, key=lambda window: window.site):
+        each = list(group)
+        if len(each) == 1:
+            out.append((each[0], (*DATA, REPORTS)))
+            continue
+        out += [(window, DATA) for window in each]
+        out.append((Window(site, tuple(month for window in each for month in window.months)), (REPORTS,)))
+    return out
+
+
 def _run(
-    job: dg.JobDefinition, instance: dg.DagsterInstance, window: Window, outcome: Outcome, *, purge_known: bool
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    window: Window,
+    outcome: Outcome,
+    *,
+    assets: Sequence[dg.AssetKey],
+    purge_known: bool,
 ) -> None:
     keys = [str(key) for key in window.keys]
     tags = {RANGE_START: keys[0], RANGE_END: keys[-1], "usage/site": window.site, "usage/trigger": "command"}
@@ -57,6 +81,7 @@ def _run(
         job.execute_in_process,
         instance=instance,
         run_id=run_id,
+        asset_selection=list(assets),
         tags=tags | process_tags() | ({PURGE_TAG: "true"} if purge_known else {}),
         run_config={"loggers": {_LOGGER: {}}},
         raise_on_error=False,
@@ -77,7 +102,9 @@ def _run(
     seconds = time.monotonic() - began
     failures = failures_of(instance, run)
     bad = run.status != dg.DagsterRunStatus.SUCCESS
-    console.print(f"{window}: {'failed' if bad else 'done'} in {seconds:.1f} s (run {run_id[:8]})", markup=False)
+    what = " plots" if all(key.path[1] == REPORTS for key in assets) else ""
+    ended = "failed" if bad else "done"
+    console.print(f"{window}{what}: {ended} in {seconds:.1f} s (run {run_id[:8]})", markup=False)
     for failure in failures:
         if failure.check is None:
             outcome.failed.append(f"{window}: {failure.text}")

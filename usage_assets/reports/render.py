@@ -148,9 +148,8 @@ async def _draw(figures: Mapping[str, go.Figure], browser: str) -> dict[str, byt
 
     options = {"format": "png", "width": WIDTH, "height": HEIGHT, "scale": SCALE}
     out: dict[str, bytes | str] = {}
-    # a tab per core: drawing is what takes time, and a tab draws on one
-    tabs = min(len(figures), os.cpu_count() or 1)
-    kaleido = Kaleido(n=tabs, timeout=PNG_SECONDS, path=browser, mathjax=False)
+    # one tab: all tabs of a browser draw in one process, and a second one takes longer to open than it saves
+    kaleido = Kaleido(n=1, timeout=PNG_SECONDS, path=browser, mathjax=False)
 
     async def draw(name: str, figure: go.Figure) -> None:
         try:

@@ -15,6 +15,7 @@ from usage_assets.cli.app import app
 from usage_assets.cli.backfill import BadCheck, Outcome, plan
 from usage_assets.cli.daemon import submit
 from usage_assets.cli.home import dagster_home
+from usage_assets.cli.local import runs_of
 from usage_assets.cli.look import ranges
 from usage_assets.errors import UsageError
 from usage_assets.partitions import Window
@@ -209,3 +210,16 @@ def test_a_webserver_that_is_named_but_does_not_answer_is_an_error(monkeypatch: 
 def test_without_a_webserver_the_backfill_is_built_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr("usage_assets.cli.daemon.DEFAULT_URL", "http://127.0.0.1:9")
     assert submit({"a": site("a")}, WINDOWS, home=tmp_path, purge_known=False) is None
+
+
+def test_the_plots_of_several_years_are_drawn_in_one_run_after_their_data():
+    found = plan(
+        {"a": site("a"), "b": site("b", first_month="2020-02")}, date(2019, 11, 1), date(2020, 3, 1), today=TODAY
+    )
+    data = ("raw", "facts", "timelines")
+    assert [(str(window), stages) for window, stages in runs_of(found)] == [
+        ("site a 2019-11..2019-12", data),
+        ("site a 2020-01..2020-03", data),
+        ("site a 2019-11..2020-03", ("reports",)),
+        ("site b 2020-02..2020-03", (*data, "reports")),
+    ]
