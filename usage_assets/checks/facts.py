@@ -1,5 +1,6 @@
 """What the checks of facts ask: are rows and hours conserved, how much was rejected, does bare metal overlap."""
 
+import json
 from datetime import date
 
 from usage_assets.checks.findings import GOOD, Finding
@@ -46,6 +47,9 @@ def _faults(row: dict, kept_hours: float, rejected_hours: float) -> list[str]:
     rows = row["rows_kept"] + row["rows_rejected"] + row["rows_outside"]
     if row["rows_in"] != rows:
         out.append(f"{row['rows_in']} rows in, but {rows} kept, rejected or outside")
+    for table, join in json.loads(row["joins"] or "{}").items():
+        if join["rows_out"] != join["rows_in"]:
+            out.append(f"{join['rows_in']} rows before the join with {table}, {join['rows_out']} after it")
     hours = row["hours_kept"] + row["hours_clipped"] + row["hours_rejected"]
     room = _HOURS * max(1.0, row["hours_in"])
     if abs(row["hours_in"] - hours) > room:
