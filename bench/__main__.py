@@ -5,16 +5,11 @@
 Builds in FOLDER (default data/bench) and leaves it there, so that a second run only measures.
 """
 
-import os
 import shutil
 import sys
-from datetime import date
 from pathlib import Path
 
 from bench.measure import run
-from usage_assets.demo.make import make_full_size
-from usage_assets.raw.openstack import TABLES
-from usage_assets.warehouse import Warehouse
 
 SITE = "full_size"
 FIRST, LAST = "2016-01", "2026-10"
@@ -26,13 +21,12 @@ def main(folder: Path) -> None:
     """Print one line per figure, with the bound that it must keep."""
     sites, sources = folder / "sites", folder / "sources"
     if not sources.is_dir():
-        print(f"making the full-size site: {make_full_size(sources)}", flush=True)
+        print("making the full-size site:", run([*_PYTHON, "bench.full_size", "make", str(sources)]).output, flush=True)
     sites.mkdir(parents=True, exist_ok=True)
     urls = "".join(f"  {schema}: sqlite:///{sources}/{schema}.db\n" for schema in _SCHEMAS)
     (sites / f"{SITE}.yaml").write_text(f"kind: openstack\nname: Full size\ndatabases:\n{urls}", encoding="utf-8")
     whole, year = folder / "whole", folder / "year"
     env = {"USAGE_SITES": str(sites), "USAGE_DATA": str(whole), "DAGSTER_HOME": str(folder / "dagster")}
-    os.environ |= {"USAGE_SITES": str(sites)}
 
     if not (whole / "warehouse.duckdb").exists():
         shutil.rmtree(folder / "dagster", ignore_errors=True)
@@ -41,7 +35,8 @@ def main(folder: Path) -> None:
         print(
             run(backfill, **env).line("backfill of 130 months through Dagster from SQLite", "180 s, 2 GB"), flush=True
         )
-    _copy_last_year(whole, year)
+    if not (year / "warehouse.duckdb").exists():
+        run([*_PYTHON, "bench.full_size", "last-year", str(whole), str(year)])
 
     compute = [*_PYTHON, "bench.compute", SITE]
     print("compute, writes apart (bound: 3 s, 600 MB):", run([*compute, FIRST, LAST], **env).output, end="", flush=True)
@@ -54,20 +49,6 @@ def main(folder: Path) -> None:
         shutil.rmtree(folder / scratch, ignore_errors=True)
         (folder / scratch).mkdir()
     print(run([*_PYTHON, "usage_assets", "demo"], **demo).line("make demo after installation", "120 s"), flush=True)
-
-
-def _copy_last_year(whole: Path, year: Path) -> None:
-    """A warehouse that holds the raw rows of the last twelve months only."""
-    if (year / "warehouse.duckdb").exists():
-        return
-    months = [date(2025 + (10 + n) // 12, (10 + n) % 12 + 1, 1) for n in range(12)]
-    with (
-        Warehouse(whole / "warehouse.duckdb").read() as reader,
-        Warehouse(year / "warehouse.duckdb").write("copy") as to,
-    ):
-        for raw in TABLES:
-            rows = reader.frame(raw.table, SITE, months)
-            to.replace(raw.table, rows, site=SITE, months=months, asset=f"openstack/raw/{raw.name}", run_id="copy")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,34 @@
+"""The full-size site, made in a process of its own: a child inherits the peak memory of the process that starts it.
+
+python -m bench.full_size make SOURCES
+python -m bench.full_size last-year WHOLE YEAR
+"""
+
+import sys
+from datetime import date
+from pathlib import Path
+
+from usage_assets.demo.make import make_full_size
+from usage_assets.raw.openstack import TABLES
+from usage_assets.warehouse import Warehouse
+
+SITE = "full_size"
+
+
+def last_year(whole: Path, year: Path) -> None:
+    """A warehouse that holds the raw rows of the last twelve months only."""
+    months = [date(2025 + (10 + n) // 12, (10 + n) % 12 + 1, 1) for n in range(12)]
+    with (
+        Warehouse(whole / "warehouse.duckdb").read() as reader,
+        Warehouse(year / "warehouse.duckdb").write("copy") as to,
+    ):
+        for raw in TABLES:
+            rows = reader.frame(raw.table, SITE, months)
+            to.replace(raw.table, rows, site=SITE, months=months, asset=f"openstack/raw/{raw.name}", run_id="copy")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "make":
+        print(make_full_size(Path(sys.argv[2])))
+    else:
+        last_year(Path(sys.argv[2]), Path(sys.argv[3]))
