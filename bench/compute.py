@@ -18,7 +18,7 @@ from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse
 
 
-def main(key: str, first: str, last: str, at_once: str = "22") -> None:
+def main(key: str, first: str, last: str, at_once: str = "20") -> None:
     """Compute all months, so many at once that memory stays small, on both cores; print rows, time and memory."""
     site = load_sites()[key]
     months = months_between(date.fromisoformat(f"{first}-01"), date.fromisoformat(f"{last}-01"))

@@ -3,6 +3,7 @@
 import polars as pl
 
 from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.intervals import once
 
 RESERVED, ON_DEMAND, UNKNOWN = "occupied_reservation", "occupied_ondemand", "occupied_unknown"
 
@@ -19,9 +20,7 @@ def bookings(inputs: Inputs) -> pl.LazyFrame:
     # flavors are few and their texts long: each is read once
     flavors = specs.select("extra_specs").unique().with_columns(flavor_gpus=flavor_gpus(pl.col("extra_specs")))
     return (
-        specs.sort("created_at", "id", nulls_last=False)
-        .group_by("month", uuid="instance_uuid")
-        .agg(pl.col("hint", "flavor", "extra_specs").last())
+        _latest(specs)
         .join(flavors, on="extra_specs", how="left", nulls_equal=True)
         .with_columns(reservation_id=pl.coalesce(hint, by_flavor))
         .select(
@@ -32,6 +31,20 @@ def bookings(inputs: Inputs) -> pl.LazyFrame:
             metric=pl.when(pl.col("reservation_id").is_not_null()).then(pl.lit(RESERVED)).otherwise(pl.lit(ON_DEMAND)),
         )
     )
+
+
+def _latest(specs: pl.LazyFrame) -> pl.LazyFrame:
+    """One request per server: nearly all have one, so only doubled ones are sorted."""
+    key, said = ["month", "uuid"], ["hint", "flavor", "extra_specs"]
+    marked = once(
+        specs.select("month", pl.col("instance_uuid").alias("uuid"), "created_at", "id", *said).with_columns(
+            _several=pl.struct(key).is_duplicated()
+        )
+    )
+    several = (
+        marked.filter("_several").sort("created_at", "id", nulls_last=False).group_by(key).agg(pl.col(said).last())
+    )
+    return pl.concat([marked.filter(~pl.col("_several")).select(*key, *said), several])
 
 
 def flavor_gpus(extra_specs: pl.Expr) -> pl.Expr:
