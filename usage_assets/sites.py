@@ -20,6 +20,7 @@ from pydantic import (
 
 from usage_assets import settings
 from usage_assets.errors import SiteError
+from usage_assets.raw.openstack import BY_NAME as RAW_TABLES
 
 _KEY = re.compile(r"^[a-z][a-z0-9_]*$")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -49,6 +50,13 @@ class Gap(_Strict):
     source: str
     start: Annotated[date, Field(alias="from")] = date.min
     end: Annotated[date, Field(alias="to")]
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> "Gap":
+        if self.end <= self.start:
+            msg = f"to {self.end} does not lie after from {self.start}"
+            raise ValueError(msg)
+        return self
 
 
 class NodeType(_Strict):
@@ -113,6 +121,16 @@ class OpenStackSite(BaseSite):
             except re.error as error:
                 msg = f"{pattern!r} is no pattern of host names: {error}"
                 raise ValueError(msg) from error
+        return value
+
+    @field_validator("known_gaps")
+    @classmethod
+    def _of_raw_tables(cls, value: tuple[Gap, ...]) -> tuple[Gap, ...]:
+        # a misspelt source would be a gap of nothing, and its zeros would pass for measured ones
+        unknown = sorted({gap.source for gap in value} - set(RAW_TABLES))
+        if unknown:
+            msg = f"no raw table is named {', '.join(unknown)}; there are {', '.join(sorted(RAW_TABLES))}"
+            raise ValueError(msg)
         return value
 
     @model_validator(mode="after")

@@ -78,3 +78,17 @@ def test_secrets_come_from_the_environment_when_connecting(monkeypatch: pytest.M
     assert expand("mysql://u:${DB_PASSWORD}@h/d", where="chi") == "mysql://u:s3cret@h/d"
     with pytest.raises(SiteError, match="chi: the environment has no OTHER"):
         expand("${OTHER}", where="chi")
+
+
+@pytest.mark.parametrize(
+    ("gap", "found"),
+    [
+        ("{source: nova_compute_node, to: 2018-01-01}", "no raw table is named nova_compute_node; there are blazar_"),
+        ("{source: nova_instances, from: 2018-01-01, to: 2017-01-01}", "to 2017-01-01 does not lie after from 2018-"),
+    ],
+)
+def test_a_known_gap_of_no_source_or_of_no_length_is_refused(tmp_path, gap, found):
+    path = tmp_path / "chi_a.yaml"
+    path.write_text(f"kind: openstack\ndatabases:\n  nova: sqlite:///a.db\nknown_gaps: [{gap}]\n")
+    with pytest.raises(SiteError, match=rf"chi_a.yaml:4: known_gaps.*{found}"):
+        load_site(path)

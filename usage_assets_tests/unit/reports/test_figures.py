@@ -137,7 +137,7 @@ def test_known_gaps_are_shaded_exactly_where_the_sites_file_says():
     known = [
         {"source": "nova_compute_nodes", "from": "2026-01-05", "to": "2026-01-08"},
         {"source": "blazar_computehosts", "to": "2026-01-03"},
-        {"source": "past", "to": "2026-01-01"},
+        {"source": "nova_instances", "to": "2026-01-01"},
     ]
     assert gaps(stack(usage(), site(known_gaps=known))) == [
         ("2026-01-01", "2026-01-03", "y domain"),
@@ -213,7 +213,7 @@ def test_text_of_a_sites_file_is_escaped():
     hostile = site(
         name="<script>alert(1)</script>",
         annotations=[{"at": "2026-01-10", "text": "<a href='x'>y</a>"}],
-        known_gaps=[{"source": "<b>gap</b>", "to": "2026-01-05"}],
+        known_gaps=[{"source": "nova_instances", "to": "2026-01-05"}],
     )
     layout = stack(usage(), hostile)["layout"]
     shown = [
