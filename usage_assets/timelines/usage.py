@@ -6,7 +6,6 @@ from datetime import date, datetime
 
 import polars as pl
 
-from usage_assets.facts.tables import RESOURCE_NAMES
 from usage_assets.intervals import bucket_edges, held_values, integrate, is_first, once, step_function
 from usage_assets.intervals.algebra import ENGINE
 from usage_assets.intervals.steps import DECIMALS_OF
@@ -289,19 +288,3 @@ def _gap_edges(scope: Scope, series: pl.LazyFrame) -> pl.LazyFrame:
         .select(*_GROUP, "at")
         .unique()
     )
-
-
-def expected_hours(scope: Scope, intervals: pl.DataFrame) -> pl.DataFrame:
-    """Resource-hours of the facts per month, metric, node_type and resource: what the buckets must sum to."""
-    span = (pl.col("end_at") - pl.col("start_at")).dt.total_microseconds() / 3_600_000_000
-    return (
-        intervals.lazy()
-        .filter(pl.col("metric").is_in(scope.counted))
-        .group_by(_GROUP)
-        .agg((pl.col(name) * span).sum().alias(name) for name in scope.resources)
-        .unpivot(on=list(scope.resources), index=list(_GROUP), variable_name="resource", value_name="hours")
-        .collect()
-    )
-
-
-__all__ = ["RESOURCE_NAMES", "Scope", "UsageFrames", "build_usage", "expected_hours"]

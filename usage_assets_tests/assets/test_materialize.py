@@ -148,6 +148,18 @@ def test_a_bad_month_of_a_raw_table_is_kept_gated_and_does_not_stop_the_others(
     assert months == {KEYS[0]: "written", KEYS[1]: "kept_old", KEYS[2]: "written"}
 
 
+def test_a_run_whose_only_month_is_gated_keeps_it_and_does_not_fail(
+    site, warehouse: Warehouse, instance, monkeypatch: pytest.MonkeyPatch
+):
+    build(site, warehouse, instance)
+    before = hours(warehouse, "committed")
+    monkeypatch.setattr("usage_assets.warehouse.violations", refuse_february)
+    result = build(site, warehouse, instance, Window(site.key, (FEB,)))
+    assert result.success
+    assert ("openstack/timelines/usage", "coverage", KEYS[1]) in failed(result)
+    assert hours(warehouse, "committed") == before
+
+
 def test_a_fact_that_does_not_add_up_fails_conservation_in_its_month_only(
     site, warehouse: Warehouse, instance, monkeypatch: pytest.MonkeyPatch
 ):

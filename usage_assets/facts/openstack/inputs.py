@@ -178,7 +178,7 @@ def read_raw(reader: Reader, site: str, months: Sequence[date], only: Collection
             continue
         if all(reader.has(BY_NAME[table].table) for table in tables):
             frames[name] = (
-                reader.sql(query, {"site": site, "first": min(months), "last": max(months)})
+                reader.sql(query, {"site": site, "first": min(months, default=None), "last": max(months, default=None)})
                 .cast(pl.Schema(schema))
                 .lazy()
             )
