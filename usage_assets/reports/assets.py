@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
 from usage_assets import settings
 from usage_assets.checks.findings import GOOD, Finding
@@ -91,20 +90,20 @@ def draw_window(kind: Kind, site: Site, window: Window, warehouse: Warehouse, *,
         closed = closed_months(reader, site, window.months, [kind.asset("timelines", "usage")])
         extracted = extracted_at(reader, site, window.months, kind.tables_of(site))
         todo = [month for month in window.months if month not in closed] if stack else []
-        rows = reader.frame(USAGE, site.key, todo) if todo else USAGE.empty()
         shares = reading.shares_machines(reader, site.key)
         days = reading.history(reader, site.key, shared=shares) if history else None
-    wanted = {}
-    for month in todo:
-        one = Window(site.key, (month,))
-        wanted[page_name(site.key, "usage_stack", month)] = figures.usage_stack(
-            rows.filter(pl.col("month") == month),
-            site=site,
-            start=one.start_at,
-            end=one.end_at,
-            extracted_at=extracted.get(month),
-            shares_machines=shares,
-        )
+        # month by month: the rows of ten years at once would take a gigabyte
+        wanted = {
+            page_name(site.key, "usage_stack", month): figures.usage_stack(
+                reader.frame(USAGE, site.key, [month]),
+                site=site,
+                start=Window(site.key, (month,)).start_at,
+                end=Window(site.key, (month,)).end_at,
+                extracted_at=extracted.get(month),
+                shares_machines=shares,
+            )
+            for month in todo
+        }
     whole = page_name(site.key, "usage_history")
     if days is not None:
         wanted[whole] = figures.usage_history(days.rows, site=site, shares_machines=shares, missing=days.missing)
