@@ -19,6 +19,7 @@ from usage_assets.partitions import partitions
 from usage_assets.raw.assets import raw_assets
 from usage_assets.reports.assets import report_assets
 from usage_assets.sites import Site, load_sites
+from usage_assets.table_assets import table_assets
 from usage_assets.timelines.assets import timeline_assets
 from usage_assets.warehouse import Warehouse
 
@@ -60,6 +61,7 @@ def _of_kind(kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse, *, aut
     assets = [
         make(kind, sites, warehouse, months) for make in (raw_assets, fact_assets, timeline_assets, report_assets)
     ]
+    assets += table_assets(kind, sites, warehouse, months)
     keys = [key for asset in assets for key in asset.keys]
     job = dg.define_asset_job(
         kind.name,

@@ -4,20 +4,23 @@ Nothing else in the package asks which kind a site is: it takes the site's `Kind
 Functions are imported when they are first called, so that the command line starts without them.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
 from usage_assets.facts.openstack.build import METRICS_OF
+from usage_assets.partitions import Window
 from usage_assets.raw.declare import RawTable
 from usage_assets.raw.openstack import TABLES as OPENSTACK_TABLES
+from usage_assets.schema import Table
 from usage_assets.sites import Site
 from usage_assets.warehouse import Reader
 
 if TYPE_CHECKING:
+    from usage_assets.checks.findings import Finding
     from usage_assets.timelines.usage import Scope
 
 
@@ -50,6 +53,52 @@ class FactAsset:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What a table asset makes of its inputs: its rows, and where it rejects rows, those and the accounts."""
+
+    rows: pl.DataFrame
+    rejects: pl.DataFrame | None = None
+    accounts: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class TableCheck:
+    """A check of a table asset, one evaluation per month; with `per_run` one per run, and it says what failing is."""
+
+    name: str
+    description: str
+    evaluate: Callable[[Reader, Site, Window], Mapping[date, "Finding"]]
+    warn: bool = False
+    per_run: str | None = None
+
+
+@dataclass(frozen=True)
+class TableAsset:
+    """An asset that is one table, or its own part of one, made month by month from other tables of the warehouse.
+
+    `read` only reads, while the warehouse's file is held; `make` is pure. `owned` limits what a write replaces to rows
+    with these values in a column, `rejects_of` names the metrics of facts.rejects whose rows it owns.
+    """
+
+    stage: str
+    name: str
+    table: Table
+    after: tuple[str, ...]
+    """Assets of the kind that it is made of, as `<stage>/<table>`: its lineage and its gates."""
+    read: Callable[[Reader, Site, Sequence[date]], Any]
+    make: Callable[[Site, Sequence[date], Any, Mapping[date, datetime]], Made]
+    """(site, months, what read gave, extraction per month) -> the rows of all months."""
+    description: str = ""
+    owned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rejects_of: tuple[str, ...] = ()
+    applies: Callable[[Site], bool] = lambda _: True
+    """Whether the site has it; where not, its months are written empty."""
+    views: tuple[str, ...] = ()
+    """Views over the table, made anew after each write."""
+    checks: tuple[TableCheck, ...] = ()
+
+
+@dataclass(frozen=True)
 class Kind:
     """A kind of site."""
 
@@ -65,6 +114,8 @@ class Kind:
     """What the usage timeline of a site covers."""
     node_types: Callable[[Reader, Site, Sequence[date]], pl.DataFrame]
     """month, node_type of the machines in the months' own raw rows."""
+    tables: tuple[TableAsset, ...] = ()
+    """Tables of any stage after raw that are made of others."""
 
     def tables_of(self, site: Site) -> tuple[RawTable, ...]:
         """The raw tables whose database the site has."""
@@ -76,8 +127,13 @@ class Kind:
 
     def inputs(self, site: Site, fact: FactAsset) -> tuple[str, ...]:
         """The raw assets that a fact of this site is made of."""
+        return self.gates(site, [f"raw/{name}" for name in fact.reads])
+
+    def gates(self, site: Site, names: Iterable[str]) -> tuple[str, ...]:
+        """Assets named `<stage>/<table>` as bookkeeping tables name them; raw tables only where the site has them."""
         have = {table.name for table in self.tables_of(site)}
-        return tuple(self.asset("raw", name) for name in fact.reads if name in have)
+        split = [name.split("/") for name in names]
+        return tuple(self.asset(stage, name) for stage, name in split if stage != "raw" or name in have)
 
 
 def _openstack_read(reader: Reader, site: Site, months: Sequence[date]) -> Any:

@@ -13,7 +13,7 @@ from usage_assets.checks.findings import Finding, description, metadata
 from usage_assets.checks.gated import contract, coverage, gates_of
 from usage_assets.checks.raw import result
 from usage_assets.gates import extracted_at
-from usage_assets.kinds import FactAsset, Kind
+from usage_assets.kinds import FactAsset, Kind, TableAsset
 from usage_assets.partitions import Window, partition_key, window_of
 from usage_assets.presentation import asset_key, readable_errors
 from usage_assets.sites import Site
@@ -41,6 +41,7 @@ def monthly_checks(
 ) -> dg.AssetChecksDefinition:
     """All checks of facts and timelines of a kind, as one subsettable step after them."""
     checks = [*_fact_checks(kind), *_usage_checks(kind)]
+    checks += [check for table in kind.tables for check in _table_checks(kind, table)]
     specs = {
         check: dg.AssetCheckSpec(
             check.name,
@@ -147,6 +148,29 @@ def _usage_checks(kind: Kind) -> Iterator[Check]:
         lambda reader, site, window: of_usage.order(reader, window),  # noqa: ARG005 - one signature
         dg.AssetCheckSeverity.WARN,
     )
+
+
+def _table_checks(kind: Kind, table: TableAsset) -> Iterator[Check]:
+    asset, key = kind.asset(table.stage, table.name), asset_key(kind.name, table.stage, table.name)
+    # of reports one result per run: an evaluation per month costs as much as the month itself
+    per_run = table.stage == "reports"
+    yield Check(
+        key,
+        "contract",
+        "Columns, key and rules hold; a month that breaks them keeps its old rows.",
+        _contract(asset),
+        per_run="that broke the declaration" if per_run else None,
+    )
+    yield Check(
+        key,
+        "coverage",
+        "The month was built from good inputs.",
+        _coverage(asset),
+        per_run="not covered" if per_run else None,
+    )
+    for check in table.checks:
+        severity = dg.AssetCheckSeverity.WARN if check.warn else dg.AssetCheckSeverity.ERROR
+        yield Check(key, check.name, check.description, check.evaluate, severity, per_run=check.per_run)
 
 
 def _contract(asset: str) -> Evaluate:

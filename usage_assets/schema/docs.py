@@ -25,6 +25,7 @@ _STAGES = {
     "facts": "Intervals: who held what, from when to when, and what does not count and why.",
     "timelines": "Values over time, made from facts alone. View `timelines.usage_site` (site, timestamp, "
     "collector_type, count_type, value) has nodes of a whole site, one row per key.",
+    "reports": "What people read: comparisons, audits.",
     "serving": "Bookkeeping, written in the same transaction as the rows that it speaks of.",
 }
 
@@ -34,6 +35,8 @@ def markdown() -> str:
     found = tables()
     parts = [_HEAD, *_contents(found)]
     for stage, text in _STAGES.items():
+        if not any(table.stage == stage for table, _ in found):
+            continue
         parts += [f"## {stage}", text]
         for table, rule in found:
             if table.stage == stage:
@@ -50,7 +53,10 @@ def tables() -> list[tuple[Table, str]]:
     from usage_assets.timelines import tables as timelines  # noqa: PLC0415
 
     raw = [(raw.table, _month_rule(raw)) for kind in KINDS.values() for raw in kind.raw_tables]
-    return [*raw, *((table, "") for module in (facts, timelines, serving) for table in _declared(module))]
+    declared = [table for module in (facts, timelines, serving) for table in _declared(module)]
+    made = [asset.table for kind in KINDS.values() for asset in kind.tables]
+    own = {table.qualified: table for table in [*declared, *made]}
+    return [*raw, *((table, "") for table in own.values())]
 
 
 def _month_rule(raw: "RawTable") -> str:

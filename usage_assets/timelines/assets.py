@@ -25,6 +25,8 @@ from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse
 
 TABLES = {"usage": USAGE, "usage_steps": USAGE_STEPS}
+OWNED = {"collector_type": ("current",)}
+"""What these assets own of their tables; rows of other collectors stand beside theirs."""
 
 
 def timeline_assets(
@@ -83,9 +85,10 @@ def build_window(
                 months=window.months,
                 asset=kind.asset("timelines", name),
                 run_id=run_id,
+                owned=OWNED,
                 closed=closed,
             )
-            rows = rows_per_month(writer, table, window)
+            rows = rows_per_month(writer, table, window, OWNED)
             refused = {month: "; ".join(map(str, broken)) for month, broken in replaced.refused.items()}
             out[name] = {month: month_metadata(rows[month], refused.get(month)) for month in window.months}
         views.ensure(writer)

@@ -1,0 +1,94 @@
+"""Table assets: one declaration gives a step that writes a table, its gates and its views."""
+
+from dataclasses import replace
+from datetime import date
+
+import polars as pl
+import pytest
+
+from usage_assets.gates import closed_months
+from usage_assets.kinds import OPENSTACK, Made, TableAsset
+from usage_assets.partitions import Window
+from usage_assets.schema import Column, Rule, Table, Type
+from usage_assets.serving import GATES
+from usage_assets.sites import OpenStackSite
+from usage_assets.table_assets import build_window
+from usage_assets.warehouse import Warehouse
+
+JAN, FEB = date(2024, 1, 1), date(2024, 2, 1)
+COUNTS = Table(
+    name="counts",
+    stage="reports",
+    description="Counts per month.",
+    key=("name",),
+    columns=(Column("name", Type.TEXT, "Name", nullable=False), Column("n", Type.INT, "Count", "rows")),
+    rules=(Rule("not negative", "n >= 0", "A count"),),
+)
+SITE = OpenStackSite.model_validate({"kind": "openstack", "key": "metal", "name": "Metal", "databases": {"nova": "x"}})
+WINDOW = Window("metal", (JAN, FEB))
+
+
+def asset(rows: list[tuple[date, str, int]], **more) -> TableAsset:
+    frame = pl.DataFrame([("metal", *row) for row in rows], schema=pl.Schema(COUNTS.polars_schema), orient="row")
+    return TableAsset(
+        stage="reports",
+        name="counts",
+        table=COUNTS,
+        after=(),
+        read=lambda reader, site, months: None,
+        make=lambda site, months, read, extracted: Made(frame.filter(pl.col("month").is_in(list(months)))),
+        **more,
+    )
+
+
+@pytest.fixture
+def warehouse(tmp_path) -> Warehouse:
+    return Warehouse(tmp_path / "warehouse.duckdb")
+
+
+def stored(warehouse: Warehouse) -> set[tuple]:
+    with warehouse.read() as reader:
+        return set(reader.frame(COUNTS).rows())
+
+
+def test_a_month_that_breaks_a_rule_keeps_its_rows_and_the_others_are_written(warehouse: Warehouse):
+    build_window(OPENSTACK, SITE, WINDOW, warehouse, table=asset([(JAN, "a", 1), (FEB, "a", 2)]), run_id="1")
+    shown, _ = build_window(
+        OPENSTACK, SITE, WINDOW, warehouse, table=asset([(JAN, "a", 7), (FEB, "a", -1)]), run_id="2"
+    )
+    assert stored(warehouse) == {("metal", JAN, "a", 7), ("metal", FEB, "a", 2)}
+    assert (shown[JAN]["status"], shown[FEB]["status"]) == ("written", "kept_old")
+    with warehouse.read() as reader:
+        gates = {row["month"]: row["ok"] for row in reader.frame(GATES).iter_rows(named=True)}
+    assert gates == {JAN: True, FEB: False}
+
+
+def test_only_the_owned_rows_are_replaced(warehouse: Warehouse):
+    first = asset([(JAN, "a", 1)], owned={"name": ("a",)})
+    second = replace(asset([(JAN, "b", 2)], owned={"name": ("b",)}), name="others")
+    for table in (first, second, first):
+        build_window(OPENSTACK, SITE, WINDOW, warehouse, table=table, run_id="1")
+    assert stored(warehouse) == {("metal", JAN, "a", 1), ("metal", JAN, "b", 2)}
+
+
+def test_a_month_waits_for_its_inputs(warehouse: Warehouse):
+    table = replace(asset([(JAN, "a", 1)]), after=("facts/total",))
+    shown, _ = build_window(OPENSTACK, SITE, WINDOW, warehouse, table=table, run_id="1")
+    assert "openstack/facts/total was never built" in shown[JAN]["reason"]
+    assert stored(warehouse) == set()
+    with warehouse.read() as reader:
+        assert set(closed_months(reader, SITE, [JAN, FEB], ["openstack/reports/counts"])) == {JAN, FEB}
+
+
+def test_a_site_that_does_not_have_it_has_empty_months_that_count_as_built(warehouse: Warehouse):
+    table = asset([(JAN, "a", 1)], applies=lambda site: False)
+    shown, _ = build_window(OPENSTACK, SITE, WINDOW, warehouse, table=table, run_id="1")
+    assert shown[JAN]["status"] == "written"
+    assert stored(warehouse) == set()
+
+
+def test_a_view_is_made_after_each_write(warehouse: Warehouse):
+    view = "CREATE OR REPLACE VIEW reports.names AS SELECT DISTINCT name FROM reports.counts"
+    build_window(OPENSTACK, SITE, WINDOW, warehouse, table=asset([(JAN, "a", 1)], views=(view,)), run_id="1")
+    with warehouse.read() as reader:
+        assert reader.sql("SELECT * FROM reports.names").rows() == [("a",)]
