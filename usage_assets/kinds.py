@@ -214,6 +214,13 @@ OPENSTACK = Kind(
             (*_MACHINES, *_BOOKINGS, *_SERVERS),
             after=("total", "committed"),
         ),
+        FactAsset(
+            "active",
+            "Machines and devices held by servers that run: occupied, less the time off, paused or suspended.",
+            METRICS_OF["active"],
+            (*_MACHINES, *_BOOKINGS, *_SERVERS),
+            after=("occupied",),
+        ),
     ),
     read_raw=_openstack_read,
     build_facts=_openstack_facts,

@@ -53,6 +53,15 @@ METRICS: tuple[Metric, ...] = (
         "#1F3A52",
         plus=("occupied_reservation", "occupied_ondemand", "occupied_unknown"),
     ),
+    Metric("active", "Active", "Held by servers that run: neither off, nor paused, nor suspended", "#117733"),
+    Metric(
+        "stopped",
+        "Stopped",
+        "Occupied less active: off, paused or suspended, and holding its machine",
+        "#D55E00",
+        plus=("occupied",),
+        minus=("active",),
+    ),
     Metric(
         "idle",
         "Idle (committed, unused)",

@@ -21,6 +21,7 @@ _COMMITTED = (
     "blazar_leases",
 )
 _SERVERS = ("nova_instances", "zun_container")
+_EVENTS = ("nova_instance_actions", "nova_instance_actions_events")
 _BOOKED = (*_SERVERS, "nova_api_request_specs")
 # the raw tables that each metric is made from: a known gap of one of them makes the metric unknown
 SOURCES_OF: dict[str, tuple[str, ...]] = {
@@ -30,6 +31,8 @@ SOURCES_OF: dict[str, tuple[str, ...]] = {
     "occupied_reservation": (*_BOOKED, *_COMMITTED),
     "occupied_ondemand": _BOOKED,
     "occupied_unknown": _BOOKED,
+    # of all bookings: what makes one of them unknown makes activity unknown
+    "active": (*_BOOKED, *_EVENTS, *_COMMITTED),
 }
 
 
@@ -40,7 +43,7 @@ def counted_metrics(site: OpenStackSite) -> tuple[str, ...]:
     if "blazar" in has:
         metrics |= {"reservable", "committed"}
     if has & {"nova", "zun"}:
-        metrics |= {"occupied_ondemand", "occupied_unknown"}
+        metrics |= {"occupied_ondemand", "occupied_unknown", "active"}
         if "blazar" in has:
             metrics |= {"occupied_reservation"}
     return tuple(name for name in SOURCES_OF if name in metrics)
@@ -52,7 +55,7 @@ def usage_scope(site: OpenStackSite) -> Scope:
     devices = ("devices",) if "zun" in site.databases or "nova" not in site.databases else ()
     counted = counted_metrics(site)
     gaps: dict[str, tuple[Gap, ...]] = {
-        metric: tuple(gap for gap in site.known_gaps if gap.source in SOURCES_OF[metric]) for metric in counted
+        metric: tuple(gap for gap in site.known_gaps if gap.source in _sources(metric, counted)) for metric in counted
     }
     return Scope(
         site=site.key,
@@ -62,6 +65,13 @@ def usage_scope(site: OpenStackSite) -> Scope:
         gaps=gaps,
         utilization_of=site.utilization_of,
     )
+
+
+def _sources(metric: str, counted: tuple[str, ...]) -> tuple[str, ...]:
+    """What the metric is made from at a site that counts these."""
+    if metric == "active" and "occupied_reservation" not in counted:
+        return (*_BOOKED, *_EVENTS)
+    return SOURCES_OF[metric]
 
 
 def month_node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:

@@ -109,6 +109,7 @@ def _buckets(result: MonthResult, buckets: pl.DataFrame, starts: list[tuple[date
 
 _DERIVED: dict[str, dict[str, int]] = {
     "occupied": {"occupied_reservation": 1, "occupied_ondemand": 1, "occupied_unknown": 1},
+    "stopped": {"occupied": 1, "active": -1},
     "idle": {"committed": 1, "occupied_reservation": -1},
     "ondemand_capacity": {"total": 1, "reservable": -1},
     "available_reservable": {"reservable": 1, "committed": -1},
@@ -167,7 +168,7 @@ def _account(fates: Sequence[Fate], row: Mapping[str, Any]) -> list[str]:
         **{f"rows_{name}": number for name, number in count.items()},
         "hours_in": sum(fate.hours_in for fate in fates),
         "hours_kept": kept,
-        "hours_clipped": sum(fate.hours_in for fate in fates if fate.fate == "kept") - kept,
+        "hours_clipped": sum(fate.hours_in for fate in fates if fate.fate != "rejected") - kept,
         "hours_rejected": sum(fate.hours_in for fate in fates if fate.fate == "rejected"),
     }
     out = [f"{name} {row[name]}, oracle {value}" for name, value in wanted.items() if abs(row[name] - value) > CLOSE]

@@ -71,12 +71,14 @@ class _Month(Holdings):
         for low, high in pairwise(cuts):
             middle = low + (high - low) / 2
             now: dict[Key, float] = defaultdict(float)
-            for item in (
+            counted = [
                 *self._machines(middle),
                 *self._committed(middle),
                 *self._occupied(middle),
                 *self._edge(middle),
-            ):
+            ]
+            holders = [item for item in counted if item.metric.startswith("occupied")]
+            for item in (*counted, *self._active(holders, middle)):
                 asset = "occupied" if item.metric.startswith("occupied") else item.metric
                 kept[asset, item.row] += (high - low) / HOUR
                 for name, amount in item.amounts:
@@ -84,15 +86,21 @@ class _Month(Holdings):
             values.append(dict(now))
         fates = {
             (asset, source): [
-                self._fate(asset, row, kept[asset, id(row)])
+                self._activity(row, kept) if asset == "active" else self._fate(asset, row, kept[asset, id(row)])
                 for row in self.rows[source]
                 if not row["is_context"]
                 and (asset, source, row.get("reservable")) != ("reservable", "blazar_devices", False)
+                and (asset != "active" or kept["occupied", id(row)])
             ]
             for asset, sources in SOURCES.items()
             for source in sources
         }
         return MonthResult(cuts, values, fates)
+
+    def _activity(self, row: Row, kept: dict[tuple[str, int], float]) -> Fate:
+        """Of a row that occupied kept: its hours there, and those of them in which it ran."""
+        hours = kept["active", id(row)]
+        return Fate("kept" if hours else "outside", frozenset(), kept["occupied", id(row)], hours)
 
     def _fate(self, asset: str, row: Row, kept: float) -> Fate:
         start, end = self.lives[id(row)]

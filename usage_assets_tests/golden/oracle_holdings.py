@@ -1,7 +1,8 @@
-"""The oracle's leases, servers and edge devices: rules 3, 4, 5 and 7 at an instant."""
+"""The oracle's leases, servers and edge devices: rules 3 to 7 at an instant."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -20,6 +21,7 @@ from usage_assets_tests.golden.oracle_machines import (
 
 SHELVES = ("compute_shelve_instance", "compute_shelve_offload_instance")
 UNSHELVE = "compute_unshelve_instance"
+POWER = (("stop", "start"), ("pause", "unpause"), ("suspend", "resume"))
 
 
 class Holdings(Machines):
@@ -31,6 +33,7 @@ class Holdings(Machines):
         self.bookings = {row["uuid"]: self._booking(row) for row in self._instances()}
         self.nodes = {row["uuid"]: self._node(row) for row in self._instances()}
         self.shelved = {row["uuid"]: list(self._shelved(row["uuid"])) for row in self._instances()}
+        self.off = {row["uuid"]: list(self._off(row)) for row in self._instances()}
 
     # --- rule 3 ---
 
@@ -97,6 +100,29 @@ class Holdings(Machines):
             starts = [t for t, name in within if name == SHELVES[1]] or [t for t, _ in within]
             if starts:
                 yield starts[0], until
+
+    # --- rule 6 ---
+
+    def _off(self, row: Row) -> Iterator[Span]:
+        """Times in which the server was off, paused or suspended, walking through the events of each pair."""
+        for down, up in POWER:
+            since: datetime | None = None
+            for event in self.events.get(row["uuid"], []):
+                if event["event"] == f"compute_{down}_instance" and since is None:
+                    since = event["start_time"]
+                elif event["event"] == f"compute_{up}_instance" and since is not None:
+                    yield since, event["start_time"]
+                    since = None
+            if since is not None and row["vm_state"] not in {"active", "rescued", "resized"}:
+                yield since, None
+
+    def _active(self, items: Iterable[Item], t: datetime) -> Iterator[Item]:
+        """What occupies and runs."""
+        owners = {id(row): row["uuid"] for row in self._instances()}
+        for item in items:
+            spans = self.off[owners[item.row]] if item.row in owners else ()
+            if not any(covers(span, t) for span in spans):
+                yield replace(item, metric="active")
 
     def _booking(self, row: Row) -> tuple[str, str | None]:
         """The metric of an instance, and its reservation."""

@@ -19,6 +19,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "reservable": ("blazar_computehosts", "blazar_devices"),
     "committed": ("blazar_computehost_allocations", "blazar_device_allocations"),
     "occupied": ("nova_instances", "nova_cell0_instances", "zun_container"),
+    "active": ("nova_instances", "nova_cell0_instances", "zun_container"),
 }
 ELSE_BORN = ("launched_at", "start_date", "started_at", "updated_at", "deleted_at", "terminated_at")
 

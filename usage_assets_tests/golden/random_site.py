@@ -9,6 +9,9 @@ from usage_assets_tests.golden.builder import Month, Row, Rows, make_site, midni
 
 FIRST = date(2024, 1, 1)
 STEP = timedelta(hours=6)
+SHELVING = ("shelve", "shelve_offload", "unshelve", "reboot", "terminate")
+POWER = ("stop", "stop", "start", "start", "pause", "unpause", "suspend", "resume")
+STATES = ("active", "active", "stopped", "paused", "rescued", "deleted", "error", None)
 HINTS = ("list", "text", "flavor", "plain", "missing", "broken", "twice", "unreadable later", "empty list", "no hints")
 
 
@@ -140,7 +143,7 @@ class _Maker:
         node = self.rng.choice((*self.names, *self.names, "elsewhere", None))
         end = self.end_of(created, 0.3, 120)
         more: Row = {"gone_at": self.gone(created), "vcpus": self.rng.choice((1, 4)), "launched_at": created}
-        more["uuid"] = self.name("v")
+        more |= {"uuid": self.name("v"), "vm_state": self.rng.choice(STATES)}
         table = "nova_cell0_instances" if self.maybe(0.05) else "nova_instances"
         if table == "nova_cell0_instances" or self.maybe(0.1):
             more["launched_at"] = None
@@ -149,7 +152,7 @@ class _Maker:
         lost = {"created_at": None} if self.maybe(0.04) else {}
         one = self.rows.instance(node, created, end, table=table, **(more | lost))
         for _ in range(self.rng.randint(0, 6) if self.maybe(0.6) else 0):
-            name = self.rng.choice(("shelve", "shelve_offload", "unshelve", "reboot", "terminate"))
+            name = self.rng.choice(SHELVING if self.maybe(0.5) else POWER)
             host = self.rng.choice((*self.names, "service", None))
             result = self.rng.choice(("Success", "Success", "Success", "Error", None))
             self.rows.event(one, f"compute_{name}_instance", self.odd(created), result, host=host)

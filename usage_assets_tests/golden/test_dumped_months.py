@@ -79,5 +79,6 @@ def test_zero_dates_archived_soft_deleted_and_hidden_rows_of_a_source_count_as_t
         "committed": 8 * 24,  # to the deletion of its lease
         "occupied_unknown": 12,  # archived servers have lost their spec
         "occupied_ondemand": 27 * 24,
+        "active": 27 * 24 + 12,
     }
     assert facts.rejects.select("source", "reason").rows() == [("nova_cell0_instances", "never_launched")]

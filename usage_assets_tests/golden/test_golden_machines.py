@@ -290,6 +290,8 @@ def test_a_site_without_blazar_counts_what_nova_knows_and_derives_nothing_from_w
         "occupied_ondemand",
         "occupied_unknown",
         "occupied",
+        "active",
+        "stopped",
         "utilization",
     }
     assert (site.hours("total"), site.hours("occupied_ondemand"), site.hours("occupied")) == (744, 120, 120)

@@ -1,12 +1,12 @@
-"""The four fact assets of an OpenStack site, from the raw rows of any number of its months at once."""
+"""The fact assets of an OpenStack site, from the raw rows of any number of its months at once."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import polars as pl
 
-from usage_assets.facts.openstack import capacity, committed, devices, machines, occupied
+from usage_assets.facts.openstack import activity, capacity, committed, devices, machines, occupied
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.rows import Outcome, Settled, month_bounds, settle
 from usage_assets.facts.tables import INTERVALS, REJECTS
@@ -21,6 +21,7 @@ METRICS_OF: dict[str, tuple[str, ...]] = {
     "reservable": ("reservable",),
     "committed": ("committed",),
     "occupied": ("occupied", "occupied_reservation", "occupied_ondemand", "occupied_unknown"),
+    "active": ("active",),
 }
 
 
@@ -40,21 +41,35 @@ def build_facts(
     extracted: Mapping[date, datetime],
     only: Collection[str] | None = None,
 ) -> Facts:
-    """Rules 1 to 5, 7 and 9 for all months at once; each month uses its own raw rows only.
+    """Rules 1 to 7 and 9 for all months at once; each month uses its own raw rows only.
 
     `extracted` says when each month's source was read, `only` which fact assets are wanted.
     """
-    outcomes = {
-        asset: [settle(outcome, site=site.key) for outcome in each]
-        for asset, each in _outcomes(site, raw, month_bounds(months, extracted)).items()
-        if only is None or asset in only
-    }
-    settled = [(asset, one) for asset, each in outcomes.items() for one in each]
+    wanted = set(METRICS_OF if only is None else only)
+    outcomes = _outcomes(site, raw, month_bounds(months, extracted))
+    settled = [
+        (asset, settle(outcome, site=site.key))
+        for asset, each in outcomes.items()
+        if asset in wanted or (asset == "occupied" and "active" in wanted)
+        for outcome in each
+    ]
+    if "active" in wanted:
+        settled = _with_activity(settled, raw, site.key)
+    settled = [(asset, one) for asset, one in settled if asset in wanted]
     intervals = _stacked([one.intervals for _, one in settled], INTERVALS.empty())
     rejects = _stacked([one.rejects for _, one in settled], REJECTS.empty())
     accounts = _stacked([_account(asset, one) for asset, one in settled], ACCOUNTS.empty())
     done = pl.collect_all([intervals, rejects, accounts], engine=ENGINE)
     return Facts(*done)
+
+
+def _with_activity(settled: list[tuple[str, Settled]], raw: Inputs, site: str) -> list[tuple[str, Settled]]:
+    """The same with rule 6, which is made of the final occupied intervals; they are computed once."""
+    done = [
+        (asset, replace(one, intervals=once(one.intervals)) if asset == "occupied" else one) for asset, one in settled
+    ]
+    occupied_intervals = _stacked([one.intervals for asset, one in done if asset == "occupied"], INTERVALS.empty())
+    return [*done, ("active", activity.active(occupied_intervals, activity.off(raw), site=site))]
 
 
 def node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:

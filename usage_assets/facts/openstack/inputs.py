@@ -28,6 +28,7 @@ _INSTANCE = (
     "root_gb",
     "ephemeral_gb",
     "node",
+    "vm_state",
 )
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -72,6 +73,13 @@ _SPEC_PATHS = (
 )
 _TERMINATE = "compute_terminate_instance"
 _SHELVING = ("compute_shelve_instance", "compute_shelve_offload_instance", "compute_unshelve_instance")
+# after the first event of a pair a server no longer runs, after the second it does
+POWER_PAIRS = (
+    ("compute_stop_instance", "compute_start_instance"),
+    ("compute_pause_instance", "compute_unpause_instance"),
+    ("compute_suspend_instance", "compute_resume_instance"),
+)
+_WANTED = (*_SHELVING, *(event for pair in POWER_PAIRS for event in pair))
 # months are contiguous, and a range lets the storage skip what lies outside
 _SCOPE = "site = $site AND month BETWEEN $first AND $last"
 
@@ -103,7 +111,7 @@ SELECT month, uuid, min(start_time) AS terminated FROM ({_STEPS} AND e.event = '
 
 _EVENTS = f"""
 {_STEPS} AND starts_with(e.event, 'compute_')
-  AND (e.event IN ({", ".join(f"'{event}'" for event in _SHELVING)})
+  AND (e.event IN ({", ".join(f"'{event}'" for event in _WANTED)})
        OR (a.month, a.instance_uuid) IN (SELECT month, uuid FROM raw.nova_instances
                                          WHERE {_SCOPE} AND node IS NULL))
 """

@@ -31,7 +31,7 @@ JOINED = "joined_"
 _HOUR_US = 3_600_000_000
 
 
-def _microseconds(start: str, end: str) -> pl.Expr:
+def microseconds(start: str, end: str) -> pl.Expr:
     """From one instant to the other, as whole numbers: sums of them are exact."""
     return (pl.col(end) - pl.col(start)).dt.total_microseconds()
 
@@ -132,12 +132,12 @@ def settle(outcome: Outcome, *, site: str) -> Settled:
     return Settled(
         intervals=_shaped(kept, INTERVALS.polars_schema, site),
         rejects=_shaped(shown, REJECTS.polars_schema, site),
-        accounts=_accounts(rows, site),
+        accounts=accounts(rows, site),
     )
 
 
 def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
-    held = pieces.group_by(ROW).agg(kept_us=_microseconds("start_at", "end_at").sum())
+    held = pieces.group_by(ROW).agg(kept_us=microseconds("start_at", "end_at").sum())
     joined = [name for name in outcome.rows.collect_schema().names() if name.startswith(JOINED)]
     rows = outcome.rows.select(ROW, "own_start", "own_end", "reason", *DESCRIBED, *joined)
     rows = rows.join(held, on=ROW, how="left")
@@ -147,7 +147,7 @@ def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
         there = survivors.select(ROW).unique().with_columns(pl.lit(value=True).alias(flag))
         rows = rows.join(there, on=ROW, how="left")
         lost = pl.when(pl.col(flag).is_null()).then(name).otherwise(lost)
-    own = pl.when(pl.col("own_start") < pl.col("own_end")).then(_microseconds("own_start", "own_end"))
+    own = pl.when(pl.col("own_start") < pl.col("own_end")).then(microseconds("own_start", "own_end"))
     outside = pl.col("reason").is_null() & (pl.col("own_start") >= pl.col("own_end"))
     return (
         rows.with_columns(own_us=own.fill_null(0), is_outside=outside)
@@ -167,7 +167,8 @@ def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
+def accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
+    """Rows and hours per month and source, of rows with status, own_us and kept_us."""
     status = pl.col("status")
     joined = [name for name in rows.collect_schema().names() if name.startswith(JOINED)]
     joins = pl.lit(None, dtype=pl.String)
@@ -193,7 +194,7 @@ def _accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
             hours_in=pl.col("own_us").sum() / hour,
             hours_kept=pl.col("kept_us").filter(status == "kept").sum() / hour,
             hours_rejected=pl.col("own_us").filter(status == "rejected").sum() / hour,
-            hours_clipped=(pl.col("own_us") - pl.col("kept_us")).filter(status == "kept").sum() / hour,
+            hours_clipped=(pl.col("own_us") - pl.col("kept_us").fill_null(0)).filter(status != "rejected").sum() / hour,
         )
         .with_columns(pl.lit(site).alias("site"))
     )
