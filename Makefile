@@ -21,7 +21,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(READY)  ## Make two demo sites and build their last 36 months
+demo: $(READY)  ## Make three demo sites and build their last 36 months
 	$(BIN)/usage-assets demo
 
 test: $(READY)  ## Linter, formatter, types and tests

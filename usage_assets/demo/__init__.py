@@ -1,4 +1,4 @@
-"""Made sites: databases in the shape of Nova's and Blazar's, with a decade of plausible history, for trying things out.
+"""Made sites: databases in the shape of Nova's, Blazar's and Zun's, with a decade of plausible history.
 
 ``make_site`` writes a demo site, ``make_full_size`` one as large as a real testbed for measurements. Machine types and
 counts follow a public testbed; people, leases and servers are invented. Known irregularities of real databases are

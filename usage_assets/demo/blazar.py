@@ -16,6 +16,7 @@ PROPERTIES: Final = (
     "gpu.gpu_model",
     "architecture.smt_size",
 )
+DEVICE_PROPERTIES: Final = ("machine_name", "vendor")
 
 
 @dataclass(slots=True)
@@ -34,6 +35,10 @@ class Lease:
     prolonged: int | None = None
     failed: bool = False
     """Whether its start event ended in ERROR."""
+    late: int = 0
+    """Seconds by which its start event was done late."""
+    forgotten: bool = False
+    """Whether its start event was never done."""
     unfinished: bool = False
     """Whether its owner's request failed while it was being created."""
     deleted_text: str | None = None
@@ -58,12 +63,12 @@ class Blazar:
         self.until = until
         rng = stable_random(site, seed, "properties")
         self._trust = uuid_text(rng)
-        self._property_ids = {name: uuid_text(rng) for name in PROPERTIES}
+        self._property_ids = {name: uuid_text(rng) for name in (*PROPERTIES, *DEVICE_PROPERTIES)}
         for name, key in self._property_ids.items():
             writer.add(
                 "blazar.resource_properties",
-                id=key, resource_type="physical:host", property_name=name, private=0, is_unique=0,
-                created_at=text(since),
+                id=key, resource_type="device" if name in DEVICE_PROPERTIES else "physical:host", property_name=name,
+                private=0, is_unique=0, created_at=text(since),
             )  # fmt: skip
 
     def _life(self, key: str, created: int, deleted: int | None, updated: int | None = None) -> dict[str, object]:
@@ -98,6 +103,23 @@ class Blazar:
                 capability_value=value,
             )
 
+    def add_device(self, device: Machine, vendor: str, rng: Random) -> None:
+        """Write an edge device, whose id is its host name here, and its capabilities."""
+        row = device.nova_rows[0]
+        self.writer.add(
+            "blazar.devices",
+            **self._life(device.hostname, row.start, row.end),
+            name=device.name, device_type="container", device_driver="zun", reservable=1,
+        )  # fmt: skip
+        for name, value in (("machine_name", row.node_type.name), ("vendor", vendor)):
+            self.writer.add(
+                "blazar.device_extra_capabilities",
+                **self._life(uuid_text(rng), row.start, row.end),
+                device_id=device.hostname,
+                property_id=self._property_ids[name],
+                capability_value=value,
+            )
+
     def add_lease(self, lease: Lease, rng: Random, *, with_events: bool = True) -> None:
         """Write a lease and the events that start, announce the end of, and end it."""
         gone = lease.deleted_by(self.until)
@@ -114,9 +136,11 @@ class Blazar:
             return
         warning = max(lease.start, lease.end - 2 * DAY)
         for kind, due in (("start_lease", lease.start), ("before_end_lease", warning), ("end_lease", lease.end)):
-            done = max(due, lease.created) + rng.randint(3, 50)
+            starts = kind == "start_lease"
+            done = max(due, lease.created) + rng.randint(3, 50) + lease.late * starts
             happened = done <= self.until and (lease.deleted is None or done < lease.deleted)
-            status = "UNDONE" if not happened else "ERROR" if lease.failed and kind == "start_lease" else "DONE"
+            happened = happened and not (starts and lease.forgotten)
+            status = "UNDONE" if not happened else "ERROR" if lease.failed and starts else "DONE"
             life = self._life(uuid_text(rng), lease.created, lease.deleted)
             # Soft deletion is an update by SQL, so a done event keeps the time when it was done.
             life["updated_at"] = text(done) if happened else None
@@ -132,15 +156,20 @@ class Blazar:
             return "CREATING"
         if lease.failed and now > lease.start:
             return "ERROR"
+        if lease.forgotten:
+            return "PENDING"
         if now >= lease.end or (gone is not None and gone > lease.start):
             return "TERMINATED"
         return "ACTIVE" if now >= lease.start else "PENDING"
 
     def add_reservation(
         self, lease: Lease, reservation_id: str, rng: Random, *, node_type: str | None = None, count: int = 1,
-        resource_type: str = "physical:host",
+        resource_type: str = "physical:host", asked: tuple[int, str] | None = None,
     ) -> str:  # fmt: skip
-        """Write a reservation, and for whole machines what it asked for; gives the id of the row of its type."""
+        """Write a reservation, and for whole machines and devices what it asked for; the id of the row of its type.
+
+        ``asked`` is the least number of machines and the filter, where they are not the plain ones.
+        """
         gone = lease.deleted_by(self.until)
         now = self.until if gone is None else gone
         ended = gone is not None or now >= lease.end
@@ -152,26 +181,37 @@ class Blazar:
             lease_id=lease.id, resource_id=resource_id, resource_type=resource_type,
             status="error" if lease.failed and now > lease.start else status, missing_resources=0, resources_changed=0,
         )  # fmt: skip
-        if node_type is not None:
+        if node_type is not None and resource_type == "device":
+            self.writer.add(
+                "blazar.device_reservations",
+                **self._life(resource_id, lease.created, lease.deleted),
+                reservation_id=reservation_id, resource_properties=f'["==","$machine_name","{node_type}"]',
+                count_range=f"{count}-{count}", before_end="email",
+            )  # fmt: skip
+        elif node_type is not None:
+            low, wanted = asked or (count, f'["==","$node_type","{node_type}"]')
             self.writer.add(
                 "blazar.computehost_reservations",
                 **self._life(resource_id, lease.created, lease.deleted),
-                reservation_id=reservation_id, resource_properties=f'["==","$node_type","{node_type}"]',
-                hypervisor_properties="", count_range=f"{count}-{count}", before_end="email", on_start="default",
+                reservation_id=reservation_id, resource_properties=wanted, hypervisor_properties="",
+                count_range=f"{low}-{count}", before_end="email", on_start="default",
                 aggregate_id=rng.randint(1, 90_000),
             )  # fmt: skip
         return resource_id
 
     def add_allocation(
         self, lease: Lease, reservation_id: str, host_id: str, rng: Random, *, created: int | None = None,
-        ended: int | None = None,
+        ended: int | None = None, device: bool = False,
     ) -> None:  # fmt: skip
-        """Write an allocation of a host; by default it lasts as long as its lease and is marked when that ends."""
+        """Write an allocation of a host or device; by default it lasts as long as its lease and is marked then."""
         end = lease.stop + (rng.randint(5, 60) if lease.deleted is None else 0) if ended is None else ended
+        table, column = (
+            ("device_allocations", "device_id") if device else ("computehost_allocations", "compute_host_id")
+        )
         self.writer.add(
-            "blazar.computehost_allocations",
+            f"blazar.{table}",
             **self._life(uuid_text(rng), lease.created if created is None else created, end),
-            compute_host_id=host_id,
+            **{column: host_id},
             reservation_id=reservation_id,
         )
 

@@ -8,7 +8,7 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from random import Random
 from typing import Final
@@ -21,6 +21,8 @@ CLEANING: Final = 30 * MINUTE
 """Between two bookings of a machine, to wipe it."""
 MOST_LEAD: Final = 80 * DAY
 """How far ahead of its start a lease is asked for at most."""
+SCARCE: Final = 0.69
+"""Load above which machines are booked weeks ahead."""
 _WEEKDAY: Final = (1.03, 1.08, 1.08, 1.05, 0.98, 0.86, 0.84)
 _RAMP_DAYS: Final = 120
 
@@ -49,6 +51,10 @@ class Scale:
     """Share of servers whose request spec is gone."""
     extra_actions: float = 0.35
     """API requests per server besides create and delete."""
+    maintained: float = 0.4
+    """Maintenance leases per machine and year."""
+    late_starts: float = 0.03
+    """Share of leases whose start event was done minutes to hours late."""
     servers_wanted: float = 1.0
     """Factor on the vCPUs that are asked for on a KVM site."""
 
@@ -89,9 +95,11 @@ class _Window:
     """A time in which one machine can be booked as one node type."""
 
     start: int
-    end: float
+    end: float = field(compare=False)
     number: int
     machine: Machine
+    asked: int = 0
+    """When the last lease was asked for."""
     released: int = 0
     """When the last lease was deleted before its planned end: only then others knew of the free time."""
 
@@ -159,9 +167,11 @@ def _machine_count(rng: Random, pool: int, scale: Scale) -> int:
 def _booking(rng: Random, kind: NodeType, moment: int, taken: list[_Window], scale: Scale) -> Booking:
     start = (moment + int(rng.random() * STEP)) // MINUTE * MINUTE
     # Scarce machines are booked weeks ahead, plentiful ones for now or for tomorrow.
-    mean_lead = 16 * DAY if kind.load > 0.69 else 10 * HOUR
+    mean_lead = 16 * DAY if kind.load > SCARCE else 10 * HOUR
     lead = rng.randint(-50, 50) if rng.random() < 0.35 else min(MOST_LEAD, int(rng.expovariate(1 / mean_lead)))
     free_since = max(max(window.start, window.released) for window in taken)
+    if kind.load > SCARCE and rng.random() < 0.6:  # people who take what comes free next, and have to wait for it
+        free_since = max(free_since, *(window.asked for window in taken))
     created = max(start - lead, free_since)
     end = start + rng.choice((1, 1, 2, 3, 4, 5, 6, 7, 7, 7)) * DAY
     prolonged = None
@@ -179,6 +189,8 @@ def _booking(rng: Random, kind: NodeType, moment: int, taken: list[_Window], sca
             prolonged = None
         for window in taken:
             window.released = stop
+    for window in taken:
+        window.asked = created
     machines = [window.machine for window in taken]
     return Booking(kind.name, created, start, end, stop, prolonged, machines, rng.getrandbits(60), free_since)
 

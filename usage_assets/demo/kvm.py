@@ -106,6 +106,7 @@ class KvmSite:
         self.blazar = Blazar(writer, name, seed, until, SINCE)
         self.nova = Nova(writer, name, seed, until, ironic=False, extra=scale.extra_actions + 0.3)
         self.people = People(name, seed)
+        self.people.write_names(writer)
         self.servers: list[Server] = []
         self.machines = build_machines(name, KVM_TYPES, 2019, seed, ironic=False, share=scale.machines)
         for kind in KVM_TYPES:

@@ -8,6 +8,7 @@ from typing import Final
 
 from usage_assets.demo import schema
 from usage_assets.demo.demand import Scale
+from usage_assets.demo.edge import make_edge
 from usage_assets.demo.kvm import make_kvm
 from usage_assets.demo.metal import Targets, make_metal
 from usage_assets.demo.rows import RowWriter, instant_of
@@ -15,6 +16,7 @@ from usage_assets.demo.rows import RowWriter, instant_of
 SITES: Final[dict[str, Callable[[RowWriter, str, int, Scale, int], None]]] = {
     "demo_metal": make_metal,
     "demo_kvm": make_kvm,
+    "demo_edge": make_edge,
 }
 """Name of a demo site -> what writes it."""
 FULL_SIZE_UNTIL: Final = datetime(2026, 11, 1, tzinfo=UTC)
@@ -29,8 +31,8 @@ FULL_SIZE_SCALE: Final = Scale(
 def make_site(name: str, folder: Path, *, until: datetime, scale: Scale | None = None, seed: int = 1) -> dict[str, int]:
     """Write the databases of a demo site as its servers would hold them at ``until``; rows by ``schema.table``.
 
-    Metal starts in 2016, KVM in 2019. The same arguments give the same rows, and a later ``until`` only adds to the
-    past and closes what was open. The folder is replaced as a whole, once everything is written.
+    Metal starts in 2016, KVM in 2019, edge in 2023. The same arguments give the same rows, and a later ``until`` only
+    adds to the past and closes what was open. The folder is replaced as a whole, once everything is written.
     """
     if name not in SITES:
         raise ValueError(f"no demo site named {name!r}; there are {', '.join(SITES)}")

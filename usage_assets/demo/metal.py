@@ -1,6 +1,7 @@
 """A bare-metal site: ironic machines since 2016, all of them reserved through Blazar, servers inside the leases."""
 
 import heapq
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
@@ -9,8 +10,21 @@ from typing import Final
 from usage_assets.demo.blazar import Blazar, Lease
 from usage_assets.demo.demand import MOST_LEAD, Booking, Scale, book_machines, withdrawn
 from usage_assets.demo.inventory import METAL_TYPES, UPGRADE, Machine, Period, build_machines, split_row
+from usage_assets.demo.legacy import Truth, write_legacy
 from usage_assets.demo.nova import Flavor, Nova, Server
-from usage_assets.demo.rows import DAY, HOUR, MINUTE, People, RowWriter, Tally, instant, stable_random, uuid_text
+from usage_assets.demo.operators import add_load_test, add_maintenance, hold_for_load_test, plan_maintenance
+from usage_assets.demo.rows import (
+    DAY,
+    HOUR,
+    MAINTENANCE_PROJECT,
+    MINUTE,
+    People,
+    RowWriter,
+    Tally,
+    instant,
+    stable_random,
+    uuid_text,
+)
 from usage_assets.demo.traps import TrapMachines, add_metal_traps, disturb_hosts
 
 SINCE: Final = instant(2016)
@@ -42,8 +56,10 @@ class MetalSite:
         self.blazar = Blazar(writer, name, seed, until, SINCE)
         self.nova = Nova(writer, name, seed, until, ironic=True, extra=scale.extra_actions)
         self.people = People(name, seed)
+        self.people.write_names(writer)
         self.servers: list[Server] = []
         self.archives = archives
+        self.truth = Truth(until)
 
     def new_lease(self, created: int, start: int, end: int, rng: Random, **fate: int | bool | None) -> Lease:
         """A lease of someone; ``fate`` sets the lease's other fields."""
@@ -57,8 +73,11 @@ class MetalSite:
         """Write a lease with its reservation and an allocation per machine; gives the reservation's id."""
         reservation_id = uuid_text(rng)
         self.blazar.add_lease(lease, rng)
-        self.blazar.add_reservation(lease, reservation_id, rng, node_type=node_type, count=len(machines))
+        asked = _asked(machines, node_type, rng)
+        self.blazar.add_reservation(lease, reservation_id, rng, node_type=node_type, count=len(machines), asked=asked)
+        kept = "maintenance" if lease.project == MAINTENANCE_PROJECT else "committed"
         for machine in machines:
+            self.truth.add(kept, node_type, max(lease.start, lease.created), lease.stop)
             row = machine.blazar_row(max(lease.start, lease.created)) or machine.blazar_rows[-1]
             self.blazar.add_allocation(lease, reservation_id, str(row.id), rng)
         return reservation_id
@@ -83,6 +102,9 @@ class MetalSite:
             deleted=booking.stop if booking.stop < booking.end else None,
             failed=booking.stop == booking.end and rng.random() < 0.01,
         )  # fmt: skip
+        if not lease.failed and rng.random() < self.scale.late_starts:
+            lease.late = int(rng.expovariate(1 / HOUR))
+            lease.forgotten = rng.random() < 0.1
         extras = extra_reservations.next()
         reservation_id = ""
         if lease.created <= self.until:
@@ -92,8 +114,11 @@ class MetalSite:
         for machine in booking.machines:
             wanted = servers.next()
             started = []
-            if not lease.failed and booking.stop > booking.start:
+            if not (lease.failed or lease.forgotten) and booking.stop > booking.start:
                 started = list(self._servers_on(machine, lease, reservation_id, wanted, rng))
+            for server in started:
+                if server.launched and server.ended:
+                    self.truth.add("used", booking.node_type, server.created, server.ended)
             servers.owe(wanted - len(started))
             self.servers += started
 
@@ -101,7 +126,7 @@ class MetalSite:
         self, machine: Machine, lease: Lease, reservation_id: str, count: int, rng: Random
     ) -> Iterator[Server]:
         """Servers one after another on a machine of a lease; the last one lives nearly to the lease's end."""
-        start = max(lease.start, lease.created) + 2 * MINUTE
+        start = max(lease.start, lease.created) + 2 * MINUTE + lease.late
         slot = (lease.stop - start) // max(1, count)
         if slot < 2 * HOUR:
             count, slot = min(count, 1), lease.stop - start
@@ -129,6 +154,19 @@ class MetalSite:
         lease.unfinished = rng.random() < 0.4
         self.blazar.add_lease(lease, rng, with_events=False)
         self.blazar.add_reservation(lease, uuid_text(rng), rng)
+
+
+def _asked(machines: list[Machine], node_type: str, rng: Random) -> tuple[int, str] | None:
+    """What some people ask for instead of so many machines of a type: any machine, one by its name, or fewer too."""
+    draw = rng.random()
+    if draw < 0.02 and len(machines) == 1:
+        wanted = ["and", ["==", "$node_type", node_type], ["==", "$node_name", machines[0].name]]
+        return 1, json.dumps(wanted)
+    if draw > 0.99:
+        return len(machines), ""
+    if draw > 0.96 and len(machines) > 1:
+        return 1, json.dumps(["==", "$node_type", node_type])
+    return None
 
 
 def build_hosts(name: str, scale: Scale, seed: int) -> tuple[list[Machine], list[TrapMachines]]:
@@ -188,6 +226,8 @@ def make_metal(
     """Write a bare-metal site from 2016 until an instant; with targets, of their size."""
     site = MetalSite(writer, name, until, scale, seed, archives=targets is None)
     machines, trap_machines = build_hosts(name, scale, seed)
+    maintenance = plan_maintenance(machines, until + MOST_LEAD, scale.maintained, seed)
+    hold_for_load_test(machines)
     if targets:
         churn_hosts(machines, targets.compute_nodes, until, seed)
     number_hosts(machines)
@@ -195,6 +235,8 @@ def make_metal(
     site.nova.add_services(SINCE, sorted({machine.service for machine in machines}))
     for trapped in trap_machines:
         add_metal_traps(site, trapped)
+    add_maintenance(site, maintenance)
+    add_load_test(site, machines)
     plans = (
         book_machines(name, machines, kind, horizon=until + MOST_LEAD, scale=scale, seed=seed) for kind in METAL_TYPES
     )
@@ -213,6 +255,10 @@ def make_metal(
         for _ in range(failures.next()):
             site.add_rolled_back(booking, rng)
     site.nova.add_servers(site.servers)
+    for machine in machines:
+        for row in machine.blazar_rows:
+            site.truth.add("total", row.node_type.name, row.start, row.end)
+    write_legacy(writer, site.truth, name, seed)
 
 
 def _rates(site: MetalSite, bookings: list[Booking], targets: Targets | None) -> tuple[float, float, float, float]:

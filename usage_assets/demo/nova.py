@@ -31,8 +31,11 @@ _EVENTS: Final = {
     "rebuild": ("rebuild_server", "compute_rebuild_instance"), "attach_volume": ("compute_attach_volume",),
     "lock": (),
 }  # fmt: skip
-_PAIRS: Final = (("stop", "start"), ("stop", "start"), ("shelve", "unshelve"))
-_VIRTUAL_PAIRS: Final = (*_PAIRS, ("pause", "unpause"), ("suspend", "resume"))
+_PAIRS: Final = (("stop", "start"), ("stop", "start"), ("shelve", "unshelve"), ("pause", "unpause"),
+                 ("suspend", "resume"))  # fmt: skip
+_LEFT_OFF_SHARE: Final = 0.08
+_LEFT_OFF: Final = ("stop", "stop", "stop", "pause", "suspend")
+"""What the last action of a server that is not running at its end may be."""
 _SINGLES: Final = (("reboot",), ("reboot",), ("attach_volume",), ("lock",), ("rebuild",))
 
 
@@ -185,6 +188,8 @@ class Nova:
             self._owed -= len(story)
         if server.stays_shelved:
             actions.append("shelve")
+        elif rng.random() < _LEFT_OFF_SHARE:
+            actions.append(rng.choice(_LEFT_OFF))
         if server.launched is not None and horizon - server.launched > 40 * MINUTE:
             spots = sorted(rng.uniform(server.launched + 300, horizon - 900) for _ in actions)
             steps += [_Step(action, int(at), rng.randint(4, 40)) for action, at in zip(actions, spots, strict=True)]
@@ -195,7 +200,7 @@ class Nova:
     def _story(self, rng: Random, most: int) -> tuple[str, ...]:
         if most < 2 and rng.random() < 0.5:
             return rng.choice(_SINGLES)
-        return rng.choice(_PAIRS if self._ironic else _VIRTUAL_PAIRS)
+        return rng.choice(_PAIRS)
 
     def _add_actions(self, number: int, key: str, server: Server, steps: list[_Step], rng: Random) -> None:
         shadow = "shadow_" if server.archived else ""

@@ -1,4 +1,4 @@
-"""What both demo sites share: instants, stable random numbers, ids, people, and the writer of rows.
+"""What the demo sites share: instants, stable random numbers, ids, people, and the writer of rows.
 
 Inside this package an instant is a whole number of seconds since 1970 (UTC), because comparing and adding them is all
 that a simulation does; :func:`text` turns one into what the databases hold.
@@ -21,6 +21,10 @@ DAY: Final = 86_400
 WEEK: Final = 7 * DAY
 ZERO_DATE: Final = "0000-00-00 00:00:00"
 """The date MySQL writes for a date it could not read."""
+MAINTENANCE_PROJECT: Final = "6d61696e74656e616e63650000000001"
+"""The operators' project whose leases take machines out for repair."""
+LOAD_TEST_PROJECT: Final = "6c6f61645f7465737400000000000002"
+"""The operators' project of a load test, whose servers are not use."""
 _EPOCH: Final = date(1970, 1, 1)
 _FLUSH_ROWS: Final = 20_000
 _TIMES: Final = [f" {s // HOUR:02}:{s // MINUTE % 60:02}:{s % 60:02}" for s in range(DAY)]
@@ -75,6 +79,16 @@ class People:
             (f"{rng.getrandbits(128):032x}", [f"{rng.getrandbits(128):032x}" for _ in range(rng.randint(1, 9))])
             for _ in range(projects)
         ]
+
+    def write_names(self, writer: "RowWriter") -> None:
+        """Write the projects' names as Keystone knows them, those of the operators too."""
+        named = [(key, f"CHI-{180_000 + int(key[:4], 16)}") for key, _ in self._projects]
+        for key, name in [*named, (MAINTENANCE_PROJECT, "maintenance"), (LOAD_TEST_PROJECT, "load-test")]:
+            writer.add(
+                "keystone.project",
+                id=key, name=name, extra="{}", description="", enabled=1, domain_id="default", parent_id="default",
+                is_domain=0,
+            )  # fmt: skip
 
     def pick(self, rng: random.Random) -> tuple[str, str]:
         """Project id and user id of someone."""

@@ -1,11 +1,13 @@
 """The source tables a demo site writes, as SQLite DDL.
 
-Table and column names are those of Nova, Nova's API database and the Chameleon fork of Blazar; columns that no usage
-rule reads are left out. Foreign keys are indexed but not declared, because the real databases hold orphans too and so
-do ours. Instants are text ``YYYY-MM-DD HH:MM:SS`` in UTC in columns of type DATETIME.
+Table and column names are those of Nova, Nova's API database, the Chameleon fork of Blazar, Zun, Keystone and the
+legacy usage database; columns that no usage rule reads are left out. Foreign keys are indexed but not declared, because
+the real databases hold orphans too and so do ours. Instants are text ``YYYY-MM-DD HH:MM:SS`` in UTC in columns of type
+DATETIME.
 """
 
-_LIFE = "created_at DATETIME, updated_at DATETIME, deleted_at DATETIME, "
+_TIMES = "created_at DATETIME, updated_at DATETIME, "
+_LIFE = _TIMES + "deleted_at DATETIME, "
 _INT_DELETED = ", deleted INTEGER"
 _TEXT_DELETED = ", deleted VARCHAR(36)"
 
@@ -92,6 +94,19 @@ COLUMNS: dict[str, str] = {
     "blazar.device_extra_capabilities": _LIFE
     + "id VARCHAR(36) NOT NULL, device_id VARCHAR(36) NOT NULL, property_id VARCHAR(255), "
     "capability_value TEXT NOT NULL" + _TEXT_DELETED,
+    "zun.container": _TIMES + "id INTEGER NOT NULL, uuid VARCHAR(36) NOT NULL, project_id VARCHAR(255), "
+    "user_id VARCHAR(255), name VARCHAR(255), image VARCHAR(255), status VARCHAR(20), cpu FLOAT, memory VARCHAR(255), "
+    "disk INTEGER, host VARCHAR(255), started_at DATETIME, annotations TEXT",
+    "zun.container_actions": _TIMES + "id INTEGER NOT NULL, action VARCHAR(255), container_uuid VARCHAR(36), "
+    "request_id VARCHAR(255), user_id VARCHAR(255), project_id VARCHAR(255), start_time DATETIME, "
+    "finish_time DATETIME, message VARCHAR(255)",
+    "zun.container_actions_events": _TIMES + "id INTEGER NOT NULL, event VARCHAR(255), action_id INTEGER, "
+    "start_time DATETIME, finish_time DATETIME, result VARCHAR(255), traceback TEXT, details TEXT",
+    "keystone.project": "id VARCHAR(64) NOT NULL, name VARCHAR(64) NOT NULL, extra TEXT, description TEXT, "
+    "enabled BOOLEAN, domain_id VARCHAR(64) NOT NULL, parent_id VARCHAR(64), is_domain BOOLEAN NOT NULL DEFAULT 0",
+    "chameleon_usage.node_usage_report_cache": "id INTEGER NOT NULL, date DATETIME, node_type VARCHAR(100), "
+    "maint_hours FLOAT, reserved_hours FLOAT, used_hours FLOAT, idle_hours FLOAT, total_hours FLOAT",
+    "chameleon_usage.node_count_cache": "id INTEGER NOT NULL, date DATE, node_type VARCHAR(100), cnt INTEGER",
 }
 """Columns of each ``schema.table``; the primary key is always ``id``."""
 
@@ -114,6 +129,11 @@ INDEXED: dict[str, tuple[str, ...]] = {
     "blazar.device_allocations": ("device_id", "reservation_id"),
     "blazar.device_reservations": ("reservation_id",),
     "blazar.device_extra_capabilities": ("device_id", "property_id"),
+    "zun.container": ("uuid",),
+    "zun.container_actions": ("container_uuid",),
+    "zun.container_actions_events": ("action_id",),
+    "chameleon_usage.node_usage_report_cache": ("date",),
+    "chameleon_usage.node_count_cache": ("date",),
 }
 """Columns with an index besides the primary key: what rows are joined by."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from usage_assets.demo import Scale, make_site
-from usage_assets.demo.rows import Tally, instant, text
+from usage_assets.demo.rows import MAINTENANCE_PROJECT, Tally, instant, text
 from usage_assets.demo.schema import COLUMNS, column_names
 
 SMALL = Scale(machines=0.12)
@@ -115,8 +115,8 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="demo_metal, demo_kvm"):
-        make_site("demo_edge", tmp_path / "site", until=METAL_UNTIL)
+    with pytest.raises(ValueError, match="demo_metal, demo_kvm, demo_edge"):
+        make_site("demo_moon", tmp_path / "site", until=METAL_UNTIL)
 
 
 def test_only_the_deliberate_double_bookings_exist(metal: Path) -> None:
@@ -255,3 +255,55 @@ def test_servers_of_a_reserved_flavor_name_their_reservation(kvm: Path) -> None:
 def test_some_kvm_servers_are_nowhere(kvm: Path) -> None:
     assert count(kvm, "nova.instances", "vm_state = 'shelved_offloaded' AND node IS NULL") > 0
     assert count(kvm, "nova_cell0.instances") > 0
+
+
+def test_maintenance_leases_have_the_name_and_the_project_of_the_operators(metal: Path) -> None:
+    named = rows(metal, "blazar", "SELECT project_id FROM leases WHERE name LIKE 'maint-of-%-by-%-for-%'")
+    assert {project for (project,) in named} == {MAINTENANCE_PROJECT}
+    assert rows(metal, "keystone", "SELECT name FROM project WHERE id = ?", MAINTENANCE_PROJECT) == [("maintenance",)]
+
+
+def test_servers_that_are_not_running_say_so(metal: Path) -> None:
+    states = {state for (state,) in rows(metal, "nova", "SELECT DISTINCT vm_state FROM instances")}
+    assert {"active", "stopped", "deleted"} <= states
+    last = rows(
+        metal,
+        "nova",
+        "SELECT i.vm_state, a.action FROM instances i JOIN instance_actions a ON a.instance_uuid = i.uuid "
+        "WHERE i.vm_state <> 'deleted' AND a.action IN ('create', 'start', 'stop') "
+        "GROUP BY i.uuid HAVING a.start_time = max(a.start_time)",
+    )
+    assert all(action == "stop" for state, action in last if state == "stopped")
+
+
+def test_every_fate_of_a_lease_is_there(tmp_path: Path) -> None:
+    make_site("demo_metal", tmp_path / "site", until=datetime(2018, 1, 1, tzinfo=UTC), scale=SMALL)
+    leases = {status for (status,) in rows(tmp_path / "site", "blazar", "SELECT DISTINCT status FROM leases")}
+    assert leases >= {"PENDING", "ACTIVE", "TERMINATED", "ERROR", "CREATING"}
+    starts = rows(
+        tmp_path / "site",
+        "blazar",
+        "SELECT status, julianday(updated_at) - julianday(time) > 0.01 FROM events WHERE event_type = 'start_lease'",
+    )
+    assert {("DONE", 0), ("DONE", 1), ("ERROR", 0), ("UNDONE", None)} <= set(starts)
+
+
+def test_legacy_hours_add_up_to_their_total(metal: Path) -> None:
+    query = "SELECT maint_hours, reserved_hours, used_hours, idle_hours, total_hours FROM node_usage_report_cache"
+    found = rows(metal, "chameleon_usage", query)
+    assert found
+    assert all(sum(row[:4]) == pytest.approx(row[4]) for row in found)  # type: ignore[call-overload]
+    assert all(part >= 0 for row in found for part in row)  # type: ignore[operator]
+
+
+def test_a_site_of_devices_has_no_nova(tmp_path: Path) -> None:
+    folder = tmp_path / "edge"
+    make_site("demo_edge", folder, until=datetime(2024, 6, 1, tzinfo=UTC))
+    assert count(folder, "nova.compute_nodes") == 0
+    assert count(folder, "blazar.computehost_allocations") == 0
+    held = "SELECT id FROM device_allocations WHERE device_id NOT IN (SELECT id FROM devices)"
+    assert rows(folder, "blazar", held) == []
+    reservations = {key for (key,) in rows(folder, "blazar", "SELECT id FROM reservations")}
+    named = rows(folder, "zun", "SELECT annotations FROM container WHERE annotations IS NOT NULL")
+    assert {json.loads(str(text))["zun.openstack.org/reservation_id"] for (text,) in named} <= reservations
+    assert count(folder, "zun.container", "status = 'Running' AND started_at IS NOT NULL") > 0
