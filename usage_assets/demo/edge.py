@@ -117,7 +117,7 @@ def _container(device: Machine, lease: Lease, reservation_id: str, begin: int, r
     annotations: str | None = json.dumps({"zun.openstack.org/reservation_id": reservation_id})
     if rng.random() < 0.01:
         annotations = None
-    failed = rng.random() < 0.04
+    failed = rng.random() < 0.015
     status = "Error" if failed else rng.choice(("Deleted", "Deleted", "Stopped"))
     started = None if failed else begin + rng.randint(15, 240)
     return Container(begin, started, ended, status, device, lease, annotations, rng.getrandbits(60))
