@@ -137,9 +137,9 @@ class Kind:
 
 
 def _openstack_read(reader: Reader, site: Site, months: Sequence[date]) -> Any:
-    from usage_assets.facts.openstack import read_raw
+    from usage_assets.facts.openstack import read_inputs
 
-    return read_raw(reader, site.key, months)
+    return read_inputs(reader, site, months)
 
 
 def _openstack_facts(

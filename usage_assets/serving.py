@@ -56,11 +56,17 @@ ACCOUNTS = Table(
         Column(
             "hours_clipped",
             Type.FLOAT,
-            "Own spans of kept rows less what was kept of them",
+            "Own spans of kept rows less what was kept of them and what is excluded",
             "entity-hours",
             nullable=False,
         ),
-        Column("hours_rejected", Type.FLOAT, "Own spans of rejected rows", "entity-hours", nullable=False),
+        Column(
+            "hours_rejected",
+            Type.FLOAT,
+            "Own spans of rejected rows, and what is excluded of kept ones",
+            "entity-hours",
+            nullable=False,
+        ),
         Column("joins", Type.TEXT, "Rows before and after each join, as JSON"),
     ),
 )

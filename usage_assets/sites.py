@@ -20,6 +20,7 @@ from pydantic import (
 
 from usage_assets import settings
 from usage_assets.errors import SiteError
+from usage_assets.site_rules import Exclusion, MetricSources, known_sources
 
 _KEY = re.compile(r"^[a-z][a-z0-9_]*$")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -110,6 +111,14 @@ class OpenStackSite(BaseSite):
     databases: dict[Database, str] = Field(min_length=1)
     node_types: dict[str, NodeType] = {}
     utilization_of: Literal["reservable", "total"] | None = None
+    exclusions: tuple[Exclusion, ...] = ()
+    sources: dict[str, MetricSources] = {}
+
+    @field_validator("sources")
+    @classmethod
+    def _of_its_metric(cls, value: dict[str, MetricSources]) -> dict[str, MetricSources]:
+        known_sources(value)
+        return value
 
     @field_validator("node_types")
     @classmethod
@@ -169,7 +178,9 @@ def load_site(path: Path) -> Site:
         msg = f"{path.name}:{lines.get(('kind',), 1)}: kind is {kind!r}; allowed: {', '.join(KINDS)}"
         raise SiteError(msg)
     try:
-        return _ADAPTER.validate_python({**data, "key": path.stem, "name": data.get("name", path.stem)})
+        return _ADAPTER.validate_python(
+            {**data, "key": path.stem, "name": data.get("name", path.stem)}, context={"folder": path.parent}
+        )
     except ValidationError as error:
         raise SiteError(_describe(path, error, lines)) from None
 

@@ -68,13 +68,16 @@ REASONS: dict[str, str] = {
     "duplicate": "another row already counts this time",
 }
 
+_ACTION_OF_REJECTS = Column("action", Type.TEXT, "Of excluded time: who took it out, and why; else null")
+
 REJECTS = Table(
     name="rejects",
     stage="facts",
-    description="What does not count, and why. start_at and end_at are the row's own span within the month.",
+    description="What does not count, and why. start_at and end_at are the row's own span within the month, or the "
+    "part of it that the reason speaks of: a row excluded for some time is kept, or rejected, for the rest.",
     key=(),
     columns=(
-        *_COLUMNS,
+        *(_ACTION_OF_REJECTS if column.name == "action" else column for column in _COLUMNS),
         Column(
             "reason", Type.TEXT, "Why: " + "; ".join(f"{key} = {text}" for key, text in REASONS.items()), nullable=False
         ),

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.facts.openstack import build_facts, read_raw
+from usage_assets.facts.openstack import build_facts, read_inputs
 from usage_assets.facts.openstack.build import Facts
 from usage_assets.sites import OpenStackSite
 from usage_assets.timelines.openstack import month_node_types, usage_scope
@@ -30,7 +30,7 @@ def build(
     scratch: Scratch | None = None,
 ) -> tuple[Facts, UsageFrames]:
     """Facts and timelines of some months, from their raw rows."""
-    inputs = read_raw((scratch or Scratch()).reader(rows, site, months, extracted), site.key, months)
+    inputs = read_inputs((scratch or Scratch()).reader(rows, site, months, extracted), site, months)
     facts = build_facts(site, months, inputs, extracted)
     usage = build_usage(usage_scope(site), months, facts.intervals, extracted, month_node_types(site, inputs))
     text: dict[Any, Any] = {pl.Categorical: pl.String}
@@ -149,27 +149,37 @@ def _accounts(result: MonthResult, intervals: pl.DataFrame, rejects: pl.DataFram
             continue
         out += [f"account {asset} {source}: {text}" for text in _account(fates, row)]
         mine = rejects.filter(pl.col("metric").str.starts_with(asset), pl.col("source") == source)
-        wanted = [fate.reasons for fate in fates if fate.fate == "rejected"]
+        taken = mine.filter(pl.col("reason") == "excluded")
+        mine = mine.filter(pl.col("reason") != "excluded")
+        if abs(_hours(taken) - sum(fate.hours_excluded for fate in fates)) > CLOSE:
+            expected = sum(fate.hours_excluded for fate in fates)
+            out.append(f"rejects {asset} {source}: {_hours(taken)} h excluded, oracle {expected} h")
+        wanted = [fate.reasons for fate in fates if fate.fate == "rejected" for _ in range(fate.pieces)]
         if not _matches(mine["reason"].to_list(), wanted):
             shown = [sorted(reasons) for reasons in wanted]
             out.append(f"rejects {asset} {source}: package {sorted(mine['reason'])}, oracle allows {shown}")
         kept = intervals.filter(pl.col("metric").str.starts_with(asset), pl.col("source") == source)
-        hours = sum((kept["end_at"] - kept["start_at"]).dt.total_microseconds().to_list()) / 3.6e9
+        hours = _hours(kept)
         if abs(hours - sum(fate.hours_kept for fate in fates)) > CLOSE:
             out.append(f"intervals {asset} {source}: {hours} h, oracle {sum(fate.hours_kept for fate in fates)} h")
     return out
 
 
+def _hours(frame: pl.DataFrame) -> float:
+    return sum((frame["end_at"] - frame["start_at"]).dt.total_microseconds().to_list()) / 3.6e9
+
+
 def _account(fates: Sequence[Fate], row: Mapping[str, Any]) -> list[str]:
     count = {name: sum(fate.fate == name for fate in fates) for name in ("kept", "rejected", "outside")}
     kept = sum(fate.hours_kept for fate in fates)
+    taken = sum(fate.hours_excluded for fate in fates if fate.fate == "kept")
     wanted = {
         "rows_in": len(fates),
         **{f"rows_{name}": number for name, number in count.items()},
         "hours_in": sum(fate.hours_in for fate in fates),
         "hours_kept": kept,
-        "hours_clipped": sum(fate.hours_in for fate in fates if fate.fate != "rejected") - kept,
-        "hours_rejected": sum(fate.hours_in for fate in fates if fate.fate == "rejected"),
+        "hours_clipped": sum(fate.hours_in for fate in fates if fate.fate != "rejected") - kept - taken,
+        "hours_rejected": sum(fate.hours_in for fate in fates if fate.fate == "rejected") + taken,
     }
     out = [f"{name} {row[name]}, oracle {value}" for name, value in wanted.items() if abs(row[name] - value) > CLOSE]
     if abs(row["hours_in"] - row["hours_kept"] - row["hours_clipped"] - row["hours_rejected"]) > CLOSE:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from usage_assets.sites import OpenStackSite
 from usage_assets_tests.golden.builder import Month, Row
 from usage_assets_tests.golden.oracle_holdings import Holdings
-from usage_assets_tests.golden.oracle_machines import SOURCES
+from usage_assets_tests.golden.oracle_machines import SOURCES, pieces
 
 Key = tuple[str, str, str]  # metric, node_type, resource
 HOUR = timedelta(hours=1)
@@ -28,6 +28,8 @@ class Fate:
     reasons: frozenset[str]
     hours_in: float
     hours_kept: float
+    hours_excluded: float = 0
+    pieces: int = 1  # of a rejected row: how many pieces of it are not excluded
 
 
 @dataclass
@@ -62,6 +64,8 @@ class _Month(Holdings):
         for rows in self.rows.values():
             for row in rows:
                 instants |= {v for v in row.values() if isinstance(v, datetime) and self.low < v < self.high}
+        for rule in self.site.exclusions:
+            instants |= {v for v in (rule.start, rule.end) if v is not None and self.low < v < self.high}
         for lives in self.hosts.values():  # halfway between two lives the nearest changes
             halves = [a[1] + (b[0] - a[1]) / 2 for _, a in lives for _, b in lives if a[1] is not None and a[1] < b[0]]
             instants |= {half for half in halves if self.low < half < self.high}
@@ -106,8 +110,11 @@ class _Month(Holdings):
         start, end = self.lives[id(row)]
         stop = self.high if end is None else min(end, self.high)
         hours = 0.0 if start is None else max(0.0, (stop - max(start, self.low)) / HOUR)
+        own = None if start is None else (max(start, self.low), stop)
+        left = pieces(own, self._taken(row)) if own is not None and hours else []
+        excluded = hours - sum((b - a) / HOUR for a, b in left)
         if kept:
-            return Fate("kept", frozenset(), hours, kept)
+            return Fate("kept", frozenset(), hours, kept, excluded)
         reasons: set[str] = _REASONS[asset](self, row)
         if start is None:
             return Fate("rejected", frozenset(reasons | {"bad_time"}), 0, 0)
@@ -115,7 +122,11 @@ class _Month(Holdings):
             return Fate("rejected", frozenset(reasons | {"never_ran", "bad_time"}), 0, 0)
         if not hours and (asset == "occupied" or reasons <= {"orphan", "duplicate"}) and reasons != {"never_launched"}:
             return Fate("outside", frozenset(), 0, 0)
-        return Fate("rejected", frozenset(reasons), hours, 0)
+        # a row that something else rejects before its time is looked at is not excluded
+        by_its_row = reasons == {"never_launched"} or (asset != "occupied" and not reasons <= {"orphan", "duplicate"})
+        if by_its_row or not excluded:
+            return Fate("rejected", frozenset(reasons), hours, 0)
+        return Fate("rejected", frozenset(reasons if left else {"excluded"}), hours, 0, excluded, len(left))
 
     def _why_host(self, row: Row) -> set[str]:
         if "hypervisor_hostname" in row and row["hypervisor_hostname"] is None:

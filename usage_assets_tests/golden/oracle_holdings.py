@@ -52,7 +52,7 @@ class Holdings(Machines):
             hostname = self._hostname(row)
             if hostname is None or self._lease_of(row) is None or not self._counts(row):
                 continue
-            if covers(self._life(row), t) and self._reservable_row(hostname, t) is not None:
+            if self._runs(row, t) and self._reservable_row(hostname, t) is not None:
                 out.append((row, hostname))
         return out
 
@@ -84,9 +84,10 @@ class Holdings(Machines):
     def _node(self, row: Row) -> str | None:
         if row["node"] is not None:
             return row["node"]
-        known = {other["hypervisor_hostname"] for other in self.rows["nova_compute_nodes"]} - {None}
         events = [
-            e for e in self.events.get(row["uuid"], ()) if e["event"].startswith("compute_") and e["host"] in known
+            e
+            for e in self.events.get(row["uuid"], ())
+            if e["event"].startswith("compute_") and e["host"] in self.machines
         ]
         return events[-1]["host"] if events else None
 
@@ -150,7 +151,7 @@ class Holdings(Machines):
             for row in self.rows[source]:
                 metric, reservation = self.bookings[row["uuid"]]
                 node = self.nodes[row["uuid"]]
-                runs = row["launched_at"] is not None and covers(self._life(row), t)
+                runs = row["launched_at"] is not None and self._runs(row, t)
                 runs = runs and not any(covers(span, t) for span in self.shelved[row["uuid"]])
                 if runs and (metric != "occupied_reservation" or (reservation, node) in holding):
                     counting.append((row, metric, node, source))
@@ -190,13 +191,13 @@ class Holdings(Machines):
             device = self.devices.get(row["device_id"])
             if device is None or self._lease_of(row) is None or not device["reservable"]:
                 continue
-            if covers(self._life(row), t) and covers(self._life(device), t):
+            if self._runs(row, t) and self._runs(device, t):
                 out.append((row, device))
         return out
 
     def _edge(self, t: datetime) -> Iterator[Item]:
         for row in self.rows["blazar_devices"]:
-            if covers(self._life(row), t):
+            if self._runs(row, t):
                 yield self._device_item("total", "blazar_devices", row, row)
                 if row["reservable"]:
                     yield self._device_item("reservable", "blazar_devices", row, row)
@@ -207,7 +208,7 @@ class Holdings(Machines):
             row, device = max(pairs, key=lambda pair: (born(pair[0]) or START, pair[0]["id"]))
             yield self._device_item("committed", "blazar_device_allocations", row, device)
         for row in self.rows["zun_container"]:
-            if not covers(self._life(row), t):
+            if not self._runs(row, t):
                 continue
             reservation = self._annotated(row)
             named = self._device_named(row["host"])

@@ -11,7 +11,7 @@ from usage_assets_tests.golden.builder import Month, Row, midnight, next_month
 from usage_assets_tests.golden.raw_months import instant, least
 
 Amounts = dict[str, Any]  # floats, or null where unknown
-START = datetime(1, 1, 1)
+START, FOREVER = datetime(1, 1, 1), datetime(9999, 1, 1)
 Span = tuple[Any, Any]  # instants; an open end is None
 # asset -> its sources and the times that stand in for created_at
 SOURCES: dict[str, tuple[str, ...]] = {
@@ -49,6 +49,17 @@ def covers(span: Span | None, t: datetime) -> bool:
     return span is not None and span[0] <= t and (span[1] is None or t < span[1])
 
 
+def pieces(span: Span, holes: Iterable[Span]) -> list[Span]:
+    """What is left of a span without its holes."""
+    left, (start, end) = [], span
+    for hole_start, hole_end in sorted(holes):
+        if hole_start > start:
+            left.append((start, hole_start if end is None else min(hole_start, end)))
+        start = max(start, hole_end)
+    left.append((start, end))
+    return [(a, b) for a, b in left if a < (b or FOREVER)]
+
+
 class Machines:
     """The rows of a month, their own spans, and what machines are at an instant."""
 
@@ -56,12 +67,13 @@ class Machines:
         self.site, self.rows, self.month = site, rows, month
         self.low = midnight(month)
         self.high = max(self.low, min(midnight(next_month(month)), extracted))
+        self.reservations = {row["id"]: row for row in rows["blazar_reservations"]}
+        self.leases = {row["id"]: row for row in rows["blazar_leases"]}
+        self.tables = {id(row): table for sources in SOURCES.values() for table in sources for row in rows[table]}
         self.machines = self._by_hostname("nova_compute_nodes")
         self.hosts = self._by_hostname("blazar_computehosts")
         self.hosts_by_id = {row["id"]: row for row in rows["blazar_computehosts"]}
         self.devices = {row["id"]: row for row in rows["blazar_devices"]}
-        self.reservations = {row["id"]: row for row in rows["blazar_reservations"]}
-        self.leases = {row["id"]: row for row in rows["blazar_leases"]}
         self.has_kvm = any(row["hypervisor_type"] != "ironic" for lives in self.machines.values() for row, _ in lives)
         self.names = {row["id"]: row["property_name"] for row in rows["blazar_resource_properties"]}
         self.events = self._events()
@@ -84,8 +96,27 @@ class Machines:
         for row in self.rows[table]:
             start, end = born(row), least([instant(row, "deleted_at"), instant(row, "gone_at")])
             if row["hypervisor_hostname"] is not None and start is not None and (end is None or start < end):
-                out.setdefault(row["hypervisor_hostname"], []).append((row, (start, end)))
+                left = [(row, piece) for piece in pieces((start, end), self._taken(row))]
+                if left:
+                    out.setdefault(row["hypervisor_hostname"], []).extend(left)
         return out
+
+    def _taken(self, row: Row) -> list[Span]:
+        """The time that the site's rules take out of a row."""
+        table = self.tables[id(row)]
+        reservation = self.reservations.get(row.get("reservation_id")) if "allocations" in table else None
+        lease = None if reservation is None else self.leases.get(reservation["lease_id"])
+        judged = {table: row, "blazar_reservations": reservation, "blazar_leases": lease}
+        return [
+            (rule.start or START, rule.end or FOREVER)
+            for rule in self.site.exclusions
+            if judged.get(rule.table) is not None
+            and all(str(judged[rule.table][column]) in values for column, values in rule.where.items())
+        ]
+
+    def _runs(self, row: Row, t: datetime) -> bool:
+        """Whether the row covers the instant, and no rule takes that out."""
+        return covers(self._life(row), t) and not any(covers(span, t) for span in self._taken(row))
 
     def _instances(self) -> Iterator[Row]:
         yield from self.rows["nova_instances"]
@@ -139,7 +170,7 @@ class Machines:
         if found is not None:
             return found
         before = [
-            ((span[1], span[0], row["id"]), row) for row, span in lives.get(hostname, ()) if span[1] and span[1] <= t
+            ((span[1], born(row), row["id"]), row) for row, span in lives.get(hostname, ()) if span[1] and span[1] <= t
         ]
         if before:
             return max(before, key=lambda pair: pair[0])[1]
@@ -150,14 +181,13 @@ class Machines:
         before, after = self._nearest(lives, hostname, t), self._first_after(lives, hostname, t)
         if before is None or after is None or before is after or self._covering(lives, hostname, t) is not None:
             return before
-        ended = next(span[1] for row, span in lives[hostname] if row is before)
-        begins = next(span[0] for row, span in lives[hostname] if row is after)
+        ended = max(span[1] for row, span in lives[hostname] if row is before and span[1] is not None and span[1] <= t)
+        begins = min(span[0] for row, span in lives[hostname] if row is after and span[0] > t)
         return before if t - ended < begins - t else after
 
     def _first_after(self, lives: dict[str, list[tuple[Row, Span]]], hostname: str, t: datetime) -> Row | None:
-        after = [row for row, span in lives.get(hostname, ()) if span[0] > t]
         first = min((span[0] for _, span in lives.get(hostname, ()) if span[0] > t), default=None)
-        return latest(row for row in after if born(row) == first)
+        return latest(row for row, span in lives.get(hostname, ()) if span[0] == first)
 
     def _capability(self, owner: str, row: Row, name: str) -> str | None:
         found = [

@@ -84,8 +84,35 @@ class _Maker:
             now = running + timedelta(hours=self.rng.randint(1, 27 * 24), minutes=7)
         types = {"^h1$": {"type": "mapped", "gpus": 2}, "^h2$": {"gpus": 3}} if self.maybe(0.4) else {}
         width = self.rng.choice(("1d", "1d", "1d", "12h"))
-        site = make_site(first_month=f"{FIRST:%Y-%m}", node_types=types, resolution=width)
+        rules = [self._rule() for _ in range(self.rng.choice((0, 0, 1, 3)))]
+        more = {"exclusions": [rule for rule in rules if rule is not None]}
+        site = make_site(first_month=f"{FIRST:%Y-%m}", node_types=types, resolution=width, **more)
         return Case(site, self.rows, self.months, dict.fromkeys(self.months, now))
+
+    def _rule(self) -> Row | None:
+        """A rule that takes some time out of one row, or of all rows like it; null where the site has none."""
+        columns = {
+            "nova_compute_nodes": ("id", "hypervisor_hostname"),
+            "nova_instances": ("uuid", "vcpus"),
+            "blazar_computehosts": ("id", "hypervisor_hostname"),
+            "blazar_computehost_allocations": ("id",),
+            "blazar_leases": ("id",),
+            "blazar_reservations": ("id", "resource_type"),
+            "blazar_devices": ("id",),
+            "blazar_device_allocations": ("id",),
+            "zun_container": ("uuid",),
+        }
+        tables = [table for table in columns if self.rows.tables[table]]
+        if not tables:
+            return None
+        table = self.rng.choice(tables)
+        column = self.rng.choice(columns[table])
+        value = self.rng.choice(self.rows.tables[table])[column]
+        start = self.rng.choice((None, self.tick()))
+        end = self.rng.choice((None, self.tick() if start is None else self.after(start)))
+        bounds = {"from": start, "to": end}
+        said = {"reason": "test", "by": "ops"}
+        return None if value is None else {"table": table, "where": {column: value}, **bounds, **said}
 
     def _machine(self, name: str, *, ironic: bool) -> None:
         when = self.tick(-20, self.ticks // 2)

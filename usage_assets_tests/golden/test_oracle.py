@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from usage_assets.facts.openstack import build_facts, read_raw
+from usage_assets.facts.openstack import build_facts, read_inputs
 from usage_assets.facts.openstack.build import METRICS_OF
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.schema import violations
@@ -53,7 +53,7 @@ def test_months_built_one_by_one_equal_the_range_and_keep_the_contract_of_their_
 @settings(SLOW, max_examples=3)
 def test_a_fact_asset_built_alone_has_the_rows_it_has_among_all(seed: int):
     case = random_case(random.Random(seed))
-    raw = read_raw(scratch().reader(case.rows, case.site, case.months, case.extracted), case.site.key, case.months)
+    raw = read_inputs(scratch().reader(case.rows, case.site, case.months, case.extracted), case.site, case.months)
     whole = build_facts(case.site, case.months, raw, case.extracted)
     for asset, metrics in METRICS_OF.items():
         alone = build_facts(case.site, case.months, raw, case.extracted, only={asset})

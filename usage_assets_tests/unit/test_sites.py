@@ -1,6 +1,6 @@
 """Site files: what they hold, and errors that name file, line and key."""
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -92,3 +92,67 @@ def test_a_known_gap_of_no_source_or_of_no_length_is_refused(tmp_path, gap, foun
     path.write_text(f"kind: openstack\ndatabases:\n  nova: sqlite:///a.db\nknown_gaps: [{gap}]\n")
     with pytest.raises(SiteError, match=rf"chi_a.yaml:4: known_gaps.*{found}"):
         load_site(path)
+
+
+RULE = "{table: nova_instances, where: {project_id: 0123abc}, from: 2019-05-01, to: 2019-06-01, reason: test, by: ops}"
+
+
+def test_a_rule_takes_dates_as_utc_and_values_as_their_text(tmp_path: Path):
+    site = load_site(write(tmp_path, GOOD + f"exclusions: [{RULE}]\n"))
+    (rule,) = site.exclusions
+    assert (rule.start, rule.end) == (datetime(2019, 5, 1), datetime(2019, 6, 1))
+    assert (rule.where, rule.said) == ({"project_id": ("0123abc",)}, "excluded by ops: test")
+    zoned = RULE.replace("2019-05-01", "2019-05-01T02:00:00+02:00").replace(", to: 2019-06-01", "")
+    (rule,) = load_site(write(tmp_path, GOOD + f"exclusions: [{zoned}]\n")).exclusions
+    assert (rule.start, rule.end) == (datetime(2019, 5, 1), None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("nova_instances", "nova_flavors", "rows of 'nova_flavors' can't be excluded, only those of nova_"),
+        ("project_id", "projectid", "nova_instances has no column projectid; there are id, uuid, created_at"),
+        ("0123abc", "0123", "project_id: the column is text, YAML reads 83 as a int; put it in quotes"),
+        ("{project_id: 0123abc}", "{}", "where names no column"),
+        ("0123abc", "[]", "where.project_id names no value"),
+        ("0123abc", "null", "where.project_id: None is no value"),
+        ("to: 2019-06-01", "to: 2019-04-01", "to 2019-04-01 00:00:00 does not lie after from 2019-05-01"),
+        ("to: 2019-06-01", "to: soon", "'soon' is no date; write it as 2019-05-01"),
+        ("reason: test, ", "", "exclusions.0.reason: Field required"),
+        ("by: ops", 'by: ""', "exclusions.0.by: String should have at least 1 character"),
+    ],
+)
+def test_a_rule_that_could_match_nothing_is_refused(tmp_path: Path, before: str, after: str, said: str):
+    with pytest.raises(SiteError) as error:
+        load_site(write(tmp_path, GOOD + f"exclusions: [{RULE.replace(before, after)}]\n"))
+    assert said in str(error.value)
+    assert str(error.value).startswith("chi.yaml:7: exclusions.0")
+
+
+def test_the_first_source_is_authoritative_others_fill_gaps_and_a_file_lies_beside_the_site(tmp_path: Path):
+    text = GOOD + "sources: {total: [nova_compute_nodes, {name: inventory, file: machines.csv}]}\n"
+    first, second = load_site(write(tmp_path, text)).sources["total"]
+    assert (first.name, first.policy, first.file) == ("nova_compute_nodes", "authoritative", None)
+    assert (second.name, second.policy, second.file) == ("inventory", "gap_fill", tmp_path / "machines.csv")
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ("{committed: [nova_instances]}", "committed has no sources to choose from; only total has"),
+        ("{total: [nova_hosts]}", "total can't be made from nova_hosts; its sources are nova_compute_nodes"),
+        ("{total: [nova_compute_nodes, nova_compute_nodes]}", "total names a source twice"),
+        ("{total: [inventory]}", "sources.total.0: inventory needs file"),
+        ("{total: [{name: nova_services, file: a.csv}]}", "nova_services is a raw table and has no file"),
+        ("{total: [{name: nova_services, policy: guess}]}", "Input should be 'authoritative', 'gap_fill'"),
+        ("{total: nova_compute_nodes}", "expected a list of sources"),
+        ("{total: []}", "total needs a source with machines"),
+        ("{total: [chameleon_usage_node_count_cache]}", "total needs a source with machines"),
+        ("{total: [nova_compute_nodes, {policy: gap_fill}]}", "sources.total.1.name: Field required"),
+    ],
+)
+def test_sources_that_a_metric_can_not_have_are_refused(tmp_path: Path, sources: str, said: str):
+    with pytest.raises(SiteError) as error:
+        load_site(write(tmp_path, GOOD + f"sources: {sources}\n"))
+    assert said in str(error.value)
+    assert str(error.value).startswith("chi.yaml:7: sources")

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.machines import HOST, SIZES, declared_types, existing, merged, segments
 from usage_assets.facts.openstack.rows import Outcome, never_ran, reason, resources, spans, with_own_span
 from usage_assets.intervals import clip, intersect, merge_touching
@@ -67,6 +68,7 @@ def _described(rows: pl.LazyFrame, bounds: pl.LazyFrame, *, metric: str, source:
     described = rows.filter(~pl.col("is_context")).select(
         "month",
         "row",
+        pl.col(f"^{EXCLUDED}$"),
         metric=pl.lit(metric),
         source=pl.lit(source),
         entity_id="hostname",

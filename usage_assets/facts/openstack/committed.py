@@ -4,6 +4,7 @@ import polars as pl
 
 from usage_assets.facts.openstack.bookings import flavor_gpus
 from usage_assets.facts.openstack.capacity import machine_resources
+from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.machines import HOST, merged
 from usage_assets.facts.openstack.rows import Outcome, born, never_ran, reason, resources, spans, with_own_span
@@ -41,6 +42,7 @@ def allocation_rows(
             "row",
             "month",
             "reservation_id",
+            pl.col(f"^{EXCLUDED}$"),
             row_id="id",
             owner_id=resource,
             created=born("updated_at", "deleted_at"),

@@ -4,6 +4,7 @@ import polars as pl
 
 from usage_assets.facts.openstack.bookings import ON_DEMAND, RESERVED, UNKNOWN
 from usage_assets.facts.openstack.committed import allocation_rows
+from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.machines import capabilities, merged
 from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
@@ -26,6 +27,7 @@ def device_rows(inputs: Inputs, bounds: pl.LazyFrame, metric: str) -> pl.LazyFra
             "row",
             "month",
             "reservable",
+            pl.col(f"^{EXCLUDED}$"),
             row_id="id",
             entity_id="id",
             node="name",

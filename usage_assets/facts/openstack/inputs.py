@@ -9,7 +9,9 @@ from datetime import date
 
 import polars as pl
 
+from usage_assets.facts.openstack.exclusions import read_exclusions, with_exclusions
 from usage_assets.raw.openstack import BY_NAME
+from usage_assets.sites import OpenStackSite
 from usage_assets.warehouse import Reader
 
 Inputs = dict[str, pl.LazyFrame]
@@ -169,6 +171,11 @@ _JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
         ("device_capabilities", "device_id", "blazar_device_extra_capabilities"),
     )
 }
+
+
+def read_inputs(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Inputs:
+    """The inputs of a site's months, with what the site's file takes out of them."""
+    return with_exclusions(read_raw(reader, site.key, months), read_exclusions(reader, site, months))
 
 
 def read_raw(reader: Reader, site: str, months: Sequence[date], only: Collection[str] | None = None) -> Inputs:

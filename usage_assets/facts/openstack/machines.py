@@ -2,8 +2,9 @@
 
 import polars as pl
 
+from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
-from usage_assets.facts.openstack.rows import born
+from usage_assets.facts.openstack.rows import born, less_excluded
 from usage_assets.intervals import clip, close, fill_between, intersect, merge_touching, once, owned
 from usage_assets.sites import NodeType
 
@@ -28,6 +29,7 @@ def machine_rows(inputs: Inputs) -> pl.LazyFrame:
             "row",
             "month",
             "is_context",
+            pl.col(f"^{EXCLUDED}$"),
             row_id="id",
             hostname="hypervisor_hostname",
             created=created,
@@ -53,6 +55,7 @@ def host_rows(inputs: Inputs) -> pl.LazyFrame:
             "row",
             "month",
             "is_context",
+            pl.col(f"^{EXCLUDED}$"),
             row_id="id",
             hostname="hypervisor_hostname",
             created=created,
@@ -81,7 +84,7 @@ def host_rows(inputs: Inputs) -> pl.LazyFrame:
 def segments(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Disjoint segments per month and hostname: at each instant the row with the latest created, then id."""
     alive = close(rows.filter(pl.col("hostname").is_not_null() & pl.col("start_at").is_not_null()))
-    return owned(alive, by=HOST, rank=["created", "row_id"])
+    return owned(less_excluded(alive), by=HOST, rank=["created", "row_id"])
 
 
 def declared_types(rows: pl.LazyFrame, node_types: dict[str, NodeType], hostname: str = "hostname") -> pl.LazyFrame:

@@ -6,8 +6,9 @@ from datetime import date, datetime
 
 import polars as pl
 
+from usage_assets.facts.openstack.exclusions import EXCLUDED, excluded_parts
 from usage_assets.facts.tables import INTERVALS, REJECTS, RESOURCE_NAMES
-from usage_assets.intervals import once
+from usage_assets.intervals import once, subtract
 from usage_assets.partitions import next_month
 
 INSTANT = pl.Datetime("us")
@@ -78,12 +79,21 @@ def reason(*cases: tuple[str, pl.Expr]) -> pl.Expr:
 
 
 def spans(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The own spans of rows that no reason rejects, as intervals `start_at`, `end_at`."""
-    return (
+    """The own spans of rows that no reason rejects, less what is excluded of them, as `start_at`, `end_at`."""
+    own = (
         rows.filter(pl.col("reason").is_null())
         .with_columns(start_at="own_start", end_at="own_end")
         .filter(pl.col("start_at") < pl.col("end_at"))
     )
+    return less_excluded(own)
+
+
+def less_excluded(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Closed intervals of rows without the parts that a rule of the site's file takes out."""
+    if EXCLUDED not in rows.collect_schema().names():
+        return rows
+    known = once(rows)
+    return subtract(known.drop(EXCLUDED), excluded_parts(known, "start_at", "end_at"), on=[ROW])
 
 
 @dataclass(frozen=True)
@@ -121,26 +131,41 @@ def settle(outcome: Outcome, *, site: str) -> Settled:
         on=ROW,
         how="inner",
     ).with_columns(pl.col("node_type").fill_null("unknown"))
-    rejected = rows.filter(pl.col("status") == "rejected")
+    return Settled(
+        intervals=_shaped(kept, INTERVALS.polars_schema, site),
+        rejects=_shaped(_rejected(rows), REJECTS.polars_schema, site),
+        accounts=accounts(rows, site),
+    )
+
+
+def _rejected(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Rejected rows with their own spans; excluded time stands apart, with who took it out as its action."""
     empty = pl.col("own_start").is_null() | pl.col("own_end").is_null() | (pl.col("own_start") >= pl.col("own_end"))
-    shown = rejected.with_columns(
+    whole = rows.filter(pl.col("status") == "rejected").with_columns(
         pl.col("node_type").fill_null("unknown"),
         start_at=pl.when(~empty).then("own_start"),
         end_at=pl.when(~empty).then("own_end"),
         action=pl.lit(None, dtype=pl.String),
     )
-    return Settled(
-        intervals=_shaped(kept, INTERVALS.polars_schema, site),
-        rejects=_shaped(shown, REJECTS.polars_schema, site),
-        accounts=accounts(rows, site),
+    if EXCLUDED not in rows.collect_schema().names():
+        return whole
+    touched = once(rows.filter(pl.col("excluded_us") > 0).with_columns(pl.col("node_type").fill_null("unknown")))
+    parts = excluded_parts(touched, "own_start", "own_end")
+    taken = (
+        touched.drop("action", "reason")
+        .join(parts.rename({"said": "action"}), on=ROW, how="inner")
+        .with_columns(reason=pl.lit("excluded"))
     )
+    untouched = whole.filter(pl.col("excluded_us") == 0)
+    left = subtract(whole.filter(pl.col("excluded_us") > 0), parts, on=[ROW])
+    return pl.concat([untouched, left, taken], how="diagonal")
 
 
 def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
     held = pieces.group_by(ROW).agg(kept_us=microseconds("start_at", "end_at").sum())
     joined = [name for name in outcome.rows.collect_schema().names() if name.startswith(JOINED)]
-    rows = outcome.rows.select(ROW, "own_start", "own_end", "reason", *DESCRIBED, *joined)
-    rows = rows.join(held, on=ROW, how="left")
+    rows = outcome.rows.select(ROW, "own_start", "own_end", "reason", *DESCRIBED, *joined, pl.col(f"^{EXCLUDED}$"))
+    rows = _with_excluded_time(rows).join(held, on=ROW, how="left")
     lost = pl.lit(None, dtype=pl.String)
     for index, (name, survivors) in enumerate(reversed(outcome.lost)):
         flag = f"_has{index}"
@@ -153,7 +178,7 @@ def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
         rows.with_columns(own_us=own.fill_null(0), is_outside=outside)
         .with_columns(
             reason=pl.when(~pl.col("is_outside") & pl.col("kept_us").is_null() & pl.col("reason").is_null())
-            .then(lost)
+            .then(pl.when(pl.col("excluded_us") < pl.col("own_us")).then(lost).otherwise(pl.lit("excluded")))
             .otherwise("reason")
         )
         .with_columns(
@@ -162,13 +187,27 @@ def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
             .when("is_outside")
             .then(pl.lit("outside"))
             .otherwise(pl.lit("kept")),
-            action=pl.when(pl.col("own_us") > pl.col("kept_us")).then(pl.lit("clipped")).otherwise(pl.lit("kept")),
+            action=pl.when(pl.col("own_us") - pl.col("excluded_us") > pl.col("kept_us"))
+            .then(pl.lit("clipped"))
+            .otherwise(pl.lit("kept")),
         )
     )
 
 
+def _with_excluded_time(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """excluded_us: how much of the own span of a row that nothing else rejects is excluded."""
+    if EXCLUDED not in rows.collect_schema().names():
+        return rows.with_columns(excluded_us=pl.lit(0, dtype=pl.Int64))
+    counting = rows.filter(pl.col("reason").is_null())
+    taken = excluded_parts(counting, "own_start", "own_end").group_by(ROW)
+    return rows.join(taken.agg(excluded_us=microseconds("start_at", "end_at").sum()), on=ROW, how="left").with_columns(
+        pl.col("excluded_us").fill_null(0)
+    )
+
+
 def accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
-    """Rows and hours per month and source, of rows with status, own_us and kept_us."""
+    """Rows and hours per month and source, of rows with status, own_us and kept_us; excluded_us where there is any."""
+    excluded = pl.col("excluded_us") if "excluded_us" in rows.collect_schema().names() else pl.col("own_us") * 0
     status = pl.col("status")
     joined = [name for name in rows.collect_schema().names() if name.startswith(JOINED)]
     joins = pl.lit(None, dtype=pl.String)
@@ -193,8 +232,14 @@ def accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
             joins=joins,
             hours_in=pl.col("own_us").sum() / hour,
             hours_kept=pl.col("kept_us").filter(status == "kept").sum() / hour,
-            hours_rejected=pl.col("own_us").filter(status == "rejected").sum() / hour,
-            hours_clipped=(pl.col("own_us") - pl.col("kept_us").fill_null(0)).filter(status != "rejected").sum() / hour,
+            hours_rejected=(
+                pl.col("own_us").filter(status == "rejected").sum() + excluded.filter(status == "kept").sum()
+            )
+            / hour,
+            hours_clipped=(pl.col("own_us") - excluded - pl.col("kept_us").fill_null(0))
+            .filter(status != "rejected")
+            .sum()
+            / hour,
         )
         .with_columns(pl.lit(site).alias("site"))
     )
