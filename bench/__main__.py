@@ -1,4 +1,4 @@
-"""Every figure that the project promises, on a made site of full size.
+"""Every figure that the project promises, on made sites of full size.
 
     python -m bench [FOLDER]
 
@@ -9,22 +9,20 @@ import shutil
 import sys
 from pathlib import Path
 
+from bench.full_rebuild import make_sources, write_sites
 from bench.measure import run
 
 SITE = "full_size"
 FIRST, LAST = "2016-01", "2026-10"
-_SCHEMAS = ("nova", "nova_api", "nova_cell0", "blazar")
 _PYTHON = [sys.executable, "-m"]
 
 
 def main(folder: Path) -> None:
     """Print one line per figure, with the bound that it must keep."""
     sites, sources = folder / "sites", folder / "sources"
-    if not sources.is_dir():
-        print("making the full-size site:", run([*_PYTHON, "bench.full_size", "make", str(sources)]).output, flush=True)
     sites.mkdir(parents=True, exist_ok=True)
-    urls = "".join(f"  {schema}: sqlite:///{sources}/{schema}.db\n" for schema in _SCHEMAS)
-    (sites / f"{SITE}.yaml").write_text(f"kind: openstack\nname: Full size\ndatabases:\n{urls}", encoding="utf-8")
+    make_sources(sources)
+    write_sites(sites, sources, [SITE])
     whole, year = folder / "whole", folder / "year"
     env = {"USAGE_SITES": str(sites), "USAGE_DATA": str(whole), "DAGSTER_HOME": str(folder / "dagster")}
 
@@ -48,6 +46,7 @@ def main(folder: Path) -> None:
     for scratch in ("demo", "demo_dagster"):
         shutil.rmtree(folder / scratch, ignore_errors=True)
         (folder / scratch).mkdir()
+    print(run([*_PYTHON, "bench.full_rebuild", str(folder)]).output, end="", flush=True)
     print(run([*_PYTHON, "usage_assets", "demo"], **demo).line("make demo after installation", "120 s"), flush=True)
 
 

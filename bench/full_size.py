@@ -1,6 +1,6 @@
-"""The full-size site, made in a process of its own: a child inherits the peak memory of the process that starts it.
+"""A full-size site, made in a process of its own: a child inherits the peak memory of the process that starts it.
 
-python -m bench.full_size make SOURCES
+python -m bench.full_size make SOURCES [NAME]
 python -m bench.full_size last-year WHOLE YEAR
 """
 
@@ -29,6 +29,6 @@ def last_year(whole: Path, year: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "make":
-        print(make_full_size(Path(sys.argv[2])))
+        print(make_full_size(Path(sys.argv[2]), *sys.argv[3:]))
     else:
         last_year(Path(sys.argv[2]), Path(sys.argv[3]))

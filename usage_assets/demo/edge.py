@@ -2,13 +2,14 @@
 
 import heapq
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 from usage_assets.demo.blazar import Blazar, Lease
 from usage_assets.demo.demand import MOST_LEAD, Booking, Scale, book_machines
-from usage_assets.demo.inventory import Machine, NodeType, build_machines
+from usage_assets.demo.inventory import Machine, NodeType, build_machines, first_year
 from usage_assets.demo.rows import DAY, HOUR, MINUTE, People, RowWriter, instant, stable_random, text, uuid_text
 
 SINCE: Final = instant(2023)
@@ -113,7 +114,7 @@ class EdgeSite:
 def _container(device: Machine, lease: Lease, reservation_id: str, begin: int, rng: Random) -> Container:
     """A container within its lease; few never start, and of few the annotation is not readable."""
     longest = lease.stop - begin - 5 * MINUTE
-    ended = begin + min(longest, 20 * MINUTE + int(rng.expovariate(1 / (1.5 * DAY))))
+    ended = begin + min(longest, 20 * MINUTE + int(rng.expovariate(1 / (4 * DAY))))
     annotations: str | None = json.dumps({"zun.openstack.org/reservation_id": reservation_id})
     if rng.random() < 0.01:
         annotations = None
@@ -123,19 +124,19 @@ def _container(device: Machine, lease: Lease, reservation_id: str, begin: int, r
     return Container(begin, started, ended, status, device, lease, annotations, rng.getrandbits(60))
 
 
-def make_edge(writer: RowWriter, name: str, until: int, scale: Scale, seed: int) -> None:
-    """Write an edge site from 2023 until an instant."""
+def make_edge(
+    writer: RowWriter, name: str, until: int, scale: Scale, seed: int, *, types: Sequence[NodeType] = EDGE_TYPES
+) -> None:
+    """Write an edge site from the first year of its types (2023) until an instant."""
     site = EdgeSite(writer, name, until, seed)
     site.people.write_names(writer)
-    devices = build_machines(name, EDGE_TYPES, 2023, seed, ironic=True, share=scale.machines)
+    devices = build_machines(name, types, first_year(types), seed, ironic=True, share=scale.machines)
     for device in devices:
         device.blazar_rows = list(device.nova_rows)
         if device.arrived <= until:
             vendor = device.first_type.name.partition("-")[0].rstrip("0123456789")
             site.blazar.add_device(device, vendor, stable_random(device.hostname, "device"))
-    plans = (
-        book_machines(name, devices, kind, horizon=until + MOST_LEAD, scale=scale, seed=seed) for kind in EDGE_TYPES
-    )
+    plans = (book_machines(name, devices, kind, horizon=until + MOST_LEAD, scale=scale, seed=seed) for kind in types)
     for booking in heapq.merge(*plans, key=lambda booking: booking.start):
         site.add_booking(booking)
     site.add_containers()

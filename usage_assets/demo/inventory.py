@@ -77,6 +77,31 @@ KVM_TYPES: Final = (
 )
 
 
+UC_TYPES: Final = (
+    NodeType("compute", 48, 126, 250, 0.6, {2016: 84, 2018: 0}),
+    NodeType("storage", 40, 63, 32000, 0.4, {2016: 7, 2021: 0}),
+    NodeType("compute_haswell", 48, 126, 250, 0.55, {2018: 84, 2021: 0}, successor_of="compute"),
+    NodeType("compute_skylake", 48, 192, 240, 0.7, {2018: 63, 2020: 23}),
+    NodeType("fpga", 48, 192, 250, 0.4, {2018: 1}),
+    NodeType("gpu_rtx_6000", 48, 192, 240, 0.85, {2020: 40, 2024: 37}, 1, "Quadro RTX 6000/8000"),
+    NodeType("gpu_v100", 80, 128, 400, 0.88, {2020: 3, 2021: 6, 2022: 1, 2024: 2, 2025: 4}, 4, "Tesla V100 SXM2 32GB"),
+    NodeType("gpu_v100_nvlink", 80, 115, 400, 0.85, {2022: 3, 2024: 2, 2025: 0}, 4, "V100"),
+    NodeType("compute_cascadelake_r", 96, 192, 480, 0.66, {2021: 42, 2022: 26, 2024: 39, 2025: 42}),
+    NodeType("compute_cascadelake_r_ib", 96, 179, 480, 0.6, {2022: 16, 2024: 3, 2025: 0}),
+    NodeType("compute_nvdimm", 168, 3840, 960, 0.5, {2021: 2}),
+    NodeType("storage_nvme", 48, 256, 16000, 0.5, {2021: 10}),
+    NodeType("gpu_a100_nvlink", 256, 512, 960, 0.9, {2022: 1}, 4, "A100 SXM4 80GB"),
+    NodeType("gpu_a100_pcie", 160, 512, 960, 0.9, {2022: 4}, 4, "A100 PCIe 80GB"),
+    NodeType("compute_gigaio", 256, 512, 480, 0.86, {2024: 8}, 1, "A100 PCIe 80GB"),
+)
+"""A second and smaller bare-metal site, for measurements."""
+
+
+def first_year(types: Iterable[NodeType]) -> int:
+    """The year in which the first machines were there."""
+    return min(min(kind.counts) for kind in types)
+
+
 @dataclass
 class Period:
     """A time ``[start, end)`` in which one database row describes a machine; no end is None."""

@@ -2,20 +2,19 @@
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 from usage_assets.demo.blazar import Blazar, Lease
 from usage_assets.demo.demand import STEP, Scale, wanted_share
-from usage_assets.demo.inventory import KVM_TYPES, Machine, NodeType, Period, build_machines, split_row
+from usage_assets.demo.inventory import KVM_TYPES, Machine, NodeType, Period, build_machines, first_year, split_row
 from usage_assets.demo.metal import number_hosts, write_hosts
 from usage_assets.demo.nova import Flavor, Nova, Server
 from usage_assets.demo.rows import DAY, HOUR, MINUTE, People, RowWriter, instant, stable_random, uuid_text
 from usage_assets.demo.traps import ODD_SERVERS, TRAP_MONTHS, leave_gap
 
-SINCE: Final = instant(2019)
 RESERVABLE_SINCE: Final = instant(2022, 1, 10)
 FLAVOR_RESERVATIONS_SINCE: Final = instant(2022, 6, 1)
 """Before it a reservation names sizes (virtual:instance), from then on a flavor (flavor:instance)."""
@@ -100,16 +99,20 @@ class _Pool:
 class KvmSite:
     """Writes one KVM site."""
 
-    def __init__(self, writer: RowWriter, name: str, until: int, scale: Scale, seed: int) -> None:
+    def __init__(
+        self, writer: RowWriter, name: str, until: int, scale: Scale, seed: int, *, types: Sequence[NodeType]
+    ) -> None:
         """Build the hypervisors; a part of them belongs to Blazar from RESERVABLE_SINCE on."""
+        since_year = first_year(types)
+        self.since = instant(since_year)
         self.name, self.until, self.scale, self.seed = name, until, scale, seed
-        self.blazar = Blazar(writer, name, seed, until, SINCE)
+        self.blazar = Blazar(writer, name, seed, until, self.since)
         self.nova = Nova(writer, name, seed, until, ironic=False, extra=scale.extra_actions + 0.3)
         self.people = People(name, seed)
         self.people.write_names(writer)
         self.servers: list[Server] = []
-        self.machines = build_machines(name, KVM_TYPES, 2019, seed, ironic=False, share=scale.machines)
-        for kind in KVM_TYPES:
+        self.machines = build_machines(name, types, since_year, seed, ironic=False, share=scale.machines)
+        for kind in types:
             every = round(1 / kind.reserved_share)
             for machine in [m for m in self.machines if m.first_type is kind][::every]:
                 start, left = max(machine.arrived + 2 * HOUR, RESERVABLE_SINCE), machine.left
@@ -235,7 +238,7 @@ class KvmSite:
         """Irregular servers in the trap months, and one reservation whose flavor is not there."""
         for month in TRAP_MONTHS:
             there = [m for m in self.machines if m.arrived <= month and m.left is None]
-            if month < SINCE or not there:
+            if month < self.since or not there:
                 continue
             for place, name in enumerate(_KVM_TRAPS):
                 rng = stable_random(self.name, self.seed, month, name)
@@ -274,12 +277,14 @@ def disturb_hypervisors(machines: list[Machine]) -> None:
             split_row(plain[1].nova_rows, month + 13 * DAY, gap=-DAY)
 
 
-def make_kvm(writer: RowWriter, name: str, until: int, scale: Scale, seed: int) -> None:
-    """Write a KVM site from 2019 until an instant."""
-    site = KvmSite(writer, name, until, scale, seed)
-    site.nova.add_services(SINCE, sorted(m.service for m in site.machines if m.arrived <= until))
+def make_kvm(
+    writer: RowWriter, name: str, until: int, scale: Scale, seed: int, *, types: Sequence[NodeType] = KVM_TYPES
+) -> None:
+    """Write a KVM site from the first year of its types (2019) until an instant."""
+    site = KvmSite(writer, name, until, scale, seed, types=types)
+    site.nova.add_services(site.since, sorted(m.service for m in site.machines if m.arrived <= until))
     write_hosts(site.machines, site.nova, site.blazar, "QEMU")
-    for kind in KVM_TYPES:
+    for kind in types:
         site.add_on_demand(kind)
         site.add_reserved(kind)
     site.add_traps()

@@ -1,14 +1,16 @@
 """Makes demo sites: folders of SQLite databases that look like the source databases of a real cloud."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from usage_assets.demo import schema
 from usage_assets.demo.demand import Scale
-from usage_assets.demo.edge import make_edge
+from usage_assets.demo.edge import EDGE_TYPES, make_edge
+from usage_assets.demo.inventory import KVM_TYPES, UC_TYPES, NodeType
 from usage_assets.demo.kvm import make_kvm
 from usage_assets.demo.metal import Targets, make_metal
 from usage_assets.demo.rows import RowWriter, instant_of
@@ -20,12 +22,33 @@ SITES: Final[dict[str, Callable[[RowWriter, str, int, Scale, int], None]]] = {
 }
 """Name of a demo site -> what writes it."""
 FULL_SIZE_UNTIL: Final = datetime(2026, 11, 1, tzinfo=UTC)
-FULL_SIZE_TARGETS: Final = Targets(
-    compute_nodes=3_449, leases=223_503, reservations=234_508, allocations=164_491, instances=146_890
-)
-FULL_SIZE_SCALE: Final = Scale(
+_METAL_SCALE: Final = Scale(
     large_leases=0.12, prolonged_leases=0.1, prolonged_weeks=1, missing_specs=0.0435, extra_actions=1.46,
 )  # fmt: skip
+_METAL: Final = Targets(
+    compute_nodes=3_449, leases=223_503, reservations=234_508, allocations=164_491, instances=146_890
+)
+_UC: Final = Targets(compute_nodes=1_480, leases=96_000, reservations=101_000, allocations=71_000, instances=63_000)
+
+
+def _earlier(types: Sequence[NodeType], first: int) -> tuple[NodeType, ...]:
+    """The types of a site that began in 2016 already, with what it had at its first real count."""
+    return tuple(replace(t, counts=t.counts | {2016: t.counts[first]}) if first in t.counts else t for t in types)
+
+
+FULL_SIZE: Final[dict[str, Callable[[RowWriter, str, int, int], None]]] = {
+    "full_size": lambda writer, name, until, seed: make_metal(writer, name, until, _METAL_SCALE, seed, targets=_METAL),
+    "full_uc": lambda writer, name, until, seed: make_metal(
+        writer, name, until, _METAL_SCALE, seed, targets=_UC, types=UC_TYPES
+    ),
+    "full_kvm": lambda writer, name, until, seed: make_kvm(
+        writer, name, until, Scale(), seed, types=_earlier(KVM_TYPES, 2019)
+    ),
+    "full_edge": lambda writer, name, until, seed: make_edge(
+        writer, name, until, Scale(), seed, types=_earlier(EDGE_TYPES, 2023)
+    ),
+}
+"""Name of a site of full size -> what writes it; all four have their history since 2016."""
 
 
 def make_site(name: str, folder: Path, *, until: datetime, scale: Scale | None = None, seed: int = 1) -> dict[str, int]:
@@ -39,12 +62,10 @@ def make_site(name: str, folder: Path, *, until: datetime, scale: Scale | None =
     return _write(folder, lambda writer: SITES[name](writer, name, instant_of(until), scale or Scale(), seed))
 
 
-def make_full_size(folder: Path, *, seed: int = 1) -> dict[str, int]:
-    """Write a bare-metal site of 130 months with the row counts of a large real one; rows by ``schema.table``."""
+def make_full_size(folder: Path, name: str = "full_size", *, seed: int = 1) -> dict[str, int]:
+    """Write a site of 130 months, by default bare metal with a large real one's row counts; rows by table."""
     until = instant_of(FULL_SIZE_UNTIL)
-    return _write(
-        folder, lambda writer: make_metal(writer, "full_size", until, FULL_SIZE_SCALE, seed, targets=FULL_SIZE_TARGETS)
-    )
+    return _write(folder, lambda writer: FULL_SIZE[name](writer, name, until, seed))
 
 
 def _write(folder: Path, write_rows: Callable[[RowWriter], None]) -> dict[str, int]:

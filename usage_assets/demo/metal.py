@@ -2,14 +2,14 @@
 
 import heapq
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 from usage_assets.demo.blazar import Blazar, Lease
 from usage_assets.demo.demand import MOST_LEAD, Booking, Scale, book_machines, withdrawn
-from usage_assets.demo.inventory import METAL_TYPES, UPGRADE, Machine, Period, build_machines, split_row
+from usage_assets.demo.inventory import METAL_TYPES, UPGRADE, Machine, NodeType, Period, build_machines, split_row
 from usage_assets.demo.legacy import Truth, write_legacy
 from usage_assets.demo.nova import Flavor, Nova, Server
 from usage_assets.demo.operators import add_load_test, add_maintenance, hold_for_load_test, plan_maintenance
@@ -169,9 +169,11 @@ def _asked(machines: list[Machine], node_type: str, rng: Random) -> tuple[int, s
     return None
 
 
-def build_hosts(name: str, scale: Scale, seed: int) -> tuple[list[Machine], list[TrapMachines]]:
+def build_hosts(
+    name: str, scale: Scale, seed: int, types: Sequence[NodeType] = METAL_TYPES
+) -> tuple[list[Machine], list[TrapMachines]]:
     """All machines with what Nova and Blazar hold about them, irregular ones included, not yet numbered."""
-    machines = build_machines(name, METAL_TYPES, 2016, seed, ironic=True, share=scale.machines)
+    machines = build_machines(name, types, 2016, seed, ironic=True, share=scale.machines)
     for machine in machines:
         if any(row.start < UPGRADE and row.covers(UPGRADE) for row in machine.nova_rows):
             split_row(machine.nova_rows, UPGRADE)
@@ -221,11 +223,18 @@ def write_hosts(machines: list[Machine], nova: Nova, blazar: Blazar, hypervisor_
 
 
 def make_metal(
-    writer: RowWriter, name: str, until: int, scale: Scale, seed: int, *, targets: Targets | None = None
+    writer: RowWriter,
+    name: str,
+    until: int,
+    scale: Scale,
+    seed: int,
+    *,
+    targets: Targets | None = None,
+    types: Sequence[NodeType] = METAL_TYPES,
 ) -> None:
     """Write a bare-metal site from 2016 until an instant; with targets, of their size."""
     site = MetalSite(writer, name, until, scale, seed, archives=targets is None)
-    machines, trap_machines = build_hosts(name, scale, seed)
+    machines, trap_machines = build_hosts(name, scale, seed, types)
     maintenance = plan_maintenance(machines, until + MOST_LEAD, scale.maintained, seed)
     hold_for_load_test(machines)
     if targets:
@@ -237,9 +246,7 @@ def make_metal(
         add_metal_traps(site, trapped)
     add_maintenance(site, maintenance)
     add_load_test(site, machines)
-    plans = (
-        book_machines(name, machines, kind, horizon=until + MOST_LEAD, scale=scale, seed=seed) for kind in METAL_TYPES
-    )
+    plans = (book_machines(name, machines, kind, horizon=until + MOST_LEAD, scale=scale, seed=seed) for kind in types)
     bookings = list(heapq.merge(*plans, key=lambda booking: booking.start))
     rates = _rates(site, [booking for booking in bookings if booking.created <= until], targets)
     servers, seconds, retreats, failures = (Tally(rate) for rate in rates)
