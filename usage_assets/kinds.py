@@ -7,6 +7,7 @@ Functions are imported when they are first called, so that the command line star
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
@@ -15,8 +16,10 @@ from usage_assets.facts.openstack.build import METRICS_OF
 from usage_assets.partitions import Window
 from usage_assets.raw.declare import RawTable
 from usage_assets.raw.openstack import TABLES as OPENSTACK_TABLES
+from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.schema import Table
 from usage_assets.sites import Site
+from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader
 
 if TYPE_CHECKING:
@@ -163,6 +166,79 @@ def _openstack_types(reader: Reader, site: Site, months: Sequence[date]) -> pl.D
     return month_node_types(site, read_raw(reader, site.key, months, only=NODE_TYPE_INPUTS))
 
 
+def _later(module: str, name: str) -> Callable[..., Any]:
+    """A function of the package that is imported when it is first called."""
+
+    def call(*args: Any) -> Any:
+        return getattr(import_module(f"usage_assets.{module}"), name)(*args)
+
+    return call
+
+
+def _has_legacy(site: Site) -> bool:
+    return "chameleon_usage" in site.databases
+
+
+def _legacy_check(name: str, description: str, failing: str) -> TableCheck:
+    return TableCheck(name, description, _later("checks.legacy", name), warn=True, per_run=failing)
+
+
+_LEGACY = TableAsset(
+    stage="timelines",
+    name="legacy_usage",
+    table=USAGE,
+    description="The old usage caches as daily node-hours of collector_type legacy, read as total = maintenance + "
+    "reserved and unused + used + unreserved.",
+    after=("raw/chameleon_usage_node_usage_report_cache", "raw/chameleon_usage_node_count_cache"),
+    read=_later("timelines.legacy", "read"),
+    make=_later("timelines.legacy", "make"),
+    owned={"collector_type": ("legacy",)},
+    applies=_has_legacy,
+    checks=(
+        _legacy_check(
+            "partition",
+            "Is total = maintenance + reserved + used + idle, or = reserved + used + idle? Passes for the first.",
+            "that are not this partition",
+        ),
+        _legacy_check(
+            "count",
+            "Is total / 24 the count of nodes, or that less the nodes in maintenance? Passes for the first.",
+            "with another total than the count",
+        ),
+        _legacy_check(
+            "used_beside_reserved",
+            "Does used exceed reserved anywhere? Fails where the two together exceed total - maintenance.",
+            "in which used can't stand beside reserved",
+        ),
+        _legacy_check(
+            "bounds",
+            "Is any hour negative, or any total above 24 x the count of nodes?",
+            "with negative hours or too many",
+        ),
+        _legacy_check(
+            "source_rows",
+            "Rows that share their day and node type with another, or have nulls.",
+            "with doubled rows or nulls",
+        ),
+    ),
+)
+_LEGACY_COMPARISON = TableAsset(
+    stage="reports",
+    name="legacy_comparison",
+    table=LEGACY_COMPARISON,
+    after=("timelines/usage", "timelines/legacy_usage"),
+    read=_later("reports.comparison", "read"),
+    make=_later("reports.comparison", "make"),
+    applies=_has_legacy,
+    checks=(
+        _legacy_check(
+            "unexplained",
+            "Differences from the old caches for which no cause is found: their share per metric, the worst days.",
+            "with unexplained differences",
+        ),
+    ),
+)
+
 _MACHINES = (
     "nova_compute_nodes",
     "blazar_computehosts",
@@ -226,6 +302,7 @@ OPENSTACK = Kind(
     build_facts=_openstack_facts,
     usage_scope=_openstack_scope,
     node_types=_openstack_types,
+    tables=(_LEGACY, _LEGACY_COMPARISON),
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (OPENSTACK,)}

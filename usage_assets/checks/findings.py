@@ -40,10 +40,12 @@ def summary(site: str, findings: Mapping[date, Finding], what: str) -> str:
 
 
 def table(findings: Mapping[date, Finding]) -> dict[str, Any]:
-    """Metadata: the failing months as a table."""
+    """Metadata: the failing months as a table, and what is said of others."""
     bad = failing(findings)
+    good = [(f"{month:%Y-%m}", found.text) for month, found in sorted(findings.items()) if found.passed and found.text]
+    said = {"passing": dg.MetadataValue.md(markdown_table(("month", "found"), good[-_SHOWN:]))} if good else {}
     if not bad:
-        return {"failing_months": 0}
+        return {"failing_months": 0, **said}
     rows = [(f"{month:%Y-%m}", findings[month].text) for month in bad[:_SHOWN]]
     full = "\n\n".join(f"{month}: {text}" for month, text in rows)[:_TEXT]
     figures = [
@@ -54,6 +56,7 @@ def table(findings: Mapping[date, Finding]) -> dict[str, Any]:
         "failing_months": len(bad),
         "months": dg.MetadataValue.md(markdown_table(("month", "found"), rows)),
         "details": full,
+        **said,
     }
     if any(len(row) > 1 for row in figures):
         out["figures"] = dg.MetadataValue.json(figures)

@@ -18,6 +18,8 @@ HOURS_TOLERANCE = 1e-9
 _VALUE_TOLERANCE = 1e-6
 
 _WINDOW = "site = $site AND month IN (SELECT unnest($months::DATE[]))"
+# rows of another collector are checked by the asset that owns them
+_CURRENT = f"{_WINDOW} AND collector_type = 'current'"
 _RESOURCES = ", ".join(RESOURCE_NAMES)
 
 _CONSERVATION = f"""
@@ -31,7 +33,7 @@ WITH facts AS (
 ), found AS (
   SELECT month, metric, node_type, resource, sum(hours) AS hours, count(*) FILTER (WHERE hours IS NULL) AS unknown
   FROM {USAGE.qualified}
-  WHERE {_WINDOW} AND collector_type = 'current' AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+  WHERE {_CURRENT} AND metric IN (SELECT unnest($metrics::VARCHAR[]))
   GROUP BY ALL
 )
 SELECT coalesce(f.month, e.month) AS month, coalesce(f.metric, e.metric) AS metric,
@@ -44,7 +46,7 @@ USING (month, metric, node_type, resource)
 _NEGATIVE = f"""
 SELECT month, count(*) AS n, min(value) AS worst, arg_min(metric, value) AS metric,
        count(DISTINCT timestamp::DATE) AS days
-FROM {USAGE.qualified} WHERE {_WINDOW} AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+FROM {USAGE.qualified} WHERE {_CURRENT} AND metric IN (SELECT unnest($metrics::VARCHAR[]))
 AND value < -{_VALUE_TOLERANCE} GROUP BY month
 """
 
@@ -98,9 +100,9 @@ def order(reader: Reader, window: Window) -> dict[date, Finding]:
     for wide, narrow in pairwise(CAPACITY_ORDER):
         found = reader.sql(
             f"SELECT w.month, count(*), max(n.value - w.value), count(DISTINCT w.timestamp::DATE) "
-            f"FROM (SELECT * FROM {USAGE.qualified} WHERE {_WINDOW} AND metric = $wide) w "
-            f"JOIN (SELECT * FROM {USAGE.qualified} WHERE {_WINDOW} AND metric = $narrow) n "
-            "USING (month, timestamp, collector_type, node_type, resource) "
+            f"FROM (SELECT * FROM {USAGE.qualified} WHERE {_CURRENT} AND metric = $wide) w "
+            f"JOIN (SELECT * FROM {USAGE.qualified} WHERE {_CURRENT} AND metric = $narrow) n "
+            "USING (month, timestamp, node_type, resource) "
             f"WHERE n.value > w.value + {_VALUE_TOLERANCE} GROUP BY w.month",
             {"site": window.site, "months": list(window.months), "wide": wide, "narrow": narrow},
         )
@@ -149,7 +151,7 @@ def month_starts(reader: Reader, window: Window, covered: dict[date, Finding]) -
         return out
     found = reader.sql(
         f"SELECT month, count(*) FROM (SELECT month, min(timestamp) AS first FROM {USAGE_STEPS.qualified} "
-        f"WHERE {_WINDOW} GROUP BY month, collector_type, node_type, metric, resource) "
+        f"WHERE {_CURRENT} GROUP BY month, node_type, metric, resource) "
         "WHERE first <> month GROUP BY month",
         {"site": window.site, "months": list(window.months)},
     )
@@ -161,7 +163,7 @@ def month_starts(reader: Reader, window: Window, covered: dict[date, Finding]) -
 def _count(reader: Reader, window: Window, query: str) -> dict[date, int]:
     if not reader.has(USAGE):
         return {}
-    found = reader.sql(f"{query} WHERE {_WINDOW} GROUP BY month", {"site": window.site, "months": list(window.months)})
+    found = reader.sql(f"{query} WHERE {_CURRENT} GROUP BY month", {"site": window.site, "months": list(window.months)})
     return dict(found.iter_rows())
 
 

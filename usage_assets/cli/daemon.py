@@ -111,6 +111,8 @@ def _asset_keys(kind: str) -> list[list[str]]:
         "timelines": ["usage", "usage_steps"],
         "reports": ["usage_stack", "usage_history"],
     }
+    for table in found.tables:
+        names.setdefault(table.stage, []).append(table.name)
     return [[kind, stage, name] for stage, tables in names.items() for name in tables]
 
 

@@ -95,7 +95,7 @@ def draw_window(kind: Kind, site: Site, window: Window, warehouse: Warehouse, *,
         # month by month: the rows of ten years at once would take a gigabyte
         wanted = {
             page_name(site.key, "usage_stack", month): figures.usage_stack(
-                reader.frame(USAGE, site.key, [month]),
+                reader.frame(USAGE, site.key, [month], where="collector_type = 'current'"),
                 site=site,
                 start=Window(site.key, (month,)).start_at,
                 end=Window(site.key, (month,)).end_at,
