@@ -26,4 +26,4 @@ def test_every_table_is_named_once():
 
 
 def test_the_page_covers_every_stage():
-    assert {table.stage for table in TABLES} == {"raw", "facts", "timelines", "serving"}
+    assert {table.stage for table in TABLES} == {"raw", "facts", "timelines", "reports", "serving"}
