@@ -46,7 +46,7 @@ def build_defs(
     for kind in KINDS.values():
         own = {key: site for key, site in sites.items() if site.kind == kind.name}
         if own:
-            parts.append(_of_kind(kind, own, warehouse, automation=automation))
+            parts.append(_of_kind(kind, own, warehouse, everywhere=sites, automation=automation))
     if automation:
         parts.append(dg.Definitions(sensors=[*alert_sensors(), orphan_sensor()]))
     shared: dict[str, Any] = {"executor": dg.in_process_executor}
@@ -55,12 +55,12 @@ def build_defs(
     return dg.Definitions.merge(*parts, dg.Definitions(**shared))
 
 
-def _of_kind(kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse, *, automation: bool) -> dg.Definitions:
-
+def _of_kind(
+    kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse, *, everywhere: Mapping[str, Site], automation: bool
+) -> dg.Definitions:
     months = partitions(list(sites))
-    assets = [
-        make(kind, sites, warehouse, months) for make in (raw_assets, fact_assets, timeline_assets, report_assets)
-    ]
+    assets = [make(kind, sites, warehouse, months) for make in (raw_assets, fact_assets, timeline_assets)]
+    assets.append(report_assets(kind, sites, warehouse, months, everywhere))
     assets += table_assets(kind, sites, warehouse, months)
     keys = [key for asset in assets for key in asset.keys]
     job = dg.define_asset_job(

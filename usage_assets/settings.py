@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from usage_assets.errors import UsageError
+
 
 def sites_dir() -> Path:
     """Folder of the site files: `USAGE_SITES`, by default `./sites`."""
@@ -32,3 +34,12 @@ def plots_url() -> str:
 def lock_wait_seconds() -> float:
     """How long to wait for the warehouse or a site before giving up: `USAGE_LOCK_WAIT`, by default 600."""
     return float(os.environ.get("USAGE_LOCK_WAIT", "600"))
+
+
+def pictures() -> str:
+    """Which plots have a PNG: `USAGE_PICTURES`, `auto` (all of a short run, the main ones of a long one), all, none."""
+    chosen = os.environ.get("USAGE_PICTURES", "auto")
+    if chosen not in {"auto", "all", "none"}:
+        msg = f"USAGE_PICTURES is {chosen!r}; write auto, all or none"
+        raise UsageError(msg)
+    return chosen

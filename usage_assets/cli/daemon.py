@@ -104,12 +104,14 @@ def submit(sites: Mapping[str, Site], windows: Sequence[Window], *, home: Path, 
 
 
 def _asset_keys(kind: str) -> list[list[str]]:
+    from usage_assets.reports.plots import plots_of  # loads what draws, which other commands do without
+
     found = KINDS[kind]
     names = {
         "raw": [table.name for table in found.raw_tables],
         "facts": [fact.name for fact in found.facts],
         "timelines": ["usage", "usage_steps"],
-        "reports": ["usage_stack", "usage_history"],
+        "reports": [plot.name for plot in plots_of(found)],
     }
     for table in found.tables:
         names.setdefault(table.stage, []).append(table.name)

@@ -27,7 +27,7 @@ def run_demo(months: int, console: Console) -> int:
     code = run(sites, plan(sites, first, last, today=now.date()), purge_known=False, in_process=False)
     console.print("\nPlots:")
     for name in sites:
-        for plot in (f"{name}/usage_history.html", f"{name}/{last:%Y-%m}/usage_stack.html"):
+        for plot in (f"{name}/{name}_stack.html", f"{name}/{last:%Y-%m}/usage_stack.html"):
             path = settings.plots_dir() / plot
             if path.is_file():
                 console.print(f"  {path}", markup=False)

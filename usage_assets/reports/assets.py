@@ -1,7 +1,7 @@
-"""The report assets of a kind: plots of its sites, one per month and one of the whole history."""
+"""The plots of a kind as assets: pages of each month, of each site's whole history, and of all sites."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,43 +16,51 @@ from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import Kind
 from usage_assets.partitions import Window, window_of
 from usage_assets.presentation import BACKFILL, asset_key, asset_spec, readable_errors, show_month
-from usage_assets.reports import figures, reading
-from usage_assets.reports.render import Rendered, render_all
+from usage_assets.reports import reading
+from usage_assets.reports.plots import Plot, plots_of
+from usage_assets.reports.render import Rendered, Renderer
+from usage_assets.reports.scene import Scene
 from usage_assets.sites import Site
-from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
 
-_DESCRIPTIONS = {
-    "usage_stack": "Use and capacity of a site over a month, and the share of use below: HTML, and PNG where a browser "
-    "is found.",
-    "usage_history": "Use and capacity of a site over its whole history at daily means; made anew once per run.",
-}
 _CHECKS = {
     "contract": "The page is there and complete.",
-    "coverage": "Every month since the site's first one has its page.",
+    "coverage": "Every month since the site's first one has its page, where the plot applies to the site.",
 }
+_AT_ONCE = 12
+"""Months that are read before they are drawn: the rows of ten years would take a gigabyte."""
+_FEW = 3
+"""Runs of at most so many months have a picture of every plot."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Drawn:
-    """What a run drew: pages by month, the page of the history, and the months left as they were with the reason."""
+    """What a run drew: the pages by plot and month (none for the history), and the months left as they were, why."""
 
-    months: dict[date, Rendered]
-    history: Rendered | None
-    closed: dict[date, str]
+    pages: dict[tuple[str, date | None], Rendered] = field(default_factory=dict)
+    closed: dict[tuple[str, date], str] = field(default_factory=dict)
 
 
 def report_assets(
-    kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse, partitions: dg.MultiPartitionsDefinition
+    kind: Kind,
+    sites: Mapping[str, Site],
+    warehouse: Warehouse,
+    partitions: dg.MultiPartitionsDefinition,
+    everywhere: Mapping[str, Site] | None = None,
 ) -> dg.AssetsDefinition:
-    """The plots of a kind as one subsettable step."""
-    usage = asset_key(kind.name, "timelines", "usage")
-    stack, history = (asset_key(kind.name, "reports", name) for name in _DESCRIPTIONS)
+    """The plots of a kind as one subsettable step; `everywhere` are the sites of all kinds."""
+    plots = {asset_key(kind.name, "reports", plot.name): plot for plot in plots_of(kind)}
     specs = [
         asset_spec(
-            kind.name, "reports", name, description=text, partitions=partitions, deps=[usage], kinds=("plotly", "html")
+            kind.name,
+            "reports",
+            plot.name,
+            description=f"{plot.description} HTML, and PNG where a browser is found.",
+            partitions=partitions,
+            deps=[asset_key(kind.name, *name.split("/")) for name in plot.after],
+            kinds=("plotly", "html"),
         )
-        for name, text in _DESCRIPTIONS.items()
+        for plot in plots.values()
     ]
     checks = [
         dg.AssetCheckSpec(name, asset=spec.key, description=text, blocking=False)
@@ -66,78 +74,97 @@ def report_assets(
     def draw(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         window = window_of(context.partition_keys)
         site = sites[window.site]
-        chosen = context.selected_asset_keys
+        chosen = {key: plot for key, plot in plots.items() if key in context.selected_asset_keys}
         with readable_errors(window, "reports"):
-            drawn = draw_window(kind, site, window, warehouse, stack=stack in chosen, history=history in chosen)
-        if stack in chosen:
-            for month in window.months:
-                show_month(context, stack, site.key, month, _shown(drawn.months.get(month), drawn.closed.get(month)))
-            yield dg.MaterializeResult(asset_key=stack)
-        if history in chosen:
-            yield dg.MaterializeResult(asset_key=history, metadata=_shown(drawn.history, None))
-        for key, name in ((stack, "usage_stack"), (history, "usage_history")):
-            findings = check_pages(kind, site, window, name, drawn.closed)
-            for check, (found, what) in findings.items():
-                if dg.AssetCheckKey(key, check) in context.selected_asset_check_keys:
-                    yield result(key, check, site, found, what)
+            drawn = draw_window(kind, site, window, warehouse, plots=[*chosen.values()], sites=everywhere or sites)
+        for key, plot in chosen.items():
+            page = drawn.pages.get((plot.name, None))
+            for month in window.months if plot.scope == "month" else ():
+                shown = _shown(drawn.pages.get((plot.name, month)), drawn.closed.get((plot.name, month)))
+                show_month(context, key, site.key, month, shown)
+            yield dg.MaterializeResult(asset_key=key, metadata={} if plot.scope == "month" else _shown(page, None))
+        for key, plot in plots.items():
+            wanted = [name for name in _CHECKS if dg.AssetCheckKey(key, name) in context.selected_asset_check_keys]
+            findings = check_pages(kind, site, window, plot, drawn.closed) if wanted else {}
+            for check in wanted:
+                found, what = findings[check]
+                yield result(key, check, site, found, what)
 
     return draw
 
 
-def draw_window(kind: Kind, site: Site, window: Window, warehouse: Warehouse, *, stack: bool, history: bool) -> Drawn:
-    """Draw the months of a window whose usage is good, and the site's history."""
+def draw_window(
+    kind: Kind,
+    site: Site,
+    window: Window,
+    warehouse: Warehouse,
+    *,
+    plots: Sequence[Plot],
+    sites: Mapping[str, Site] | None = None,
+) -> Drawn:
+    """Draw the months of a window whose inputs are good, the site's history, and the page of all sites."""
+    out = Drawn()
+    plots = [plot for plot in plots if plot.applies(kind, site)]
+    monthly = [plot for plot in plots if plot.scope == "month"]
+    whole = [plot for plot in plots if plot.scope != "month"]
     with warehouse.read() as reader:
-        closed = closed_months(reader, site, window.months, [kind.asset("timelines", "usage")])
         extracted = extracted_at(reader, site, window.months, kind.tables_of(site))
-        todo = [month for month in window.months if month not in closed] if stack else []
         shares = reading.shares_machines(reader, site.key)
-        days = reading.history(reader, site.key, shared=shares) if history else None
-        # month by month: the rows of ten years at once would take a gigabyte
-        wanted = {
-            page_name(site.key, "usage_stack", month): figures.usage_stack(
-                reader.frame(USAGE, site.key, [month], where="collector_type = 'current'"),
-                site=site,
-                start=Window(site.key, (month,)).start_at,
-                end=Window(site.key, (month,)).end_at,
-                extracted_at=extracted.get(month),
-                shares_machines=shares,
-            )
-            for month in todo
-        }
-    whole = page_name(site.key, "usage_history")
-    if days is not None:
-        wanted[whole] = figures.usage_history(days.rows, site=site, shares_machines=shares, missing=days.missing)
-    done = render_all(wanted, folder=settings.plots_dir()) if wanted else {}
-    months = {month: done[page_name(site.key, "usage_stack", month)] for month in todo}
-    return Drawn(months, done.get(whole), closed)
+        for plot in monthly:
+            gates = closed_months(reader, site, window.months, kind.gates(site, plot.after))
+            out.closed |= {(plot.name, month): why for month, why in gates.items()}
+    renderer = Renderer()
+    named: dict[tuple[str, date | None], str] = {}
 
+    def pictured(plot: Plot) -> bool:
+        policy = settings.pictures()
+        few = len(window.months) <= _FEW
+        return policy == "all" or (policy == "auto" and (few or plot.always_pictured))
 
-def page_name(site: str, plot: str, month: date | None = None) -> str:
-    """Where a page lies below the plots folder, without its suffix."""
-    return f"{site}/{month:%Y-%m}/{plot}" if month else f"{site}/{plot}"
+    def add(plot: Plot, scene: Scene, rows: Any) -> None:
+        named[plot.name, scene.month] = name = plot.page(site.key, scene.month)
+        renderer.add(name, plot.draw(rows, scene), picture=pictured(plot))
+
+    for first in range(0, len(window.months) if monthly else 0, _AT_ONCE):
+        scenes = [Scene(site, at, extracted.get(at), shares) for at in window.months[first : first + _AT_ONCE]]
+        todo = [(plot, scene) for scene in scenes for plot in monthly if (plot.name, scene.month) not in out.closed]
+        with warehouse.read() as reader:
+            read = [plot.read(reader, scene) for plot, scene in todo]
+        for (plot, scene), rows in zip(todo, read, strict=True):
+            add(plot, scene, rows)
+    for plot in whole:
+        scene = Scene(site, None, None, shares, sites or {site.key: site})
+        with warehouse.read() as reader:
+            rows = plot.read(reader, scene)
+        if rows is not None:
+            add(plot, scene, rows)
+    done = renderer.finish()
+    out.pages = {key: done[name] for key, name in named.items()}
+    return out
 
 
 def check_pages(
-    kind: Kind, site: Site, window: Window, plot: str, closed: Mapping[date, str]
+    kind: Kind, site: Site, window: Window, plot: Plot, closed: Mapping[tuple[str, date], str]
 ) -> dict[str, tuple[dict[date, Finding], str]]:
     """The page of each month is complete, and there is one for each month that should have one."""
-    del kind
-    contract, coverage = {}, {}
-    for month in window.months:
-        path = _path(site.key, plot, month if plot == "usage_stack" else None)
+    contract = dict.fromkeys(window.months, GOOD)
+    coverage = dict.fromkeys(window.months, GOOD)
+    for month in window.months if plot.applies(kind, site) else ():
+        path = settings.plots_dir() / f"{plot.page(site.key, month)}.html"
         there = path.is_file()
-        whole = there and path.read_text(encoding="utf-8").rstrip().endswith("</html>")
-        contract[month] = GOOD if whole or not there else Finding(False, f"{path.name} is cut off; draw it again")
-        missing = not there and expected(site, month)
-        why = closed.get(month)
-        coverage[month] = GOOD
-        if missing or (why and expected(site, month)):
+        if there and not _is_whole(path):
+            contract[month] = Finding(False, f"{path.name} is cut off; draw it again")
+        why = closed.get((plot.name, month))
+        if (why or not there) and expected(site, month):
             coverage[month] = Finding(False, f"not drawn: {why or 'there is no page'}")
     return {"contract": (contract, "with a broken page"), "coverage": (coverage, "not drawn")}
 
 
-def _path(site: str, plot: str, month: date | None) -> Path:
-    return settings.plots_dir() / f"{page_name(site, plot, month)}.html"
+def _is_whole(path: Path) -> bool:
+    """Whether a page has its end."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 64, 0))
+        return file.read().rstrip().endswith(b"</html>")
 
 
 def _shown(page: Rendered | None, closed: str | None) -> dict[str, Any]:

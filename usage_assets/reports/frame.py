@@ -1,20 +1,54 @@
-"""What surrounds the data of a figure: title, axes, known gaps, remarks, legend, type and paper."""
+"""What surrounds the data of a figure: title, panels over one time axis, known gaps, remarks, legend, type and paper.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+A figure is a plain mapping of `data` and `layout` as plotly takes them. Plotly's own classes would check each of its
+thousand properties anew for every page; the tests do that once.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from html import escape
 from typing import Any
 
 from usage_assets.facts.tables import RESOURCES
-from usage_assets.sites import Site
+from usage_assets.sites import Gap, Site
+
+Figure = dict[str, Any]
+Trace = dict[str, Any]
+Window = tuple[datetime, datetime]
 
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 INK, FAINT, GRID = "#222222", "#666666", "#E4E4E4"
-PANELS = {"y": (0.32, 1.0), "y2": (0.0, 0.24)}
-PANEL_PX, PANEL_WIDTH_PX, ROW_PX = 340, 840, 17  # the upper panel in the picture, and a row of its labels
+HEIGHT, TOP_PX, FOOT_PX, GAP_PX = 640, 84, 62, 40
+PLOT_WIDTH_PX, ROW_PX = 840, 17  # the panels in the picture, and a row of labels at their top
 _UNITS = {column.name: column.unit for column in RESOURCES}
 _AXIS: dict[str, Any] = {"gridcolor": GRID, "zeroline": False, "linecolor": INK, "ticks": "outside", "ticklen": 4}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of the panels that stand over each other and share the time axis.
+
+    `range` is in the units of the axis; the first panel's grows upwards by the room that labels take. `remark` stands
+    to the right of the panel, where a legend does not.
+    """
+
+    title: str
+    range: tuple[float, float]
+    weight: float = 1.0
+    axis: Mapping[str, Any] = field(default_factory=dict)
+    remark: str = ""
+    legend: bool = False
+
+
+@dataclass(frozen=True)
+class Label:
+    """A text at the top of the first panel, about a span (shaded over all panels) or an instant (a thin line)."""
+
+    start: datetime
+    end: datetime
+    text: str
+    colour: str
 
 
 def stamp(at: datetime) -> str:
@@ -30,6 +64,11 @@ def width_text(bucket: timedelta) -> str:
     return f"{minutes // 60} h" if minutes % 60 == 0 else f"{minutes} min"
 
 
+def span_text(window: Window) -> str:
+    """A window in words."""
+    return f"{window[0]:%Y-%m-%d} to {window[1]:%Y-%m-%d} UTC"
+
+
 def resource_label(resource: str) -> tuple[str, str]:
     """What is counted, as an axis says it, and how."""
     unit = _UNITS.get(resource, resource)
@@ -37,86 +76,91 @@ def resource_label(resource: str) -> tuple[str, str]:
     return text, " (with overcommit)" if resource.endswith("_overcommit") else ""
 
 
+def heading(site: str, text: str) -> str:
+    """The title of a figure.
+
+    All text that comes from a site's file or database is escaped: plotly reads a little HTML.
+    """
+    return f"<b>{escape(site)}</b>  {text}"
+
+
+def axis(number: int) -> str:
+    """How a trace names the axis of a panel, counted from the top."""
+    return "y" if number == 0 else f"y{number + 1}"
+
+
 def layout(
-    site: Site,
-    resource: str,
-    *,
     title: str,
     subtitle: str,
-    window: tuple[datetime, datetime] | None,
-    highest: float,
-    highest_share: float,
-    read_at: datetime | None = None,
+    panels: Sequence[Panel],
+    window: Window,
+    *,
+    labels: Iterable[Label] = (),
+    hover: str = "x unified",
+    height: int = HEIGHT,
+    left_px: int = 72,
 ) -> dict[str, Any]:
-    """The layout of a figure of two panels over one time axis.
-
-    All text that comes from a site's file is escaped: plotly reads a little HTML in text.
-    """
-    unit, how = resource_label(resource)
-    out: dict[str, Any] = {
-        "template": {},
-        "title": {
-            "text": f"<b>{escape(site.name)}</b>  {unit} in use{how}, {title}",
-            "subtitle": {"text": subtitle, "font": {"size": 13, "color": FAINT}},
-            "x": 0,
-            "xref": "paper",
-            "y": 0.945,
-            "yref": "container",
-            "yanchor": "middle",
-            "font": {"size": 19, "color": INK},
-        },
-        "font": {"family": FONT, "size": 13, "color": INK},
-        "paper_bgcolor": "white",
-        "plot_bgcolor": "white",
-        "margin": {"l": 72, "r": 210, "t": 84, "b": 58},
-        "hovermode": "x unified",
-        "hoversubplots": "axis",
+    """The layout of panels over one time axis; `labels` outside the window must be cut off before."""
+    shown = list(labels)
+    out = {
+        **_paper(title, subtitle, left_px=left_px),
+        "hovermode": hover,
         "hoverlabel": {"bgcolor": "rgba(255,255,255,0.94)", "font": {"size": 12}},
         "xaxis": {
             **_AXIS,
             "type": "date",
-            "anchor": "y2",
+            "anchor": axis(len(panels) - 1),
             "domain": [0, 1],
+            "range": [stamp(window[0]), stamp(window[1])],
             "title": _axis_title("Time (UTC)"),
             "hoverformat": "%a %Y-%m-%d %H:%M UTC",
             "showgrid": False,
         },
-        "yaxis": {**_AXIS, "domain": PANELS["y"], "title": _axis_title(unit + how), "tickformat": ",~r"},
-        "yaxis2": {
-            **_AXIS,
-            "domain": PANELS["y2"],
-            "title": _axis_title("Share"),
-            "range": [0, max(1.0, highest_share) * 1.04],
-            "tickformat": ".0%",
-            "dtick": 0.25 if highest_share <= 1.25 else None,
-        },
-        "legend": _legend(PANELS["y"][1]),
-        "legend2": _legend(PANELS["y2"][1]),
     }
-    rows = 0
-    if window is not None:
-        out["xaxis"]["range"] = [stamp(window[0]), stamp(window[1])]
-        labels = [*_gap_labels(site, *window), *_remarks(site, *window)]
-        if read_at is not None and window[0] < read_at < window[1]:
-            labels.append(Label(read_at, read_at, f"read {read_at:%Y-%m-%d %H:%M}", FAINT))
-        out["shapes"] = [shape for label in labels for shape in _shapes(label)]
-        out["annotations"], rows = _placed(labels, *window)
-    room = 1 - (ROW_PX * rows + 6) / PANEL_PX
-    out["yaxis"]["range"] = [0, (highest or 1.0) / max(room, 0.4)]
+    if hover == "x unified":
+        out["hoversubplots"] = "axis"
+    if height != HEIGHT:
+        out["height"] = height
+    plot_px = height - TOP_PX - FOOT_PX
+    texts, rows = _placed(shown, window)
+    notes: list[dict[str, Any]] = []
+    tops = []
+    for number, (panel, (low, high)) in enumerate(zip(panels, _domains(panels, plot_px), strict=True)):
+        name = axis(number)
+        bottom, top = panel.range
+        if number == 0 and rows:
+            room = 1 - (ROW_PX * rows + 6) / ((high - low) * plot_px)
+            top = bottom + (top - bottom) / max(room, 0.4)
+        out[f"yaxis{name[1:]}"] = {
+            **_AXIS,
+            "domain": [low, high],
+            "title": _axis_title(panel.title),
+            "range": [bottom, top],
+            **panel.axis,
+        }
+        tops.append(high)
+        if panel.legend:
+            out["legend" if len(tops) == 1 else f"legend{len(tops)}"] = _legend(high)
+        if panel.remark:
+            notes.append(_aside(panel.remark, high))
+    out["shapes"] = [shape for label in shown for shape in _shapes(label, len(panels))]
+    out["annotations"] = texts + notes
     return out
 
 
-def nothing_known() -> dict[str, Any]:
-    """The remark of a figure without a single value."""
-    return {
-        "text": "No value is known for this time",
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0.5,
-        "y": 0.6,
-        "showarrow": False,
-        "font": {"size": 16, "color": FAINT},
-    }
+def sentence(title: str, subtitle: str, text: str) -> Figure:
+    """A figure that says why it has nothing to show, without axes that would look like a measurement of nothing."""
+    note = {"text": text, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.6, "showarrow": False}
+    out = _paper(title, subtitle, left_px=72)
+    out["margin"]["r"] = 72
+    out |= {"xaxis": {"visible": False}, "yaxis": {"visible": False}}
+    out["annotations"] = [note | {"font": {"size": 16, "color": FAINT}}]
+    return {"data": [], "layout": out}
+
+
+def height_of(count: int, each_px: int, *, least: int = 420) -> int:
+    """How high a figure of so many equal panels or rows is."""
+    return max(least, TOP_PX + FOOT_PX + count * each_px)
 
 
 def buttons() -> dict[str, Any]:
@@ -136,40 +180,69 @@ def buttons() -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Label:
-    """A text at the top of the upper panel, about a span or an instant."""
-
-    start: datetime
-    end: datetime
-    text: str
-    colour: str
-
-
-def _gap_labels(site: Site, start: datetime, end: datetime) -> list[Label]:
-    """Each known gap within the window."""
+def site_labels(
+    site: Site, window: Window, *, read_at: datetime | None = None, of: Callable[[Gap], bool] = lambda _: True
+) -> list[Label]:
+    """The known gaps and remarks of a site within a window, and where its last reading cuts it."""
+    start, end = window
     out = []
     for gap in sorted(site.known_gaps, key=lambda gap: (gap.start, gap.end, gap.source)):
         first, last = max(_midnight(gap.start), start), min(_midnight(gap.end), end)
-        if first < last:
+        if first < last and of(gap):
             until = f" until {gap.end:%Y-%m-%d}" if gap.start == date.min else ""
             out.append(Label(first, last, f"no {escape(gap.source)} history{until}", "#444444"))
+    out += remarks(site, window)
+    if read_at is not None and start < read_at < end:
+        out.append(Label(read_at, read_at, f"read {read_at:%Y-%m-%d %H:%M}", FAINT))
     return out
 
 
-def _remarks(site: Site, start: datetime, end: datetime) -> list[Label]:
+def remarks(site: Site, window: Window, *, named: bool = False) -> list[Label]:
+    """The remarks of a site's file within a window, with the site's name in front where several share a figure."""
     notes = sorted((_midnight(note.at), note.text) for note in site.annotations)
-    return [Label(at, at, escape(text), INK) for at, text in notes if start <= at < end]
+    front = f"{escape(site.name)}: " if named else ""
+    return [Label(at, at, front + escape(text), INK) for at, text in notes if window[0] <= at < window[1]]
 
 
-def _shapes(label: Label) -> Iterable[dict[str, Any]]:
-    """A span shaded over both panels, or an instant as a thin upright line."""
+def _paper(title: str, subtitle: str, *, left_px: int) -> dict[str, Any]:
+    return {
+        "template": {},
+        "title": {
+            "text": title,
+            "subtitle": {"text": subtitle, "font": {"size": 13, "color": FAINT}},
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "font": {"size": 18},
+        },
+        "font": {"family": FONT, "size": 13, "color": INK},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "margin": {"l": left_px, "r": 210, "t": TOP_PX, "b": FOOT_PX},
+    }
+
+
+def _domains(panels: Sequence[Panel], plot_px: int) -> list[tuple[float, float]]:
+    """The part of the height that each panel takes, from the top."""
+    gap = min(GAP_PX / plot_px, 0.3 / len(panels))
+    room = 1 - gap * (len(panels) - 1)
+    weights = sum(panel.weight for panel in panels)
+    out, top = [], 1.0
+    for panel in panels:
+        low = top - room * panel.weight / weights
+        out.append((max(round(low, 4), 0.0), round(top, 4)))
+        top = low - gap
+    return out
+
+
+def _shapes(label: Label, panels: int) -> Iterable[dict[str, Any]]:
+    """A span shaded over all panels, or an instant as a thin upright line."""
     if label.start == label.end:
         x = stamp(label.start)
         line = {"width": 1, "color": label.colour, "dash": "2px,3px"}
         yield {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": line}
         return
-    for axis in PANELS:
+    for number in range(panels):
         yield {
             "type": "rect",
             "name": "known_gap",
@@ -177,20 +250,21 @@ def _shapes(label: Label) -> Iterable[dict[str, Any]]:
             "x1": stamp(label.end),
             "y0": 0,
             "y1": 1,
-            "yref": f"{axis} domain",
+            "yref": f"{axis(number)} domain",
             "layer": "below",
             "line": {"width": 0},
             "fillcolor": "rgba(110,110,110,0.16)",
         }
 
 
-def _placed(labels: list[Label], start: datetime, end: datetime) -> tuple[list[dict[str, Any]], int]:
+def _placed(labels: list[Label], window: Window) -> tuple[list[dict[str, Any]], int]:
     """The texts, each in the first row where it does not run into another, and how many rows that takes."""
+    start, end = window
     ends: list[float] = []
     out = []
     for label in labels:
         left, right = ((at - start) / (end - start) for at in (label.start, label.end))
-        width = (len(label.text) * 6.4 + 14) / PANEL_WIDTH_PX
+        width = (len(label.text) * 6.4 + 14) / PLOT_WIDTH_PX
         anchor = "right" if left + width > 1 else "left"
         first = right - width if anchor == "right" else left
         row = next((row for row, taken in enumerate(ends) if taken <= first), len(ends))
@@ -209,6 +283,21 @@ def _placed(labels: list[Label], start: datetime, end: datetime) -> tuple[list[d
             }
         )
     return out, len(ends)
+
+
+def _aside(text: str, top: float) -> dict[str, Any]:
+    return {
+        "text": text,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 1.015,
+        "xanchor": "left",
+        "y": top,
+        "yanchor": "top",
+        "align": "left",
+        "showarrow": False,
+        "font": {"size": 12},
+    }
 
 
 def _axis_title(text: str) -> dict[str, Any]:

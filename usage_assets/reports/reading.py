@@ -1,6 +1,9 @@
 """What figures need of the warehouse, added up there: a whole history is millions of rows, its figure thousands."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -18,6 +21,22 @@ _ROWS = f"""
 SELECT timestamp, metric, resource, node_type, value FROM {USAGE.qualified}
 WHERE site = $site AND collector_type = 'current' AND resource IN (SELECT unnest($resources::VARCHAR[]))
   AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+"""
+_MONTH = f"{_ROWS} AND month = $month"
+_ADDED = f"""
+SELECT timestamp, metric, resource, sum(value) AS value FROM {USAGE.qualified}
+WHERE site = $site AND month = $month AND collector_type = 'current' AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+GROUP BY ALL
+"""
+_BY_TYPE = f"""
+SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, node_type, resource,
+       avg(value) FILTER (metric = 'occupied') AS occupied,
+       avg(value) FILTER (metric = 'occupied_ondemand') AS occupied_ondemand,
+       avg(value) FILTER (metric = 'reservable') AS reservable,
+       avg(value) FILTER (metric = 'total') AS total
+FROM {USAGE.qualified}
+WHERE site = $site AND month = $month AND collector_type = 'current' AND resource IN ('nodes', 'devices')
+GROUP BY ALL
 """
 _DAILY = f"""
 WITH added AS (SELECT timestamp, metric, resource, sum(value) AS value FROM ({_ROWS}) GROUP BY ALL)
@@ -50,10 +69,29 @@ def shares_machines(reader: Reader, site: str) -> bool:
     return reader.has(INTERVALS) and bool(reader.sql(_SHARED, {"site": site}).item())
 
 
+def usage_month(reader: Reader, site: str, month: date, *, shared: bool) -> pl.DataFrame:
+    """The rows of a month's stack: timestamp, metric, resource, node_type, value."""
+    return reader.sql(_MONTH, _params(site, shared=shared) | {"month": month})
+
+
+def usage_added(reader: Reader, site: str, month: date, *, metrics: Sequence[str] = SHOWN) -> pl.DataFrame:
+    """A month's usage in every resource, node types added up: timestamp, metric, resource, value."""
+    return reader.sql(_ADDED, {"site": site, "month": month, "metrics": list(metrics)})
+
+
+def usage_by_type(reader: Reader, site: str, month: date) -> pl.DataFrame:
+    """A month's usage by day and node type, in machines or devices: a column per metric."""
+    return reader.sql(_BY_TYPE, {"site": site, "month": month})
+
+
 def history(reader: Reader, site: str, *, shared: bool) -> History | None:
     """The whole history of a site, buckets averaged to days; none where nothing was built."""
     if not reader.has(USAGE):
         return None
-    params = {"site": site, "resources": list(candidates(shares_machines=shared)), "metrics": list(SHOWN)}
+    params = _params(site, shared=shared)
     rows = reader.sql(_DAILY, params)
     return None if rows.is_empty() else History(rows, tuple(reader.sql(_MISSING, params)["node_type"]))
+
+
+def _params(site: str, *, shared: bool) -> Mapping[str, Any]:
+    return {"site": site, "resources": list(candidates(shares_machines=shared)), "metrics": list(SHOWN)}

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from usage_assets.reports.scene import Scene
 from usage_assets.sites import Site
 from usage_assets.timelines.metrics import CAPACITIES, STACKED
 
 DAY = timedelta(days=1)
 _NEVER = datetime(1, 1, 1)
 RESOURCES = ("nodes", "devices")
-SHOWN = (*STACKED, *CAPACITIES, "occupied")
+SHOWN = tuple(dict.fromkeys((*STACKED, *CAPACITIES, "occupied", "active")))
 
 
 @dataclass(frozen=True)
@@ -55,29 +56,26 @@ def resource_of(usage: pl.DataFrame, *, shares_machines: bool) -> str:
     return next((name for name in candidates(shares_machines=shares_machines) if name in present), RESOURCES[0])
 
 
-def month_series(
-    usage: pl.DataFrame,
-    site: Site,
-    start: datetime,
-    end: datetime,
-    extracted: datetime | None,
-    *,
-    shares_machines: bool = False,
-) -> Series:
-    """The series of one month: every bucket from `start` to `end`, cut at the extraction where that comes first."""
+def shown_resources(usage: pl.DataFrame, *, shares_machines: bool) -> tuple[str, ...]:
+    """The resources that a stack shows: the best, and nodes too where that is another one of machines."""
+    best = resource_of(usage, shares_machines=shares_machines)
+    nodes = best == "vcpus_overcommit" and not usage.filter(pl.col("resource") == "nodes").is_empty()
+    return (best, "nodes") if nodes else (best,)
+
+
+def month_series(usage: pl.DataFrame, scene: Scene, resource: str) -> Series:
+    """The series of one month: every bucket, cut at the extraction where that comes before the month's end."""
+    start, end = scene.window
     rows = usage.filter((pl.col("timestamp") >= start) & (pl.col("timestamp") < end))
-    resource = resource_of(rows, shares_machines=shares_machines)
     wide = _wide(rows, resource)
-    bucket = _bucket(wide, timedelta(minutes=site.bucket_minutes))
+    bucket = _bucket(wide, timedelta(minutes=scene.site.bucket_minutes))
+    extracted = scene.extracted_at
     end = min(end, extracted) if extracted is not None and extracted > start else end
     return Series(resource, _dense(wide, start, end, bucket), bucket, end, _missing(rows, resource))
 
 
-def history_series(
-    usage_daily: pl.DataFrame, *, shares_machines: bool = False, missing: tuple[str, ...] = ()
-) -> Series:
+def history_series(usage_daily: pl.DataFrame, resource: str, *, missing: tuple[str, ...] = ()) -> Series:
     """The series of a whole history by days, from its first row to its last."""
-    resource = resource_of(usage_daily, shares_machines=shares_machines)
     wide = _wide(usage_daily, resource)
     if wide.is_empty():
         return Series(resource, wide, DAY, _NEVER)
@@ -147,6 +145,8 @@ def _wide(usage: pl.DataFrame, resource: str) -> pl.DataFrame:
 
 
 def _missing(usage: pl.DataFrame, resource: str) -> tuple[str, ...]:
+    if "node_type" not in usage.columns:
+        return ()
     rows = _rows(usage, resource)
     partly = pl.col("value").is_null() & (pl.col("value").count().over("timestamp", "metric") > 0)
     return tuple(sorted(rows.filter(partly)["node_type"].unique()))

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from itertools import accumulate, pairwise
 from typing import Any
 
-import plotly.graph_objects as go
+from usage_assets.reports.frame import Figure
 
 MAX_BYTES = 8192
 _WIDTH, _HEIGHT = 320, 72
 _POINTS = (160, 120, 80, 40)  # as many as fit
 
 
-def markdown(figure: go.Figure) -> str | None:
+def markdown(figure: Figure) -> str | None:
     """The thumbnail as a markdown image of at most 8 kB; none where there is nothing to draw or it will not fit."""
     for points in _POINTS:
         text = svg(figure, points)
@@ -24,12 +24,12 @@ def markdown(figure: go.Figure) -> str | None:
     return None
 
 
-def svg(figure: go.Figure, points: int = 120) -> str | None:
+def svg(figure: Figure, points: int = 120) -> str | None:
     """The stacked areas and the line of the greatest capacity, drawn as steps over the figure's window."""
-    data = figure.to_plotly_json()
-    areas = [trace for trace in data["data"] if "stackgroup" in trace]
-    lines = [trace for trace in data["data"] if trace.get("meta") == "total"]
-    window = data["layout"].get("xaxis", {}).get("range")
+    traces = [trace for trace in figure["data"] if trace.get("yaxis", "y") == "y"]
+    areas = [trace for trace in traces if "stackgroup" in trace]
+    lines = [trace for trace in traces if trace.get("meta") == "total"]
+    window = figure["layout"].get("xaxis", {}).get("range")
     if window is None or not (areas or lines):
         return None
     start, end = (datetime.fromisoformat(edge) for edge in window)

@@ -71,11 +71,10 @@ def test_a_range_run_builds_every_stage_and_every_check_passes(built: Built):
     assert hours(warehouse, "total") == {JAN: 2 * 31 * 24.0, FEB: 2 * 29 * 24.0, MAR: 2 * 31 * 24.0}
     assert hours(warehouse, "committed") == {JAN: 21 * 24.0, FEB: 10 * 24.0, MAR: 0.0}
     assert hours(warehouse, "occupied_reservation") == {JAN: 20 * 24.0, FEB: 9 * 24.0, MAR: 0.0}
+    monthly = ("node_types", "usage_stack", "utilization")
     assert sorted(path.relative_to(plots).as_posix() for path in plots.rglob("*.html")) == [
-        "2020-01/usage_stack.html",
-        "2020-02/usage_stack.html",
-        "2020-03/usage_stack.html",
-        "usage_history.html",
+        *(f"2020-0{month}/{plot}.html" for month in (1, 2, 3) for plot in monthly),
+        "tiny_stack.html",
     ]
 
 

@@ -1,15 +1,19 @@
 """A figure shows the rows of the usage timeline, all of them, and nothing else."""
 
+import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
+import plotly.graph_objects as go
 import polars as pl
 import pytest
 
-from usage_assets.reports.figures import usage_history, usage_stack
+from usage_assets.reports.figures import site_stack, usage_stack
+from usage_assets.reports.scene import Scene
 from usage_assets.sites import OpenStackSite, Site
 from usage_assets.timelines.metrics import BY_NAME, METRICS, STACKED
 
+JAN = date(2026, 1, 1)
 START, END = datetime(2026, 1, 1), datetime(2026, 2, 1)
 DAY = timedelta(days=1)
 VALUES = {
@@ -54,8 +58,13 @@ def usage(
 
 
 def stack(frame: pl.DataFrame, of: Site | None = None, extracted_at: datetime | None = None) -> dict:
-    figure = usage_stack(frame, site=of or site(), start=START, end=END, extracted_at=extracted_at)
-    return figure.to_plotly_json()
+    return drawn(usage_stack(frame, Scene(of or site(), JAN, extracted_at)))
+
+
+def drawn(figure: dict) -> dict:
+    """The figure, once plotly has found nothing wrong in it."""
+    go.Figure(figure)
+    return figure
 
 
 def named(figure: dict, metric: str) -> list[dict]:
@@ -198,7 +207,7 @@ def test_a_site_without_machines_is_shown_in_devices():
 def test_a_site_whose_servers_share_machines_is_shown_in_vcpus_as_the_scheduler_counts_them(shared, expected):
     offered = usage(resource="vcpus_overcommit").with_columns(value=pl.col("value") * 64)
     frame = pl.concat([usage(), offered])
-    figure = usage_stack(frame, site=site(), start=START, end=END, shares_machines=shared).to_plotly_json()
+    figure = drawn(usage_stack(frame, Scene(site(), JAN, shares_machines=shared)))
     assert set(named(figure, "total")[0]["y"]) == {expected}
 
 
@@ -238,7 +247,7 @@ def test_a_month_without_a_known_value_says_so():
 
 def test_the_history_is_a_regular_grid_of_days_with_holes_where_months_were_not_built():
     frame = pl.concat([usage(days=31), usage(days=31, start=datetime(2026, 3, 1))])
-    first, second = named(usage_history(frame, site=site()).to_plotly_json(), "total")
+    first, second = named(drawn(site_stack(frame, Scene(site()))), "total")
     assert (first["x0"], first["dx"], len(first["y"])) == ("2026-01-01", 86_400_000, 32)
     assert (second["x0"], len(second["y"])) == ("2026-03-01", 32)
 
@@ -247,11 +256,11 @@ def test_ten_years_of_history_are_at_most_two_megabytes():
     frame = usage(days=3653, start=datetime(2016, 1, 1)).with_columns(
         value=pl.col("value") + (pl.col("timestamp").dt.ordinal_day() / 7).sin() / 3
     )
-    assert len(usage_history(frame, site=site()).to_json()) < 2_000_000
+    assert len(json.dumps(site_stack(frame, Scene(site())))) < 2_000_000
 
 
 def test_an_empty_history_is_a_figure_too():
-    figure = usage_history(usage().head(0), site=site()).to_plotly_json()
+    figure = drawn(site_stack(usage().head(0), Scene(site())))
     assert figure["layout"]["title"]["subtitle"]["text"] == "nothing built yet"
 
 

@@ -4,12 +4,12 @@ import base64
 from datetime import datetime
 from xml.etree import ElementTree as ET
 
-import plotly.graph_objects as go
 import pytest
 
-from usage_assets.reports import render, thumbnail
-from usage_assets.reports.figures import usage_stack
-from usage_assets_tests.unit.reports.test_figures import END, START, site, usage
+from usage_assets.reports import pictures, render, thumbnail
+from usage_assets.reports.figures import site_stack, usage_stack
+from usage_assets.reports.scene import Scene
+from usage_assets_tests.unit.reports.test_figures import JAN, site, usage
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +19,8 @@ def _no_browser(monkeypatch):
     monkeypatch.delenv("USAGE_PLOTS_URL", raising=False)
 
 
-def figure(**more: object) -> go.Figure:
-    return usage_stack(usage(), site=site(**more), start=START, end=END)
+def figure(**more: object) -> dict:
+    return usage_stack(usage(), Scene(site(**more), JAN))
 
 
 def test_a_page_is_small_and_refers_to_the_shared_script(tmp_path):
@@ -33,9 +33,9 @@ def test_a_page_is_small_and_refers_to_the_shared_script(tmp_path):
 
 
 def test_a_page_loads_nothing_from_elsewhere_and_offers_no_upload(tmp_path):
-    text = render.render(figure(), "made/usage_history", folder=tmp_path).path.read_text(encoding="utf-8")
+    text = render.render(figure(), "made/made_stack", folder=tmp_path).path.read_text(encoding="utf-8")
     assert "http" not in text.replace("http-equiv", "")
-    assert '"showSendToCloud": false' in text
+    assert '"showSendToCloud":false' in text
 
 
 def test_the_link_is_under_the_address_of_the_environment(tmp_path, monkeypatch):
@@ -61,7 +61,7 @@ def test_a_browser_that_fails_or_hangs_is_a_note_and_no_error(tmp_path, monkeypa
     broken.write_text(f"#!/bin/sh\n{does}\n")
     broken.chmod(0o755)
     monkeypatch.setenv("BROWSER_PATH", str(broken))
-    monkeypatch.setattr(render, "PNG_SECONDS", 2.0)
+    monkeypatch.setattr(pictures, "PNG_SECONDS", 2.0)
     done = render.render(figure(), "made/2026-01-01/usage_stack", folder=tmp_path)
     assert done.path.exists()
     assert done.note is not None
@@ -109,19 +109,17 @@ def test_the_thumbnail_is_a_valid_picture_of_at_most_8_kb_in_the_colours_of_the_
     assert text is not None
     assert len(text) <= thumbnail.MAX_BYTES
     fills = {path.get("fill") for path in svg_of(text).iter("{http://www.w3.org/2000/svg}path")} - {"none"}
-    assert fills == {trace.fillcolor for trace in made.data if trace.stackgroup}
+    assert fills == {trace["fillcolor"] for trace in made["data"] if "stackgroup" in trace}
 
 
 def test_the_thumbnail_of_ten_restless_years_fits_too():
     days = 3653
     restless = [float(day * 7 % 11) for day in range(days)]
     frame = usage(days, datetime(2016, 1, 1), idle=restless, occupied_reservation=restless[::-1])
-    from usage_assets.reports.figures import usage_history
-
-    text = thumbnail.markdown(usage_history(frame, site=site()))
+    text = thumbnail.markdown(site_stack(frame, Scene(site())))
     assert text is not None
     assert len(text) <= thumbnail.MAX_BYTES
 
 
 def test_a_figure_without_values_has_no_thumbnail():
-    assert thumbnail.markdown(usage_stack(usage().head(0), site=site(), start=START, end=END)) is None
+    assert thumbnail.markdown(usage_stack(usage().head(0), Scene(site(), JAN))) is None

@@ -1,0 +1,10 @@
+"""Figures: pure functions from frames to what plotly draws. `reports.plots` declares the plots that they make.
+
+Steps: a value holds from its timestamp to the next bucket, so each drawn run of values repeats its last one at the end
+of its bucket. What is unknown is drawn as nothing, never as zero.
+"""
+
+from usage_assets.reports.figures.stack import site_stack, usage_stack
+from usage_assets.reports.figures.utilization import node_types, utilization
+
+__all__ = ["node_types", "site_stack", "usage_stack", "utilization"]

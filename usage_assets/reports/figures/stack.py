@@ -1,0 +1,159 @@
+"""Use and capacity as a stack, and the shares of use below: of one month, and of a site's whole history."""
+
+from collections.abc import Iterable
+from html import escape
+
+import polars as pl
+
+from usage_assets.reports import frame
+from usage_assets.reports.figures import steps
+from usage_assets.reports.frame import Figure, Panel, Trace
+from usage_assets.reports.scene import Scene
+from usage_assets.reports.series import (
+    Series,
+    highest,
+    history_series,
+    month_series,
+    share,
+    shown_resources,
+    utilization_over,
+)
+from usage_assets.sites import Site
+from usage_assets.timelines.metrics import BY_NAME, CAPACITIES, STACKED
+
+_HATCHED = {"occupied_unknown": "/", "maintenance": "x"}
+NOTHING = "No value is known for this time"
+
+
+def usage_stack(usage: pl.DataFrame, scene: Scene) -> Figure:
+    """Use and capacity of a site over one month, and shares below.
+
+    `usage` are rows of timelines.usage. Where servers share machines, vCPUs as the scheduler counts them come first
+    (machines may be overcommitted, and in nodes such a site would look fuller than full), nodes below.
+    """
+    shown = shown_resources(usage, shares_machines=scene.shares_machines)
+    all_series = [month_series(usage, scene, resource) for resource in shown]
+    width = frame.width_text(all_series[0].bucket)
+    subtitle = f"{frame.span_text(scene.window)}, means per {width}{scene.read_text}"
+    figure = _figure(all_series, scene, subtitle, scene.window)
+    if figure["data"]:
+        figure["layout"]["xaxis"]["minor"] = {"dtick": 86_400_000, "ticks": "outside", "ticklen": 2}
+    return figure
+
+
+def site_stack(usage_daily: pl.DataFrame, scene: Scene, *, missing: tuple[str, ...] = ()) -> Figure:
+    """Use and capacity of a site over its whole history, day by day, and shares below.
+
+    `usage_daily` has columns timestamp, metric, resource and value, `missing` the node types that are not in it: see
+    `reading.history`.
+    """
+    shown = shown_resources(usage_daily, shares_machines=scene.shares_machines)
+    all_series = [history_series(usage_daily, resource, missing=missing) for resource in shown]
+    edges = all_series[0].edges
+    window = (edges[0], edges[-1])
+    if len(edges) < 2:
+        return frame.sentence(_title(all_series[0], scene), "nothing built yet", NOTHING)
+    figure = _figure(all_series, scene, f"{frame.span_text(window)}, means per day", window)
+    if figure["data"]:
+        figure["layout"]["xaxis"]["rangeselector"] = frame.buttons()
+    return figure
+
+
+def _title(series: Series, scene: Scene) -> str:
+    unit, how = frame.resource_label(series.resource)
+    return frame.heading(scene.site.name, f"{unit} in use{how}, {scene.label}")
+
+
+def _figure(all_series: list[Series], scene: Scene, subtitle: str, window: frame.Window) -> Figure:
+    main = all_series[0]
+    for series in all_series:
+        if series.missing:
+            names = ", ".join(map(escape, series.missing))
+            of_which = frame.resource_label(series.resource)[0]
+            subtitle += f"; without node type {names}, of which {of_which} are not known"
+    traces: list[Trace] = []
+    for number, series in enumerate(all_series):
+        points, fine = steps.points_of(series, long=scene.month is None), series.values.height > steps.FINE
+        traces += [*_areas(series, points, number, fine), *_lines(series, points, number, fine)]
+    below = len(all_series)
+    shares = _shares(main, scene.site)
+    points, fine = steps.points_of(main, long=scene.month is None), main.values.height > steps.FINE
+    for key, label, colour, dash, values in shares:
+        style = {"name": label, "line": _line(colour, dash, fine), "legend": f"legend{below + 1}"}
+        traces += steps.line(values, points, key, style | {"hovertemplate": "%{y:.1%}"}, panel=below)
+    if not traces:
+        return frame.sentence(_title(main, scene), subtitle, NOTHING)
+    top = max([1.0, *(float(values.max() or 0) for *_, values in shares)])  # type: ignore[arg-type]
+    panels = [
+        Panel(unit + how, (0, 1.02 * highest(series) or 1.0), weight, {"tickformat": ",~r"}, legend=True)
+        for series, weight in zip(all_series, (0.68, 0.42), strict=False)
+        for unit, how in (frame.resource_label(series.resource),)
+    ]
+    axis = {"tickformat": ".0%", "dtick": 0.25 if top <= 1.25 else None}
+    panels.append(Panel("Share", (0, top * 1.04), 0.24, axis, legend=True))
+    labels = frame.site_labels(scene.site, window, read_at=scene.read_at)
+    height = frame.HEIGHT if below == 1 else frame.HEIGHT + 200
+    return {
+        "data": traces,
+        "layout": frame.layout(_title(main, scene), subtitle, panels, window, labels=labels, height=height),
+    }
+
+
+def _areas(series: Series, points: steps.Points, panel: int, fine: bool) -> Iterable[Trace]:
+    """The stack: its areas add up to total (see `STACKED`)."""
+
+    def style(name: str) -> Trace:
+        metric = BY_NAME[name]
+        out: Trace = {
+            "name": metric.label,
+            "fillcolor": metric.colour,
+            "line": {"width": 0 if fine else 0.8, "color": "white", "shape": "hv"},
+            "hovertemplate": "%{y:,.1f}",
+            "legendrank": 200 - STACKED.index(name),
+        }
+        if name in _HATCHED:
+            pattern = {"shape": _HATCHED[name], "size": 6, "solidity": 0.3, "fgcolor": "#333333"}
+            out["fillpattern"] = pattern | {"bgcolor": metric.colour}
+        return out | _only_first(panel)
+
+    drawn = [series.values[name] for name in STACKED if series.has(name)]
+    yield from _with_legend_of(steps.areas(drawn, points, style, stack=f"p{panel}r", panel=panel), panel)
+
+
+def _lines(series: Series, points: steps.Points, panel: int, fine: bool) -> Iterable[Trace]:
+    for rank, name in enumerate(CAPACITIES):
+        if series.has(name):
+            metric = BY_NAME[name]
+            line = _line(metric.colour, steps.DASHES[name], fine)
+            style = {"name": metric.label, "line": line, "legendrank": rank} | _only_first(panel)
+            yield from _with_legend_of(steps.line(series.values[name], points, name, style, panel=panel), panel)
+
+
+def _only_first(panel: int) -> Trace:
+    """Further panels repeat the first one's colours: their entries would only fill the legend."""
+    return {} if panel == 0 else {"showlegend": False}
+
+
+def _with_legend_of(traces: Iterable[Trace], panel: int) -> Iterable[Trace]:
+    for trace in traces:
+        yield trace if panel == 0 else trace | {"legend": f"legend{panel + 1}"}
+
+
+def _line(colour: str, dash: str, fine: bool) -> Trace:
+    return {"width": 1.2 if fine else 2, "color": colour, "dash": dash, "shape": "hv"}
+
+
+def _shares(series: Series, site: Site) -> list[tuple[str, str, str, str, pl.Series]]:
+    """The shares of the lower panel: key, label, colour, dash, values."""
+    over = utilization_over(site, series)
+    wanted = (
+        ("utilization", "occupied", over, "solid"),
+        ("active", "active", over, steps.DASHES["active"]),
+        ("committed", "committed", "reservable", steps.DASHES["committed"]),
+    )
+    out = []
+    for name, of, base, dash in wanted:
+        if of in BY_NAME:
+            label = f"{BY_NAME[of].label} / {BY_NAME[base].label.lower()}"
+            out.append((f"share_{name}", label, BY_NAME[name].colour, dash, share(series, of, base)))
+    return out

@@ -1,0 +1,62 @@
+"""Traces of steps: stacked areas and lines, each run of known values by itself.
+
+Plotly would fill a hole in a stack with zeros, so each run of buckets that know the same metrics is a stack of its own.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+
+from usage_assets.reports.frame import Trace, axis, stamp
+from usage_assets.reports.series import Series, runs
+
+DASHES = {"total": "10px,3px", "reservable": "5px,2px", "committed": "2px,2px", "active": "1px,2px"}
+FINE = 62  # with more buckets than this, borders and thick lines would hide the values
+
+Points = Callable[[int, int], Trace]
+"""(first, last) -> the times of a run of buckets and of the end of its last one."""
+
+
+def points_of(series: Series, *, long: bool = False) -> Points:
+    """Times in full for a month, by their step for a long history: an eighth of the size."""
+    edges = series.edges
+    if not long:
+        labels = [stamp(edge) for edge in edges]
+        return lambda first, last: {"x": labels[first : last + 1]}
+    step = int(series.bucket / timedelta(milliseconds=1))
+    return lambda first, _last: {"x0": stamp(edges[first]), "dx": step}
+
+
+def areas(
+    columns: Sequence[pl.Series], points: Points, style: Callable[[str], Trace], *, stack: str, panel: int = 0
+) -> Iterable[Trace]:
+    """The columns stacked from the first up: one stack per run of buckets that know the same of them."""
+    if not columns:
+        return
+    known = pl.DataFrame([column.is_not_null() for column in columns]).rows()
+    seen: set[str] = set()
+    for number, (first, last, pattern) in enumerate(runs(known)):
+        for column, is_known in zip(columns, pattern, strict=True):  # type: ignore[call-overload]
+            if is_known:
+                name = column.name
+                shown = {"stackgroup": f"{stack}{number}", "showlegend": name not in seen, "legendgroup": name}
+                seen.add(name)
+                yield {**trace(column, points, first, last, panel), "meta": name, **shown, **style(name)}
+
+
+def line(values: pl.Series, points: Points, key: str, style: Trace, *, panel: int = 0) -> Iterable[Trace]:
+    """A line with holes where nothing is known."""
+    shown = False
+    for first, last, is_known in runs(values.is_not_null().to_list()):
+        if is_known:
+            common = {"meta": key, "legendgroup": key, "hovertemplate": "%{y:,.1f}", "showlegend": not shown}
+            yield {**trace(values, points, first, last, panel), **common, **style}
+            shown = True
+
+
+def trace(values: pl.Series, points: Points, first: int, last: int, panel: int = 0) -> Trace:
+    """One run of known values; the last is repeated at the end of its bucket."""
+    drawn: list[Any] = values[first:last].round(6).to_list()
+    return {"type": "scatter", "mode": "lines", **points(first, last), "y": [*drawn, drawn[-1]], "yaxis": axis(panel)}

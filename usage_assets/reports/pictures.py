@@ -1,0 +1,92 @@
+"""Figures -> PNG by a browser of this machine, where there is one."""
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from usage_assets.reports.frame import HEIGHT, Figure
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+WIDTH, SCALE = 1120, 1.5
+PNG_SECONDS = 30.0
+
+
+def find_browser() -> str | None:
+    """A Chrome or Chromium of this machine: `BROWSER_PATH`, else the first that is found on PATH."""
+    named = os.environ.get("BROWSER_PATH")
+    if named:
+        return shutil.which(named)
+    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+
+
+def draw(figures: Mapping[str, Figure]) -> dict[str, bytes | str]:
+    """The PNG of each figure, or why there is none."""
+    browser = find_browser()
+    if browser is None:
+        return dict.fromkeys(figures, "no picture: no Chrome or Chromium found (set BROWSER_PATH, or install one)")
+    try:
+        # a thread of its own: the caller may run an event loop already
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            return pool.submit(asyncio.run, _draw(figures, browser)).result()
+    except Exception as error:  # whatever a browser does, the page is there
+        return dict.fromkeys(figures, f"no picture: {Path(browser).name} failed ({_brief(error)})")
+
+
+async def _draw(figures: Mapping[str, Figure], browser: str) -> dict[str, bytes | str]:
+    from kaleido import Kaleido  # noqa: PLC0415 - costs 0.3 s, which a run without pictures need not pay
+
+    out: dict[str, bytes | str] = {}
+    # one tab: all tabs of a browser draw in one process, and a second one takes longer to open than it saves
+    kaleido = Kaleido(n=1, timeout=PNG_SECONDS, path=browser, mathjax=False)
+
+    async def one(name: str, figure: Figure) -> None:
+        height = figure["layout"].get("height", HEIGHT)
+        options = {"format": "png", "width": WIDTH, "height": height, "scale": SCALE}
+        try:
+            out[name] = await kaleido.calc_fig(_printed(figure), opts=options)
+        except Exception as error:  # one picture must not cost the others
+            out[name] = f"no picture: {_brief(error)}"
+
+    loop = asyncio.get_running_loop()
+    # kaleido waits without limit for a browser to open or to close; one that hangs is ended, which ends the wait
+    limit = loop.call_later(PNG_SECONDS, _end, kaleido)
+    try:
+        async with kaleido:
+            limit.cancel()
+            await asyncio.gather(*(one(name, figure) for name, figure in figures.items()))
+            limit = loop.call_later(PNG_SECONDS, _end, kaleido)
+    except Exception as error:
+        out = {name: out.get(name, f"no picture: {Path(browser).name} failed ({_brief(error)})") for name in figures}
+    finally:
+        limit.cancel()
+    return out
+
+
+def _end(kaleido: Any) -> None:
+    """End the browser with its children: kaleido starts it in a session of its own."""
+    process = getattr(kaleido, "subprocess", None)
+    if process is None:
+        return
+    try:
+        if os.name == "posix" and os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    except ProcessLookupError:
+        pass
+
+
+def _printed(figure: Figure) -> Figure:
+    """The figure without what only a screen needs."""
+    xaxis = {key: value for key, value in figure["layout"].get("xaxis", {}).items() if key != "rangeselector"}
+    return {"data": figure["data"], "layout": figure["layout"] | {"xaxis": xaxis}}
+
+
+def _brief(error: BaseException) -> str:
+    text = str(error.args[0] if error.args else "").strip().splitlines()
+    return text[0][:200] if text else type(error).__name__
