@@ -16,6 +16,7 @@ from usage_assets.intervals.algebra import (
     union,
 )
 from usage_assets.intervals.fill import fill_between
+from usage_assets.intervals.leadtime import projected
 from usage_assets.intervals.steps import bucket_edges, held_values, integrate, step_function
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "merge_touching",
     "once",
     "owned",
+    "projected",
     "step_function",
     "subtract",
     "union",

@@ -51,12 +51,15 @@ def is_first(keys: Sequence[str]) -> pl.Expr:
     return pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in keys)
 
 
-def union(frame: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
-    """Disjoint intervals that cover, per group, exactly what the rows of the group cover together."""
+def union(frame: pl.LazyFrame, *, by: Sequence[str], touching: bool = True) -> pl.LazyFrame:
+    """Disjoint intervals that cover, per group, exactly what the rows of the group cover together.
+
+    Intervals that touch become one; with `touching` false they stay two, as open intervals do.
+    """
     keys = list(by)
     alone, several = _split(frame.filter(_start < _end).select(*keys, "start_at", "end_at"), keys)
     merged = (
-        _with_islands(several, keys, touching=True)
+        _with_islands(several, keys, touching=touching)
         .group_by([*keys, "_island"])
         .agg(_start.min(), _end.max())
         .drop("_island")
