@@ -111,6 +111,8 @@ class OpenStackSite(BaseSite):
     databases: dict[Database, str] = Field(min_length=1)
     node_types: dict[str, NodeType] = {}
     utilization_of: Literal["reservable", "total"] | None = None
+    cleaning_minutes: int = Field(default=0, ge=0)
+    leadtime_horizon_days: int = Field(default=90, ge=1)
     exclusions: tuple[Exclusion, ...] = ()
     sources: dict[str, MetricSources] = {}
 

@@ -90,3 +90,79 @@ REJECTS = Table(
         ),
     ),
 )
+
+OUTCOMES: dict[str, str] = {
+    "rolled_back": "deleted while it was being created, or within a minute without holding anything",
+    "cancelled": "deleted before it could start",
+    "pending": "starts after the dump",
+    "failed": "its start failed",
+    "not_run": "its start passed, but was never carried out",
+    "started": "it began",
+}
+
+LEASES = Table(
+    name="leases",
+    stage="facts",
+    description="Leases by the month in which they were asked for: what became of them, and how long it took until "
+    "they began, by plan, in fact, and at best.",
+    key=("lease_id",),
+    columns=(
+        Column("lease_id", Type.TEXT, "Blazar lease", nullable=False),
+        Column("created_at", Type.INSTANT, "When it was asked for; else the earliest other time", nullable=False),
+        Column("start_date", Type.INSTANT, "Planned start"),
+        Column("end_date", Type.INSTANT, "Planned end; prolonging or an early end overwrites it"),
+        Column("deleted_at", Type.INSTANT, "When it was deleted or, where it vanished at the source, first missed"),
+        Column("status", Type.TEXT, "State at the dump"),
+        Column(
+            "outcome",
+            Type.TEXT,
+            "First that holds: " + "; ".join(f"{key} = {text}" for key, text in OUTCOMES.items()),
+            nullable=False,
+        ),
+        Column("resource_type", Type.TEXT, "What its reservations are of; several joined by commas"),
+        Column(
+            "node_type",
+            Type.TEXT,
+            "Type of what it held when asked for, else what its filter names, else unknown; several joined by commas",
+            nullable=False,
+        ),
+        Column("nodes", Type.INT, "Machines and devices that it held, else asked for", "nodes"),
+        Column("project_id", Type.TEXT, "Keystone project"),
+        Column("user_id", Type.TEXT, "Keystone user"),
+        Column("requested_hours", Type.FLOAT, "Planned start since it was asked for; up to 90 s before is 0", "hours"),
+        Column("effective_hours", Type.FLOAT, "Actual start since it was asked for; of started leases only", "hours"),
+        Column("basis", Type.TEXT, "Actual start by the start event (event) or by the plan (schedule)"),
+        Column(
+            "projected_hours",
+            Type.FLOAT,
+            "Least wait until as many machines of the kind asked for were free for as long, as known when asked; null "
+            "past the horizon and for anything but whole hosts",
+            "hours",
+        ),
+        Column("is_censored", Type.BOOL, "No such start within the horizon; null where none was looked for"),
+        Column(
+            "projected_inexact",
+            Type.INT,
+            "Bookings before that start whose lease was changed since: their dates may have been others",
+            "bookings",
+        ),
+    ),
+    rules=(
+        Rule(
+            "asked for in its month",
+            "created_at >= month AND created_at < month + INTERVAL 1 MONTH",
+            "A lease lies in one month only",
+        ),
+        Rule(
+            "outcome is known",
+            "outcome IN (" + ", ".join(f"'{outcome}'" for outcome in OUTCOMES) + ")",
+            "A closed list",
+        ),
+        Rule(
+            "only started leases have an actual start",
+            "(outcome = 'started') = (effective_hours IS NOT NULL) AND (effective_hours IS NULL) = (basis IS NULL)",
+            "Else effective means nothing",
+        ),
+        Rule("no wait is negative", "effective_hours >= 0 AND projected_hours >= 0", "Nothing starts before its asking"),
+    ),
+)

@@ -54,3 +54,32 @@ USAGE_STEPS = Table(
     ),
     rules=(Rule("lies in its month", "timestamp >= month AND timestamp < month + INTERVAL 1 MONTH", "Self-contained"),),
 )
+
+LEADTIME_TYPES: dict[str, str] = {
+    "requested": "until the planned start",
+    "effective": "until the actual start",
+    "projected": "until as many machines were first free for as long, as known when asked",
+}
+
+LEADTIME = Table(
+    name="leadtime",
+    stage="timelines",
+    description="How long leases took until they began, at the instant at which they were asked for.",
+    key=("timestamp", "leadtime_type", "node_type"),
+    columns=(
+        Column("timestamp", Type.INSTANT, "When the lease was asked for (its created_at)", nullable=False),
+        Column(
+            "leadtime_type",
+            Type.TEXT,
+            "; ".join(f"{name} = {text}" for name, text in LEADTIME_TYPES.items()),
+            nullable=False,
+        ),
+        Column(
+            "node_type", Type.TEXT, "Type of the lease's machines, several joined by commas, or unknown", nullable=False
+        ),
+        Column(
+            "value", Type.FLOAT, "Lead time; of several leases of one instant and type the median", "hours", nullable=False
+        ),
+    ),
+    rules=(Rule("lies in its month", "timestamp >= month AND timestamp < month + INTERVAL 1 MONTH", "Self-contained"),),
+)

@@ -124,9 +124,16 @@ SELECT c.month, c.{owner} AS owner_id, coalesce(c.capability_name, p.property_na
 FROM raw.{table} c
 LEFT JOIN raw.blazar_resource_properties p ON p.site = c.site AND p.month = c.month AND p.id = c.property_id
 WHERE c.site = $site AND c.month BETWEEN $first AND $last
-  AND coalesce(c.capability_name, p.property_name) IN ('node_type', 'gpu.gpu_count', 'machine_name')
+  AND coalesce(c.capability_name, p.property_name) IN ({names})
 GROUP BY ALL
 """
+
+_CAPABILITY: dict[str, pl.DataType] = {
+    "month": pl.Date(),
+    "owner_id": pl.String(),
+    "name": pl.String(),
+    "value": pl.String(),
+}
 
 _JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
     "nova_api_request_specs": (
@@ -162,9 +169,9 @@ _JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
     ),
 } | {
     name: (
-        _CAPABILITIES.format(owner=owner, table=table),
+        _CAPABILITIES.format(owner=owner, table=table, names="'node_type', 'gpu.gpu_count', 'machine_name'"),
         (table, "blazar_resource_properties"),
-        {"month": pl.Date(), "owner_id": pl.String(), "name": pl.String(), "value": pl.String()},
+        _CAPABILITY,
     )
     for name, owner, table in (
         ("host_capabilities", "computehost_id", "blazar_computehost_extra_capabilities"),
@@ -200,3 +207,13 @@ def read_raw(reader: Reader, site: str, months: Sequence[date], only: Collection
         else:
             frames[name] = pl.LazyFrame(schema=schema)
     return frames
+
+
+def read_host_capabilities(reader: Reader, site: str, months: Sequence[date], names: Collection[str]) -> pl.LazyFrame:
+    """month, owner_id, name and value of the capabilities of hosts that have these names."""
+    tables = ("blazar_computehost_extra_capabilities", "blazar_resource_properties")
+    if not names or not all(reader.has(BY_NAME[table].table) for table in tables):
+        return pl.LazyFrame(schema=_CAPABILITY)
+    query = _CAPABILITIES.format(owner="computehost_id", table=tables[0], names="SELECT unnest($names::VARCHAR[])")
+    params = {"site": site, "first": min(months), "last": max(months), "names": sorted(names)}
+    return reader.sql(query, params).cast(pl.Schema(_CAPABILITY)).lazy()

@@ -1,0 +1,43 @@
+"""Raw tables in the warehouse -> facts.leases with projected lead times -> timelines.leadtime; prints its own figures.
+
+python -m bench.leadtime SITE FIRST LAST [MONTHS_AT_ONCE]
+"""
+
+import resource
+import sys
+import time
+from datetime import date
+
+from usage_assets.facts.openstack.leases import build_leases, read_leases
+from usage_assets.partitions import months_between
+from usage_assets.sites import load_sites
+from usage_assets.warehouse import Warehouse
+
+
+def main(key: str, first: str, last: str, at_once: str = "12") -> None:
+    """Compute all months, so many at once as a run of a backfill does; print rows, time and memory."""
+    site = load_sites()[key]
+    months = months_between(date.fromisoformat(f"{first}-01"), date.fromisoformat(f"{last}-01"))
+    size = int(at_once)
+    base = _peak_mb()
+    begun, cpu = time.perf_counter(), time.process_time()
+    leases = found = 0
+    for start in range(0, len(months), size):
+        window = months[start : start + size]
+        with Warehouse.default().read() as reader:
+            raw = read_leases(reader, site, window)
+        rows = build_leases(site, window, raw, {})[0]
+        leases += rows.height
+        found += rows.height - rows["projected_hours"].null_count()
+    print(
+        f"{len(months)} month(s), {leases:,} leases, {found:,} projected: {time.perf_counter() - begun:.2f} s wall, "
+        f"{time.process_time() - cpu:.2f} s CPU, peak {_peak_mb():.0f} MB, of which {base:.0f} MB before the first row"
+    )
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
