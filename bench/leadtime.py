@@ -26,7 +26,7 @@ def main(key: str, first: str, last: str, at_once: str = "12") -> None:
         window = months[start : start + size]
         with Warehouse.default().read() as reader:
             raw = read_leases(reader, site, window)
-        rows = build_leases(site, window, raw, {})[0]
+        rows = build_leases(site, window, raw, {}).rows
         leases += rows.height
         found += rows.height - rows["projected_hours"].null_count()
     print(

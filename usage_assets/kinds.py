@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from usage_assets.facts.openstack.build import METRICS_OF
+from usage_assets.facts.tables import LEASES
 from usage_assets.partitions import Window
 from usage_assets.raw.declare import RawTable
 from usage_assets.raw.openstack import TABLES as OPENSTACK_TABLES
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.schema import Table
 from usage_assets.sites import Site
-from usage_assets.timelines.tables import USAGE
+from usage_assets.timelines.tables import LEADTIME, USAGE
+from usage_assets.timelines.views import LEADTIME_SITE
 from usage_assets.warehouse import Reader
 
 if TYPE_CHECKING:
@@ -175,6 +177,10 @@ def _later(module: str, name: str) -> Callable[..., Any]:
     return call
 
 
+def _has_blazar(site: Site) -> bool:
+    return "blazar" in site.databases
+
+
 def _has_legacy(site: Site) -> bool:
     return "chameleon_usage" in site.databases
 
@@ -263,6 +269,64 @@ _SERVERS = (
     "zun_container",
 )
 
+_LEASES = TableAsset(
+    stage="facts",
+    name="leases",
+    table=LEASES,
+    after=tuple(
+        f"raw/{name}"
+        for name in (
+            "blazar_leases",
+            "blazar_reservations",
+            "blazar_events",
+            "blazar_computehosts",
+            "blazar_computehost_extra_capabilities",
+            "blazar_resource_properties",
+            "blazar_computehost_allocations",
+            "blazar_computehost_reservations",
+            "blazar_devices",
+            "blazar_device_extra_capabilities",
+            "blazar_device_allocations",
+            "blazar_device_reservations",
+        )
+    ),
+    read=_later("facts.openstack.leases", "read_leases"),
+    make=_later("facts.openstack.leases", "build_leases"),
+    rejects_of=("leadtime",),
+    applies=_has_blazar,
+    checks=(
+        TableCheck(
+            "started",
+            "Leases whose start failed, or passed without being carried out.",
+            _later("checks.leases", "started"),
+            warn=True,
+        ),
+        TableCheck(
+            "start_not_before_asked",
+            "Leases whose start lies 90 s or more before they were asked for.",
+            _later("checks.leases", "start_not_before_asked"),
+            warn=True,
+        ),
+        TableCheck(
+            "projection_exact",
+            "Projected lead times that rest on bookings changed since: their dates then may have been others.",
+            _later("checks.leases", "projection_exact"),
+            warn=True,
+        ),
+    ),
+)
+
+_LEADTIME = TableAsset(
+    stage="timelines",
+    name="leadtime",
+    table=LEADTIME,
+    after=("facts/leases",),
+    read=_later("timelines.leadtime", "read"),
+    make=_later("timelines.leadtime", "make"),
+    applies=_has_blazar,
+    views=(LEADTIME_SITE,),
+)
+
 OPENSTACK = Kind(
     name="openstack",
     label="OpenStack: Nova, with or without Blazar and Zun",
@@ -302,7 +366,7 @@ OPENSTACK = Kind(
     build_facts=_openstack_facts,
     usage_scope=_openstack_scope,
     node_types=_openstack_types,
-    tables=(_LEGACY, _LEGACY_COMPARISON),
+    tables=(_LEGACY, _LEGACY_COMPARISON, _LEASES, _LEADTIME),
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (OPENSTACK,)}

@@ -163,6 +163,8 @@ LEASES = Table(
             "(outcome = 'started') = (effective_hours IS NOT NULL) AND (effective_hours IS NULL) = (basis IS NULL)",
             "Else effective means nothing",
         ),
-        Rule("no wait is negative", "effective_hours >= 0 AND projected_hours >= 0", "Nothing starts before its asking"),
+        Rule(
+            "no wait is negative", "effective_hours >= 0 AND projected_hours >= 0", "Nothing starts before its asking"
+        ),
     ),
 )

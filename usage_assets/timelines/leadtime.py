@@ -1,8 +1,25 @@
 """Lead times of leases as points in time: requested, effective and projected, per node type."""
 
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
 import polars as pl
 
+from usage_assets.facts.tables import LEASES
+from usage_assets.kinds import Made
+from usage_assets.sites import Site
 from usage_assets.timelines.tables import LEADTIME, LEADTIME_TYPES
+from usage_assets.warehouse import Reader
+
+
+def read(reader: Reader, site: Site, months: Sequence[date]) -> pl.DataFrame:
+    """The leases of some months."""
+    return reader.frame(LEASES, site.key, months)
+
+
+def make(site: Site, months: Sequence[date], leases: pl.DataFrame, extracted: Mapping[date, datetime]) -> Made:  # noqa: ARG001
+    """The points of some months."""
+    return Made(leadtime(leases))
 
 
 def leadtime(leases: pl.DataFrame) -> pl.DataFrame:

@@ -78,7 +78,11 @@ LEADTIME = Table(
             "node_type", Type.TEXT, "Type of the lease's machines, several joined by commas, or unknown", nullable=False
         ),
         Column(
-            "value", Type.FLOAT, "Lead time; of several leases of one instant and type the median", "hours", nullable=False
+            "value",
+            Type.FLOAT,
+            "Lead time; of several leases of one instant and type the median",
+            "hours",
+            nullable=False,
         ),
     ),
     rules=(Rule("lies in its month", "timestamp >= month AND timestamp < month + INTERVAL 1 MONTH", "Self-contained"),),

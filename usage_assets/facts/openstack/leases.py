@@ -13,6 +13,7 @@ from usage_assets.facts.openstack.rows import born, month_bounds
 from usage_assets.facts.tables import LEASES, REJECTS
 from usage_assets.intervals import once
 from usage_assets.intervals.algebra import ENGINE
+from usage_assets.kinds import Made
 from usage_assets.raw.openstack import BY_NAME
 from usage_assets.serving import ACCOUNTS
 from usage_assets.sites import OpenStackSite
@@ -63,9 +64,7 @@ def read_leases(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> 
     return frames
 
 
-def build_leases(
-    site: OpenStackSite, months: Sequence[date], raw: Inputs, extracted: Mapping[date, datetime]
-) -> list[pl.DataFrame]:
+def build_leases(site: OpenStackSite, months: Sequence[date], raw: Inputs, extracted: Mapping[date, datetime]) -> Made:
     """Rows of facts.leases, of facts.rejects and of serving.accounts.
 
     A lease lies in the month of its created_at; one that no time tells of is rejected.
@@ -75,7 +74,7 @@ def build_leases(
     rows = once(_rows(raw, extracted))
     mine = once(rows.filter("is_mine"))
     reservations = once(raw["blazar_reservations"].select(*_LEASE, "resource_type", "status", reservation_id="id"))
-    held = once(_held(raw, site, reservations, mine, hosts, bounds))
+    held = once(_held(raw, site, reservations, mine, hosts=hosts, bounds=bounds))
     asked = once(_asked(raw, reservations))
     events = latest(raw["start_events"], _LEASE, "status", "updated_at", "deleted_at").select(
         *_LEASE, event_status="status", event_at="updated_at", event_deleted="deleted_at"
@@ -85,7 +84,7 @@ def build_leases(
         .join(held, on=_LEASE, how="left")
         .join(asked, on=_LEASE, how="left")
         .join(events, on=_LEASE, how="left")
-        .join(projections(site, raw, rows, reservations, hosts, bounds), on="row", how="left")
+        .join(projections(site, raw, rows, reservations, hosts=hosts, bounds=bounds), on="row", how="left")
     )
     leases = _timed(joined).with_columns(
         site=pl.lit(site.key),
@@ -93,7 +92,7 @@ def build_leases(
         node_type=pl.coalesce("types_held", "types_asked", pl.lit("unknown")),
     )
     rejects = rows.filter("is_timeless")
-    return pl.collect_all(
+    made = pl.collect_all(
         [
             leases.select(LEASES.names).cast(LEASES.polars_schema),
             _rejected(rejects, site),
@@ -101,6 +100,7 @@ def build_leases(
         ],
         engine=ENGINE,
     )
+    return Made(*made)
 
 
 def _rows(raw: Inputs, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
@@ -136,6 +136,7 @@ def _held(
     site: OpenStackSite,
     reservations: pl.LazyFrame,
     leases: pl.LazyFrame,
+    *,
     hosts: pl.LazyFrame,
     bounds: pl.LazyFrame,
 ) -> pl.LazyFrame:
@@ -181,7 +182,10 @@ def _held(
 def _asked(raw: Inputs, reservations: pl.LazyFrame) -> pl.LazyFrame:
     """Per lease the machines and devices asked for, as far as known: nodes_asked, and the types that filters name."""
     found = []
-    for table, name in (("blazar_computehost_reservations", "node_type"), ("blazar_device_reservations", "machine_name")):
+    for table, name in (
+        ("blazar_computehost_reservations", "node_type"),
+        ("blazar_device_reservations", "machine_name"),
+    ):
         texts = pl.LazyFrame(
             [
                 (texts[0], sorted(each.named(name)))

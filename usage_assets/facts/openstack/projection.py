@@ -59,6 +59,7 @@ def projections(
     raw: Inputs,
     leases: pl.LazyFrame,
     reservations: pl.LazyFrame,
+    *,
     hosts: pl.LazyFrame,
     bounds: pl.LazyFrame,
 ) -> pl.LazyFrame:
@@ -93,7 +94,7 @@ def _requests(raw: Inputs, leases: pl.LazyFrame, reservations: pl.LazyFrame, fil
     ).with_columns(has_details=pl.lit(value=True))
     numbers = pl.LazyFrame(
         [(*texts, number) for number, texts in enumerate(filters)],
-        schema={name: pl.String for name in _TEXTS} | {"kind": pl.UInt32},
+        schema=dict.fromkeys(_TEXTS, pl.String) | {"kind": pl.UInt32},
         orient="row",
     )
     each = (
@@ -139,7 +140,7 @@ def _machines(
 
 
 def _attributes(raw: Inputs, hosts: pl.LazyFrame) -> pl.LazyFrame:
-    """month and row of each host, and as text what a filter may name: `$<column>` and `$<capability>`."""
+    """Month and row of each host, and as text what a filter may name: `$<column>` and `$<capability>`."""
     columns = raw["filter_hosts"].select(
         "month",
         pl.col("id").alias("row_id"),
