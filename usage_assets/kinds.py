@@ -55,6 +55,9 @@ class FactAsset:
     reads: tuple[str, ...]
     after: tuple[str, ...] = ()
     """Fact assets that it builds on, for the lineage shown."""
+    may_read: tuple[str, ...] = ()
+    """Raw tables that it reads too, of sites for which `reads_more` holds."""
+    reads_more: Callable[[Site], bool] = lambda site: False  # noqa: ARG005 - most facts read the same of every site
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ class Kind:
 
     def inputs(self, site: Site, fact: FactAsset) -> tuple[str, ...]:
         """The raw assets that a fact of this site is made of."""
-        return self.gates(site, [f"raw/{name}" for name in fact.reads])
+        reads = (*fact.reads, *fact.may_read) if fact.reads_more(site) else fact.reads
+        return self.gates(site, [f"raw/{name}" for name in dict.fromkeys(reads)])
 
     def gates(self, site: Site, names: Iterable[str]) -> tuple[str, ...]:
         """Assets named `<stage>/<table>` as bookkeeping tables name them; raw tables only where the site has them."""
@@ -339,6 +343,8 @@ OPENSTACK = Kind(
             METRICS_OF["reservable"],
             _MACHINES,
             after=("total",),
+            may_read=_BOOKINGS,
+            reads_more=lambda site: site.maintenance is not None,
         ),
         FactAsset(
             "committed",

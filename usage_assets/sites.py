@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +26,7 @@ from usage_assets.site_rules import Exclusion, MetricSources, known_sources
 _KEY = re.compile(r"^[a-z][a-z0-9_]*$")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _RESOLUTION = re.compile(r"^(\d+)(d|h|m)$")
+_BACKTRACKS = re.compile(r"\(\?<?[=!]|\\[1-9]")
 _MINUTES = {"d": 1440, "h": 60, "m": 1}
 
 
@@ -64,6 +66,33 @@ class NodeType(_Strict):
 
     type: str | None = None
     gpus: int | None = Field(default=None, ge=0)
+
+
+def _pattern(value: str, what: str) -> str:
+    """The pattern, if it is a regular expression that can be matched in one pass."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        msg = f"{value!r} is no pattern of {what}: {error}"
+        raise ValueError(msg) from error
+    if _BACKTRACKS.search(value):
+        msg = f"{value!r}: a pattern of {what} can't look around ((?=, (?!, (?<=, (?<!) or refer back (\\1)"
+        raise ValueError(msg)
+    return value
+
+
+class Maintenance(_Strict):
+    """Which leases keep machines for maintenance: those of a project, and those whose name matches."""
+
+    projects: tuple[str, ...] = ()
+    lease_name: Annotated[str, AfterValidator(lambda value: _pattern(value, "lease names"))] | None = None
+
+    @model_validator(mode="after")
+    def _names_some(self) -> "Maintenance":
+        if not self.projects and self.lease_name is None:
+            msg = "name projects, a lease_name, or both; without maintenance leave the key out"
+            raise ValueError(msg)
+        return self
 
 
 class Annotation(_Strict):
@@ -109,6 +138,7 @@ class OpenStackSite(BaseSite):
 
     kind: Literal["openstack"]
     databases: dict[Database, str] = Field(min_length=1)
+    maintenance: Maintenance | None = None
     node_types: dict[str, NodeType] = {}
     utilization_of: Literal["reservable", "total"] | None = None
     cleaning_minutes: int = Field(default=0, ge=0)
@@ -126,11 +156,7 @@ class OpenStackSite(BaseSite):
     @classmethod
     def _patterns(cls, value: dict[str, NodeType]) -> dict[str, NodeType]:
         for pattern in value:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                msg = f"{pattern!r} is no pattern of host names: {error}"
-                raise ValueError(msg) from error
+            _pattern(pattern, "host names")
         return value
 
     @field_validator("known_gaps")

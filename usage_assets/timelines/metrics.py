@@ -8,7 +8,7 @@ class Metric:
     """A metric of the usage timeline.
 
     A counted metric has no formula. A derived one is the sum of `plus` less the sum of `minus`; a ratio divides the
-    first of `plus` by one of `over`.
+    first of `plus` by one of `over`. Terms that are `optional` count as nothing where a site has none of them.
     """
 
     name: str
@@ -18,6 +18,7 @@ class Metric:
     plus: tuple[str, ...] = ()
     minus: tuple[str, ...] = ()
     over: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     @property
     def is_counted(self) -> bool:
@@ -30,12 +31,20 @@ class Metric:
         return bool(self.over)
 
 
+_OCCUPIED = ("occupied_reservation", "occupied_ondemand", "occupied_unknown", "occupied_maintenance")
+
 # colours: after Okabe and Ito's palette, told apart by colour-blind readers; blue is reservable, pink on demand, and
 # the freer a machine the lighter its tone, so that the order also shows in grey print; capacities are dark lines
 METRICS: tuple[Metric, ...] = (
     Metric("total", "Total", "Machines that exist: a compute_nodes row covers the instant", "#000000"),
     Metric("reservable", "Reservable", "Machines that exist and that Blazar may reserve", "#00507D"),
     Metric("committed", "Committed", "Reservable machines that a lease holds, once each", "#7A4B00"),
+    Metric(
+        "maintenance",
+        "Maintenance",
+        "Reservable machines that a lease for maintenance holds: neither committed nor to be reserved",
+        "#882255",
+    ),
     Metric(
         "occupied_reservation", "Occupied (reserved)", "Held by servers that run within their reservation", "#0072B2"
     ),
@@ -47,11 +56,18 @@ METRICS: tuple[Metric, ...] = (
         "#999999",
     ),
     Metric(
+        "occupied_maintenance",
+        "Occupied (maintenance)",
+        "Held by servers that run within a lease for maintenance",
+        "#AA4499",
+    ),
+    Metric(
         "occupied",
         "Occupied",
         "Held by servers, however booked",
         "#1F3A52",
-        plus=("occupied_reservation", "occupied_ondemand", "occupied_unknown"),
+        plus=_OCCUPIED,
+        optional=_OCCUPIED,
     ),
     Metric("active", "Active", "Held by servers that run: neither off, nor paused, nor suspended", "#117733"),
     Metric(
@@ -73,10 +89,11 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "ondemand_capacity",
         "On-demand capacity",
-        "Total less reservable",
+        "Total less reservable and maintenance",
         "#56B4E9",
         plus=("total",),
-        minus=("reservable",),
+        minus=("reservable", "maintenance"),
+        optional=("maintenance",),
     ),
     Metric(
         "available_reservable",
@@ -118,7 +135,7 @@ COUNTED: tuple[str, ...] = tuple(metric.name for metric in METRICS if metric.is_
 def derivable(counted: set[str]) -> list[Metric]:
     """The derived metrics of a site that counts these, in an order in which each finds its terms.
 
-    A sum over all occupied_* takes those that the site has; any other derived metric needs every term.
+    One needs every term that is not optional, and one term at least: occupied takes those of its terms that are there.
     """
     have = set(counted)
     out = []
@@ -126,7 +143,7 @@ def derivable(counted: set[str]) -> list[Metric]:
         if metric.is_counted:
             continue
         terms = {*metric.plus, *metric.minus}
-        whole = terms <= have if metric.name != "occupied" else bool(terms & have)
+        whole = terms - set(metric.optional) <= have and bool(terms & have)
         if whole and (not metric.is_ratio or have & set(metric.over)):
             have.add(metric.name)
             out.append(metric)
@@ -134,11 +151,12 @@ def derivable(counted: set[str]) -> list[Metric]:
 
 
 # what plots show. Bottom to top, so that committed, reservable and total are each the top of an area: reserved use and
-# idle make committed, with what may be reserved they make reservable, with the on-demand part total
+# idle make committed, with what may be reserved they make reservable, with maintenance and the on-demand part total
 STACKED: tuple[str, ...] = (
     "occupied_reservation",
     "idle",
     "available_reservable",
+    "maintenance",
     "occupied_ondemand",
     "occupied_unknown",
     "available_ondemand",

@@ -28,12 +28,16 @@ SOURCES_OF: dict[str, tuple[str, ...]] = {
     "total": _CAPACITY,
     "reservable": _RESERVABLE,
     "committed": _COMMITTED,
+    "maintenance": _COMMITTED,
     "occupied_reservation": (*_BOOKED, *_COMMITTED),
     "occupied_ondemand": _BOOKED,
     "occupied_unknown": _BOOKED,
+    "occupied_maintenance": (*_BOOKED, *_COMMITTED),
     # of all bookings: what makes one of them unknown makes activity unknown
     "active": (*_BOOKED, *_EVENTS, *_COMMITTED),
 }
+# what a site that names maintenance counts apart from
+_IN_MAINTENANCE = {"committed": "maintenance", "occupied_reservation": "occupied_maintenance"}
 
 
 def counted_metrics(site: OpenStackSite) -> tuple[str, ...]:
@@ -46,6 +50,8 @@ def counted_metrics(site: OpenStackSite) -> tuple[str, ...]:
         metrics |= {"occupied_ondemand", "occupied_unknown", "active"}
         if "blazar" in has:
             metrics |= {"occupied_reservation"}
+    if site.maintenance is not None:
+        metrics |= {part for whole, part in _IN_MAINTENANCE.items() if whole in metrics}
     return tuple(name for name in SOURCES_OF if name in metrics)
 
 
@@ -69,6 +75,8 @@ def usage_scope(site: OpenStackSite) -> Scope:
 
 def _sources(metric: str, counted: tuple[str, ...]) -> tuple[str, ...]:
     """What the metric is made from at a site that counts these."""
+    if metric == "reservable" and "maintenance" in counted:
+        return SOURCES_OF["maintenance"]
     if metric == "active" and "occupied_reservation" not in counted:
         return (*_BOOKED, *_EVENTS)
     return SOURCES_OF[metric]

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from usage_assets.facts.openstack import build_facts, read_inputs
-from usage_assets.facts.openstack.build import Facts
+from usage_assets.facts.openstack.build import METRICS_OF, Facts
 from usage_assets.sites import OpenStackSite
 from usage_assets.timelines.openstack import month_node_types, usage_scope
 from usage_assets.timelines.usage import UsageFrames, build_usage
@@ -107,13 +107,14 @@ def _buckets(result: MonthResult, buckets: pl.DataFrame, starts: list[tuple[date
     return out
 
 
+_OPTIONAL = ("maintenance", "occupied_maintenance")  # terms of sites that name maintenance
 _DERIVED: dict[str, dict[str, int]] = {
-    "occupied": {"occupied_reservation": 1, "occupied_ondemand": 1, "occupied_unknown": 1},
+    "occupied": {"occupied_reservation": 1, "occupied_ondemand": 1, "occupied_unknown": 1, "occupied_maintenance": 1},
     "stopped": {"occupied": 1, "active": -1},
     "idle": {"committed": 1, "occupied_reservation": -1},
-    "ondemand_capacity": {"total": 1, "reservable": -1},
+    "ondemand_capacity": {"total": 1, "reservable": -1, "maintenance": -1},
     "available_reservable": {"reservable": 1, "committed": -1},
-    "available_ondemand": {"total": 1, "reservable": -1, "occupied_ondemand": -1},
+    "available_ondemand": {"total": 1, "reservable": -1, "maintenance": -1, "occupied_ondemand": -1},
     "available": {"available_reservable": 1, "available_ondemand": 1},
 }
 
@@ -127,7 +128,9 @@ def _derived(mine: Mapping[Key, tuple[float | None, float | None]], key: Key, da
     else:
         terms, over = _DERIVED[metric], 1.0
     parts = [
-        (mine[name, node_type, resource][0], mine[name, node_type, resource][1], sign) for name, sign in terms.items()
+        (mine[name, node_type, resource][0], mine[name, node_type, resource][1], sign)
+        for name, sign in terms.items()
+        if name not in _OPTIONAL or (name, node_type, resource) in mine
     ]
     unknown = any(part[0] is None for part in parts) or not over
     want = None if unknown else sum((part[0] or 0) * part[2] for part in parts) / (over or 1)
@@ -148,7 +151,7 @@ def _accounts(result: MonthResult, intervals: pl.DataFrame, rejects: pl.DataFram
                 out.append(f"account {asset} {source}: none for {len(fates)} rows")
             continue
         out += [f"account {asset} {source}: {text}" for text in _account(fates, row)]
-        mine = rejects.filter(pl.col("metric").str.starts_with(asset), pl.col("source") == source)
+        mine = rejects.filter(pl.col("metric").is_in(METRICS_OF[asset]), pl.col("source") == source)
         taken = mine.filter(pl.col("reason") == "excluded")
         mine = mine.filter(pl.col("reason") != "excluded")
         if abs(_hours(taken) - sum(fate.hours_excluded for fate in fates)) > CLOSE:
@@ -158,7 +161,7 @@ def _accounts(result: MonthResult, intervals: pl.DataFrame, rejects: pl.DataFram
         if not _matches(mine["reason"].to_list(), wanted):
             shown = [sorted(reasons) for reasons in wanted]
             out.append(f"rejects {asset} {source}: package {sorted(mine['reason'])}, oracle allows {shown}")
-        kept = intervals.filter(pl.col("metric").str.starts_with(asset), pl.col("source") == source)
+        kept = intervals.filter(pl.col("metric").is_in(METRICS_OF[asset]), pl.col("source") == source)
         hours = _hours(kept)
         if abs(hours - sum(fate.hours_kept for fate in fates)) > CLOSE:
             out.append(f"intervals {asset} {source}: {hours} h, oracle {sum(fate.hours_kept for fate in fates)} h")

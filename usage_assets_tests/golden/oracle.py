@@ -13,8 +13,8 @@ from itertools import pairwise
 
 from usage_assets.sites import OpenStackSite
 from usage_assets_tests.golden.builder import Month, Row
-from usage_assets_tests.golden.oracle_holdings import Holdings
 from usage_assets_tests.golden.oracle_machines import SOURCES, pieces
+from usage_assets_tests.golden.oracle_maintenance import Maintained
 
 Key = tuple[str, str, str]  # metric, node_type, resource
 HOUR = timedelta(hours=1)
@@ -56,7 +56,7 @@ def evaluate(site: OpenStackSite, rows: dict[str, list[Row]], month: Month, extr
     return _Month(site, rows, month, extracted).result()
 
 
-class _Month(Holdings):
+class _Month(Maintained):
     # --- a month ---
 
     def result(self) -> MonthResult:
@@ -75,15 +75,11 @@ class _Month(Holdings):
         for low, high in pairwise(cuts):
             middle = low + (high - low) / 2
             now: dict[Key, float] = defaultdict(float)
-            counted = [
-                *self._machines(middle),
-                *self._committed(middle),
-                *self._occupied(middle),
-                *self._edge(middle),
-            ]
+            counted = self._counted(middle)
             holders = [item for item in counted if item.metric.startswith("occupied")]
             for item in (*counted, *self._active(holders, middle)):
                 asset = "occupied" if item.metric.startswith("occupied") else item.metric
+                asset = "committed" if item.metric == "maintenance" else asset
                 kept[asset, item.row] += (high - low) / HOUR
                 for name, amount in item.amounts:
                     now[item.metric, item.node_type, name] += amount or 0

@@ -12,6 +12,7 @@ STEP = timedelta(hours=6)
 SHELVING = ("shelve", "shelve_offload", "unshelve", "reboot", "terminate")
 POWER = ("stop", "stop", "start", "start", "pause", "unpause", "suspend", "resume")
 STATES = ("active", "active", "stopped", "paused", "rescued", "deleted", "error", None)
+MAINTENANCE = ({"projects": ["ops", "nobody"]}, {"lease_name": "^maint-"}, {"projects": ["q"], "lease_name": "7$"})
 HINTS = ("list", "text", "flavor", "plain", "missing", "broken", "twice", "unreadable later", "empty list", "no hints")
 
 
@@ -35,6 +36,7 @@ class _Maker:
         self.ticks = int((self.end - self.start) / STEP)
         self.style = rng.choice(("kvm", "ironic", "mixed"))
         self.hosts: list[str] = []
+        self.held: list[tuple[str, str, datetime]] = []  # reservation, hostname, when it was allocated
         self.names = [f"h{i}" for i in range(rng.randint(1, 4))]
 
     def maybe(self, share: float) -> bool:
@@ -63,6 +65,10 @@ class _Maker:
     def gone(self, start: datetime) -> datetime | None:
         return self.after(start) if self.maybe(0.06) else None
 
+    def purpose(self) -> dict[str, str | None]:
+        """Whose lease it is and what it is called."""
+        return {"project_id": self.rng.choice(("p", "q", "ops")), "name": self.rng.choice(("mine", "maint-7", None))}
+
     def times(self, created: datetime, fallback: str = "updated_at") -> dict[str, datetime | None]:
         """created_at, sometimes lost: then another time of the row stands in."""
         lost = self.maybe(0.04)
@@ -85,7 +91,8 @@ class _Maker:
         types = {"^h1$": {"type": "mapped", "gpus": 2}, "^h2$": {"gpus": 3}} if self.maybe(0.4) else {}
         width = self.rng.choice(("1d", "1d", "1d", "12h"))
         rules = [self._rule() for _ in range(self.rng.choice((0, 0, 1, 3)))]
-        more = {"exclusions": [rule for rule in rules if rule is not None]}
+        more: Row = {"exclusions": [rule for rule in rules if rule is not None]}
+        more |= {"maintenance": self.rng.choice(MAINTENANCE)} if self.maybe(0.5) else {}
         site = make_site(first_month=f"{FIRST:%Y-%m}", node_types=types, resolution=width, **more)
         return Case(site, self.rows, self.months, dict.fromkeys(self.months, now))
 
@@ -140,7 +147,7 @@ class _Maker:
             created = self.tick()
             start = created + STEP * self.rng.randint(0, 12)
             deleted = self.after(created) if self.maybe(0.5) else None
-            more = {"gone_at": self.gone(created), **self.times(created)}
+            more = {"gone_at": self.gone(created), **self.times(created), **self.purpose()}
             end = None if self.maybe(0.1) else self.end_of(start, 0)
             lease = "nolease" if self.maybe(0.08) else self.rows.lease(None, start, end, deleted, **more)
             for _ in range(self.rng.choice((1, 1, 1, 2))):
@@ -163,11 +170,18 @@ class _Maker:
         host = self.rng.choice((known,) * 12 + ("nohost", None))
         created += STEP * self.rng.choice((0, 0, 0, 4))
         more = {"gone_at": self.gone(created), "id": self.name("a")}
+        names = {row["id"]: row["hypervisor_hostname"] for row in self.rows.tables["blazar_computehosts"]}
+        if reservation is not None and host in names:
+            self.held.append((reservation, names[host], created))
         self.rows.allocation(reservation, host, created, self.end_of(created, 0.6), **more)
 
     def _instance(self, reservations: list[str]) -> None:
         created = self.tick()
         node = self.rng.choice((*self.names, *self.names, "elsewhere", None))
+        reservation = self.rng.choice(reservations)
+        if self.held and self.maybe(0.5):
+            reservation, node, created = self.rng.choice(self.held)
+            created += STEP * self.rng.randint(0, 16)
         end = self.end_of(created, 0.3, 120)
         more: Row = {"gone_at": self.gone(created), "vcpus": self.rng.choice((1, 4)), "launched_at": created}
         more |= {"uuid": self.name("v"), "vm_state": self.rng.choice(STATES)}
@@ -183,7 +197,7 @@ class _Maker:
             host = self.rng.choice((*self.names, "service", None))
             result = self.rng.choice(("Success", "Success", "Success", "Error", None))
             self.rows.event(one, f"compute_{name}_instance", self.odd(created), result, host=host)
-        self._spec(one, self.rng.choice(reservations))
+        self._spec(one, reservation)
 
     def _spec(self, instance: str, reservation: str) -> None:
         how = self.rng.choice(HINTS + ("list",) * 6)
@@ -218,7 +232,7 @@ class _Maker:
         reservations: list[str | None] = [None]
         for _ in range(self.rng.randint(0, 3)):
             created = self.tick()
-            lease = self.rows.lease(created, created + STEP, self.end_of(created, 0))
+            lease = self.rows.lease(created, created + STEP, self.end_of(created, 0), **self.purpose())
             reservation = self.rows.reservation(lease, "device", created_at=created)
             reservations.append(reservation)
             if self.maybe(0.9):

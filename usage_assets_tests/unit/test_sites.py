@@ -30,6 +30,14 @@ def test_a_site_takes_its_key_from_the_file_and_its_name_from_within(tmp_path: P
     assert site.known_gaps[0].end == date(2018, 6, 1)
 
 
+def test_maintenance_is_named_by_projects_by_a_pattern_or_not_at_all(tmp_path: Path):
+    assert load_site(write(tmp_path, GOOD)).maintenance is None
+    text = GOOD + "maintenance: {projects: [0123abc], lease_name: '^maint-of-'}\n"
+    said = load_site(write(tmp_path, text)).maintenance
+    assert said is not None
+    assert (said.projects, said.lease_name) == (("0123abc",), "^maint-of-")
+
+
 def test_the_shipped_sites_load():
     assert {"demo_metal", "demo_kvm"} <= set(load_sites(Path(__file__).parents[2] / "sites"))
 
@@ -52,6 +60,17 @@ def test_the_shipped_examples_load_when_copied(tmp_path: Path):
         (GOOD + "name: again\n", "chi.yaml:7: name stands twice (also in line 2)"),
         ("- a\n", "chi.yaml:1: expected keys and values"),
         ("kind: [\n", "is not YAML"),
+        (
+            GOOD + "maintenance: {lease_name: '^(m'}\n",
+            "chi.yaml:7: maintenance.lease_name: '^(m' is no pattern",
+        ),
+        (
+            GOOD + "maintenance: {lease_name: '(?!x)maint'}\n",
+            "chi.yaml:7: maintenance.lease_name: '(?!x)maint': a pattern",
+        ),
+        (GOOD + "maintenance: {}\n", "chi.yaml:7: maintenance: name projects, a lease_name, or both"),
+        (GOOD + "maintenance: {project: a}\n", "chi.yaml:7: maintenance.project: unknown key"),
+        (GOOD + "node_types: {'(?=x)': {gpus: 4}}\n", "chi.yaml:7: node_types: '(?=x)': a pattern of host names can't"),
     ],
 )
 def test_a_broken_file_is_said_with_line_and_key(tmp_path: Path, text: str, said: str):

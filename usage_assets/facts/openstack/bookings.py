@@ -6,6 +6,15 @@ from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.intervals import once
 
 RESERVED, ON_DEMAND, UNKNOWN = "occupied_reservation", "occupied_ondemand", "occupied_unknown"
+MAINTENANCE = "occupied_maintenance"
+# of these, a server counts only while an allocation of its reservation holds its machine
+IN_LEASE = (RESERVED, MAINTENANCE)
+
+
+def booked_as() -> pl.Expr:
+    """The metric of a booking (metric, is_maintenance): reserved in a lease for maintenance is a metric of its own."""
+    in_maintenance = (pl.col("metric") == RESERVED) & pl.col("is_maintenance").fill_null(value=False)
+    return pl.when(in_maintenance).then(pl.lit(MAINTENANCE)).otherwise("metric")
 
 
 def bookings(inputs: Inputs) -> pl.LazyFrame:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import polars as pl
 
-from usage_assets.facts.openstack import activity, capacity, committed, devices, machines, occupied
+from usage_assets.facts.openstack import activity, capacity, committed, devices, machines, maintenance, occupied
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.rows import Outcome, Settled, month_bounds, settle
 from usage_assets.facts.tables import INTERVALS, REJECTS
@@ -19,8 +19,8 @@ from usage_assets.sites import OpenStackSite
 METRICS_OF: dict[str, tuple[str, ...]] = {
     "total": ("total",),
     "reservable": ("reservable",),
-    "committed": ("committed",),
-    "occupied": ("occupied", "occupied_reservation", "occupied_ondemand", "occupied_unknown"),
+    "committed": ("committed", "maintenance"),
+    "occupied": ("occupied", "occupied_reservation", "occupied_ondemand", "occupied_unknown", "occupied_maintenance"),
     "active": ("active",),
 }
 
@@ -41,7 +41,7 @@ def build_facts(
     extracted: Mapping[date, datetime],
     only: Collection[str] | None = None,
 ) -> Facts:
-    """Rules 1 to 7 and 9 for all months at once; each month uses its own raw rows only.
+    """Rules 1 to 9 for all months at once; each month uses its own raw rows only.
 
     `extracted` says when each month's source was read, `only` which fact assets are wanted.
     """
@@ -101,45 +101,50 @@ def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[st
     """The outcomes per fact asset: of machines, and of edge devices where the months have any."""
     found = _of_machines(site, raw, bounds)
     if any(_has_rows(raw[name]) for name in ("blazar_devices", "blazar_device_allocations", "zun_container")):
-        for asset, outcome in _of_devices(raw, bounds).items():
+        for asset, outcome in _of_devices(site, raw, bounds).items():
             found[asset].append(outcome)
     return found
 
 
 def _of_machines(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[str, list[Outcome]]:
-    """Rules 1 to 5 and 9; what several of them share is computed once."""
+    """Rules 1 to 5, 8 and 9; what several of them share is computed once."""
     machine_rows = machines.machine_rows(raw)
     host_rows = machines.host_rows(raw)
     host_types = once(machines.types_of_hosts(host_rows, bounds))
     profile = once(machines.profile(machine_rows, host_rows, host_types, bounds, site.node_types))
     existence = once(machines.existing(profile))
     reservable = once(capacity.reservable_machines(host_rows, profile, bounds, site.node_types))
-    allocations = once(committed.host_allocations(raw, host_rows, bounds))
+    allocations = once(committed.host_allocations(raw, host_rows, bounds, site.maintenance))
     holdings = once(committed.held(allocations, reservable))
+    whole, parts = once(committed.whole_machines(holdings)), once(committed.parts_of_machines(raw, holdings))
+    left = capacity.whole(reservable)
+    if site.maintenance is not None:
+        left = once(maintenance.taken(left, whole, parts))
     servers = []
     for source in ("nova_instances", "nova_cell0_instances"):
         if _has_rows(raw[source]):
-            rows = once(occupied.server_rows(raw, source, profile, bounds))
+            rows = once(occupied.server_rows(raw, source, profile, bounds, site.maintenance))
             servers.append(occupied.occupied(raw, rows, holdings, profile, host_types, node_types=site.node_types))
     return {
         "total": [capacity.total(machine_rows, profile, bounds)],
-        "reservable": [capacity.reservable(host_rows, reservable, existence, bounds)],
-        "committed": [committed.committed(raw, allocations, holdings)],
+        "reservable": [capacity.reservable(host_rows, left, existence, bounds)],
+        "committed": [committed.committed(allocations, holdings, whole, parts)],
         "occupied": servers,
     }
 
 
-def _of_devices(raw: Inputs, bounds: pl.LazyFrame) -> dict[str, Outcome]:
-    """Rule 7."""
+def _of_devices(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[str, Outcome]:
+    """Rules 7 and 8."""
     rows = devices.device_rows(raw, bounds, "total")
     reservable = devices.device_rows(raw, bounds, "reservable").filter("reservable")
-    allocations = devices.device_allocations(raw, rows, bounds)
+    allocations = devices.device_allocations(raw, rows, bounds, site.maintenance)
     holdings = once(devices.held(allocations, reservable))
+    own = once(devices.owned_by_leases(holdings))
     return {
         "total": devices.capacity(rows),
-        "reservable": devices.capacity(reservable),
-        "committed": devices.committed(allocations, holdings),
-        "occupied": devices.occupied(devices.container_rows(raw, bounds), holdings, rows),
+        "reservable": devices.capacity(reservable, own),
+        "committed": devices.committed(allocations, holdings, own),
+        "occupied": devices.occupied(devices.container_rows(raw, bounds, site.maintenance), holdings, rows),
     }
 
 

@@ -49,10 +49,16 @@ def reservable_machines(
     return merged(declared_types(intersect(of_blazar, there, on=HOST), node_types), _SPECIFIC)
 
 
-def reservable(hosts: pl.LazyFrame, machines: pl.LazyFrame, existence: pl.LazyFrame, bounds: pl.LazyFrame) -> Outcome:
+def whole(machines: pl.LazyFrame) -> pl.LazyFrame:
+    """Pieces of machines with their resources; `machines` is reservable_machines()."""
+    return machines.select(*HOST, "row", "start_at", "end_at", "node_type", *machine_resources())
+
+
+def reservable(hosts: pl.LazyFrame, pieces: pl.LazyFrame, existence: pl.LazyFrame, bounds: pl.LazyFrame) -> Outcome:
     """A machine is reservable while it exists and a computehosts row of its hostname covers the instant.
 
-    `machines` is reservable_machines(), `existence` the parts of the profile that exist. Source: blazar_computehosts.
+    `pieces` is whole() of reservable_machines(), less what maintenance holds; `existence` the parts of the profile that
+    exist. Source: blazar_computehosts.
     """
     rows = _described(hosts, bounds, metric="reservable", source="blazar_computehosts")
     within = intersect(
@@ -60,7 +66,7 @@ def reservable(hosts: pl.LazyFrame, machines: pl.LazyFrame, existence: pl.LazyFr
         existence.select(*HOST, "start_at", "end_at"),
         on=HOST,
     )
-    pieces = machines.select("row", "start_at", "end_at", "node_type", *machine_resources())
+    pieces = pieces.drop(HOST)
     return Outcome(rows, pieces, lost=((pl.lit("orphan"), within), (pl.lit("duplicate"), pieces)))
 
 

@@ -7,21 +7,31 @@ from usage_assets.facts.openstack.capacity import machine_resources
 from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.machines import HOST, merged
+from usage_assets.facts.openstack.maintenance import COMMITTED, MAINTENANCE, is_maintenance
 from usage_assets.facts.openstack.rows import Outcome, born, never_ran, reason, resources, spans, with_own_span
 from usage_assets.intervals import intersect, owned
+from usage_assets.sites import Maintenance
 
 PHYSICAL = "physical:host"
 BY_FLAVOR = ("virtual:instance", "flavor:instance")
 
 
 def allocation_rows(
-    inputs: Inputs, bounds: pl.LazyFrame, *, source: str, resource: str, types: tuple[str, ...], owners: pl.LazyFrame
+    inputs: Inputs,
+    bounds: pl.LazyFrame,
+    *,
+    source: str,
+    resource: str,
+    types: tuple[str, ...],
+    owners: pl.LazyFrame,
+    maintenance: Maintenance | None,
 ) -> pl.LazyFrame:
     """Allocations with the span that their lease gives them, and the reason where they have none.
 
     An allocation runs from the latest of lease start, lease creation and its own creation to the earliest of lease end,
     lease deletion and its own deletion; without a lease, from its creation to its deletion. `owners` has month,
-    owner_id and node (hostname or device name) of what is allocated.
+    owner_id and node (hostname or device name) of what is allocated. Leases for `maintenance` have a metric of their
+    own.
     """
     leases = inputs["blazar_leases"].select(
         "month",
@@ -31,6 +41,7 @@ def allocation_rows(
         lease_start=pl.max_horizontal("start_date", born("start_date", "updated_at", "deleted_at")),
         lease_end=pl.min_horizontal("end_date", "deleted_at", "gone_at"),
         has_lease=pl.lit(value=True),
+        is_maintenance=is_maintenance(maintenance),
     )
     reservations = inputs["blazar_reservations"].select(
         "month", "lease_id", "resource_type", reservation_id="id", has_reservation=pl.lit(value=True)
@@ -57,7 +68,7 @@ def allocation_rows(
             joined_blazar_reservations=pl.col("has_reservation").is_not_null(),
             joined_blazar_leases=pl.col("has_lease").is_not_null(),
             joined_owners=pl.col("node").is_not_null(),
-            metric=pl.lit("committed"),
+            metric=pl.when("is_maintenance").then(pl.lit(MAINTENANCE)).otherwise(pl.lit(COMMITTED)),
             source=pl.lit(source),
             entity_id="row_id",
             node_type=pl.lit(None, dtype=pl.String),
@@ -79,7 +90,9 @@ def allocation_rows(
     )
 
 
-def host_allocations(inputs: Inputs, hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+def host_allocations(
+    inputs: Inputs, hosts: pl.LazyFrame, bounds: pl.LazyFrame, maintenance: Maintenance | None
+) -> pl.LazyFrame:
     """The allocations of hosts; see allocation_rows."""
     return allocation_rows(
         inputs,
@@ -88,6 +101,7 @@ def host_allocations(inputs: Inputs, hosts: pl.LazyFrame, bounds: pl.LazyFrame) 
         resource="compute_host_id",
         types=(PHYSICAL, *BY_FLAVOR),
         owners=hosts.select("month", owner_id="row_id", node="hostname"),
+        maintenance=maintenance,
     )
 
 
@@ -97,29 +111,47 @@ def held(rows: pl.LazyFrame, machines: pl.LazyFrame) -> pl.LazyFrame:
     `machines` is reservable_machines().
     """
     own = spans(rows).select(
-        "month", "row", "row_id", "created", "reservation_id", "resource_type", "start_at", "end_at", hostname="node"
+        "month",
+        "row",
+        "row_id",
+        "metric",
+        "created",
+        "reservation_id",
+        "resource_type",
+        "start_at",
+        "end_at",
+        hostname="node",
     )
     return intersect(own, machines.drop("row"), on=HOST)
 
 
-def committed(inputs: Inputs, rows: pl.LazyFrame, holdings: pl.LazyFrame) -> Outcome:
-    """A whole machine is committed once, to the latest allocation; a flavor counts with its size, each by itself.
+def whole_machines(holdings: pl.LazyFrame) -> pl.LazyFrame:
+    """Machines that leases hold as a whole, at each instant once: by the latest allocation. `holdings` is held()."""
+    whole = owned(holdings.filter(pl.col("resource_type") == PHYSICAL), by=HOST, rank=["created", "row_id"])
+    return whole.select(*_PIECE, *machine_resources())
 
-    `rows` is host_allocations(), `holdings` is held(). Source: blazar_computehost_allocations.
-    """
-    kept = ["row", "node_type", *_RESOURCES]
-    whole = owned(holdings.filter(pl.col("resource_type") == PHYSICAL), by=HOST, rank=["created", "row_id"]).select(
-        "row", "start_at", "end_at", "node_type", *machine_resources()
-    )
-    parts = (
+
+def parts_of_machines(inputs: Inputs, holdings: pl.LazyFrame) -> pl.LazyFrame:
+    """Flavors that leases hold on machines, each allocation by itself. `holdings` is held()."""
+    return (
         holdings.filter(pl.col("resource_type").is_in(BY_FLAVOR))
         .join(_flavors(inputs), on=["month", "reservation_id"], how="left")
-        .select("row", "start_at", "end_at", "node_type", *_flavor_resources())
+        .select(*_PIECE, *_flavor_resources())
     )
-    pieces = merged(pl.concat([whole, parts]), kept)
+
+
+def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame, whole: pl.LazyFrame, parts: pl.LazyFrame) -> Outcome:
+    """A whole machine is committed once, to the latest allocation; a flavor counts with its size, each by itself.
+
+    What leases for maintenance hold is metric maintenance instead. `rows` is host_allocations(), `holdings` is held().
+    Source: blazar_computehost_allocations.
+    """
+    columns = ["row", "start_at", "end_at", "node_type", *_RESOURCES]
+    pieces = merged(pl.concat([whole.select(columns), parts.select(columns)]), ["row", "node_type", *_RESOURCES])
     return Outcome(rows, pieces, lost=((pl.lit("orphan"), holdings), (pl.lit("duplicate"), pieces)))
 
 
+_PIECE = (*HOST, "row", "metric", "start_at", "end_at", "node_type")
 _RESOURCES = tuple(expression.meta.output_name() for expression in resources())
 
 

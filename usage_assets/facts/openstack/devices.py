@@ -2,16 +2,20 @@
 
 import polars as pl
 
-from usage_assets.facts.openstack.bookings import ON_DEMAND, RESERVED, UNKNOWN
+from usage_assets.facts.openstack.bookings import IN_LEASE, ON_DEMAND, RESERVED, UNKNOWN, booked_as
 from usage_assets.facts.openstack.committed import allocation_rows
 from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.machines import capabilities, merged
+from usage_assets.facts.openstack.maintenance import MAINTENANCE, reservations
 from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
-from usage_assets.intervals import intersect, owned, union
+from usage_assets.intervals import intersect, owned, subtract, union
+from usage_assets.sites import Maintenance
 
 _RESERVATION = "zun.openstack.org/reservation_id"
 _ENDED = ("Deleted", "Error", "Stopped")
+DEVICE = ("month", "owner_id")
+_IN_LEASE = pl.col("metric").is_in(IN_LEASE)
 _NO_TEXT = pl.lit(None, dtype=pl.String)
 
 
@@ -47,13 +51,23 @@ def device_rows(inputs: Inputs, bounds: pl.LazyFrame, metric: str) -> pl.LazyFra
     )
 
 
-def capacity(rows: pl.LazyFrame) -> Outcome:
-    """Every device row counts as one device while it lives. Source: blazar_devices."""
-    pieces = spans(rows).select(ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
-    return Outcome(rows, pieces, lost=((pl.lit("bad_time"), pieces),))
+def capacity(rows: pl.LazyFrame, own: pl.LazyFrame | None = None) -> Outcome:
+    """Every device row counts as one device while it lives, less what maintenance holds. Source: blazar_devices.
+
+    `own` is owned_by_leases().
+    """
+    lives = spans(rows)
+    left = lives
+    if own is not None:
+        kept_back = own.filter(pl.col("metric") == MAINTENANCE).select(*DEVICE, "start_at", "end_at")
+        left = subtract(lives.rename({"row_id": "owner_id"}), kept_back, on=DEVICE)
+    pieces = left.select(ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
+    return Outcome(rows, pieces, lost=((pl.lit("bad_time"), lives), (pl.lit("duplicate"), pieces)))
 
 
-def device_allocations(inputs: Inputs, devices: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+def device_allocations(
+    inputs: Inputs, devices: pl.LazyFrame, bounds: pl.LazyFrame, maintenance: Maintenance | None
+) -> pl.LazyFrame:
     """The allocations of devices; see committed.allocation_rows."""
     return allocation_rows(
         inputs,
@@ -62,6 +76,7 @@ def device_allocations(inputs: Inputs, devices: pl.LazyFrame, bounds: pl.LazyFra
         resource="device_id",
         types=("device",),
         owners=devices.select("month", "node", owner_id="row_id"),
+        maintenance=maintenance,
     )
 
 
@@ -69,19 +84,26 @@ def held(rows: pl.LazyFrame, reservable: pl.LazyFrame) -> pl.LazyFrame:
     """The stretches in which each allocation holds its device, siblings not yet told apart."""
     devices = spans(reservable).select("month", "start_at", "end_at", "node_type", owner_id="row_id")
     own = spans(rows).select(
-        "month", "row", "row_id", "owner_id", "node", "created", "reservation_id", "start_at", "end_at"
+        "month", "row", "row_id", "metric", "owner_id", "node", "created", "reservation_id", "start_at", "end_at"
     )
-    return intersect(own, devices, on=["month", "owner_id"])
+    return intersect(own, devices, on=DEVICE)
 
 
-def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame) -> Outcome:
-    """A device is committed once, to the latest allocation. Source: blazar_device_allocations."""
-    own = owned(holdings, by=["month", "owner_id"], rank=["created", "row_id"])
+def owned_by_leases(holdings: pl.LazyFrame) -> pl.LazyFrame:
+    """The same, at each instant only the latest allocation of a device."""
+    return owned(holdings, by=DEVICE, rank=["created", "row_id"])
+
+
+def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame, own: pl.LazyFrame) -> Outcome:
+    """A device is committed once, to the latest allocation; one for maintenance is metric maintenance instead.
+
+    `own` is owned_by_leases(). Source: blazar_device_allocations.
+    """
     pieces = own.select(ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
     return Outcome(rows, pieces, lost=((pl.lit("orphan"), holdings), (pl.lit("duplicate"), pieces)))
 
 
-def container_rows(inputs: Inputs, bounds: pl.LazyFrame) -> pl.LazyFrame:
+def container_rows(inputs: Inputs, bounds: pl.LazyFrame, maintenance: Maintenance | None) -> pl.LazyFrame:
     """Containers from started_at to their end: updated_at of those that ended, in error or not.
 
     The reservation is the one that an annotation names. Annotations that are missing or no JSON leave the booking
@@ -96,11 +118,7 @@ def container_rows(inputs: Inputs, bounds: pl.LazyFrame) -> pl.LazyFrame:
         inputs["zun_container"]
         .with_row_index("row")
         .with_columns(reservation_id=pl.when(readable).then(named))
-        .join(
-            inputs["blazar_reservations"].select("month", "lease_id", reservation_id="id"),
-            on=["month", "reservation_id"],
-            how="left",
-        )
+        .join(reservations(inputs, maintenance), on=["month", "reservation_id"], how="left")
         .with_columns(
             row_id="id",
             source=pl.lit("zun_container"),
@@ -129,7 +147,7 @@ def container_rows(inputs: Inputs, bounds: pl.LazyFrame) -> pl.LazyFrame:
                 ("bad_time", never_ran()),
             )
         )
-        .with_columns(metric=pl.when(pl.col("reason").is_null()).then("metric").otherwise(pl.lit("occupied")))
+        .with_columns(metric=pl.when(pl.col("reason").is_null()).then(booked_as()).otherwise(pl.lit("occupied")))
     )
 
 
@@ -141,11 +159,11 @@ def occupied(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame) 
     """
     alive = spans(rows).select(ROW, "month", "metric", "node", "reservation_id", "start_at", "end_at")
     types = devices.group_by("month", "node").agg(pl.col("node_type").sort_by("original_start_at", "row_id").last())
-    reserved = alive.filter(pl.col("metric") == RESERVED)
+    reserved = alive.filter(_IN_LEASE)
     by_name, any_of = ["month", "reservation_id", "node"], ["month", "reservation_id"]
     here = reserved.join(holdings.select(by_name).unique(), on=by_name, how="semi")
     held_here = union(holdings.select(*by_name, "start_at", "end_at"), by=by_name)
-    on_named = pl.concat([alive.filter(pl.col("metric") != RESERVED), intersect(here, held_here, on=by_name)])
+    on_named = pl.concat([alive.filter(~_IN_LEASE), intersect(here, held_here, on=by_name)])
     anywhere = reserved.join(holdings.select(by_name).unique(), on=by_name, how="anti").drop("node")
     holds = holdings.select(*any_of, "node", "node_type", "created", "start_at", "end_at", allocation="row_id")
     on_any = owned(intersect(anywhere, holds, on=any_of), by=[ROW], rank=["created", "allocation"])

@@ -47,7 +47,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "nova_instances": _INSTANCE,
     "nova_cell0_instances": _INSTANCE,
-    "blazar_leases": ("id", *_TIMES, "project_id", "user_id", "start_date", "end_date"),
+    "blazar_leases": ("id", *_TIMES, "project_id", "user_id", "start_date", "end_date", "name"),
     "blazar_reservations": ("id", *_TIMES, "lease_id", "resource_type"),
     "blazar_computehosts": ("id", *_TIMES, "vcpus", "memory_mb", "local_gb", "hypervisor_hostname", "is_context"),
     "blazar_computehost_allocations": ("id", *_TIMES, "compute_host_id", "reservation_id"),

@@ -2,12 +2,13 @@
 
 import polars as pl
 
-from usage_assets.facts.openstack.bookings import ON_DEMAND, RESERVED, UNKNOWN, bookings
+from usage_assets.facts.openstack.bookings import IN_LEASE, UNKNOWN, booked_as, bookings
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.machines import HOST, SIZES, covered, declared_types, merged
+from usage_assets.facts.openstack.maintenance import reservations
 from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
 from usage_assets.intervals import close, intersect, once, owned, subtract, union
-from usage_assets.sites import NodeType
+from usage_assets.sites import Maintenance, NodeType
 
 _SHELVE, _OFFLOAD, _UNSHELVE = (
     "compute_shelve_instance",
@@ -15,13 +16,21 @@ _SHELVE, _OFFLOAD, _UNSHELVE = (
     "compute_unshelve_instance",
 )
 SERVER = ("month", "uuid")
+_IN_LEASE = pl.col("metric").is_in(IN_LEASE)
 
 
-def server_rows(inputs: Inputs, source: str, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+def server_rows(
+    inputs: Inputs,
+    source: str,
+    machine_profile: pl.LazyFrame,
+    bounds: pl.LazyFrame,
+    maintenance: Maintenance | None,
+) -> pl.LazyFrame:
     """Servers with their life, node and booking, and the reason of those that never occupied anything.
 
     A server lives from created_at to the least of terminated_at, deleted_at and its first successful termination. A
-    node that the row no longer names is taken from the last successful step on a known machine.
+    node that the row no longer names is taken from the last successful step on a known machine. One booked in a lease
+    for `maintenance` has a metric of its own.
     """
     born_at = born("launched_at", "updated_at", "deleted_at", "terminated_at")
     rows = (
@@ -31,11 +40,7 @@ def server_rows(inputs: Inputs, source: str, machine_profile: pl.LazyFrame, boun
         .join(inputs["server_terminations"], on=list(SERVER), how="left")
         .join(_last_known_node(inputs["server_events"], machine_profile), on=list(SERVER), how="left")
         .join(bookings(inputs), on=list(SERVER), how="left")
-        .join(
-            inputs["blazar_reservations"].select("month", "lease_id", reservation_id="id"),
-            on=["month", "reservation_id"],
-            how="left",
-        )
+        .join(reservations(inputs, maintenance), on=["month", "reservation_id"], how="left")
         .with_columns(
             joined_nova_api_request_specs=pl.col("metric").is_not_null(),
             joined_server_terminations=pl.col("terminated").is_not_null(),
@@ -45,7 +50,7 @@ def server_rows(inputs: Inputs, source: str, machine_profile: pl.LazyFrame, boun
             entity_id="uuid",
             node=pl.coalesce("node", "recovered_node"),
             node_type=pl.lit(None, dtype=pl.String),
-            metric=pl.col("metric").fill_null(UNKNOWN),
+            metric=booked_as().fill_null(UNKNOWN),
             original_start_at="created",
             original_end_at=pl.min_horizontal("terminated_at", "deleted_at", "terminated", "gone_at"),
             is_double=pl.col("row").is_in(_doubles(inputs[source], born_at).implode()),
@@ -99,7 +104,7 @@ def occupied(
         flavor_disk=pl.col("root_gb") + pl.col("ephemeral_gb").fill_null(0),
     )
     up = once(subtract(alive, _shelved(inputs), on=SERVER))
-    booked = once(pl.concat([up.filter(pl.col("metric") != RESERVED), _within_reservation(up, holdings)]))
+    booked = once(pl.concat([up.filter(~_IN_LEASE), _within_reservation(up, holdings)]))
     placed = once(_on_machines(booked, machine_profile, host_types, node_types))
     single = owned(placed.filter("is_metal"), by=HOST, rank=["created", "uuid"])
     pieces = pl.concat([single, placed.filter(~pl.col("is_metal"))]).select(
@@ -159,7 +164,7 @@ def _shelved(inputs: Inputs) -> pl.LazyFrame:
 def _within_reservation(up: pl.LazyFrame, holdings: pl.LazyFrame) -> pl.LazyFrame:
     key = ["month", "reservation_id", "hostname"]
     reserved = union(holdings.select(*key, "start_at", "end_at"), by=key)
-    return intersect(up.filter(pl.col("metric") == RESERVED), reserved, on=key).select(up.collect_schema().names())
+    return intersect(up.filter(_IN_LEASE), reserved, on=key).select(up.collect_schema().names())
 
 
 def _on_machines(
@@ -202,6 +207,3 @@ def _server_resources() -> list[pl.Expr]:
         disk_gb=sized("disk_gb", "flavor_disk"),
         gpus=sized("gpus", "flavor_gpus"),
     )
-
-
-__all__ = ["ON_DEMAND", "RESERVED", "UNKNOWN", "occupied", "server_rows"]
