@@ -130,7 +130,7 @@ class BaseSite(_Strict):
         return int(match[1]) * _MINUTES[match[2]]
 
 
-Database = Literal["nova", "nova_cell0", "nova_api", "blazar", "zun", "chameleon_usage"]
+Database = Literal["nova", "nova_cell0", "nova_api", "blazar", "zun", "chameleon_usage", "keystone"]
 
 
 class OpenStackSite(BaseSite):
@@ -141,6 +141,8 @@ class OpenStackSite(BaseSite):
     maintenance: Maintenance | None = None
     node_types: dict[str, NodeType] = {}
     utilization_of: Literal["reservable", "total"] | None = None
+    project_names: dict[str, str] = {}
+    hash_names: bool = False
     cleaning_minutes: int = Field(default=0, ge=0)
     leadtime_horizon_days: int = Field(default=90, ge=1)
     exclusions: tuple[Exclusion, ...] = ()

@@ -70,7 +70,8 @@ class RawTable:
     `key` is the primary key at the source. `alternatives` are older names of the table. `renamed` maps a column to the
     name that an older release has for it. `archived` tables have a `shadow_<source>` beside them. Rows with a true
     `skip_flag` are not held. `extends` names a raw table whose rows these stand beside: satellites of that table may
-    belong to rows of this one. An `optional` table is not in every release of its service.
+    belong to rows of this one. An `optional` table is not in every release of its service. Of a table `by_columns` only
+    the columns named here are granted: its others are nobody's business.
     """
 
     database: str
@@ -85,6 +86,7 @@ class RawTable:
     skip_flag: str | None = None
     extends: str | None = None
     optional: bool = False
+    by_columns: bool = False
 
     @property
     def name(self) -> str:

@@ -387,6 +387,20 @@ TABLES: tuple[RawTable, ...] = (
         Dated("date"),
         key=("date", "node_type"),
     ),
+    RawTable(
+        "keystone",
+        "project",
+        "Names of projects.",
+        (
+            _text("id", "Project id"),
+            _text("name", "Name that people read"),
+            _text("domain_id", "Domain that the name is unique in"),
+            _bool("enabled", "State at the dump"),
+        ),
+        Whole(),
+        optional=True,
+        by_columns=True,
+    ),
 )
 
 BY_NAME: dict[str, RawTable] = {table.name: table for table in TABLES}

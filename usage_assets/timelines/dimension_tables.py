@@ -1,0 +1,89 @@
+"""Tables of the dimensions: hours per host, project and user, alike for every kind of site."""
+
+from usage_assets.schema import Column, Rule, Table, Type
+
+NOBODY = "none"
+"""The project or user of what belongs to nobody."""
+
+_RESOURCE = Column(
+    "resource", Type.TEXT, "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices", nullable=False
+)
+
+
+def _hours(name: str, description: str) -> Column:
+    return Column(name, Type.FLOAT, f"{description}; null in a known gap or where unknown", "resource-hours")
+
+
+_HELD: tuple[Column, ...] = (
+    _hours("committed_hours", "Held by leases"),
+    _hours("occupied_hours", "Held by servers and containers, however booked"),
+    _hours("idle_hours", "Committed less what is occupied within reservations"),
+)
+_SHARES: tuple[Column, ...] = tuple(
+    Column(
+        f"{name}_share",
+        Type.FLOAT,
+        f"Part of the site's {name} hours of that resource and period; null where the site has none",
+        "1",
+    )
+    for name in ("committed", "occupied")
+)
+_NOT_NEGATIVE = Rule(
+    "hours are not negative",
+    "coalesce(committed_hours, 0) >= 0 AND coalesce(occupied_hours, 0) >= 0",
+    "Nobody holds less than nothing; idle may be negative where servers run in a reservation of others",
+)
+
+USAGE_BY_HOST = Table(
+    name="usage_by_host",
+    stage="timelines",
+    description="Hours per machine or device, by days and by the month, from facts alone. A host has rows while it "
+    "exists or is held, one per resource that its intervals tell. Days have nodes, vcpus, gpus and devices only: the "
+    "other resources follow from the machine's size and would triple the table; the month has every resource.",
+    key=("period", "timestamp", "node", "node_type", "resource"),
+    columns=(
+        Column("period", Type.TEXT, "day or month", nullable=False),
+        Column("timestamp", Type.INSTANT, "Start of the day or of the month", nullable=False),
+        Column("node", Type.TEXT, "Hostname, or name of the device; unknown where a server names none", nullable=False),
+        Column("node_type", Type.TEXT, "Type of the machine at that time; a host may have had several", nullable=False),
+        _RESOURCE,
+        _hours("total_hours", "It existed"),
+        _hours("reservable_hours", "It could be reserved"),
+        *_HELD,
+        *_SHARES,
+    ),
+    rules=(
+        Rule("period is known", "period IN ('day', 'month')", "The two periods"),
+        Rule("lies in its month", "timestamp >= month AND timestamp < month + INTERVAL 1 MONTH", "Self-contained"),
+        _NOT_NEGATIVE,
+    ),
+)
+
+USAGE_BY_PROJECT = Table(
+    name="usage_by_project",
+    stage="timelines",
+    description="Hours per project and month, from facts alone: one row per resource that its intervals tell.",
+    key=("project_id", "resource"),
+    columns=(
+        Column("project_id", Type.TEXT, "Keystone project, none where nobody's; a hash with hash_names", nullable=False),
+        Column("project_name", Type.TEXT, "Its name by the site's file or Keystone, null where neither says it"),
+        _RESOURCE,
+        *_HELD,
+        *_SHARES,
+    ),
+    rules=(_NOT_NEGATIVE,),
+)
+
+USAGE_BY_USER = Table(
+    name="usage_by_user",
+    stage="timelines",
+    description="Hours per user and month, from facts alone: one row per resource that its intervals tell.",
+    key=("user_id", "resource"),
+    columns=(
+        Column("user_id", Type.TEXT, "Keystone user, none where nobody's; a hash with hash_names", nullable=False),
+        _RESOURCE,
+        *_HELD,
+        *_SHARES,
+    ),
+    rules=(_NOT_NEGATIVE,),
+)

@@ -1,0 +1,229 @@
+"""Hours per host, project and user: sums of intervals in whole parts, so that groups add up to their site."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from usage_assets.facts.tables import INTERVALS
+from usage_assets.intervals.steps import DECIMALS_OF, parts_of
+from usage_assets.kinds import Made, kind_of
+from usage_assets.partitions import next_month
+from usage_assets.schema import Table
+from usage_assets.sites import Site
+from usage_assets.timelines.dimension_tables import NOBODY, USAGE_BY_HOST, USAGE_BY_PROJECT, USAGE_BY_USER
+from usage_assets.timelines.names import hidden, read_names
+from usage_assets.timelines.usage import Scope
+from usage_assets.warehouse import Reader
+
+DAILY = ("nodes", "vcpus", "gpus", "devices")
+"""Resources of daily rows: the others follow from the machine's size and would triple the table."""
+UNNAMED = "unknown"
+_HELD = ("committed", "occupied", "reserved")
+_PERIOD = ("month", "timestamp")
+_HOUR_US = 3_600_000_000
+_DUST = DECIMALS_OF["nodes"] - 2
+_INSTANT = pl.Datetime("us")
+
+_WHERE = (
+    "site = $site AND month BETWEEN $first AND $last AND month IN (SELECT unnest($months::DATE[])) "
+    "AND metric IN (SELECT unnest($metrics::VARCHAR[]))"
+)
+_DAYS = "unnest(range(date_trunc('day', start_at), end_at, INTERVAL 1 DAY))"
+
+
+@dataclass(frozen=True)
+class Hours:
+    """What is read: per period and group `<slot>.<resource>` hours, null where unknown; names of projects."""
+
+    monthly: pl.DataFrame
+    daily: pl.DataFrame | None = None
+    names: pl.DataFrame | None = None
+
+
+def slots(scope: Scope) -> dict[str, tuple[str, ...]]:
+    """Columns of the tables -> the counted metrics that they add up; empty where the site counts none of them."""
+    plain = {name: (name,) for name in ("total", "reservable", "committed")}
+    occupied = tuple(name for name in scope.counted if name.startswith("occupied_"))
+    wanted = plain | {"occupied": occupied, "reserved": ("occupied_reservation",)}
+    return {slot: tuple(name for name in names if name in scope.counted) for slot, names in wanted.items()}
+
+
+def read_hosts(reader: Reader, site: Site, months: Sequence[date]) -> Hours:
+    """Hours of hosts, by months and by days."""
+    scope = kind_of(site).usage_scope(site)
+    keys = {"node": f"coalesce(node, '{UNNAMED}')", "node_type": "node_type"}
+    wanted = slots(scope)
+    return Hours(
+        monthly=_sums(reader, site, months, keys, wanted, scope.resources),
+        daily=_sums(reader, site, months, keys, wanted, _daily(scope), by_days=True),
+    )
+
+
+def read_projects(reader: Reader, site: Site, months: Sequence[date]) -> Hours:
+    """Hours of projects, and their names."""
+    monthly = _held(reader, site, months, "project_id")
+    return Hours(monthly, names=read_names(reader, site, months))
+
+
+def read_users(reader: Reader, site: Site, months: Sequence[date]) -> Hours:
+    """Hours of users."""
+    return Hours(_held(reader, site, months, "user_id"))
+
+
+def make_hosts(site: Site, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
+    """Rows of timelines.usage_by_host."""
+    scope = kind_of(site).usage_scope(site)
+    assert read.daily is not None
+    limits = _limits(months, extracted)
+    keys = ("node", "node_type")
+    columns = ("total", "reservable", "committed", "occupied")
+    parts = [
+        _long(frame.join(limits, on="month"), scope, keys, resources, columns, period)
+        for period, frame, resources in (("month", read.monthly, scope.resources), ("day", read.daily, _daily(scope)))
+    ]
+    return Made(_shaped(pl.concat(parts), USAGE_BY_HOST, site))
+
+
+def make_projects(site: Site, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
+    """Rows of timelines.usage_by_project."""
+    assert read.names is not None
+    rows = _of_holders(site, months, read, extracted, "project_id")
+    named = rows.join(read.names, on=["month", "project_id"], how="left")
+    return Made(_shaped(hidden(named, ("project_id", "project_name"), site), USAGE_BY_PROJECT, site))
+
+
+def make_users(site: Site, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
+    """Rows of timelines.usage_by_user."""
+    rows = _of_holders(site, months, read, extracted, "user_id")
+    return Made(_shaped(hidden(rows, ("user_id",), site), USAGE_BY_USER, site))
+
+
+def _daily(scope: Scope) -> tuple[str, ...]:
+    return tuple(name for name in DAILY if name in scope.resources)
+
+
+def _held(reader: Reader, site: Site, months: Sequence[date], holder: str) -> pl.DataFrame:
+    scope = kind_of(site).usage_scope(site)
+    wanted = {slot: metrics for slot, metrics in slots(scope).items() if slot in _HELD}
+    return _sums(reader, site, months, {holder: f"coalesce({holder}, '{NOBODY}')"}, wanted, scope.resources)
+
+
+def _sums(
+    reader: Reader,
+    site: Site,
+    months: Sequence[date],
+    keys: Mapping[str, str],
+    wanted: Mapping[str, tuple[str, ...]],
+    resources: Sequence[str],
+    *,
+    by_days: bool = False,
+) -> pl.DataFrame:
+    """month, timestamp, the keys and `<slot>.<resource>` in hours per period; intervals are cut at midnight for days.
+
+    A slot without intervals is 0; one of whose intervals none knows the resource is null.
+    """
+    names = [f"{slot}.{name}" for slot in wanted for name in resources]
+    if not reader.has(INTERVALS):
+        text = dict.fromkeys(keys, pl.String())
+        return pl.DataFrame(schema={"month": pl.Date(), "timestamp": _INSTANT} | text | dict.fromkeys(names, pl.Float64()))
+    grouped = ", ".join(["month", "timestamp", *keys, "metric"])
+    said = ", ".join(["month", *(f"{sql} AS {name}" for name, sql in keys.items()), "metric", "start_at", "end_at", *resources])
+    first, until = ("timestamp", "timestamp + INTERVAL 1 DAY") if by_days else ("start_at", "end_at")
+    span = f"epoch_us(least(end_at, {until})) - epoch_us(greatest(start_at, {first}))" if by_days else "epoch_us(end_at) - epoch_us(start_at)"
+    # whole parts of a unit times whole microseconds: sums that no order of adding changes
+    parts = ", ".join(f"sum(round({name} * {parts_of(name):.0f})::HUGEINT * span) AS {name}" for name in resources)
+    sums = ", ".join(
+        f"{_slot(slot, metrics, name)} AS \"{slot}.{name}\"" for slot, metrics in wanted.items() for name in resources
+    )
+    metrics = sorted({name for each in wanted.values() for name in each})
+    return reader.sql(
+        f"WITH held AS (SELECT {said}, {_DAYS if by_days else 'month::TIMESTAMP'} AS timestamp "
+        f"FROM {INTERVALS.qualified} WHERE {_WHERE}), "
+        f"spans AS (SELECT *, {span} AS span FROM held), "
+        f"by_metric AS (SELECT {grouped}, {parts} FROM spans GROUP BY {grouped}) "
+        f"SELECT month, timestamp, {', '.join(keys)}, {sums} FROM by_metric GROUP BY ALL",
+        {"site": site.key, "months": list(months), "metrics": metrics}
+        | {"first": min(months, default=None), "last": max(months, default=None)},
+    )
+
+
+def _slot(slot: str, metrics: Sequence[str], resource: str) -> str:
+    if not metrics:
+        return "NULL::DOUBLE"
+    mine = f"FILTER (WHERE metric IN ({', '.join(map(repr, metrics))}))"
+    per_hour = f"{parts_of(resource) * _HOUR_US:.0f}"
+    return f"CASE WHEN count(*) {mine} = 0 THEN 0 ELSE sum({resource}) {mine} / {per_hour} END"
+
+
+def _of_holders(
+    site: Site, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime], holder: str
+) -> pl.DataFrame:
+    scope = kind_of(site).usage_scope(site)
+    frame = read.monthly.join(_limits(months, extracted), on="month")
+    return _long(frame, scope, (holder,), scope.resources, ("committed", "occupied"), "month")
+
+
+def _limits(months: Sequence[date], extracted: Mapping[date, datetime]) -> pl.DataFrame:
+    """Per month its end, or its extraction where that comes first: `limit_at`."""
+    ends = [datetime(after.year, after.month, 1) for after in map(next_month, months)]
+    limits = [min(end, extracted.get(month, end)) for month, end in zip(months, ends, strict=True)]
+    return pl.DataFrame({"month": list(months), "limit_at": limits}, schema={"month": pl.Date, "limit_at": _INSTANT})
+
+
+def _long(
+    frame: pl.DataFrame,
+    scope: Scope,
+    keys: Sequence[str],
+    resources: Sequence[str],
+    columns: Sequence[str],
+    period: str,
+) -> pl.DataFrame:
+    """One row per period, group and resource that the group's intervals tell; null in known gaps; with shares."""
+    width = "1d" if period == "day" else "1mo"
+    wanted = slots(scope)
+    until = pl.min_horizontal(pl.col("timestamp").dt.offset_by(width), "limit_at")
+    open_ = {
+        slot: ~_in_gap(scope, wanted[slot], pl.col("timestamp"), until) for slot in {*columns, "reserved"}
+    }
+    rows = []
+    for name in resources:
+        told = pl.any_horizontal(
+            pl.col(f"{slot}.{name}").is_not_null() & (pl.col(f"{slot}.{name}") > 0) for slot in {*columns, "reserved"}
+        )
+        hours = {
+            slot: pl.when(condition).then(f"{slot}.{name}").alias(f"{slot}_hours") for slot, condition in open_.items()
+        }
+        rows.append(
+            frame.filter(told).select(
+                *_PERIOD,
+                *keys,
+                pl.lit(period).alias("period"),
+                pl.lit(name).alias("resource"),
+                *hours.values(),
+            )
+        )
+    long = pl.concat(rows).with_columns(
+        idle_hours=(pl.col("committed_hours") - pl.col("reserved_hours")).round(_DUST) + 0.0
+    )
+    return long.with_columns(_share(slot) for slot in ("committed", "occupied"))
+
+
+def _share(slot: str) -> pl.Expr:
+    site = pl.col(f"{slot}_hours").sum().over("timestamp", "resource")
+    return pl.when(site > 0).then(pl.col(f"{slot}_hours") / site).alias(f"{slot}_share")
+
+
+def _in_gap(scope: Scope, metrics: Sequence[str], start: pl.Expr, end: pl.Expr) -> pl.Expr:
+    """Whether a period meets a known gap of one of the metrics."""
+    found = pl.lit(value=False)
+    for gap in {gap for metric in metrics for gap in scope.gaps.get(metric, ())}:
+        found = found | (
+            (start < pl.lit(gap.end).cast(_INSTANT)) & (end > pl.lit(gap.start).cast(_INSTANT))
+        )
+    return found
+
+
+def _shaped(frame: pl.DataFrame, table: Table, site: Site) -> pl.DataFrame:
+    return frame.with_columns(site=pl.lit(site.key)).select(table.names)
