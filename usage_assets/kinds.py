@@ -5,28 +5,28 @@ Functions are imported when they are first called, so that the command line star
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
+from usage_assets.declared import Made, TableAsset, TableCheck, later
 from usage_assets.facts.openstack.build import METRICS_OF
 from usage_assets.facts.tables import LEASES
-from usage_assets.partitions import Window
 from usage_assets.raw.declare import RawTable
 from usage_assets.raw.openstack import TABLES as OPENSTACK_TABLES
 from usage_assets.reports.tables import LEGACY_COMPARISON
-from usage_assets.schema import Table
 from usage_assets.sites import Site
+from usage_assets.timelines.dimension_assets import DIMENSIONS
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.timelines.views import LEADTIME_SITE
 from usage_assets.warehouse import Reader
 
 if TYPE_CHECKING:
-    from usage_assets.checks.findings import Finding
     from usage_assets.timelines.usage import Scope
+
+__all__ = ["KINDS", "OPENSTACK", "FactAsset", "Facts", "Kind", "Made", "TableAsset", "TableCheck", "kind_of"]
 
 
 class Facts(Protocol):
@@ -58,52 +58,6 @@ class FactAsset:
     may_read: tuple[str, ...] = ()
     """Raw tables that it reads too, of sites for which `reads_more` holds."""
     reads_more: Callable[[Site], bool] = lambda site: False  # noqa: ARG005 - most facts read the same of every site
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a table asset makes of its inputs: its rows, and where it rejects rows, those and the accounts."""
-
-    rows: pl.DataFrame
-    rejects: pl.DataFrame | None = None
-    accounts: pl.DataFrame | None = None
-
-
-@dataclass(frozen=True)
-class TableCheck:
-    """A check of a table asset, one evaluation per month; with `per_run` one per run, and it says what failing is."""
-
-    name: str
-    description: str
-    evaluate: Callable[[Reader, Site, Window], Mapping[date, "Finding"]]
-    warn: bool = False
-    per_run: str | None = None
-
-
-@dataclass(frozen=True)
-class TableAsset:
-    """An asset that is one table, or its own part of one, made month by month from other tables of the warehouse.
-
-    `read` only reads, while the warehouse's file is held; `make` is pure. `owned` limits what a write replaces to rows
-    with these values in a column, `rejects_of` names the metrics of facts.rejects whose rows it owns.
-    """
-
-    stage: str
-    name: str
-    table: Table
-    after: tuple[str, ...]
-    """Assets of the kind that it is made of, as `<stage>/<table>`: its lineage and its gates."""
-    read: Callable[[Reader, Site, Sequence[date]], Any]
-    make: Callable[[Site, Sequence[date], Any, Mapping[date, datetime]], Made]
-    """(site, months, what read gave, extraction per month) -> the rows of all months."""
-    description: str = ""
-    owned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    rejects_of: tuple[str, ...] = ()
-    applies: Callable[[Site], bool] = lambda _: True
-    """Whether the site has it; where not, its months are written empty."""
-    views: tuple[str, ...] = ()
-    """Views over the table, made anew after each write."""
-    checks: tuple[TableCheck, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,15 +126,6 @@ def _openstack_types(reader: Reader, site: Site, months: Sequence[date]) -> pl.D
     return month_node_types(site, read_raw(reader, site.key, months, only=NODE_TYPE_INPUTS))
 
 
-def _later(module: str, name: str) -> Callable[..., Any]:
-    """A function of the package that is imported when it is first called."""
-
-    def call(*args: Any) -> Any:
-        return getattr(import_module(f"usage_assets.{module}"), name)(*args)
-
-    return call
-
-
 def _has_blazar(site: Site) -> bool:
     return "blazar" in site.databases
 
@@ -190,7 +135,7 @@ def _has_legacy(site: Site) -> bool:
 
 
 def _legacy_check(name: str, description: str, failing: str) -> TableCheck:
-    return TableCheck(name, description, _later("checks.legacy", name), warn=True, per_run=failing)
+    return TableCheck(name, description, later("checks.legacy", name), warn=True, per_run=failing)
 
 
 _LEGACY = TableAsset(
@@ -200,8 +145,8 @@ _LEGACY = TableAsset(
     description="The old usage caches as daily node-hours of collector_type legacy, read as total = maintenance + "
     "reserved and unused + used + unreserved.",
     after=("raw/chameleon_usage_node_usage_report_cache", "raw/chameleon_usage_node_count_cache"),
-    read=_later("timelines.legacy", "read"),
-    make=_later("timelines.legacy", "make"),
+    read=later("timelines.legacy", "read"),
+    make=later("timelines.legacy", "make"),
     owned={"collector_type": ("legacy",)},
     applies=_has_legacy,
     checks=(
@@ -237,8 +182,8 @@ _LEGACY_COMPARISON = TableAsset(
     name="legacy_comparison",
     table=LEGACY_COMPARISON,
     after=("timelines/usage", "timelines/legacy_usage"),
-    read=_later("reports.comparison", "read"),
-    make=_later("reports.comparison", "make"),
+    read=later("reports.comparison", "read"),
+    make=later("reports.comparison", "make"),
     applies=_has_legacy,
     checks=(
         _legacy_check(
@@ -294,27 +239,27 @@ _LEASES = TableAsset(
             "blazar_device_reservations",
         )
     ),
-    read=_later("facts.openstack.leases", "read_leases"),
-    make=_later("facts.openstack.leases", "build_leases"),
+    read=later("facts.openstack.leases", "read_leases"),
+    make=later("facts.openstack.leases", "build_leases"),
     rejects_of=("leadtime",),
     applies=_has_blazar,
     checks=(
         TableCheck(
             "started",
             "Leases whose start failed, or passed without being carried out.",
-            _later("checks.leases", "started"),
+            later("checks.leases", "started"),
             warn=True,
         ),
         TableCheck(
             "start_not_before_asked",
             "Leases whose start lies 90 s or more before they were asked for.",
-            _later("checks.leases", "start_not_before_asked"),
+            later("checks.leases", "start_not_before_asked"),
             warn=True,
         ),
         TableCheck(
             "projection_exact",
             "Projected lead times that rest on bookings changed since: their dates then may have been others.",
-            _later("checks.leases", "projection_exact"),
+            later("checks.leases", "projection_exact"),
             warn=True,
         ),
     ),
@@ -325,8 +270,8 @@ _LEADTIME = TableAsset(
     name="leadtime",
     table=LEADTIME,
     after=("facts/leases",),
-    read=_later("timelines.leadtime", "read"),
-    make=_later("timelines.leadtime", "make"),
+    read=later("timelines.leadtime", "read"),
+    make=later("timelines.leadtime", "make"),
     applies=_has_blazar,
     views=(LEADTIME_SITE,),
 )
@@ -372,7 +317,7 @@ OPENSTACK = Kind(
     build_facts=_openstack_facts,
     usage_scope=_openstack_scope,
     node_types=_openstack_types,
-    tables=(_LEGACY, _LEGACY_COMPARISON, _LEASES, _LEADTIME),
+    tables=(_LEGACY, _LEGACY_COMPARISON, _LEASES, _LEADTIME, *DIMENSIONS),
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (OPENSTACK,)}

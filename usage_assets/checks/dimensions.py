@@ -17,22 +17,22 @@ TOLERANCE = 1e-9
 _WINDOW = "site = $site AND month IN (SELECT unnest($months::DATE[]))"
 _COMPARE = """
 WITH ours AS (
-  SELECT month, {at} AS at, resource, {sums} FROM {table} WHERE {window} AND {where} GROUP BY ALL
+  SELECT month, {start} AS start_at, resource, {sums} FROM {table} WHERE {window} AND {where} GROUP BY ALL
 ), ours_long AS (
   UNPIVOT ours ON {slots} INTO NAME slot VALUE hours
 ), terms AS (
-  SELECT month, date_trunc('{unit}', timestamp)::TIMESTAMP AS at, resource, {slot_of} AS slot, hours
+  SELECT month, date_trunc('{unit}', timestamp)::TIMESTAMP AS start_at, resource, {slot_of} AS slot, hours
   FROM {usage} WHERE {window} AND collector_type = 'current' AND {slot_of} IS NOT NULL
   AND resource IN (SELECT unnest($resources::VARCHAR[]))
 ), whole AS (
-  SELECT month, at, resource, slot, sum(hours) AS hours FROM terms GROUP BY ALL HAVING sum(hours) IS NOT NULL
+  SELECT month, start_at, resource, slot, sum(hours) AS hours FROM terms GROUP BY ALL HAVING sum(hours) IS NOT NULL
 )
-SELECT month, at, resource, slot, coalesce(o.hours, 0) AS ours, coalesce(w.hours, 0) AS whole
-FROM ours_long o FULL JOIN whole w USING (month, at, resource, slot)
+SELECT month, start_at, resource, slot, coalesce(o.hours, 0) AS ours, coalesce(w.hours, 0) AS whole
+FROM ours_long o FULL JOIN whole w USING (month, start_at, resource, slot)
 WHERE abs(coalesce(o.hours, 0) - coalesce(w.hours, 0)) > {tolerance} * greatest(1, abs(coalesce(w.hours, 0)))
   AND month IN (SELECT month FROM {usage} WHERE {window} AND collector_type = 'current')
   AND NOT ({gaps})
-ORDER BY month, at, resource, slot
+ORDER BY month, start_at, resource, slot
 """
 _DAYS = f"""
 WITH parts AS (
@@ -90,7 +90,7 @@ def _differences(
         f"WHEN metric IN ({', '.join(map(repr, metrics))}) THEN '{slot}'" for slot, metrics in terms.items()
     )
     query = _COMPARE.format(
-        at="timestamp" if table is USAGE_BY_HOST else "month::TIMESTAMP",
+        start="timestamp" if table is USAGE_BY_HOST else "month::TIMESTAMP",
         sums=", ".join(f"sum({slot}_hours) AS {slot}" for slot in terms),
         slots=", ".join(terms),
         table=table.qualified,
@@ -105,8 +105,8 @@ def _differences(
     resources = list(scope.resources) if unit == "month" else _daily(site)
     out: dict[date, list[str]] = {}
     params = {"site": window.site, "months": list(window.months), "resources": resources}
-    for month, at, resource, slot, ours, whole in reader.sql(query, params).iter_rows():
-        day = "" if unit == "month" else f" on {at:%Y-%m-%d}"
+    for month, start_at, resource, slot, ours, whole in reader.sql(query, params).iter_rows():
+        day = "" if unit == "month" else f" on {start_at:%Y-%m-%d}"
         out.setdefault(month, []).append(f"{slot} {resource}{day}: {ours:.6f} hours added up, {whole:.6f}")
     return out
 
@@ -117,7 +117,7 @@ def _gaps(gaps: Mapping[str, tuple[Gap, ...]], terms: Mapping[str, Iterable[str]
         (slot, gap.start, gap.end) for slot, metrics in terms.items() for name in metrics for gap in gaps.get(name, ())
     }
     return " OR ".join(
-        f"(slot = '{slot}' AND at < TIMESTAMP '{end}' AND at + INTERVAL 1 {unit} > TIMESTAMP '{start}')"
+        f"(slot = '{slot}' AND start_at < TIMESTAMP '{end}' AND start_at + INTERVAL 1 {unit} > TIMESTAMP '{start}')"
         for slot, start, end in sorted(found)
     )
 

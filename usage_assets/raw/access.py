@@ -1,7 +1,7 @@
 """What an account finds at a site's databases, and the grants it needs: the least that lets a dump read."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -108,12 +108,18 @@ def grant_for(site: Site, raw: RawTable, source: str) -> str:
     """The SQL that lets the site's account read one table, named as it is at the source, in one line."""
     url = _url(site, raw.database, site.databases[raw.database])  # type: ignore[index]  # a key of the site's model
     if url.get_backend_name() in MYSQL:
-        return f"GRANT SELECT ON {_tick(url.database or '')}.{_tick(source)} TO {_text(url.username or '')}@'%';"
+        what = _selects(raw, _tick)
+        return f"GRANT {what} ON {_tick(url.database or '')}.{_tick(source)} TO {_text(url.username or '')}@'%';"
     schema, account = schema_of(url)[1] or "public", _double(url.username or "")
     return (
         f"GRANT USAGE ON SCHEMA {_double(schema)} TO {account}; "
-        f"GRANT SELECT ON {_double(schema)}.{_double(source)} TO {account};"
+        f"GRANT {_selects(raw, _double)} ON {_double(schema)}.{_double(source)} TO {account};"
     )
+
+
+def _selects(raw: RawTable, quote: Callable[[str], str]) -> str:
+    """SELECT, of a table with columns that are nobody's business on those that are read alone."""
+    return f"SELECT ({', '.join(quote(column.name) for column in raw.columns)})" if raw.by_columns else "SELECT"
 
 
 def _of_mysql(url: URL, tables: Iterable[RawTable]) -> list[str]:
@@ -121,7 +127,10 @@ def _of_mysql(url: URL, tables: Iterable[RawTable]) -> list[str]:
     lines = [f"-- database {url.database} on {url.host or 'localhost'}; '%' may be narrowed to the host that connects"]
     for comment, names in _wanted(tables):
         lines += [comment] if comment else []
-        lines += [f"GRANT SELECT ON {_tick(url.database or '')}.{_tick(name)} TO {account};" for name in names]
+        lines += [
+            f"GRANT {_selects(raw, _tick)} ON {_tick(url.database or '')}.{_tick(name)} TO {account};"
+            for raw, name in names
+        ]
     return lines
 
 
@@ -135,16 +144,18 @@ def _of_postgresql(url: URL, tables: Iterable[RawTable]) -> list[str]:
     ]
     for comment, names in _wanted(tables):
         lines += [comment] if comment else []
-        lines += [f"GRANT SELECT ON {_double(schema)}.{_double(name)} TO {account};" for name in names]
+        lines += [
+            f"GRANT {_selects(raw, _double)} ON {_double(schema)}.{_double(name)} TO {account};" for raw, name in names
+        ]
     return lines
 
 
-def _wanted(tables: Iterable[RawTable]) -> list[tuple[str, list[str]]]:
+def _wanted(tables: Iterable[RawTable]) -> list[tuple[str, list[tuple[RawTable, str]]]]:
     """Tables that every release has, then those that may not be there, each part with its comment."""
     tables = list(tables)
-    always = [raw.source for raw in tables if not raw.optional]
-    archives = [f"shadow_{raw.source}" for raw in tables if raw.archived]
-    perhaps = [name for raw in tables if raw.optional for name in names_of(raw)]
+    always = [(raw, raw.source) for raw in tables if not raw.optional]
+    archives = [(raw, f"shadow_{raw.source}") for raw in tables if raw.archived]
+    perhaps = [(raw, name) for raw in tables if raw.optional for name in names_of(raw)]
     parts = [("", always), ("-- rows that nova-manage archived", archives)]
     parts.append(("-- not in every release: leave out what is not there", perhaps))
     return [(comment, names) for comment, names in parts if names]

@@ -38,7 +38,7 @@ USAGE_BY_HOST = Table(
     name="usage_by_host",
     stage="timelines",
     description="Hours per machine or device, by days and by the month, from facts alone. A host has rows while it "
-    "exists or is held, one per resource that its intervals tell. Days have nodes, vcpus, gpus and devices only: the "
+    "exists or is held, one per resource of which it has any hours. Days have nodes, vcpus, gpus and devices only: the "
     "other resources follow from the machine's size and would triple the table; the month has every resource.",
     key=("period", "timestamp", "node", "node_type", "resource"),
     columns=(
@@ -62,10 +62,12 @@ USAGE_BY_HOST = Table(
 USAGE_BY_PROJECT = Table(
     name="usage_by_project",
     stage="timelines",
-    description="Hours per project and month, from facts alone: one row per resource that its intervals tell.",
+    description="Hours per project and month, from facts alone: one row per resource of which it has any hours.",
     key=("project_id", "resource"),
     columns=(
-        Column("project_id", Type.TEXT, "Keystone project, none where nobody's; a hash with hash_names", nullable=False),
+        Column(
+            "project_id", Type.TEXT, "Keystone project, none where nobody's; a hash with hash_names", nullable=False
+        ),
         Column("project_name", Type.TEXT, "Its name by the site's file or Keystone, null where neither says it"),
         _RESOURCE,
         *_HELD,
@@ -77,10 +79,10 @@ USAGE_BY_PROJECT = Table(
 USAGE_BY_USER = Table(
     name="usage_by_user",
     stage="timelines",
-    description="Hours per user and month, from facts alone: one row per resource that its intervals tell.",
+    description="Hours per user and month, from facts alone: one row per resource of which it has any hours.",
     key=("user_id", "resource"),
     columns=(
-        Column("user_id", Type.TEXT, "Keystone user, none where nobody's; a hash with hash_names", nullable=False),
+        Column("user_id", Type.TEXT, "Keystone user; none = nobody's; a hash with hash_names", nullable=False),
         _RESOURCE,
         *_HELD,
         *_SHARES,

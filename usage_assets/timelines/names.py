@@ -19,7 +19,7 @@ _DIGITS = 16
 
 
 def read_names(reader: Reader, site: Site, months: Sequence[date]) -> pl.DataFrame:
-    """month, project_id, project_name: the site's own map, else Keystone's rows of the month. Key: month, project_id."""
+    """month, project_id (unique) and project_name: the site's own map, else Keystone's rows of the month."""
     projects = reader.frame(BY_NAME["keystone_project"].table, site.key, months, columns=("month", "id", "name"))
     found = projects.filter(pl.col("name").is_not_null() & ~pl.col("id").is_in(list(site.project_names)))
     said = pl.DataFrame(

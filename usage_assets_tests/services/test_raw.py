@@ -224,6 +224,39 @@ def test_least_privilege_grants_are_enough_and_missing_archives_only_noted(maria
     assert "shadow_instances is not granted" in str(month_of(result, "nova_instances", JAN).note)
 
 
+PROJECTS: Data = {"keystone.project": [{"id": "p", "name": "Physics", "domain_id": "d", "enabled": 1}]}
+
+
+@pytest.mark.parametrize("server", ["mariadb", "postgresql"])
+def test_of_keystone_four_columns_are_granted_and_no_other_is_read(request, prefix, warehouse, server):
+    if server == "mariadb":
+        admin = request.getfixturevalue("mariadb_admin")
+        urls = mariadb_urls(admin, prefix, PROJECTS, f"{prefix}_ro")
+        grant(admin, prefix)
+        target, table = admin, f"{prefix}_keystone.project"
+    else:
+        admin = request.getfixturevalue("postgres_admin")
+        url = postgres_database(admin, f"{prefix}_keystone")
+        target, table = sa.create_engine(url, poolclass=sa.NullPool), "project"
+        make_server(target, PROJECTS, {"keystone": "public"})
+        with target.begin() as con:
+            con.exec_driver_sql(f"CREATE ROLE {prefix}_ro LOGIN PASSWORD '{PASSWORD}'")
+        urls = {"keystone": text(url.set(username=f"{prefix}_ro", password=PASSWORD))}
+    site = site_of(urls | {"nova": urls["keystone"]})
+    with target.begin() as con:
+        con.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN extra TEXT")
+        for line in grants(site, [BY_NAME["keystone_project"]]).splitlines():
+            if line.startswith("GRANT"):
+                con.exec_driver_sql(line.replace("%", "%%"))
+    (access,) = check_site(site, [BY_NAME["keystone_project"]])
+    assert (access.state, access.rows, access.columns_missing) == ("found", 1, ())
+    run({"keystone": urls["keystone"], "nova": urls["keystone"]}, warehouse, JAN, tables=[BY_NAME["keystone_project"]])
+    assert stored(warehouse, "keystone_project", ["id", "name", "enabled"]).rows() == [("p", "Physics", True)]
+    engine = sa.create_engine(urls["keystone"], poolclass=sa.NullPool)
+    with engine.connect() as con, pytest.raises(sa.exc.DBAPIError, match=r"denied"):
+        con.exec_driver_sql(f"SELECT extra FROM {table}")
+
+
 def test_a_database_that_is_not_on_the_server_is_an_error(mariadb_admin, prefix, warehouse):
     urls = mariadb_urls(mariadb_admin, prefix, {"nova.instances": []})
     urls["blazar"] = text(mariadb_admin.url.set(database=f"{prefix}_none"))
