@@ -42,14 +42,17 @@ REQUIRED = {
         "site", "month", "timestamp", "collector_type", "node_type", "metric", "resource", "value", "hours",
     },
     "timelines.usage_site": {"site", "timestamp", "collector_type", "count_type", "value"},
+    "timelines.leadtime": {"site", "month", "timestamp", "leadtime_type", "node_type", "value"},
+    "timelines.leadtime_site": {"site", "timestamp", "leadtime_type", "value"},
     "reports.legacy_comparison": {
         "site", "month", "date", "node_type", "metric", "legacy_hours", "current_hours", "difference",
         "relative_difference", "cause",
     },
 }  # fmt: skip
 """What readers of a table or view rely on, written down once more apart from the declarations."""
-MONTHLY_PLOTS = {"usage_stack"}
-HISTORY_PLOTS = {"usage_history"}
+MONTHLY_PLOTS = {"usage_stack", "utilization", "node_types"}
+NOTHING = "is known for this time"
+HISTORY_PLOTS = {"decade_stack"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,10 @@ def test_every_plot_is_there_and_not_empty(built: Built):
         assert {path.stem for path in folder.glob("*.html")} == MONTHLY_PLOTS
     assert {path.stem for path in (built.plots / "decade").glob("*.html")} == HISTORY_PLOTS
     pages = [page for page in built.plots.rglob("*.html") if page.stem != "index"]
-    assert [page for page in pages if page.stat().st_size < 2_000] == []
+    empty = [page for page in pages if "Plotly.newPlot" not in page.read_text(encoding="utf-8")]
+    assert empty == []
+    known = [built.plots / "decade" / f"{month:%Y-%m}" for month in MONTHS if BLAZAR_SINCE <= month < date(2025, 7, 1)]
+    assert [page for folder in known for page in folder.glob("*.html") if NOTHING in page.read_text("utf-8")] == []
 
 
 def apart(rows: pl.DataFrame, one: str = "one", other: str = "other") -> pl.DataFrame:
@@ -133,9 +139,9 @@ def apart(rows: pl.DataFrame, one: str = "one", other: str = "other") -> pl.Data
 
 def test_node_types_add_up_to_the_site(built: Built):
     rows = built.sql(
-        "SELECT s.timestamp, s.collector_type, s.count_type, s.value AS one, sum(u.value) AS other FROM timelines.usage_site s "
-        "JOIN timelines.usage u ON u.site = s.site AND u.timestamp = s.timestamp AND u.metric = s.count_type "
-        "AND u.collector_type = s.collector_type AND u.resource = 'nodes' GROUP BY ALL"
+        "SELECT s.timestamp, s.collector_type, s.count_type, s.value AS one, sum(u.value) AS other "
+        "FROM timelines.usage_site s JOIN timelines.usage u ON u.site = s.site AND u.timestamp = s.timestamp "
+        "AND u.metric = s.count_type AND u.collector_type = s.collector_type AND u.resource = 'nodes' GROUP BY ALL"
     )
     assert rows.height > len(DAYS)
     assert apart(rows).is_empty()
@@ -193,3 +199,15 @@ def test_the_comparison_knows_the_gaps(built: Built):
     assert set(before["cause"]) == {"known gap"}
     exact = built.sql("SELECT legacy_hours - current_hours - -difference AS rest FROM reports.legacy_comparison")
     assert exact["rest"].drop_nulls().abs().max() < 1e-6  # type: ignore[operator]  # a number
+
+
+def test_every_lease_is_told_once_and_how_long_it_took(built: Built):
+    leases = built.sql("SELECT lease_id, outcome, requested_hours, effective_hours, projected_hours FROM facts.leases")
+    assert leases.height == leases["lease_id"].n_unique() == 2 * len(MONTHS) + 10
+    assert set(leases["outcome"]) == {"started"}
+    first = leases.filter(pl.col("lease_id") == "l1").row(0, named=True)
+    assert (first["requested_hours"], first["effective_hours"]) == (1.0, pytest.approx(1 + 20 / 3600))
+    points = built.sql("SELECT leadtime_type, count(*) AS n FROM timelines.leadtime GROUP BY ALL")
+    assert set(points["leadtime_type"]) == {"requested", "effective", "projected"}
+    outside = "SELECT * FROM timelines.leadtime WHERE date_trunc('month', timestamp) <> month"
+    assert built.sql(outside).is_empty()
