@@ -78,7 +78,7 @@ def _with_spare(asked: pl.DataFrame, machines: pl.DataFrame) -> pl.DataFrame:
     )
     return (
         asked.sort("at")
-        .join_asof(changes, on="at", by="kind", strategy="backward")
+        .join_asof(changes, on="at", by="kind", strategy="backward", check_sortedness=False)
         .with_columns(spare=pl.col("there").fill_null(0) - pl.col("count"))
         .drop("there")
     )

@@ -147,6 +147,24 @@ class Rows:
         values = {"id": f"i{self.number()}", "reservation_id": reservation, "vcpus": 4, "memory_mb": 100, "disk_gb": 10}
         return self.add("blazar_instance_reservations", **(values | {"amount": 1} | more))
 
+    def asked(self, reservation: str, properties: str | None = "", count: str | None = "1-1", **more: Any) -> str:
+        """What a reservation of whole hosts asks for; any host by default."""
+        values = {"id": f"q{self.number()}", "reservation_id": reservation, "created_at": "2020-01-01"}
+        values |= {"resource_properties": properties, "hypervisor_properties": "", "count_range": count}
+        return self.add("blazar_computehost_reservations", **(values | more))
+
+    def request(self, created: Any, start: Any, end: Any, *wants: tuple[str | None, str | None], **more: Any) -> str:
+        """A lease with a reservation of hosts per (filter, count range)."""
+        lease = self.lease(created, start, end, **more)
+        for properties, count in wants:
+            self.asked(self.reservation(lease, created_at=created), properties, count)
+        return lease
+
+    def start_event(self, lease: str, status: str = "DONE", done: Any = None, **more: Any) -> str:
+        """The event that starts a lease, done at `done`."""
+        values = {"id": f"e{self.number()}", "lease_id": lease, "event_type": "start_lease", "status": status}
+        return self.add("blazar_events", **(values | {"created_at": "2020-01-01", "updated_at": done} | more))
+
     def booked(self, host: str, start: str, end: str | None, **more: Any) -> tuple[str, str, str]:
         """A lease, its reservation and its allocation of one host, made when it starts."""
         lease = self.lease(start, start, end, **more)
