@@ -73,7 +73,7 @@ def _of_kind(
         assets=dg.with_source_code_references(assets),
         asset_checks=[monthly_checks(kind, sites, warehouse, months)],
         jobs=[job],
-        schedules=[nightly_schedule(kind, sites)] if automation else [],
+        schedules=[nightly_schedule(kind, sites, warehouse)] if automation else [],
     )
 
 

@@ -230,9 +230,10 @@ class Warehouse:
         return self.path.parent / ".warehouse.lock"
 
     @contextmanager
-    def read(self) -> Iterator[Reader]:
+    def read(self, *, wait_seconds: float | None = None) -> Iterator[Reader]:
         """Reads of one state; several processes may read at once, a writer waits for them."""
-        with file_lock(self._lock, "reading", shared=True, wait_seconds=settings.lock_wait_seconds()):
+        wait = settings.lock_wait_seconds() if wait_seconds is None else wait_seconds
+        with file_lock(self._lock, "reading", shared=True, wait_seconds=wait):
             if not self.path.exists():
                 yield Reader(None)
                 return
