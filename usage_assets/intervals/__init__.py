@@ -17,9 +17,12 @@ from usage_assets.intervals.algebra import (
 )
 from usage_assets.intervals.fill import fill_between
 from usage_assets.intervals.leadtime import projected
+from usage_assets.intervals.priority import Policy, Ranked, resolve
 from usage_assets.intervals.steps import bucket_edges, held_values, integrate, step_function
 
 __all__ = [
+    "Policy",
+    "Ranked",
     "bucket_edges",
     "clip",
     "close",
@@ -32,6 +35,7 @@ __all__ = [
     "once",
     "owned",
     "projected",
+    "resolve",
     "step_function",
     "subtract",
     "union",

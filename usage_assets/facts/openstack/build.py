@@ -6,7 +6,16 @@ from datetime import date, datetime
 
 import polars as pl
 
-from usage_assets.facts.openstack import activity, capacity, committed, devices, machines, maintenance, occupied
+from usage_assets.facts.openstack import (
+    activity,
+    capacity,
+    committed,
+    devices,
+    machines,
+    maintenance,
+    occupied,
+    sources,
+)
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.rows import Outcome, Settled, month_bounds, settle
 from usage_assets.facts.tables import INTERVALS, REJECTS
@@ -108,12 +117,13 @@ def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[st
 
 def _of_machines(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[str, list[Outcome]]:
     """Rules 1 to 5, 8 and 9; what several of them share is computed once."""
-    machine_rows = machines.machine_rows(raw)
+    source_rows = sources.rows_of_sources(site, raw)
     host_rows = machines.host_rows(raw)
-    host_types = once(machines.types_of_hosts(host_rows, bounds))
-    profile = once(machines.profile(machine_rows, host_rows, host_types, bounds, site.node_types))
+    host_types = once(sources.types_of_machines(host_rows, source_rows, bounds))
+    known = sources.known_machines(site, source_rows)
+    profile = once(machines.profile(known, host_rows, host_types, bounds, site.node_types))
     existence = once(machines.existing(profile))
-    reservable = once(capacity.reservable_machines(host_rows, profile, bounds, site.node_types))
+    reservable = once(capacity.reservable_machines(host_rows, profile, bounds))
     allocations = once(committed.host_allocations(raw, host_rows, bounds, site.maintenance))
     holdings = once(committed.held(allocations, reservable))
     whole, parts = once(committed.whole_machines(holdings)), once(committed.parts_of_machines(raw, holdings))
@@ -126,7 +136,10 @@ def _of_machines(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict
             rows = once(occupied.server_rows(raw, source, profile, bounds, site.maintenance))
             servers.append(occupied.occupied(raw, rows, holdings, profile, host_types, node_types=site.node_types))
     return {
-        "total": [capacity.total(machine_rows, profile, bounds)],
+        "total": [
+            capacity.total(source_rows[source.name], profile, bounds, source=source.name)
+            for source in sources.sources_of_total(site)
+        ],
         "reservable": [capacity.reservable(host_rows, left, existence, bounds)],
         "committed": [committed.committed(allocations, holdings, whole, parts)],
         "occupied": servers,

@@ -3,10 +3,9 @@
 import polars as pl
 
 from usage_assets.facts.openstack.exclusions import EXCLUDED
-from usage_assets.facts.openstack.machines import HOST, SIZES, declared_types, existing, merged, segments
+from usage_assets.facts.openstack.machines import HOST, SIZES, existing, merged, segments
 from usage_assets.facts.openstack.rows import Outcome, never_ran, reason, resources, spans, with_own_span
 from usage_assets.intervals import clip, intersect, merge_touching
-from usage_assets.sites import NodeType
 
 _SPECIFIC = ["month", "row", "hostname", "node_type", "gpus", "ratio", *SIZES]
 
@@ -23,30 +22,31 @@ def machine_resources() -> list[pl.Expr]:
     )
 
 
-def total(machines: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame) -> Outcome:
-    """A machine exists while a compute_nodes row covers the instant; it counts once, sized by the latest row.
+def total(machines: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame, *, source: str) -> Outcome:
+    """A machine exists while a row of its sources covers the instant; it counts once, sized by the latest row.
 
-    Grain: month, hostname and stretch of one size and type. Source: nova_compute_nodes.
+    Grain: month, hostname and stretch of one size and type. Source: nova_compute_nodes, or another that the site lists.
     """
-    rows = _described(machines, bounds, metric="total", source="nova_compute_nodes")
-    owned_pieces = existing(machine_profile).select(*_SPECIFIC, "start_at", "end_at")
+    rows = _described(machines, bounds, metric="total", source=source)
+    of_source = existing(machine_profile.filter(pl.col("source") == source))
+    owned_pieces = of_source.select(*_SPECIFIC, "start_at", "end_at")
     pieces = merged(owned_pieces, _SPECIFIC).select("row", "start_at", "end_at", "node_type", *machine_resources())
     return Outcome(rows, pieces, lost=((pl.lit("duplicate"), pieces),))
 
 
-def reservable_machines(
-    hosts: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame, node_types: dict[str, NodeType]
-) -> pl.LazyFrame:
+def reservable_machines(hosts: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
     """The stretches in which a machine is reservable: it exists, and the row of its Blazar host (row) covers it.
 
     Columns: month, row, hostname, start_at, end_at, size of the Blazar host, ratio of the machine at that time,
     node_type, gpus; disjoint per hostname.
     """
     of_blazar = clip(segments(hosts).join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at")).select(
-        "month", "row", "hostname", "start_at", "end_at", "node_type", "gpus", *SIZES
+        "month", "row", "hostname", "start_at", "end_at", *SIZES
     )
-    there = merge_touching(existing(machine_profile).select(*HOST, "ratio", "start_at", "end_at"), by=[*HOST, "ratio"])
-    return merged(declared_types(intersect(of_blazar, there, on=HOST), node_types), _SPECIFIC)
+    # where a host row covers the instant, the machine's type is that of the row
+    told = [*HOST, "ratio", "node_type", "gpus"]
+    there = merge_touching(existing(machine_profile).select(*told, "start_at", "end_at"), by=told)
+    return merged(intersect(of_blazar, there, on=HOST), _SPECIFIC)
 
 
 def whole(machines: pl.LazyFrame) -> pl.LazyFrame:

@@ -10,6 +10,7 @@ from datetime import date
 import polars as pl
 
 from usage_assets.facts.openstack.exclusions import read_exclusions, with_exclusions
+from usage_assets.facts.openstack.inventory import inventory_of_months, read_inventory
 from usage_assets.raw.openstack import BY_NAME
 from usage_assets.sites import OpenStackSite
 from usage_assets.warehouse import Reader
@@ -37,6 +38,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "nova_compute_nodes": (
         "id",
         *_TIMES,
+        "host",
         "hypervisor_hostname",
         "hypervisor_type",
         "vcpus",
@@ -45,6 +47,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "cpu_allocation_ratio",
         "is_context",
     ),
+    "nova_services": ("id", *_TIMES, "host", "binary", "is_context"),
     "nova_instances": _INSTANCE,
     "nova_cell0_instances": _INSTANCE,
     "blazar_leases": ("id", *_TIMES, "project_id", "user_id", "start_date", "end_date", "name"),
@@ -181,8 +184,13 @@ _JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
 
 
 def read_inputs(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Inputs:
-    """The inputs of a site's months, with what the site's file takes out of them."""
-    return with_exclusions(read_raw(reader, site.key, months), read_exclusions(reader, site, months))
+    """The inputs of a site's months, less what the site's file takes out of them, and its inventory."""
+    frames = with_exclusions(read_raw(reader, site.key, months), read_exclusions(reader, site, months))
+    for source in site.sources.get("total", ()):
+        if source.file is not None:
+            machines = read_inventory(site.key, source.file)
+            frames[source.name] = inventory_of_months(machines, months, site.first_month)
+    return frames
 
 
 def read_raw(reader: Reader, site: str, months: Sequence[date], only: Collection[str] | None = None) -> Inputs:

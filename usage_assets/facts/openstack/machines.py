@@ -107,7 +107,7 @@ def types_of_hosts(hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def profile(
-    machines: pl.LazyFrame,
+    known: pl.LazyFrame,
     hosts: pl.LazyFrame,
     host_types: pl.LazyFrame,
     bounds: pl.LazyFrame,
@@ -115,27 +115,38 @@ def profile(
 ) -> pl.LazyFrame:
     """What each machine ever seen is at every instant of the month, also where no row covers it.
 
-    Grain: month, hostname, disjoint `[start_at, end_at)` from month_start to limit_at. Columns: row of
-    compute_nodes, its real_start_at and real_end_at (it exists only there), is_metal, vcpus, memory_mb, disk_gb,
-    ratio, node_type and gpus (`host_types` is types_of_hosts()). A gap has the row before it, else the row after; bare
-    metal of size 0 has the size of the Blazar host nearest in time.
+    `known` is sources.known_machines(), `host_types` sources.types_of_machines(). Grain: month, hostname, disjoint
+    `[start_at, end_at)` from month_start to limit_at. Columns: source and row, its real_start_at and real_end_at (the
+    machine exists only there), is_metal, vcpus, memory_mb, disk_gb, ratio, node_type and gpus. A gap has the row before
+    it, else the row after; bare metal of size 0 has the size of the Blazar host nearest in time.
     """
-    of_nova = once(clip(fill_between(segments(machines), by=HOST).join(bounds, on="month"), *_WITHIN))
+    stretched = once(clip(fill_between(known, by=HOST).join(bounds, on="month"), *_WITHIN))
     sizes = clip(fill_between(segments(hosts), by=HOST, nearest=True).join(bounds, on="month"), *_WITHIN).select(
         *HOST, "start_at", "end_at", *(pl.col(name).alias(f"blazar_{name}") for name in SIZES)
     )
     unsized = pl.col("is_metal") & pl.any_horizontal(pl.col(name).fill_null(0) == 0 for name in SIZES)
-    sized = covered(of_nova.filter(unsized), sizes).with_columns(
+    sized = covered(stretched.filter(unsized), sizes).with_columns(
         pl.when(pl.col(name).fill_null(0) == 0).then(pl.coalesce(f"blazar_{name}", name)).otherwise(name).alias(name)
         for name in SIZES
     )
-    columns = [*HOST, "row", "start_at", "end_at", "real_start_at", "real_end_at", "is_metal", *SIZES, "ratio"]
-    every = pl.concat([of_nova.filter(~unsized).select(columns), sized.select(columns)])
+    columns = [
+        *HOST,
+        "source",
+        "row",
+        "start_at",
+        "end_at",
+        "real_start_at",
+        "real_end_at",
+        "is_metal",
+        *SIZES,
+        "ratio",
+    ]
+    every = pl.concat([stretched.filter(~unsized).select(columns), sized.select(columns)])
     return declared_types(covered(every, host_types), node_types)
 
 
 def existing(machine_profile: pl.LazyFrame) -> pl.LazyFrame:
-    """The parts of the profile in which the machine exists: a compute_nodes row covers the instant."""
+    """The parts of the profile in which the machine exists: a row of a source that counts covers the instant."""
     return clip(machine_profile, pl.col("real_start_at"), pl.col("real_end_at"))
 
 
