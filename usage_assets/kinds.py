@@ -58,6 +58,8 @@ class FactAsset:
     may_read: tuple[str, ...] = ()
     """Raw tables that it reads too, of sites for which `reads_more` holds."""
     reads_more: Callable[[Site], bool] = lambda site: False  # noqa: ARG005 - most facts read the same of every site
+    reads_if_listed: tuple[str, ...] = ()
+    """Raw tables that it reads only where the site lists them among the sources of a metric."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ class Kind:
 
     def inputs(self, site: Site, fact: FactAsset) -> tuple[str, ...]:
         """The raw assets that a fact of this site is made of."""
-        reads = (*fact.reads, *fact.may_read) if fact.reads_more(site) else fact.reads
+        listed = {source.name for sources in site.sources.values() for source in sources}
+        reads = [*fact.reads, *(name for name in fact.reads_if_listed if name in listed)]
+        reads += fact.may_read if fact.reads_more(site) else ()
         return self.gates(site, [f"raw/{name}" for name in dict.fromkeys(reads)])
 
     def gates(self, site: Site, names: Iterable[str]) -> tuple[str, ...]:
@@ -202,6 +206,7 @@ _MACHINES = (
     "blazar_devices",
     "blazar_device_extra_capabilities",
 )
+_FURTHER = ("nova_services",)
 _BOOKINGS = (
     "blazar_leases",
     "blazar_reservations",
@@ -281,7 +286,13 @@ OPENSTACK = Kind(
     label="OpenStack: Nova, with or without Blazar and Zun",
     raw_tables=OPENSTACK_TABLES,
     facts=(
-        FactAsset("total", "Machines and devices that exist, from when to when.", METRICS_OF["total"], _MACHINES),
+        FactAsset(
+            "total",
+            "Machines and devices that exist, from when to when.",
+            METRICS_OF["total"],
+            _MACHINES,
+            reads_if_listed=_FURTHER,
+        ),
         FactAsset(
             "reservable",
             "Machines and devices that may be reserved.",
@@ -290,6 +301,7 @@ OPENSTACK = Kind(
             after=("total",),
             may_read=_BOOKINGS,
             reads_more=lambda site: site.maintenance is not None,
+            reads_if_listed=_FURTHER,
         ),
         FactAsset(
             "committed",
@@ -297,6 +309,7 @@ OPENSTACK = Kind(
             METRICS_OF["committed"],
             (*_MACHINES, *_BOOKINGS),
             after=("reservable",),
+            reads_if_listed=_FURTHER,
         ),
         FactAsset(
             "occupied",
@@ -304,6 +317,7 @@ OPENSTACK = Kind(
             METRICS_OF["occupied"],
             (*_MACHINES, *_BOOKINGS, *_SERVERS),
             after=("total", "committed"),
+            reads_if_listed=_FURTHER,
         ),
         FactAsset(
             "active",
@@ -311,6 +325,7 @@ OPENSTACK = Kind(
             METRICS_OF["active"],
             (*_MACHINES, *_BOOKINGS, *_SERVERS),
             after=("occupied",),
+            reads_if_listed=_FURTHER,
         ),
     ),
     read_raw=_openstack_read,

@@ -81,8 +81,10 @@ def rejects_share(reader: Reader, kind: Kind, fact: FactAsset, window: Window) -
     asset = kind.asset("facts", fact.name)
     sums = reader.sql(
         f"SELECT month, sum(rows_in)::BIGINT, sum(rows_rejected)::BIGINT FROM {ACCOUNTS.qualified} "
-        "WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) AND asset = $asset GROUP BY month",
-        {"site": window.site, "months": list(window.months), "asset": asset},
+        "WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) AND asset = $asset "
+        "AND source IN (SELECT unnest($sources::VARCHAR[])) GROUP BY month",
+        # what a further source says that others already count is no fault of its rows
+        {"site": window.site, "months": list(window.months), "asset": asset, "sources": list(fact.reads)},
     )
     reasons = _reasons(reader, fact, window)
     for month, rows_in, rejected in sums.iter_rows():

@@ -58,7 +58,10 @@ def fact_assets(
             partitions=partitions,
             table=INTERVALS,
             deps=[
-                *(asset_key(kind.name, "raw", name) for name in dict.fromkeys((*fact.reads, *fact.may_read))),
+                *(
+                    asset_key(kind.name, "raw", name)
+                    for name in dict.fromkeys((*fact.reads, *fact.may_read, *fact.reads_if_listed))
+                ),
                 *(asset_key(kind.name, "facts", name) for name in fact.after),
             ],
         )

@@ -4,6 +4,8 @@ import polars as pl
 
 from usage_assets.facts.openstack import Inputs
 from usage_assets.facts.openstack.build import node_types
+from usage_assets.facts.openstack.sources import sources_of_total
+from usage_assets.site_rules import INVENTORY
 from usage_assets.sites import Gap, OpenStackSite
 from usage_assets.timelines.usage import Scope
 
@@ -57,11 +59,13 @@ def counted_metrics(site: OpenStackSite) -> tuple[str, ...]:
 
 def usage_scope(site: OpenStackSite) -> Scope:
     """The scope of the site's usage timeline."""
-    machines = _MACHINE_RESOURCES if "nova" in site.databases else ()
+    names = {source.name for source in sources_of_total(site)}
+    machines = _MACHINE_RESOURCES if "nova" in site.databases or INVENTORY in names else ()
     devices = ("devices",) if "zun" in site.databases or "nova" not in site.databases else ()
     counted = counted_metrics(site)
+    known = known_gaps(site)
     gaps: dict[str, tuple[Gap, ...]] = {
-        metric: tuple(gap for gap in site.known_gaps if gap.source in _sources(metric, counted)) for metric in counted
+        metric: tuple(gap for gap in known if gap.source in _sources(metric, counted)) for metric in counted
     }
     return Scope(
         site=site.key,
@@ -71,6 +75,22 @@ def usage_scope(site: OpenStackSite) -> Scope:
         gaps=gaps,
         utilization_of=site.utilization_of,
     )
+
+
+def known_gaps(site: OpenStackSite) -> tuple[Gap, ...]:
+    """The known gaps of the site's sources; which machines exist is unknown only where none of its sources knows it."""
+    first, *others = (
+        [gap for gap in site.known_gaps if gap.source == source.name] for source in sources_of_total(site)
+    )
+    shared = [gap.model_copy(update={"source": "nova_compute_nodes"}) for gap in first]
+    for gaps in others:
+        shared = [
+            one.model_copy(update={"start": max(one.start, other.start), "end": min(one.end, other.end)})
+            for one in shared
+            for other in gaps
+            if max(one.start, other.start) < min(one.end, other.end)
+        ]
+    return (*shared, *(gap for gap in site.known_gaps if gap.source != "nova_compute_nodes"))
 
 
 def _sources(metric: str, counted: tuple[str, ...]) -> tuple[str, ...]:

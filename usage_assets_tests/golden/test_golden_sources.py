@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from usage_assets_tests.golden.builder import Rows
+from usage_assets.timelines.openstack import usage_scope
+from usage_assets_tests.golden.builder import Rows, make_site
 from usage_assets_tests.golden.worked import FEB, JAN, Worked
 
 COLUMNS = "hostname,node_type,vcpus,memory_mb,disk_gb,gpus,in_service_from,in_service_to\n"
@@ -141,12 +142,21 @@ def test_a_known_gap_of_nova_does_not_hide_what_the_inventory_knows_but_hides_wh
     rows.computehost("h", "2023-06-01")
     site = built(rows, "h,a,1,1,1,0,2023-01-01,\n", known_gaps=gaps)
     assert (site.hours("total"), site.hours("reservable")) == (744, 528)
-    values = {row["metric"]: row["value"] for row in site.usage.usage.filter(resource="nodes").iter_rows(named=True)}
-    assert values["reservable"] == 1
-    hidden = Worked(rows, known_gaps=gaps)
-    assert hidden.usage.usage.filter(metric="total")["value"].null_count() == len(
-        hidden.usage.usage.filter(metric="total")
-    )
+    for metric, nulls in (("total", 0), ("reservable", 9), ("ondemand_capacity", 9)):
+        values = site.usage.usage.filter(metric=metric, resource="nodes", node_type="a")["value"]
+        assert (len(values), values.null_count()) == (31, nulls)
+    assert Worked(rows, known_gaps=gaps).usage.usage.filter(metric="total")["value"].null_count() > 0
+
+
+def test_a_gap_that_all_sources_of_total_share_stays_one():
+    def gaps(*known: dict[str, str]) -> list[tuple[str, str]]:
+        site = make_site(sources={"total": ["nova_compute_nodes", "nova_services"]}, known_gaps=list(known))
+        return [(f"{gap.start:%m-%d}", f"{gap.end:%m-%d}") for gap in usage_scope(site).gaps["total"]]
+
+    nova = {"source": "nova_compute_nodes", "from": "2020-01-01", "to": "2020-03-01"}
+    services = {"source": "nova_services", "from": "2020-02-01", "to": "2020-04-01"}
+    assert gaps(nova) == gaps(services) == []
+    assert gaps(nova, services) == [("02-01", "03-01")]
 
 
 def service(
