@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from bench.measure import run
 
@@ -40,7 +40,7 @@ def write_sites(folder: Path, sources: Path, sites: Iterable[str] = SCHEMAS) -> 
     from usage_assets.demo.rows import MAINTENANCE_PROJECT  # noqa: PLC0415 - keeps the process that measures small
     from usage_assets.sites import Database, OpenStackSite  # noqa: PLC0415 - keeps the process that measures small
 
-    known = Database.__args__  # type: ignore[attr-defined]  # the names of a Literal
+    known = get_args(Database)
     for name in sites:
         urls = [f"  {one}: sqlite:///{sources}/{name}/{one}.db" for one in SCHEMAS[name] if one in known]
         lines = ["kind: openstack", f"name: {name}", "first_month: 2016-01", "databases:", *urls]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from usage_assets.partitions import Window, months_between
 from usage_assets.raw.openstack import BY_NAME
@@ -151,7 +151,7 @@ def make_site(folder: Path) -> OpenStackSite:
     return OpenStackSite.model_validate(
         {
             "kind": "openstack", "key": "decade", "name": "A decade", "first_month": "2016-01", **more,
-            "databases": {name: url for name, url in urls.items() if name in Database.__args__},
+            "databases": {name: url for name, url in urls.items() if name in get_args(Database)},
             "known_gaps": [{"source": "nova_compute_nodes", "to": f"{NOVA_SINCE}"},
                            {"source": "blazar_computehosts", "to": f"{BLAZAR_SINCE}"}],
         }
