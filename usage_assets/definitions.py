@@ -18,6 +18,7 @@ from usage_assets.kinds import KINDS, Kind
 from usage_assets.partitions import partitions
 from usage_assets.raw.assets import raw_assets
 from usage_assets.reports.assets import report_assets
+from usage_assets.reports.exports.assets import export_assets
 from usage_assets.sites import Site, load_sites
 from usage_assets.table_assets import table_assets
 from usage_assets.timelines.assets import timeline_assets
@@ -60,7 +61,7 @@ def _of_kind(
 ) -> dg.Definitions:
     months = partitions(list(sites))
     assets = [make(kind, sites, warehouse, months) for make in (raw_assets, fact_assets, timeline_assets)]
-    assets.append(report_assets(kind, sites, warehouse, months, everywhere))
+    assets += [report_assets(kind, sites, warehouse, months, everywhere), export_assets(kind, sites, warehouse, months)]
     assets += table_assets(kind, sites, warehouse, months)
     keys = [key for asset in assets for key in asset.keys]
     job = dg.define_asset_job(

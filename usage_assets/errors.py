@@ -23,3 +23,7 @@ class ContractError(UsageError):
 
 class WarehouseError(UsageError):
     """The warehouse can't be opened, is held by another process, or was made by another version."""
+
+
+class ExportError(UsageError):
+    """An export that could not be written: names site and target, never a password."""

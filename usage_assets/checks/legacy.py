@@ -182,7 +182,7 @@ def _counted(reader: Reader, site: Site, window: Window) -> pl.DataFrame:
 def _ask(days: pl.DataFrame, window: Window, answer: Callable[[pl.DataFrame], Finding]) -> dict[date, Finding]:
     out = dict.fromkeys(window.months, GOOD)
     for (month,), rows in days.group_by("month"):
-        out[month] = answer(rows)  # type: ignore[index]  # a month by its column's type
+        out[month] = answer(rows)
     return out
 
 

@@ -16,6 +16,7 @@ from usage_assets.cli.backfill import BadCheck, Outcome
 from usage_assets.errors import UsageError
 from usage_assets.kinds import KINDS
 from usage_assets.partitions import Window
+from usage_assets.reports.exports.tables import EXPORTS
 from usage_assets.sites import Site
 
 DEFAULT_URL = "http://127.0.0.1:3000"
@@ -111,7 +112,7 @@ def _asset_keys(kind: str) -> list[list[str]]:
         "raw": [table.name for table in found.raw_tables],
         "facts": [fact.name for fact in found.facts],
         "timelines": ["usage", "usage_steps"],
-        "reports": [plot.name for plot in plots_of(found)],
+        "reports": [*(plot.name for plot in plots_of(found)), *EXPORTS],
     }
     for table in found.tables:
         names.setdefault(table.stage, []).append(table.name)

@@ -1,0 +1,150 @@
+"""What is asked of exported files: shape, key, every bucket there, capacities in order, parts that add up."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+
+import polars as pl
+
+from usage_assets.checks.findings import GOOD, Finding
+from usage_assets.checks.gated import expected
+from usage_assets.partitions import Window
+from usage_assets.reports.exports.files import read_files, site_paths
+from usage_assets.reports.exports.frames import filled_columns
+from usage_assets.reports.exports.tables import PARITY, USAGE_WIDE, ExportTable
+from usage_assets.sites import Site
+from usage_assets.timelines.usage import Scope
+
+ORDER = ("total", "reservable", "committed", "occupied_reserved")
+_ROOM = 1e-6
+_PARTS = ("maint_hours", "reserved_hours", "used_hours", "idle_hours")
+Closed = Mapping[date, str]
+Evaluate = Callable[[ExportTable, Site, Window, Scope, Closed], dict[date, Finding]]
+
+
+@dataclass(frozen=True)
+class ExportCheck:
+    """A check of an exported table; `failing` says what a failing month is."""
+
+    name: str
+    description: str
+    evaluate: Evaluate
+    failing: str
+    warn: bool = False
+
+
+def of(table: ExportTable) -> list[ExportCheck]:
+    """The checks of a table."""
+    out = [
+        ExportCheck(
+            "contract",
+            "Columns have their names, order and types, and the key is unique.",
+            contract,
+            "of another shape",
+        ),
+        ExportCheck(
+            "coverage",
+            "Every month since the site's first one is there, and no bucket is missing between first and last.",
+            coverage,
+            "not covered",
+        ),
+    ]
+    if table is USAGE_WIDE:
+        out += [
+            ExportCheck(
+                "order",
+                "Total >= reservable >= committed >= occupied_reserved >= 0 where they are known.",
+                order,
+                "out of order",
+                warn=True,
+            ),
+            ExportCheck("filled", "No column is filled with another one.", filled, "with filled columns", warn=True),
+        ]
+    if table is PARITY:
+        out.append(ExportCheck("parity", "The four parts add up to total.", parity, "that do not add up"))
+    return out
+
+
+def contract(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
+    """Columns as declared, in order; no key twice."""
+    del scope, closed
+    out = dict.fromkeys(window.months, GOOD)
+    paths = site_paths(table, site.key)
+    for month in set(window.months) & set(paths):
+        rows = pl.read_parquet(paths[month])
+        doubled = rows.height - rows.n_unique(list(table.key)) if set(table.key) <= set(rows.columns) else 0
+        if rows.schema != table.polars_schema:
+            out[month] = Finding(False, f"columns {dict(rows.schema)}, not {dict(table.polars_schema)}")
+        elif doubled:
+            out[month] = Finding(False, f"{doubled} row(s) share their key with another", {"rows": doubled})
+    return out
+
+
+def coverage(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
+    """A file per month, and no bucket missing between the site's first row and its last."""
+    paths = site_paths(table, site.key)
+    out = dict.fromkeys(window.months, GOOD)
+    width = timedelta(days=1) if table is PARITY else timedelta(minutes=scope.bucket_minutes)
+    times = read_files(table, paths.values(), [table.time])[table.time].unique().sort()
+    gaps = (
+        times.to_frame("at").with_columns(before=pl.col("at").shift(1)).filter(pl.col("at") - pl.col("before") > width)
+    )
+    for month in window.months:
+        if month in closed and expected(site, month):
+            out[month] = Finding(False, f"not exported: {closed[month]}")
+        elif month not in paths and expected(site, month):
+            out[month] = Finding(False, "there is no file")
+    for at, before in gaps.iter_rows():
+        month = (before + width).date().replace(day=1)
+        if month in out and out[month].passed:
+            text = f"nothing between {before:%Y-%m-%d %H:%M} and {at:%Y-%m-%d %H:%M}"
+            out[month] = Finding(False, text, {"buckets_missing": int((at - before) / width) - 1})
+    return out
+
+
+def order(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
+    """Each capacity is at most the one before it, the last not negative."""
+    del scope, closed
+    out = dict.fromkeys(window.months, GOOD)
+    for month, rows in _rows(table, site, window).items():
+        said = []
+        for wide, narrow in pairwise(ORDER):
+            over = rows.filter(pl.col(narrow) > pl.col(wide) + _ROOM)
+            if not over.is_empty():
+                worst = over.select((pl.col(narrow) - pl.col(wide)).max()).item()
+                days = over["time"].dt.date().n_unique()
+                said.append(f"{narrow} exceeds {wide} on {days} day(s), at most by {worst:.6g}")
+        below = rows.filter(pl.min_horizontal(ORDER) < -_ROOM).height
+        said += [f"{below} row(s) below 0"] * bool(below)
+        if said:
+            out[month] = Finding(False, "; ".join(said))
+    return out
+
+
+def filled(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
+    """What stands in a column that the site does not count; a copy of another column is pointed out."""
+    del table, site, closed
+    columns = filled_columns(scope.counted)
+    copies = [name for name, why in columns.items() if "copy" in why]
+    text = "; ".join(f"{name}: {why}" for name, why in columns.items())
+    last = Finding(not copies, text, {"filled": ", ".join(columns)} if columns else {})
+    return dict.fromkeys(window.months, GOOD) | {window.months[-1]: last}
+
+
+def parity(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
+    """The four parts of a day's hours add up to its total."""
+    del scope, closed
+    out = dict.fromkeys(window.months, GOOD)
+    for month, rows in _rows(table, site, window).items():
+        parts = sum((pl.col(name) for name in _PARTS), pl.lit(0))
+        bad = rows.filter(parts != pl.col("total_hours"))
+        if not bad.is_empty():
+            text = f"{bad.height} row(s) whose parts are not their total, for example {bad.row(0)}"
+            out[month] = Finding(False, text, {"rows": bad.height})
+    return out
+
+
+def _rows(table: ExportTable, site: Site, window: Window) -> dict[date, pl.DataFrame]:
+    paths = site_paths(table, site.key)
+    return {month: pl.read_parquet(paths[month]) for month in window.months if month in paths}

@@ -1,0 +1,339 @@
+"""Exported tables in a database of one's own: new ones are loaded beside the old ones and take their place at once.
+
+A reader meets the old tables or the new ones. A process that is killed leaves either, and perhaps tables named
+`<table>__new` or `<table>__old`, which the next export removes. Rows of other sites and months are carried over by the
+server.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import URL
+
+from usage_assets import sites
+from usage_assets.errors import ExportError
+from usage_assets.partitions import next_month
+from usage_assets.raw.faults import Scrubber
+from usage_assets.raw.servers import MYSQL
+from usage_assets.reports.exports.tables import ExportTable
+from usage_assets.schema import Type
+
+VARIABLE = "USAGE_EXPORT_URL"
+CONNECT_SECONDS = 15
+WAIT_SECONDS = 60
+"""How long to wait for readers that hold a table, before the old tables are left as they are."""
+_BATCH = 5_000
+_NEW, _OLD = "__new", "__old"
+_LOCK = "usage_assets_export"
+_TYPES: dict[Type, sa.types.TypeEngine[Any]] = {
+    Type.INSTANT: sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb"),
+    Type.TEXT: sa.String(64),
+    Type.FLOAT: sa.Double(),
+    Type.INT: sa.BigInteger(),
+}
+
+
+@dataclass(frozen=True)
+class Load:
+    """What to put into one table: the Parquet files of these months of a site, by month."""
+
+    table: ExportTable
+    months: Mapping[date, Path]
+    all_months: Mapping[date, Path]
+    """All months that the site has, loaded where the database does not have the site yet."""
+
+
+def target() -> str | None:
+    """The address in the environment, as it may be shown; None where there is none."""
+    text = os.environ.get(VARIABLE)
+    return None if not text else _shown(_url(text)[0])
+
+
+def load(site: str, loads: Sequence[Load]) -> dict[str, int]:
+    """Replace the months of a site in all tables at once; how many rows of the site each has then."""
+    url, scrub = _url(os.environ[VARIABLE])
+    engine = None
+    try:
+        engine = _engine(url)
+        with engine.connect() as con, _alone(con):
+            target = _TARGETS[con.dialect.name](con)
+            return target.replace(site, loads)
+    except ExportError:
+        raise
+    except Exception as error:  # drivers raise what they like
+        cause = scrub(str(getattr(error, "orig", None) or error)) or type(error).__name__
+        msg = (
+            f"site {site}: export to {_shown(url)}: {cause}; its tables are "
+            f"as they were. Look at {VARIABLE}, and that the account may create, drop, insert and select there"
+        )
+    finally:
+        if engine is not None:
+            engine.dispose()
+    raise ExportError(msg)
+
+
+def _url(text: str) -> tuple[URL, Scrubber]:
+    expanded = sites.expand(text, where=VARIABLE)
+    try:
+        url = sa.make_url(expanded)
+    except sa.exc.ArgumentError:
+        msg = f"{VARIABLE} can't be read; write it as driver://user:password@host:port/name"
+        raise ExportError(msg) from None
+    if url.get_backend_name() not in _TARGETS:
+        msg = f"{VARIABLE}: {url.get_backend_name()} is none of {', '.join(_TARGETS)}"
+        raise ExportError(msg)
+    return url, Scrubber([expanded])
+
+
+def _shown(url: URL) -> str:
+    """Where an address leads, without what may be secret in it."""
+    where = f"{url.host or 'localhost'}/" if url.get_backend_name() != "sqlite" else ""
+    return f"{url.get_backend_name()} {where}{url.database or ''}"
+
+
+def _engine(url: URL) -> sa.Engine:
+    backend, args = url.get_backend_name(), {}
+    if backend == "sqlite":
+        args = {"timeout": WAIT_SECONDS}
+    elif "connect_timeout" not in url.query:
+        args = {"connect_timeout": CONNECT_SECONDS}
+    # statements say themselves where a transaction begins and ends
+    return sa.create_engine(url, connect_args=args, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def _alone(con: sa.Connection) -> Iterator[None]:
+    """Exclude exports of other machines; those of this one wait for each other's lock file."""
+    for setting in _SETTINGS[con.dialect.name]:
+        con.exec_driver_sql(setting)
+    if con.dialect.name in MYSQL:
+        got = con.exec_driver_sql(f"SELECT GET_LOCK('{_LOCK}', {WAIT_SECONDS})").scalar()
+        if not got:
+            msg = f"another export has held the database for {WAIT_SECONDS} s; run it again when that has ended"
+            raise ExportError(msg)
+    yield
+
+
+_SETTINGS = {
+    "mysql": (f"SET SESSION lock_wait_timeout = {WAIT_SECONDS}", "SET SESSION time_zone = '+00:00'"),
+    "postgresql": (
+        f"SET lock_timeout = '{WAIT_SECONDS}s'",
+        "SET TimeZone = 'UTC'",
+        f"SELECT pg_advisory_lock(hashtext('{_LOCK}'))",
+    ),
+    # views of a table outlive its renaming; a load that fills the cache must not lock readers out
+    "sqlite": ("PRAGMA legacy_alter_table = ON", "PRAGMA cache_spill = OFF"),
+}
+_SETTINGS["mariadb"] = _SETTINGS["mysql"]
+
+
+class _Target:
+    """Tables of one connection. What a dialect does in its own way is overridden."""
+
+    begin = "BEGIN"
+
+    def __init__(self, con: sa.Connection) -> None:
+        self.con = con
+
+    def replace(self, site: str, loads: Sequence[Load]) -> dict[str, int]:
+        """Load new tables beside the old ones, and swap all of them."""
+        there = [each.table for each in loads if self.check(each.table)]
+        out = {}
+        for each in loads:
+            self.drop(each.table.name + _NEW, each.table.name + _OLD)
+        for each in loads:
+            fresh = _declare(each.table, each.table.name + _NEW)
+            fresh.create(self.con)
+            out[each.table.name] = self.fill(fresh, each, site, carry=each.table in there)
+        self.swap([each.table.name for each in loads], {table.name for table in there})
+        return out
+
+    def check(self, table: ExportTable) -> bool:
+        """Whether the table is there; refuse one that is not ours."""
+        inspector = sa.inspect(self.con)
+        if table.name in inspector.get_view_names():
+            msg = f"{table.name} is a view in the export database; rename it, or name another database in {VARIABLE}"
+            raise ExportError(msg)
+        if not inspector.has_table(table.name):
+            return False
+        columns = [column["name"] for column in inspector.get_columns(table.name)]
+        key = inspector.get_pk_constraint(table.name)["constrained_columns"]
+        if columns != table.names or key != list(table.key):
+            msg = (
+                f"the export database has a table {table.name} that is not ours: columns {', '.join(columns)} with key "
+                f"({', '.join(key)}), ours are {', '.join(table.names)} with key ({', '.join(table.key)}). Rename it, "
+                f"or name another database in {VARIABLE}"
+            )
+            raise ExportError(msg)
+        return True
+
+    def fill(self, fresh: sa.Table, load: Load, site: str, *, carry: bool) -> int:
+        """Carry over what stays and insert what is new; the rows of the site."""
+        months, expected = load.months, 0
+        with self.transaction():
+            if carry:
+                old = _declare(load.table, load.table.name)
+                if not self.has_site(old, site):
+                    months = load.all_months
+                stays = sa.select(*old.columns).where(~_replaced(old, load.table, site, months))
+                self.con.execute(fresh.insert().from_select(load.table.names, stays))
+                kept = sa.select(sa.func.count()).select_from(fresh).where(fresh.c.site == site)
+                expected = int(self.con.execute(kept).scalar_one())
+            else:
+                months = load.all_months
+            for path in months.values():
+                rows = pl.read_parquet(path)
+                self.insert(fresh, rows)
+                expected += rows.height
+        count = sa.select(sa.func.count()).select_from(fresh).where(fresh.c.site == site)
+        found = int(self.con.execute(count).scalar_one())
+        if found != expected:
+            msg = f"site {site}: {load.table.name} would have {found} rows in the database, not {expected}"
+            raise ExportError(msg)
+        return found
+
+    def has_site(self, table: sa.Table, site: str) -> bool:
+        """Whether any row of a site is there."""
+        return self.con.execute(sa.select(sa.literal(1)).where(table.c.site == site).limit(1)).first() is not None
+
+    def insert(self, table: sa.Table, rows: pl.DataFrame) -> None:
+        """Append rows."""
+        marks = ", ".join(["%s"] * len(rows.columns))
+        text = f"INSERT INTO {table.name} ({', '.join(self.quote(name) for name in rows.columns)}) VALUES ({marks})"
+        for batch in rows.iter_slices(_BATCH):
+            if not batch.is_empty():
+                self.con.exec_driver_sql(text, batch.rows())
+
+    def swap(self, names: Sequence[str], there: set[str]) -> None:
+        """Put the new tables in the place of the old ones, all in one step."""
+        with self.transaction():
+            for name in names:
+                if name in there:
+                    self.con.exec_driver_sql(f"DROP TABLE {name}")
+                self.con.exec_driver_sql(f"ALTER TABLE {name}{_NEW} RENAME TO {name}")
+
+    def drop(self, *names: str) -> None:
+        """Remove what an export that was killed has left."""
+        for name in names:
+            self.con.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+
+    def quote(self, name: str) -> str:
+        """A name of ours as the dialect writes it."""
+        return self.con.dialect.identifier_preparer.quote(name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block or nothing of it, as far as the dialect goes."""
+        self.con.exec_driver_sql(self.begin)
+        try:
+            yield
+        except BaseException:
+            self.con.exec_driver_sql("ROLLBACK")
+            raise
+        self.con.exec_driver_sql("COMMIT")
+
+
+class _MySQL(_Target):
+    def swap(self, names: Sequence[str], there: set[str]) -> None:
+        """RENAME TABLE is one step for all tables, and grants go by name."""
+        moves = [f"{name} TO {name}{_OLD}" for name in names if name in there]
+        moves += [f"{name}{_NEW} TO {name}" for name in names]
+        self.con.exec_driver_sql(f"RENAME TABLE {', '.join(moves)}")
+        self.drop(*(f"{name}{_OLD}" for name in names))
+
+
+class _PostgreSQL(_Target):
+    def insert(self, table: sa.Table, rows: pl.DataFrame) -> None:
+        """COPY is ten times as fast."""
+        names = ", ".join(self.quote(name) for name in rows.columns)
+        raw: Any = self.con.connection.driver_connection
+        with raw.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN (FORMAT csv)") as copy:
+            copy.write(rows.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f"))
+
+    def swap(self, names: Sequence[str], there: set[str]) -> None:
+        """In one transaction; the new tables get what was granted on the old ones."""
+        with self.transaction():
+            for name in names:
+                if name in there:
+                    self._grant(name)
+                    self.con.exec_driver_sql(f"DROP TABLE {name}")
+                self.con.exec_driver_sql(f"ALTER TABLE {name}{_NEW} RENAME TO {name}")
+
+    def _grant(self, name: str) -> None:
+        granted = self.con.exec_driver_sql(
+            "SELECT CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END, "
+            "g.privilege_type FROM pg_class c, aclexplode(c.relacl) g "
+            f"WHERE c.oid = '{name}'::regclass AND g.grantee <> c.relowner"
+        ).all()
+        for grantee, privilege in granted:
+            self.con.exec_driver_sql(f"GRANT {privilege} ON {name}{_NEW} TO {grantee}")
+
+
+class _SQLite(_Target):
+    begin = "BEGIN IMMEDIATE"
+
+    def insert(self, table: sa.Table, rows: pl.DataFrame) -> None:
+        """Instants as text, so that they compare with dates as people write them."""
+        text = rows.with_columns(pl.col(pl.Datetime).dt.strftime("%Y-%m-%d %H:%M:%S"))
+        marks = ", ".join("?" * len(rows.columns))
+        names = ", ".join(self.quote(name) for name in rows.columns)
+        if not text.is_empty():
+            self.con.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", text.rows())
+
+
+_TARGETS: dict[str, type[_Target]] = {
+    "mysql": _MySQL,
+    "mariadb": _MySQL,
+    "postgresql": _PostgreSQL,
+    "sqlite": _SQLite,
+}
+
+
+def _declare(table: ExportTable, name: str) -> sa.Table:
+    """The table under a name, with its key and an index for one site's time."""
+    columns = [
+        sa.Column(column.name, _TYPES[column.type], primary_key=column.name in table.key, nullable=column.nullable)
+        for column in table.columns
+    ]
+    order = {column: number for number, column in enumerate(table.key)}
+    key = sa.PrimaryKeyConstraint(*sorted((c.name for c in columns if c.name in order), key=order.__getitem__))
+    made = sa.Table(
+        name,
+        sa.MetaData(),
+        *(sa.Column(c.name, c.type, nullable=c.nullable) for c in columns),
+        key,
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+        mariadb_charset="utf8mb4",
+        mariadb_collate="utf8mb4_bin",
+    )
+    # the old table's index is still there when the new one's is made: a name of its own each time
+    sa.Index(f"ix_{table.name}_{secrets.token_hex(4)}", made.c.site, made.c[table.time])
+    return made
+
+
+def _replaced(table: sa.Table, export: ExportTable, site: str, months: Mapping[date, Path]) -> sa.ColumnElement[bool]:
+    """The rows that the new ones stand for: of the site, in the months."""
+    time = table.c[export.time]
+    spans: list[tuple[date, date]] = []
+    for month in sorted(months):
+        if spans and spans[-1][1] == month:
+            spans[-1] = (spans[-1][0], next_month(month))
+        else:
+            spans.append((month, next_month(month)))
+    within = [sa.and_(time >= _at(first), time < _at(after)) for first, after in spans]
+    return sa.and_(table.c.site == site, sa.or_(sa.false(), *within))
+
+
+def _at(day: date) -> sa.ColumnElement[Any]:
+    # as text, which every server compares with its instants, and SQLite with the text that it stores
+    return sa.literal_column(f"'{day.isoformat()} 00:00:00'")

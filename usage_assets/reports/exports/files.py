@@ -1,0 +1,61 @@
+"""Exported tables as files: `exports/<table>/<site>/<YYYY-MM>.parquet` and .csv, each whole or not there."""
+
+import os
+from collections.abc import Callable, Iterable
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from usage_assets import settings
+from usage_assets.errors import ExportError
+from usage_assets.reports.exports.tables import ExportTable
+
+
+def exports_dir() -> Path:
+    """Folder of everything exported."""
+    return settings.data_dir() / "exports"
+
+
+def month_path(table: ExportTable, site: str, month: date) -> Path:
+    """The Parquet file of a site-month; the CSV file lies beside it."""
+    return exports_dir() / table.name / site / f"{month:%Y-%m}.parquet"
+
+
+def site_paths(table: ExportTable, site: str) -> dict[date, Path]:
+    """The Parquet files of a site by month."""
+    paths = sorted((exports_dir() / table.name / site).glob("????-??.parquet"))
+    return {date(int(path.stem[:4]), int(path.stem[5:]), 1): path for path in paths}
+
+
+def all_paths(table: ExportTable) -> list[Path]:
+    """The Parquet files of all sites."""
+    return sorted((exports_dir() / table.name).glob("*/????-??.parquet"))
+
+
+def write_month(table: ExportTable, site: str, month: date, rows: pl.DataFrame) -> Path:
+    """Write a month's rows as Parquet and CSV; a reader meets the old file or the new one."""
+    path = month_path(table, site, month)
+    whole = rows.select(table.names).cast(dict(table.polars_schema))  # type: ignore[arg-type]  # a schema is a mapping
+    _beside(path, whole.write_parquet)
+    _beside(path.with_suffix(".csv"), lambda to: whole.write_csv(to, datetime_format="%Y-%m-%d %H:%M:%S"))
+    return path
+
+
+def read_files(table: ExportTable, paths: Iterable[Path], columns: list[str] | None = None) -> pl.DataFrame:
+    """Rows of some files, in their order."""
+    frames = [pl.read_parquet(path, columns=columns) for path in paths]
+    return pl.concat(frames) if frames else pl.DataFrame(schema=table.polars_schema).select(columns or table.names)
+
+
+def _beside(path: Path, write: Callable[[Path], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(fresh)
+        fresh.replace(path)
+    except OSError as error:
+        msg = f"{path.parent.name}: {path.name} could not be written ({error}); the old file is untouched"
+        raise ExportError(msg) from None
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,0 +1,189 @@
+"""A site's usage in the shapes that leave the warehouse. Pure: frames in, frames out.
+
+What is unknown is null and stays null. Only what a site can't have at all is filled with 0, and that is said.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import date, datetime
+from typing import Literal
+
+import polars as pl
+
+from usage_assets.reports.exports.reading import PARITY_METRICS
+from usage_assets.reports.exports.tables import PARITY, USAGE_LONG, USAGE_WIDE
+from usage_assets.timelines.metrics import derivable
+
+_OF_METRIC = {
+    "total": "total",
+    "reservable": "reservable",
+    "committed": "committed",
+    "occupied_ondemand": "occupied_ondemand",
+    "occupied_reserved": "occupied_reservation",
+}
+_ACTIVE = {"active_ondemand": "occupied_ondemand", "active_reserved": "occupied_reserved"}
+_BUCKET = ["month", "timestamp", "resource"]
+_DECIMALS = 9
+_DUST = 6  # decimals of hours below which a difference is the rounding of sums
+
+Filled = Literal["no such thing at the site", "not counted: a copy of occupied"]
+
+
+def filled_columns(counted: Collection[str]) -> dict[str, Filled]:
+    """Columns of usage_wide that are not the site's own metric, and what stands in them.
+
+    A site that counts servers but none of a booking has no such booking; one that counts machines but nothing
+    reservable has nothing to reserve: 0. Activity that the site does not count is a copy of occupancy. What a site
+    might have but does not count stays null.
+    """
+    out: dict[str, Filled] = {}
+    serves = {"occupied_ondemand", "occupied_reservation"} & set(counted)
+    if "total" in counted and "reservable" not in counted:
+        out |= dict.fromkeys(("reservable", "committed"), "no such thing at the site")
+    for column in ("occupied_ondemand", "occupied_reserved"):
+        if serves and _OF_METRIC[column] not in counted:
+            out[column] = "no such thing at the site"
+    for column, occupied in _ACTIVE.items():
+        if occupied in out:
+            out[column] = "no such thing at the site"
+        elif "active" not in counted and serves:
+            out[column] = "not counted: a copy of occupied"
+    return out
+
+
+def wide(
+    added: pl.LazyFrame,
+    active: pl.LazyFrame,
+    *,
+    site: str,
+    counted: Collection[str],
+    minutes: int,
+    extracted: Mapping[date, datetime],
+) -> pl.LazyFrame:
+    """usage_wide: time, site, resource and a column per metric, dense; node types added up.
+
+    `added` and `active` are those of `reading.SiteUsage`, `minutes` the width of a bucket; the last one of a month that
+    was read before its end is cut at `extracted`.
+    """
+    filled = filled_columns(counted)
+    one = pl.col("value").filter
+    values = {column: one(pl.col("metric") == metric).first() for column, metric in _OF_METRIC.items()}
+    running = {"runs": one(pl.col("metric") == "active").first()}
+    rows = added.group_by(_BUCKET).agg(**values, **running)
+    for column, occupied in _ACTIVE.items():
+        booking = active.filter(pl.col("metric") == _OF_METRIC[occupied]).select(
+            *_BUCKET, pl.col("hours").alias(column)
+        )
+        rows = rows.join(booking, on=_BUCKET, how="left")
+    rows = _with_width(rows, minutes, extracted).with_columns(
+        # null where the occupancy, or the site's activity as a whole, is unknown
+        pl.when(pl.col(occupied).is_not_null() & pl.col("runs").is_not_null())
+        .then((pl.col(column).fill_null(0) / pl.col("width")).round(_DECIMALS))
+        .alias(column)
+        for column, occupied in _ACTIVE.items()
+    )
+    no_such = [pl.lit(0.0).alias(name) for name, why in filled.items() if why == "no such thing at the site"]
+    copies = [pl.col(_ACTIVE[name]).alias(name) for name, why in filled.items() if name in _ACTIVE and "copy" in why]
+    return (
+        rows.with_columns(*no_such)
+        .with_columns(*copies)
+        .with_columns(time="timestamp", site=pl.lit(site))
+        .sort("time", "resource")
+        .select("month", *USAGE_WIDE.names)
+    )
+
+
+def _with_width(rows: pl.LazyFrame, minutes: int, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
+    """The same with `width`, the hours that a bucket has."""
+    reads = pl.LazyFrame(
+        {"month": list(extracted), "read_at": list(extracted.values())},
+        schema={"month": pl.Date, "read_at": pl.Datetime("us")},
+    )
+    until = pl.min_horizontal(pl.col("timestamp") + pl.duration(minutes=minutes), "read_at")
+    return rows.join(reads, on="month", how="left").with_columns(
+        width=(until - pl.col("timestamp")).dt.total_microseconds() / 3_600_000_000
+    )
+
+
+def long(added: pl.LazyFrame, *, site: str, counted: Collection[str], utilization_of: str | None) -> pl.LazyFrame:
+    """usage_long: a row per bucket, resource and metric, derived ones too; a share is one of sums."""
+    ratios = [metric for metric in derivable(set(counted)) if metric.is_ratio]
+    parts = [added.select("month", "timestamp", "resource", "metric", "value")]
+    parts += [
+        _share(added, metric.name, metric.plus[0], _bases(metric.over, counted, utilization_of)) for metric in ratios
+    ]
+    return (
+        pl.concat(parts)
+        .with_columns(time="timestamp", site=pl.lit(site))
+        .sort("time", "resource", "metric")
+        .select("month", *USAGE_LONG.names)
+    )
+
+
+def _bases(over: Collection[str], counted: Collection[str], fixed: str | None) -> list[str]:
+    have = [name for name in over if name in counted]
+    return [fixed] if fixed in have else have
+
+
+def _share(added: pl.LazyFrame, name: str, of: str, bases: list[str]) -> pl.LazyFrame:
+    """`of` as a share of the first base in months in which nothing ran on demand, else of the last."""
+    one = pl.col("value").filter
+    wanted = dict.fromkeys((of, *bases, "occupied_ondemand"))
+    rows = added.group_by(_BUCKET).agg(one(pl.col("metric") == each).first().alias(each) for each in wanted)
+    on_demand = (pl.col("occupied_ondemand").fill_null(0) > 0).any().over("month")
+    over = pl.when(on_demand).then(pl.col(bases[-1])).otherwise(pl.col(bases[0]))
+    return rows.select(*_BUCKET, metric=pl.lit(name), value=pl.when(over > 0).then(pl.col(of) / over))
+
+
+def parity(daily: pl.LazyFrame, *, site: str, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
+    """node_usage_report_cache: whole node-hours per day and node type, whose four parts add up to total.
+
+    Made of daily integrals; the day in which a month was read is left out. Each part is rounded down, and the hours
+    that total has more go one each to the parts with the greatest fractions (of equal ones the first), so no part is
+    further than an hour from its own value. A part with an unknown term is null.
+    """
+    reads = pl.LazyFrame(
+        {"month": list(extracted), "read_at": list(extracted.values())},
+        schema={"month": pl.Date, "read_at": pl.Datetime("us")},
+    )
+    one = pl.col("hours").filter
+    rows = (
+        daily.join(reads, on="month", how="left")
+        .filter((pl.col("date").dt.offset_by("1d") <= pl.col("read_at")).fill_null(value=True))
+        .group_by("month", "date", "node_type")
+        .agg(one(pl.col("metric") == name).first().alias(name) for name in PARITY_METRICS)
+    )
+    parts = {
+        "maint_hours": pl.col("total") - pl.col("reservable"),
+        "reserved_hours": pl.col("committed") - pl.col("occupied_reservation"),
+        "used_hours": pl.col("occupied_reservation"),
+        "idle_hours": pl.col("reservable") - pl.col("committed"),
+    }
+    exact = rows.with_columns(total=pl.col("total").round(_DUST)).with_columns(
+        **{name: hours.round(_DUST) for name, hours in parts.items()}
+    )
+    return (
+        _whole(exact, list(parts))
+        .with_columns(site=pl.lit(site), total_hours=pl.col("total").floor().cast(pl.Int64))
+        .sort("date", "node_type")
+        .select("month", *PARITY.names)
+    )
+
+
+def _whole(rows: pl.LazyFrame, parts: list[str]) -> pl.LazyFrame:
+    """Parts as whole hours that add up to the total's."""
+    lower = {name: pl.col(name).floor() for name in parts}
+    # the later of equal fractions is made a little smaller, so that ranks are a permutation
+    fractions = [
+        (pl.col(name) - pl.col(name).floor()).round(_DUST) - number * 1e-9 for number, name in enumerate(parts)
+    ]
+    short = pl.col("total").floor() - sum(lower.values(), pl.lit(0.0))
+    ranks = {
+        name: sum(((other > fractions[number]).cast(pl.Int64) for other in fractions), pl.lit(0))
+        for number, name in enumerate(parts)
+    }
+    return rows.with_columns(
+        (lower[name] + pl.when(short.is_not_null()).then((ranks[name] < short).cast(pl.Float64)).otherwise(0.0))
+        .cast(pl.Int64)
+        .alias(name)
+        for name in parts
+    )

@@ -1,0 +1,91 @@
+"""The exported tables, said once: columns in order, types and key of files, database and snapshot."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from usage_assets.schema import Column, Type
+
+
+@dataclass(frozen=True)
+class ExportTable:
+    """A table that leaves the warehouse. `key` is unique; its first column is the time of a row, UTC."""
+
+    name: str
+    description: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def time(self) -> str:
+        """The column that says when: the start of a bucket."""
+        return self.key[0]
+
+    @property
+    def polars_schema(self) -> pl.Schema:
+        """Names and polars types, in order."""
+        return pl.Schema({column.name: column.type.polars for column in self.columns})
+
+
+_TIME = Column("time", Type.INSTANT, "Start of the bucket", nullable=False)
+_SITE = Column("site", Type.TEXT, "Site key: the stem of its file in sites/", nullable=False)
+_RESOURCE = Column("resource", Type.TEXT, "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices",
+                   nullable=False)  # fmt: skip
+
+
+def _mean(name: str, description: str) -> Column:
+    return Column(name, Type.FLOAT, f"{description}; mean over the bucket", "unit of the resource")
+
+
+USAGE_WIDE = ExportTable(
+    name="usage_wide",
+    description="Use of a site per bucket and resource, a column per metric: the shape that older reports read.",
+    key=("time", "site", "resource"),
+    columns=(
+        _TIME,
+        _SITE,
+        _RESOURCE,
+        _mean("total", "What exists"),
+        _mean("reservable", "What may be reserved"),
+        _mean("committed", "What leases hold"),
+        _mean("occupied_ondemand", "Held by servers without a reservation"),
+        _mean("occupied_reserved", "Held by servers within their reservation"),
+        _mean("active_ondemand", "Of occupied_ondemand, held by servers that run"),
+        _mean("active_reserved", "Of occupied_reserved, held by servers that run"),
+    ),
+)
+USAGE_LONG = ExportTable(
+    name="usage_long",
+    description="Use of a site per bucket, resource and metric, a row each; derived metrics too.",
+    key=("time", "site", "resource", "metric"),
+    columns=(
+        _TIME,
+        _SITE,
+        _RESOURCE,
+        Column("metric", Type.TEXT, "What was measured or derived", nullable=False),
+        _mean("value", "Value; utilization is a share"),
+    ),
+)
+PARITY = ExportTable(
+    name="node_usage_report_cache",
+    description="Node-hours per day, site and node type in the shape of the old usage cache, in whole hours.",
+    key=("date", "site", "node_type"),
+    columns=(
+        Column("date", Type.INSTANT, "Day", nullable=False),
+        _SITE,
+        Column("node_type", Type.TEXT, "Type of the machines", nullable=False),
+        Column(
+            "maint_hours", Type.INT, "Total less reservable: maintenance, and what may not be reserved", "node-hours"
+        ),
+        Column("reserved_hours", Type.INT, "Committed and not used", "node-hours"),
+        Column("used_hours", Type.INT, "Held by servers within their reservation", "node-hours"),
+        Column("idle_hours", Type.INT, "Reservable and not committed", "node-hours"),
+        Column("total_hours", Type.INT, "What exists; the sum of the four", "node-hours"),
+    ),
+)
+EXPORTS: dict[str, ExportTable] = {table.name: table for table in (USAGE_WIDE, USAGE_LONG, PARITY)}
