@@ -15,7 +15,7 @@ from usage_assets.facts.openstack.machines import (
     types_of_hosts,
 )
 from usage_assets.facts.openstack.rows import born
-from usage_assets.intervals import Policy, Ranked, fill_between, once, resolve
+from usage_assets.intervals import Ranked, fill_between, once, resolve
 from usage_assets.site_rules import INVENTORY, LEGACY_COUNTS, MetricSource
 from usage_assets.sites import OpenStackSite
 
@@ -28,15 +28,6 @@ def sources_of_total(site: OpenStackSite) -> tuple[MetricSource, ...]:
     """The sources with machines that the site lists for total, in order; by default Nova's hypervisors alone."""
     listed = site.sources.get("total", _DEFAULT)
     return tuple(source for source in listed if source.name != LEGACY_COUNTS)
-
-
-def counts_policy(site: OpenStackSite) -> Policy | None:
-    """How far the site believes the legacy daily counts of nodes; null where it does not list them.
-
-    They name no machines, so they never make current usage: they tell the import of legacy usage to take total from
-    the counts on days without a report.
-    """
-    return next((source.policy for source in site.sources.get("total", ()) if source.name == LEGACY_COUNTS), None)
 
 
 def rows_of_sources(site: OpenStackSite, inputs: Inputs) -> dict[str, pl.LazyFrame]:
