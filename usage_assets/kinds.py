@@ -78,6 +78,8 @@ class Kind:
     """What the usage timeline of a site covers."""
     node_types: Callable[[Reader, Site, Sequence[date]], pl.DataFrame]
     """month, node_type of the machines in the months' own raw rows."""
+    check_files: Callable[[Site], list[str]]
+    """A sentence on each file that the site's file names; SiteError where one has a fault."""
     tables: tuple[TableAsset, ...] = ()
     """Tables of any stage after raw that are made of others."""
 
@@ -128,6 +130,13 @@ def _openstack_types(reader: Reader, site: Site, months: Sequence[date]) -> pl.D
     from usage_assets.timelines.openstack import NODE_TYPE_INPUTS, month_node_types
 
     return month_node_types(site, read_raw(reader, site.key, months, only=NODE_TYPE_INPUTS))
+
+
+def _openstack_files(site: Site) -> list[str]:
+    from usage_assets.facts.openstack.inventory import describe_inventory
+
+    files = [source.file for source in site.sources.get("total", ()) if source.file is not None]
+    return [describe_inventory(site.key, file) for file in files]
 
 
 def _has_blazar(site: Site) -> bool:
@@ -332,6 +341,7 @@ OPENSTACK = Kind(
     build_facts=_openstack_facts,
     usage_scope=_openstack_scope,
     node_types=_openstack_types,
+    check_files=_openstack_files,
     tables=(_LEGACY, _LEGACY_COMPARISON, _LEASES, _LEADTIME, *DIMENSIONS),
 )
 

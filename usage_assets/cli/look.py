@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from usage_assets.cli.app import FAILED, OK
+from usage_assets.errors import SiteError
 from usage_assets.kinds import Kind, kind_of
 from usage_assets.partitions import month_of, months_between
 from usage_assets.serving import DUMPS, GATES
@@ -73,7 +74,10 @@ def ranges(months: Sequence[date]) -> str:
 
 
 def show_access(site: Site, console: Console) -> int:
-    """A table of what the account finds at each source table; FAILED when something is there but not granted."""
+    """A table of what the account finds at each source table; FAILED when something is there but not granted.
+
+    Also what the files hold that the site's file names; FAILED when one has a fault.
+    """
     from usage_assets.raw.access import check_site
 
     found = check_site(site, kind_of(site).raw_tables)
@@ -97,6 +101,12 @@ def show_access(site: Site, console: Console) -> int:
         # most remarks name their table; one that does not is said once for all tables
         named = all(source in remark for source in sources)
         console.print(f"- {remark}" if named else f"- {', '.join(sources)}: {remark}", markup=False)
+    try:
+        for line in kind_of(site).check_files(site):
+            console.print(f"- {line}", markup=False, soft_wrap=True)
+    except SiteError as error:
+        console.print(f"- {error}", markup=False, soft_wrap=True)
+        return FAILED
     return FAILED if any(one.state == "not granted" for one in found) else OK
 
 

@@ -1,7 +1,7 @@
 """The operator's inventory: machines with type, size, and the time in which they were in service."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -72,6 +72,15 @@ def read_inventory(site: str, path: Path) -> pl.DataFrame:
     for name in _INSTANTS:
         _refuse(where, texts, name, parsed[name].is_null(), "a date as 2019-05-01, or 2019-05-01 12:00 in UTC")
     return parsed.select(pl.col(name).cast(dtype) for name, dtype in INVENTORY_SCHEMA.items())
+
+
+def describe_inventory(site: str, path: Path) -> str:
+    """One sentence on what the file holds; SiteError as read_inventory."""
+    machines = read_inventory(site, path)
+    first = machines["in_service_from"].min()
+    since = f", the first in service from {first:%Y-%m-%d}" if isinstance(first, datetime) else ""
+    now = machines["in_service_to"].is_null().sum()
+    return f"{path}: {machines['hostname'].n_unique()} machines in {len(machines)} rows, {now} without an end{since}"
 
 
 def inventory_of_months(inventory: pl.DataFrame, months: Sequence[date], first_month: date) -> pl.LazyFrame:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from usage_assets.errors import SiteError
-from usage_assets.facts.openstack.inventory import read_inventory
+from usage_assets.facts.openstack.inventory import describe_inventory, read_inventory
 
 HEADER = "hostname,node_type,vcpus,memory_mb,disk_gb,gpus,in_service_from,in_service_to\n"
 
@@ -64,3 +64,11 @@ def test_a_file_that_is_not_there_or_of_another_kind_is_said(tmp_path: Path):
         read_inventory("chi", tmp_path / "machines.csv")
     with pytest.raises(SiteError, match=r"machines\.xlsx: can't read \.xlsx; write it as \.csv, \.json, \.parquet"):
         read_inventory("chi", tmp_path / "machines.xlsx")
+
+
+def test_what_the_file_holds_is_said_in_a_sentence(tmp_path: Path):
+    lines = "a,2020-01-01,2021-01-01\na,2022-01-01,\n"
+    (tmp_path / "machines.csv").write_text("hostname,in_service_from,in_service_to\n" + lines)
+    assert describe_inventory("chi", tmp_path / "machines.csv") == (
+        f"{tmp_path}/machines.csv: 1 machines in 2 rows, 1 without an end, the first in service from 2020-01-01"
+    )
