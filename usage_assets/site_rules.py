@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from usage_assets import settings
+
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Policy = Literal["authoritative", "gap_fill", "supplement"]
 
@@ -154,6 +156,8 @@ class MetricSource(_Rule):
     @field_validator("file")
     @classmethod
     def _beside_the_site(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and value.parts[:1] == ("${USAGE_DATA}",):
+            return settings.data_dir().joinpath(*value.parts[1:])
         folder = (info.context or {}).get("folder")
         return value if value is None or folder is None else folder / value
 

@@ -13,6 +13,7 @@ from usage_assets.demo.edge import EDGE_TYPES, make_edge
 from usage_assets.demo.inventory import KVM_TYPES, UC_TYPES, NodeType
 from usage_assets.demo.kvm import make_kvm
 from usage_assets.demo.metal import Targets, make_metal
+from usage_assets.demo.operators import INVENTORY_FILE
 from usage_assets.demo.rows import RowWriter, instant_of
 
 SITES: Final[dict[str, Callable[[RowWriter, str, int, Scale, int], None]]] = {
@@ -89,4 +90,4 @@ def _write(folder: Path, write_rows: Callable[[RowWriter], None]) -> dict[str, i
 
 
 def _file_names() -> set[str]:
-    return {f"{database}.db" for database in schema.databases()}
+    return {INVENTORY_FILE, *(f"{database}.db" for database in schema.databases())}

@@ -12,7 +12,13 @@ from usage_assets.demo.demand import MOST_LEAD, Booking, Scale, book_machines, w
 from usage_assets.demo.inventory import METAL_TYPES, UPGRADE, Machine, NodeType, Period, build_machines, split_row
 from usage_assets.demo.legacy import Truth, write_legacy
 from usage_assets.demo.nova import Flavor, Nova, Server
-from usage_assets.demo.operators import add_load_test, add_maintenance, hold_for_load_test, plan_maintenance
+from usage_assets.demo.operators import (
+    add_load_test,
+    add_maintenance,
+    hold_for_load_test,
+    plan_maintenance,
+    write_inventory,
+)
 from usage_assets.demo.rows import (
     DAY,
     HOUR,
@@ -265,6 +271,7 @@ def make_metal(
     for machine in machines:
         for row in machine.blazar_rows:
             site.truth.add("total", row.node_type.name, row.start, row.end)
+    write_inventory(writer.folder, machines, until)
     write_legacy(writer, site.truth, name, seed)
 
 

@@ -1,17 +1,24 @@
-"""What operators do to a bare-metal site: maintenance leases of single machines, and one load test."""
+"""What operators of a bare-metal site do: maintenance leases of machines, one load test, and their inventory."""
 
 from __future__ import annotations  # the sites import this module and are named in its signatures
 
+import csv
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from usage_assets.demo.inventory import Machine
-from usage_assets.demo.rows import DAY, HOUR, LOAD_TEST_PROJECT, MAINTENANCE_PROJECT, instant, stable_random
+from usage_assets.demo.inventory import Machine, NodeType
+from usage_assets.demo.rows import DAY, HOUR, LOAD_TEST_PROJECT, MAINTENANCE_PROJECT, instant, stable_random, text
 
 if TYPE_CHECKING:
     from usage_assets.demo.metal import MetalSite
 
+INVENTORY_FILE: Final = "inventory.csv"
+FORGOTTEN: Final = 2
+"""Machines in service that neither Nova nor Blazar was ever told of."""
+_FORGOTTEN_SINCE: Final = instant(2025, 2, 3, 9)
 LOAD_TEST: Final = (instant(2025, 5, 12, 8), instant(2025, 5, 15, 20))
 """When operators started servers on machines that no lease held, to test a new release."""
 _TESTED: Final = 12
@@ -66,6 +73,27 @@ def add_maintenance(site: MetalSite, planned: list[Maintenance]) -> None:
             begin = one.end - 10 * HOUR
             server = site.new_server(lease, reservation_id, one.machine, start=begin, end=one.end - HOUR, rng=rng)
             site.servers.append(server)
+
+
+def write_inventory(folder: Path, machines: list[Machine], until: int) -> None:
+    """Write what the operators' inventory says: stays in service, one row per machine and node type."""
+    fields = ["hostname", "node_type", "vcpus", "memory_mb", "disk_gb", "gpus", "in_service_from", "in_service_to"]
+    kinds = {row.node_type.name: row.node_type for machine in machines for row in machine.nova_rows}
+    stays: list[tuple[str, NodeType, int, int | None]] = []
+    for machine in machines:
+        for kind, rows in groupby(machine.nova_rows, key=lambda row: row.node_type.name):
+            same = list(rows)
+            stays.append((machine.hostname, kinds[kind], same[0].start, same[-1].end))
+    if "compute_zen3" in kinds:
+        stays += [(f"zen3-spare-{n + 1}", kinds["compute_zen3"], _FORGOTTEN_SINCE, None) for n in range(FORGOTTEN)]
+    with (folder / INVENTORY_FILE).open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(fields)
+        for name, kind, start, end in stays:
+            if start <= until:
+                size = kind.threads, kind.memory_gib * 1024, kind.disk_gb, kind.gpus
+                gone = text(end) if end is not None and end <= until else None
+                out.writerow([name, kind.name, *size, text(start), gone])
 
 
 def _tested(machines: list[Machine]) -> list[Machine]:

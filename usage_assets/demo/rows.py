@@ -124,6 +124,7 @@ class RowWriter:
 
     def __init__(self, folder: Path) -> None:
         """Create the empty databases in an existing folder."""
+        self.folder = folder
         self.counts: Counter[str] = Counter(dict.fromkeys(schema.COLUMNS, 0))
         self._columns = {table: schema.column_names(table) for table in schema.COLUMNS}
         self._names = {table: frozenset(columns) for table, columns in self._columns.items()}

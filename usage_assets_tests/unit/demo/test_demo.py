@@ -10,6 +10,8 @@ import pytest
 from usage_assets.demo import Scale, make_site
 from usage_assets.demo.rows import MAINTENANCE_PROJECT, Tally, instant, text
 from usage_assets.demo.schema import COLUMNS, column_names
+from usage_assets.facts.openstack.inventory import read_inventory
+from usage_assets.sites import load_site
 
 SMALL = Scale(machines=0.12)
 METAL_UNTIL = datetime(2016, 6, 15, tzinfo=UTC)
@@ -307,3 +309,16 @@ def test_a_site_of_devices_has_no_nova(tmp_path: Path) -> None:
     named = rows(folder, "zun", "SELECT annotations FROM container WHERE annotations IS NOT NULL")
     assert {json.loads(str(text))["zun.openstack.org/reservation_id"] for (text,) in named} <= reservations
     assert count(folder, "zun.container", "status = 'Running' AND started_at IS NOT NULL") > 0
+
+
+def test_the_inventory_knows_every_machine_and_two_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "demo" / "demo_metal"
+    make_site("demo_metal", folder, until=datetime(2025, 3, 1, tzinfo=UTC), scale=SMALL)
+    monkeypatch.setenv("USAGE_DATA", str(tmp_path))
+    site = load_site(Path(__file__).parents[3] / "sites" / "demo_metal.yaml")
+    (path,) = [source.file for source in site.sources["total"] if source.file]
+    listed = set(read_inventory(site.key, path)["hostname"])
+    known = {name for (name,) in rows(folder, "nova", "SELECT hypervisor_hostname FROM compute_nodes")}
+    assert path == folder / "inventory.csv"
+    assert listed - known == {"zen3-spare-1", "zen3-spare-2"}
+    assert known <= listed
