@@ -41,6 +41,9 @@ def main(folder: Path) -> None:
     one = [*compute, LAST, LAST]
     print("one month after 130 stored (bound: 0.5 s):", run(one, **env).output, end="", flush=True)
     print("one month after 12 stored:", run(one, **env | {"USAGE_DATA": str(year)}).output, end="", flush=True)
+    leases = run([*_PYTHON, "bench.leadtime", SITE, FIRST, LAST], **env)
+    print(leases.line("leases of 130 months with projected lead times", "60 s, 2 GB"), flush=True)
+    print(leases.output, end="", flush=True)
     print(run([*_PYTHON, "bench.pull_events"]).output, end="", flush=True)
     demo = {"USAGE_DATA": str(folder / "demo"), "DAGSTER_HOME": str(folder / "demo_dagster"), "USAGE_SITES": "sites"}
     for scratch in ("demo", "demo_dagster"):

@@ -11,6 +11,7 @@ from datetime import date
 from usage_assets.facts.openstack.leases import build_leases, read_leases
 from usage_assets.partitions import months_between
 from usage_assets.sites import load_sites
+from usage_assets.timelines.leadtime import leadtime
 from usage_assets.warehouse import Warehouse
 
 
@@ -21,7 +22,7 @@ def main(key: str, first: str, last: str, at_once: str = "12") -> None:
     size = int(at_once)
     base = _peak_mb()
     begun, cpu = time.perf_counter(), time.process_time()
-    leases = found = 0
+    leases = found = points = 0
     for start in range(0, len(months), size):
         window = months[start : start + size]
         with Warehouse.default().read() as reader:
@@ -29,8 +30,10 @@ def main(key: str, first: str, last: str, at_once: str = "12") -> None:
         rows = build_leases(site, window, raw, {}).rows
         leases += rows.height
         found += rows.height - rows["projected_hours"].null_count()
+        points += leadtime(rows).height
     print(
-        f"{len(months)} month(s), {leases:,} leases, {found:,} projected: {time.perf_counter() - begun:.2f} s wall, "
+        f"{len(months)} month(s), {leases:,} leases, {found:,} projected, {points:,} points: "
+        f"{time.perf_counter() - begun:.2f} s wall, "
         f"{time.process_time() - cpu:.2f} s CPU, peak {_peak_mb():.0f} MB, of which {base:.0f} MB before the first row"
     )
 

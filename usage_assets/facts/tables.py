@@ -143,7 +143,7 @@ LEASES = Table(
         Column(
             "projected_inexact",
             Type.INT,
-            "Bookings before that start whose lease was changed since: their dates may have been others",
+            "Bookings that forbade an earlier start and whose lease was changed since: their dates may have differed",
             "bookings",
         ),
     ),

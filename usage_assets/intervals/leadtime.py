@@ -34,7 +34,7 @@ def projected(
     asked for, of which all must be free at one start. `machines`: kind, machine, start_at, end_at, the stretches in
     which a machine is of the kind, disjoint. `bookings`: machine, holder, known_from, known_until, start_at, end_at (a
     null end is open), changed_at. Asked at `at` are the machines of that instant, and the bookings known then.
-    `inexact` counts the bookings before the start found that were changed later: their dates may have been others.
+    `inexact` counts the bookings that forbade an earlier start and were changed since: their dates may have differed.
     """
     asked = requests.collect(engine=ENGINE).with_columns(day=pl.col("at").dt.date())
     if asked.is_empty():
@@ -158,7 +158,7 @@ def _part(asked: pl.DataFrame, held: pl.DataFrame, cleaning: timedelta, horizon:
         pairs.lazy()
         .filter("is_changed")
         .join(waits.lazy(), on="request", how="inner")
-        .filter(pl.col("start_at") < pl.col("wait"))
+        .filter(pl.col("start_at").clip(lower_bound=0) < pl.col("wait"))
         .group_by("request")
         .agg(inexact=pl.col("booking").n_unique().cast(pl.Int64))
         .collect(engine=ENGINE)

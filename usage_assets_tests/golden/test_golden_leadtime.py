@@ -211,3 +211,16 @@ def test_the_timeline_has_a_point_per_lease_and_type_and_the_median_of_those_of_
         (at(ASKED), "requested", "unknown", 48.0),
         (at("2024-01-20"), "requested", "unknown", 70 * 24.0),
     ]
+
+
+def test_leases_that_the_site_file_excludes_when_they_are_asked_for_are_rejected():
+    rows = Rows()
+    before, within = (rows.lease(day, "2024-01-20", "2024-01-22", project_id="x") for day in ("2024-01-03", ASKED))
+    other = rows.lease(ASKED, "2024-01-20", "2024-01-22")
+    rule = {"table": "blazar_leases", "where": {"project_id": "x"}, "from": "2024-01-05", "reason": "load", "by": "ops"}
+    site = WorkedLeases(rows, exclusions=[rule])
+    assert sorted(site.rows["lease_id"]) == sorted([before, other])
+    assert site.rejects.select("entity_id", "reason", "action").rows() == [
+        (within, "excluded", "excluded by ops: load")
+    ]
+    assert site.accounts.select("rows_in", "rows_kept", "rows_rejected", "rows_outside").row(0) == (3, 2, 1, 0)

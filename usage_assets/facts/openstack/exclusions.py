@@ -1,6 +1,6 @@
 """Exclusions of a site's file: the time of which rows does not count, who says so, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import polars as pl
@@ -15,6 +15,7 @@ from usage_assets.warehouse import Reader
 EXCLUDED = "excluded"
 """Column of a source's rows, only there where a rule takes out any: disjoint parts (start_at, end_at, said)."""
 
+_LEASES = "blazar_leases"
 _ALLOCATIONS = ("blazar_computehost_allocations", "blazar_device_allocations")
 _SCHEMA: dict[str, pl.DataType] = {
     "source": pl.String(),
@@ -40,9 +41,21 @@ def read_exclusions(reader: Reader, site: OpenStackSite, months: Sequence[date])
     Grain: rule and row (source, month, id as text). start_at and end_at are the rule's bounds, open ones far away; said
     names who and why. Rules on leases and reservations match their allocations.
     """
+    return _read(reader, site, months, _queries)
+
+
+def read_excluded_leases(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> pl.DataFrame:
+    """The same for leases themselves, which are facts of an instant: only rules that name them."""
+    of_leases = {_LEASES: f"SELECT m.month, m.id::VARCHAR AS id FROM raw.{_LEASES} m"}
+    return _read(reader, site, months, lambda table: of_leases if table == _LEASES else {})
+
+
+def _read(
+    reader: Reader, site: OpenStackSite, months: Sequence[date], queries: Callable[[str], dict[str, str]]
+) -> pl.DataFrame:
     found = [pl.DataFrame(schema=_SCHEMA)]
     for number, rule in enumerate(site.exclusions):
-        for source, query in _queries(rule.table).items():
+        for source, query in queries(rule.table).items():
             if not all(reader.has(BY_NAME[table].table) for table in {rule.table, source, *_between(rule.table)}):
                 continue
             params: dict[str, object] = {"site": site.key, "months": list(months)}

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
+from usage_assets.facts.openstack.exclusions import read_excluded_leases
 from usage_assets.facts.openstack.filters import HOST_COLUMNS
 from usage_assets.facts.openstack.inputs import Inputs, read_host_capabilities, read_raw
 from usage_assets.facts.openstack.machines import capabilities, declared_types, host_rows, types_of_hosts
@@ -55,6 +56,7 @@ def read_leases(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> 
     frames["start_events"] = reader.frame(
         BY_NAME["blazar_events"].table, site.key, months, columns=events, where="event_type = 'start_lease'"
     ).lazy()
+    frames["excluded_leases"] = read_excluded_leases(reader, site, months).lazy()
     frames["filter_hosts"] = reader.frame(
         BY_NAME["blazar_computehosts"].table, site.key, months, columns=("month", *HOST_COLUMNS)
     ).lazy()
@@ -67,12 +69,13 @@ def read_leases(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> 
 def build_leases(site: OpenStackSite, months: Sequence[date], raw: Inputs, extracted: Mapping[date, datetime]) -> Made:
     """Rows of facts.leases, of facts.rejects and of serving.accounts.
 
-    A lease lies in the month of its created_at; one that no time tells of is rejected.
+    A lease lies in the month of its created_at; one that no time tells of is rejected, and so is one that was asked for
+    in a time in which the site's file excludes it.
     """
     bounds = month_bounds(months, {})
     hosts = once(host_rows(raw))
     rows = once(_rows(raw, extracted))
-    mine = once(rows.filter("is_mine"))
+    mine = once(rows.filter("is_kept"))
     reservations = once(raw["blazar_reservations"].select(*_LEASE, "resource_type", "status", reservation_id="id"))
     held = once(_held(raw, site, reservations, mine, hosts=hosts, bounds=bounds))
     asked = once(_asked(raw, reservations))
@@ -91,11 +94,10 @@ def build_leases(site: OpenStackSite, months: Sequence[date], raw: Inputs, extra
         nodes=pl.coalesce("nodes_held", "nodes_asked"),
         node_type=pl.coalesce("types_held", "types_asked", pl.lit("unknown")),
     )
-    rejects = rows.filter("is_timeless")
     made = pl.collect_all(
         [
             leases.select(LEASES.names).cast(LEASES.polars_schema),
-            _rejected(rejects, site),
+            _rejected(rows.filter(pl.col("reason").is_not_null()), site),
             _accounts(rows, site),
         ],
         engine=ENGINE,
@@ -104,13 +106,13 @@ def build_leases(site: OpenStackSite, months: Sequence[date], raw: Inputs, extra
 
 
 def _rows(raw: Inputs, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
-    """All leases of the months; `is_mine` in the month that they were asked for in."""
+    """All leases of the months; `is_kept` in the month that they were asked for in, or the reason to reject them."""
     created = born("start_date", "updated_at", "deleted_at")
     dumps = pl.LazyFrame(
         {"month": list(extracted), "extracted_at": list(extracted.values())},
         schema={"month": pl.Date, "extracted_at": pl.Datetime("us")},
     )
-    return (
+    rows = once(
         raw["blazar_leases"]
         .with_row_index("row")
         .rename({"id": "lease_id"})
@@ -120,6 +122,24 @@ def _rows(raw: Inputs, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
             is_mine=(pl.col("created_at").dt.month_start().dt.date() == pl.col("month")).fill_null(value=False),
         )
         .join(dumps, on="month", how="left")
+    )
+    at = pl.col("created_at")
+    excluded = (
+        raw["excluded_leases"]
+        .join(
+            rows.filter("is_mine").select("month", "row", "created_at", id="lease_id"), on=["month", "id"], how="inner"
+        )
+        .filter((at >= pl.col("start_at")) & (at < pl.col("end_at")))
+        .group_by("row")
+        .agg(action=pl.col("said").sort_by("rule").first())
+    )
+    reason = (
+        pl.when("is_timeless").then(pl.lit("bad_time")).when(pl.col("action").is_not_null()).then(pl.lit("excluded"))
+    )
+    return (
+        rows.join(excluded, on="row", how="left")
+        .with_columns(reason=reason)
+        .with_columns(is_kept=pl.col("is_mine") & pl.col("reason").is_null())
     )
 
 
@@ -257,8 +277,7 @@ def _rejected(rows: pl.LazyFrame, site: OpenStackSite) -> pl.LazyFrame:
         "source": pl.lit(SOURCE),
         "entity_id": pl.col("lease_id"),
         "node_type": pl.lit("unknown"),
-        "reason": pl.lit("bad_time"),
-    } | {name: pl.col(name) for name in ("month", "project_id", "user_id", "lease_id")}
+    } | {name: pl.col(name) for name in ("month", "project_id", "user_id", "lease_id", "action", "reason")}
     return rows.select(
         said.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in REJECTS.polars_schema.items()
     )
@@ -266,12 +285,12 @@ def _rejected(rows: pl.LazyFrame, site: OpenStackSite) -> pl.LazyFrame:
 
 def _accounts(rows: pl.LazyFrame, site: OpenStackSite) -> pl.LazyFrame:
     """Where the rows went; a lease is an instant here, without hours."""
-    mine, timeless = pl.col("is_mine"), pl.col("is_timeless")
+    kept, counts = pl.col("is_kept"), pl.col("reason").is_null()
     counted = rows.group_by("month").agg(
         rows_in=pl.len(),
-        rows_kept=mine.sum(),
-        rows_rejected=timeless.sum(),
-        rows_outside=(~mine & ~timeless).sum(),
+        rows_kept=kept.sum(),
+        rows_rejected=(~counts).sum(),
+        rows_outside=(~kept & counts).sum(),
     )
     said = {"site": pl.lit(site.key), "asset": pl.lit(ASSET), "source": pl.lit(SOURCE), "joins": pl.lit(None)}
     have = {"month", "rows_in", "rows_kept", "rows_rejected", "rows_outside"}

@@ -65,13 +65,13 @@ def projections(
 ) -> pl.LazyFrame:
     """row, projected_hours, is_censored and projected_inexact of the leases of whole hosts whose request is known.
 
-    `leases` are all leases of the months (lease_id, row, created_at, deleted_at ..., `is_mine` where asked for in its
+    `leases` are all leases of the months (lease_id, row, created_at, deleted_at ..., `is_kept` where asked for in its
     month); a month uses its own rows: each lease that was alive in it.
     """
     people = once(leases.select("lease_id").unique().with_row_index("holder"))
     leases = once(leases.join(people, on="lease_id", how="inner"))
     filters = readable_filters(raw["blazar_computehost_reservations"])
-    requests = once(_requests(raw, leases.filter("is_mine"), reservations, filters))
+    requests = once(_requests(raw, leases.filter("is_kept"), reservations, filters))
     found = projected(
         requests.select("request", "holder", "kind", "at", "count", "length"),
         _machines(raw, requests, hosts, bounds, filters),

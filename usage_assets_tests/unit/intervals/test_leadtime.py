@@ -66,7 +66,7 @@ stretches = st.tuples(st.integers(0, 12), st.integers(8, HOURS + 5))
 def search(
     number: int, request: Request, booked: list[Booking], lives: dict[str, tuple[int, int]], cleaning: int
 ) -> tuple[int | None, int]:
-    """Hours to the least good start, and how many bookings before it were changed later."""
+    """Hours to the least good start, and how many bookings that forbade earlier ones were changed later."""
     known = [b for b in booked if b.holder != number and b.known <= request.at < b.dropped]
 
     def spans(machine: str) -> list[tuple[Booking, float, float]]:
@@ -90,13 +90,12 @@ def search(
     if any(len(there(kind)) < count for kind, count in request.wants.items()):
         return None, 0
     limit = request.at + HORIZON + 0.5 if found is None else found
-    # a booking counts where it forbids a start between the asking and the start found
     inexact = {
         id(b)
         for machine in {m for kind in request.wants for m in there(kind)}
         for b, low, high in spans(machine)
         if high > max(low, request.at)
-        and (low < limit if limit > request.at else low < request.at)
+        and max(low, request.at) < limit
         and b.changed is not None
         and b.changed > request.at
     }
