@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.facts.tables import INTERVALS
+from usage_assets.facts.tables import INTERVALS, LEASES
+from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.series import SHOWN, candidates
-from usage_assets.timelines.tables import USAGE
+from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Reader
 
 _SHARED = f"""
@@ -95,3 +96,63 @@ def history(reader: Reader, site: str, *, shared: bool) -> History | None:
 
 def _params(site: str, *, shared: bool) -> Mapping[str, Any]:
     return {"site": site, "resources": list(candidates(shares_machines=shared)), "metrics": list(SHOWN)}
+
+
+# --- leases -------------------------------------------------------------------------------------------------------
+
+_SAMPLE = 6000
+"""Leases drawn as points over a whole history: enough to show where they lie, few enough for a page of a megabyte."""
+_GROUPS = 5
+_LEASES = """
+FROM facts.leases WHERE site = $site AND requested_hours IS NOT NULL
+"""
+# the first word of a node type: compute, gpu, storage ...
+_GROUP = "CASE WHEN contains(node_type, ',') THEN 'several' ELSE split_part(node_type, '_', 1) END"
+_COUNTS = f"SELECT {_GROUP} AS node_group, count(*) AS leases {_LEASES} GROUP BY ALL ORDER BY leases DESC, node_group"
+_GROUPED = f"""
+SELECT lease_id, created_at, requested_hours AS requested, effective_hours AS effective,
+       effective_hours - requested_hours AS late,
+       CASE WHEN {_GROUP} IN (SELECT unnest($groups::VARCHAR[])) THEN {_GROUP} ELSE 'other' END AS node_group
+{_LEASES}
+"""
+_WEEKLY = f"""
+WITH grouped AS ({_GROUPED}),
+     every AS (SELECT * FROM grouped UNION ALL SELECT * REPLACE ('all' AS node_group) FROM grouped),
+     long AS (UNPIVOT every ON requested, effective, late INTO NAME kind VALUE hours),
+     quartiles AS (
+       SELECT date_trunc('week', created_at)::TIMESTAMP AS week, node_group, kind, count(*) AS leases,
+              quantile_cont(hours, [0.25, 0.5, 0.75]) AS of
+       FROM long GROUP BY ALL
+     )
+SELECT week, node_group, kind, leases, of[1] AS low, of[2] AS middle, of[3] AS high FROM quartiles ORDER BY ALL
+"""
+_SAMPLED = f"""
+SELECT * EXCLUDE (lease_id)
+FROM (SELECT * FROM ({_GROUPED}) ORDER BY md5(lease_id), lease_id LIMIT $most) ORDER BY created_at
+"""
+
+
+def leadtime_month(reader: Reader, site: str, month: date) -> pl.DataFrame:
+    """A month of timelines.leadtime."""
+    return reader.frame(LEADTIME, site, [month])
+
+
+def leases_month(reader: Reader, site: str, month: date) -> pl.DataFrame:
+    """The leases that were asked for in a month, in their order."""
+    return reader.frame(LEASES, site, [month]).sort("created_at", "lease_id")
+
+
+def leadtime_history(reader: Reader, site: str) -> LeadtimeHistory | None:
+    """A site's leases by weeks and groups of node types, and a sample of them; none where none was built."""
+    if not reader.has(LEASES):
+        return None
+    counts = reader.sql(_COUNTS, {"site": site})
+    if counts.is_empty():
+        return None
+    names: list[str] = counts["node_group"].to_list()
+    kept = names if len(names) <= _GROUPS + 1 else names[:_GROUPS]
+    params = {"site": site, "groups": kept}
+    weekly = reader.sql(_WEEKLY, params)
+    sample = reader.sql(_SAMPLED, params | {"most": _SAMPLE})
+    groups = (*kept, "other") if len(kept) < len(names) else tuple(kept)
+    return LeadtimeHistory(weekly, sample, groups, int(counts["leases"].sum()))

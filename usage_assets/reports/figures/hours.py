@@ -1,0 +1,129 @@
+"""An axis of hours from nothing to years, and points on it.
+
+Half of all leases begin at once, others weeks later. The axis is logarithmic on both sides of zero; what is shorter
+than 90 seconds (Blazar cuts dates to the minute) lies on zero itself, so that everything longer stands visibly above.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from math import log10
+from typing import Any
+
+import polars as pl
+
+from usage_assets.reports.frame import FAINT, Panel, Trace, axis
+
+AT_ONCE = 0.025
+"""90 seconds: what is shorter began at once."""
+_LIFT = 0.5
+_TICKS = ((5 / 60, "5 min"), (1.0, "1 h"), (6.0, "6 h"), (24.0, "1 d"), (168.0, "1 week"), (720.0, "30 d"))
+_LONG_TICKS = ((2160.0, "90 d"), (8766.0, "1 year"))
+# told apart by colour-blind readers as colours and in grey print as symbols: no pair of the two comes twice
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4B00")
+_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x")
+SHOWN_TYPES = 12
+
+
+def place(hours: pl.Expr) -> pl.Expr:
+    """Where hours lie on the axis."""
+    far = (hours.abs() / AT_ONCE).log(10) + _LIFT
+    return pl.when(hours.abs() < AT_ONCE).then(0.0).otherwise(hours.sign() * far).round(4)
+
+
+def placed(hours: float) -> float:
+    """Where a number of hours lies on the axis."""
+    if abs(hours) < AT_ONCE:
+        return 0.0
+    return (1 if hours > 0 else -1) * (log10(abs(hours) / AT_ONCE) + _LIFT)
+
+
+def panel(title: str, columns: Sequence[pl.Series], *, remark: str = "", legend: bool = False) -> Panel:
+    """A panel whose axis holds all these hours."""
+    lows = [float(column.min()) for column in columns if column.count()]  # type: ignore[arg-type]
+    highs = [float(column.max()) for column in columns if column.count()]  # type: ignore[arg-type]
+    low, high = placed(min([0.0, *lows])), placed(max([24.0, *highs]))
+    every = [(hours, text) for hours, text in (*_TICKS, *_LONG_TICKS) if placed(hours) <= high + 0.2]
+    ticks = [(0.0, "0"), *((placed(hours), text) for hours, text in every)]
+    ticks += [(placed(-hours), f"−{text}") for hours, text in every if placed(-hours) >= low - 0.2]
+    options = {
+        "tickmode": "array",
+        "tickvals": [round(at, 4) for at, _ in ticks],
+        "ticktext": [text for _, text in ticks],
+    }
+    return Panel(title, (low - 0.25, high + 0.25), axis=options, remark=remark, legend=legend)
+
+
+def ranked(node_types: pl.Series, most: int = SHOWN_TYPES) -> list[str]:
+    """The node types that have an entry of their own in the legend, the most frequent first."""
+    counts = node_types.value_counts().sort("count", node_types.name, descending=[True, False])
+    kept: list[str] = counts[node_types.name].to_list()
+    return kept if len(kept) <= most + 1 else kept[:most]
+
+
+def by_type(
+    rows: pl.DataFrame, value: str, types: Sequence[str], *, number: int, what: str, legend: bool
+) -> list[Trace]:
+    """Points of a column over `at`, one trace per node type and one for all further ones together.
+
+    `rows` has at, node_type and the column; where it has lease_id, hovering says it.
+    """
+    known = rows.filter(pl.col(value).is_not_null())
+    out = []
+    for rank, name in enumerate(types):
+        marker = {"color": _COLOURS[rank % len(_COLOURS)], "symbol": _SYMBOLS[rank % len(_SYMBOLS)]}
+        out += points(
+            known.filter(pl.col("node_type") == name), value, escape(name), marker, number=number, what=what,
+            legend=legend,
+        )  # fmt: skip
+    others = known.filter(~pl.col("node_type").is_in(list(types)))
+    count = rows.filter(~pl.col("node_type").is_in(list(types)))["node_type"].n_unique()
+    marker = {"color": "#8A8A8A", "symbol": "circle-open"}
+    return out + points(others, value, f"{count} further types", marker, number=number, what=what, legend=legend)
+
+
+def points(
+    rows: pl.DataFrame, value: str, name: str, marker: Mapping[str, Any], *, number: int, what: str, legend: bool
+) -> list[Trace]:
+    """One trace of points; none where there are no rows."""
+    if rows.is_empty():
+        return []
+    shown = rows.select(
+        pl.col("at").dt.strftime("%Y-%m-%d %H:%M").alias("x"), place(pl.col(value)).alias("y"), pl.col(value).round(3)
+    )
+    trace: Trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": shown["x"].to_list(),
+        "y": shown["y"].to_list(),
+        "customdata": shown[value].to_list(),
+        "yaxis": axis(number),
+        "name": name,
+        "legendgroup": name,
+        "showlegend": legend,
+        "meta": what,
+        "marker": {"size": 6, "opacity": 0.75, "line": {"width": 0}, **marker},
+        "hovertemplate": f"%{{x}} UTC<br>{what} %{{customdata:,.2f}} h",
+    }
+    if "lease_id" in rows.columns:
+        trace["text"] = [escape(lease) for lease in rows["lease_id"].to_list()]
+        trace["hovertemplate"] += "<br>lease %{text}"
+    return [trace]
+
+
+def at_once(hours: pl.Series) -> str:
+    """How many of these began at once, in words."""
+    known = hours.drop_nulls()
+    share = float((known.abs() < AT_ONCE).mean() or 0)  # type: ignore[arg-type]
+    return f"<span style='color:{FAINT}'>{share:.0%} within 90 s, median {duration(known.median())}</span>"
+
+
+def duration(hours: Any) -> str:
+    """Hours in the unit that reads best."""
+    if hours is None:
+        return "unknown"
+    if abs(hours) < AT_ONCE:
+        return "0"
+    for unit, text in ((24.0, "d"), (1.0, "h")):
+        if abs(hours) >= 2 * unit:
+            return f"{hours / unit:,.1f} {text}"
+    return f"{hours * 60:,.0f} min"

@@ -1,0 +1,136 @@
+"""Lead time over one month: how long leases took until they began, asked for, in fact, and at best."""
+
+from html import escape
+
+import polars as pl
+
+from usage_assets.reports import frame
+from usage_assets.reports.figures import hours
+from usage_assets.reports.frame import Figure, Trace
+from usage_assets.reports.scene import Scene
+from usage_assets.sites import Gap
+
+REQUESTED = {"color": "#0072B2", "symbol": "circle"}
+EFFECTIVE = {"color": "#D55E00", "symbol": "diamond"}
+_BASES = {
+    "event": ("start event", {"color": "#D55E00", "symbol": "diamond"}),
+    "schedule": ("plan (no event)", {"color": "#7A4B00", "symbol": "x-thin-open"}),
+}
+_LEGEND_ROOM = {"itemsizing": "constant", "tracegroupgap": 2, "font": {"size": 12}}
+NO_LEASES = "No lease was asked for in this time"
+
+
+def leadtime(rows: pl.DataFrame, scene: Scene) -> Figure:
+    """Requested and effective lead time over the instant of asking, coloured by node type.
+
+    `rows` are of timelines.leadtime: timestamp, leadtime_type, node_type, value (hours).
+    """
+    title = frame.heading(scene.site.name, f"Lead time of leases, {scene.label}")
+    subtitle = f"{frame.span_text(scene.window)}, at the time of asking{scene.read_text}"
+    rows = rows.filter(pl.col("leadtime_type").is_in(["requested", "effective"])).rename({"timestamp": "at"})
+    if rows.is_empty():
+        return frame.sentence(title, subtitle, NO_LEASES)
+    types = hours.ranked(rows["node_type"])
+    traces: list[Trace] = []
+    panels = []
+    for number, (name, text) in enumerate((("requested", "Asked to begin after"), ("effective", "Began after"))):
+        of = rows.filter(pl.col("leadtime_type") == name)
+        shown = {trace["name"] for trace in traces}
+        made = hours.by_type(of, "value", types, number=number, what=name, legend=True)
+        traces += [trace | {"showlegend": trace["name"] not in shown} for trace in made]
+        panels.append(hours.panel(f"{text}<br>{hours.at_once(of['value'])}", [of["value"]], legend=number == 0))
+    return _figure(traces, title, subtitle, panels, scene)
+
+
+def leadtime_compare(leases: pl.DataFrame, scene: Scene) -> Figure:
+    """Requested against effective lead time of the leases that began, and their difference.
+
+    `leases` are of facts.leases: lease_id, created_at, outcome, requested_hours, effective_hours, basis.
+    """
+    title = frame.heading(scene.site.name, f"Lead time asked for and in fact, {scene.label}")
+    leases = leases.rename({"created_at": "at"})
+    subtitle = f"{frame.span_text(scene.window)}; {outcomes(leases)}{scene.read_text}"
+    began = leases.filter(pl.col("effective_hours").is_not_null() & pl.col("requested_hours").is_not_null())
+    if began.is_empty():
+        said = NO_LEASES if leases.is_empty() else "No lease that was asked for in this time has begun"
+        return frame.sentence(title, subtitle, said)
+    late = began.with_columns(late=pl.col("effective_hours") - pl.col("requested_hours"))
+    traces = [
+        *hours.points(late, "requested_hours", "Asked for", REQUESTED, number=0, what="asked for", legend=True),
+        *hours.points(late, "effective_hours", "In fact", EFFECTIVE, number=0, what="in fact", legend=True),
+    ]
+    for basis in sorted(late["basis"].drop_nulls().unique()):
+        name, marker = _BASES.get(basis, (escape(basis), {"color": "#56B4E9", "symbol": "square"}))
+        of = late.filter(pl.col("basis") == basis)
+        made = hours.points(of, "late", f"Start by {name}", marker, number=1, what="later by", legend=True)
+        traces += [trace | {"legend": "legend2"} for trace in made]
+    panels = [
+        hours.panel("Lead time", [late["requested_hours"], late["effective_hours"]], legend=True),
+        hours.panel(f"Later than asked<br>{hours.at_once(late['late'])}", [late["late"]], legend=True),
+    ]
+    return _figure(traces, title, subtitle, panels, scene)
+
+
+def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
+    """Projected lead time (the least wait that was possible), and how much longer users chose to wait.
+
+    `leases` are of facts.leases: lease_id, created_at, node_type, requested_hours, projected_hours, is_censored,
+    projected_inexact. A censored lease, whose least wait lies past the horizon, stands at the horizon.
+    """
+    title = frame.heading(scene.site.name, f"Least possible lead time, {scene.label}")
+    days = scene.site.leadtime_horizon_days
+    censored = leases.filter(pl.col("is_censored").fill_null(value=False)).with_columns(
+        at="created_at", horizon=pl.lit(24.0 * days)
+    )
+    found = leases.filter(pl.col("projected_hours").is_not_null()).with_columns(
+        at="created_at", chosen=pl.col("requested_hours") - pl.col("projected_hours")
+    )
+    span = f"{frame.span_text(scene.window)}{scene.read_text}"
+    if found.is_empty() and censored.is_empty():
+        said = (
+            NO_LEASES if leases.is_empty() else "No lease of this time is of a kind whose least wait can be projected"
+        )
+        return frame.sentence(title, span, said)
+    inexact = found.filter(pl.col("projected_inexact") > 0).height
+    subtitle = (
+        f"{span}; {found.height:,} leases, {censored.height:,} past the horizon of {days} days, "
+        f"{inexact:,} by bookings that were changed since"
+    )
+    types = hours.ranked(pl.concat([found["node_type"], censored["node_type"]]))
+    hollow = {"color": "#222222", "symbol": "triangle-up-open", "size": 8}
+    upper = hours.by_type(found, "projected_hours", types, number=0, what="projected", legend=True)
+    upper += hours.points(
+        censored, "horizon", f"past {days} days", hollow, number=0, what="no such start within", legend=True
+    )
+    known = {trace["name"] for trace in upper}
+    lower = [
+        trace | {"showlegend": trace["name"] not in known}
+        for trace in hours.by_type(found, "chosen", types, number=1, what="chosen delay", legend=True)
+    ]
+    tops = [found["projected_hours"], censored["horizon"]]
+    panels = [
+        hours.panel(f"Free after<br>{hours.at_once(found['projected_hours'])}", tops, legend=True),
+        hours.panel(f"Delay that users chose<br>{hours.at_once(found['chosen'])}", [found["chosen"]]),
+    ]
+    return _figure([*upper, *lower], title, subtitle, panels, scene)
+
+
+def outcomes(leases: pl.DataFrame) -> str:
+    """How many leases there were and what became of them."""
+    counts = leases["outcome"].value_counts().sort("count", "outcome", descending=[True, False])
+    parts = [f"{count:,} {escape(outcome.replace('_', ' '))}" for outcome, count in counts.iter_rows()]
+    return f"{leases.height:,} leases" + (f": {', '.join(parts)}" if parts else "")
+
+
+def of_leases(gap: Gap) -> bool:
+    """Whether a known gap is one of leases."""
+    return gap.source.startswith("blazar_")
+
+
+def _figure(traces: list[Trace], title: str, subtitle: str, panels: list[frame.Panel], scene: Scene) -> Figure:
+    labels = frame.site_labels(scene.site, scene.window, read_at=scene.read_at, of=of_leases)
+    layout = frame.layout(title, subtitle, panels, scene.window, labels=labels, hover="closest", height=720, left_px=88)
+    for name in ("legend", "legend2"):
+        if name in layout:
+            layout[name] |= _LEGEND_ROOM
+    return {"data": traces, "layout": layout}

@@ -1,0 +1,162 @@
+"""Lead time over a site's whole history: weekly medians with quartiles, and a sample of the leases behind them.
+
+All leases of ten years as points would be a page of twenty megabytes that shows a black field.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from html import escape
+
+import polars as pl
+
+from usage_assets.reports import frame
+from usage_assets.reports.figures import hours
+from usage_assets.reports.figures.leadtime import EFFECTIVE, NO_LEASES, REQUESTED, of_leases
+from usage_assets.reports.frame import Figure, Panel, Trace, axis
+from usage_assets.reports.scene import Scene
+from usage_assets.reports.series import runs
+
+WEEK = timedelta(days=7)
+_BAND = {"requested": "rgba(0,114,178,0.20)", "effective": "rgba(213,94,0,0.18)", "late": "rgba(122,75,0,0.18)"}
+_LINE = {
+    "requested": {"color": "#0072B2", "width": 1.6},
+    "effective": {"color": "#D55E00", "width": 1.6, "dash": "3px,2px"},
+    "late": {"color": "#7A4B00", "width": 1.6},
+}
+
+
+@dataclass(frozen=True)
+class LeadtimeHistory:
+    """A site's leases by weeks, and a sample of them.
+
+    `weekly`: week (its Monday), node_group (`all` for all of them), kind (requested, effective, late), leases, low,
+    middle, high (quartiles in hours). `sample`: created_at, node_group, requested, effective, late (hours).
+    `groups` are those that have a panel, the largest first, `leases` how many leases there are.
+    """
+
+    weekly: pl.DataFrame
+    sample: pl.DataFrame
+    groups: tuple[str, ...]
+    leases: int
+
+
+def site_leadtime(history: LeadtimeHistory, scene: Scene) -> Figure:
+    """Requested and effective lead time, one panel per group of node types."""
+    title = frame.heading(scene.site.name, f"Lead time of leases by kind of machine, {scene.label}")
+
+    def draw(number: int, group: str) -> tuple[list[Trace], Panel]:
+        of = history.weekly.filter(pl.col("node_group") == group)
+        points = history.sample.filter(pl.col("node_group") == group)
+        traces = _points(points, "requested", "Asked for, one lease", REQUESTED, number)
+        for kind, name in (("requested", "Asked for"), ("effective", "In fact")):
+            traces += _band(of.filter(pl.col("kind") == kind), kind, name, number, band=kind == "requested")
+        leases = int(of.filter(pl.col("kind") == "requested")["leases"].sum())
+        return traces, hours.panel(
+            f"<b>{escape(group)}</b><br>{leases:,} leases", [of["high"], points["requested"]], legend=number == 0
+        )
+
+    return _figure(history, scene, title, history.groups, draw, each_px=170)
+
+
+def site_leadtime_compare(history: LeadtimeHistory, scene: Scene) -> Figure:
+    """Requested against effective lead time of all leases, and by how much they began later than asked for."""
+    title = frame.heading(scene.site.name, f"Lead time asked for and in fact, {scene.label}")
+
+    def draw(number: int, part: str) -> tuple[list[Trace], Panel]:
+        of = history.weekly.filter(pl.col("node_group") == "all")
+        if part == "late":
+            traces = _points(history.sample, "late", "One lease", {"color": "#7A4B00", "symbol": "circle"}, number)
+            traces += _band(of.filter(pl.col("kind") == "late"), "late", "Later by", number)
+            values = [history.sample["late"], of.filter(pl.col("kind") == "late")["high"]]
+            return [trace | {"legend": "legend2"} for trace in traces], hours.panel(
+                "Later than asked", values, legend=True
+            )
+        traces = _points(history.sample, "requested", "Asked for, one lease", REQUESTED, number)
+        traces += _points(history.sample, "effective", "In fact, one lease", EFFECTIVE, number)
+        for kind, name in (("requested", "Asked for"), ("effective", "In fact")):
+            traces += _band(of.filter(pl.col("kind") == kind), kind, name, number)
+        values = [history.sample["requested"], history.sample["effective"], of["high"]]
+        return traces, hours.panel("Lead time", values, legend=True)
+
+    return _figure(history, scene, title, ("both", "late"), draw, each_px=280)
+
+
+def _figure(
+    history: LeadtimeHistory,
+    scene: Scene,
+    title: str,
+    parts: tuple[str, ...],
+    draw: Callable[[int, str], tuple[list[Trace], Panel]],
+    *,
+    each_px: int,
+) -> Figure:
+    if history.weekly.is_empty():
+        return frame.sentence(title, "nothing built yet", NO_LEASES)
+    weeks = history.weekly["week"]
+    window: tuple[datetime, datetime] = (weeks.min(), weeks.max() + WEEK)  # type: ignore[assignment,operator]
+    traces: list[Trace] = []
+    panels: list[Panel] = []
+    for number, part in enumerate(parts):
+        made, panel = draw(number, part)
+        shown = {trace["name"] for trace in traces if trace["showlegend"]}
+        traces += [trace | {"showlegend": trace["showlegend"] and trace["name"] not in shown} for trace in made]
+        panels.append(panel)
+    thinned = "" if history.sample.height == history.leases else f" and {history.sample.height:,} of them as points"
+    subtitle = f"{frame.span_text(window)}; {history.leases:,} leases by week: median, quartiles as a band{thinned}"
+    layout = frame.layout(
+        title,
+        subtitle,
+        panels,
+        window,
+        labels=frame.site_labels(scene.site, window, of=of_leases),
+        hover="closest",
+        height=frame.height_of(len(panels), each_px, least=480),
+        left_px=88,
+    )
+    layout["xaxis"]["rangeselector"] = frame.buttons()
+    return {"data": traces, "layout": layout}
+
+
+def _points(rows: pl.DataFrame, value: str, name: str, marker: dict[str, str], number: int) -> list[Trace]:
+    known = rows.filter(pl.col(value).is_not_null())
+    small = marker | {"size": 3, "opacity": 0.35}
+    return hours.points(known.rename({"created_at": "at"}), value, name, small, number=number, what=value, legend=True)
+
+
+def _band(weekly: pl.DataFrame, kind: str, name: str, number: int, *, band: bool = True) -> list[Trace]:
+    """Median as a line and quartiles as a band; weeks without a lease are holes."""
+    if weekly.is_empty():
+        return []
+    weeks = pl.select(week=pl.datetime_range(weekly["week"].min(), weekly["week"].max(), "1w", time_unit="us"))
+    dense = weeks.join(weekly.with_columns(pl.col("week").cast(pl.Datetime("us"))), on="week", how="left").sort("week")
+    # the middle of the week, for which its median stands
+    at = (dense["week"] + timedelta(days=3, hours=12)).dt.strftime("%Y-%m-%d").to_list()
+    low, middle, high = (
+        dense.select(hours.place(pl.col(column)).alias(column))[column].to_list()
+        for column in ("low", "middle", "high")
+    )
+    common: Trace = {"type": "scatter", "yaxis": axis(number), "meta": kind}
+    out: list[Trace] = []
+    if band:
+        for first, last, known in runs(dense["middle"].is_not_null().to_list()):
+            if known:
+                outline = {"x": at[first:last] + at[first:last][::-1], "y": high[first:last] + low[first:last][::-1]}
+                shape = {"mode": "lines", "line": {"width": 0}, "fill": "toself", "fillcolor": _BAND[kind]}
+                label = f"{name}, quartiles"
+                entry = {"name": label, "legendgroup": label, "showlegend": not out, "hoverinfo": "skip"}
+                out.append(common | outline | shape | entry)
+    label = f"{name}, median"
+    line: Trace = {
+        "mode": "lines",
+        "x": at,
+        "y": middle,
+        "customdata": dense["middle"].round(3).to_list(),
+        "text": dense["leases"].to_list(),
+        "line": _LINE[kind],
+        "name": label,
+        "legendgroup": label,
+        "showlegend": True,
+        "hovertemplate": "week about %{x}<br>median %{customdata:,.2f} h of %{text:,} leases",
+    }
+    return [*out, common | line]
