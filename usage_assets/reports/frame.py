@@ -224,7 +224,7 @@ def _paper(title: str, subtitle: str, *, left_px: int) -> dict[str, Any]:
 
 def _domains(panels: Sequence[Panel], plot_px: int) -> list[tuple[float, float]]:
     """The part of the height that each panel takes, from the top."""
-    gap = min(GAP_PX / plot_px, 0.3 / len(panels))
+    gap = (GAP_PX if len(panels) < 4 else GAP_PX // 2) / plot_px
     room = 1 - gap * (len(panels) - 1)
     weights = sum(panel.weight for panel in panels)
     out, top = [], 1.0

@@ -1,6 +1,6 @@
 """What figures need of the warehouse, added up there: a whole history is millions of rows, its figure thousands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -8,8 +8,10 @@ from typing import Any
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, LEASES
+from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.series import SHOWN, candidates
+from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Reader
 
@@ -103,28 +105,40 @@ def _params(site: str, *, shared: bool) -> Mapping[str, Any]:
 _SAMPLE = 6000
 """Leases drawn as points over a whole history: enough to show where they lie, few enough for a page of a megabyte."""
 _GROUPS = 5
-_LEASES = """
-FROM facts.leases WHERE site = $site AND requested_hours IS NOT NULL
+_FEW = 60
+"""Groups with fewer leases a month are drawn by quarters: medians of a handful jump."""
+_LEASES = f"""
+FROM {LEASES.qualified} WHERE site = $site AND requested_hours IS NOT NULL
 """
 # the first word of a node type: compute, gpu, storage ...
 _GROUP = "CASE WHEN contains(node_type, ',') THEN 'several' ELSE split_part(node_type, '_', 1) END"
-_COUNTS = f"SELECT {_GROUP} AS node_group, count(*) AS leases {_LEASES} GROUP BY ALL ORDER BY leases DESC, node_group"
+_COUNTS = f"""
+SELECT * FROM (SELECT {_GROUP} AS node_group, count(*) AS leases {_LEASES} GROUP BY ALL)
+ORDER BY node_group = 'unknown', leases DESC, node_group
+"""
 _GROUPED = f"""
 SELECT lease_id, created_at, requested_hours AS requested, effective_hours AS effective,
        effective_hours - requested_hours AS late,
        CASE WHEN {_GROUP} IN (SELECT unnest($groups::VARCHAR[])) THEN {_GROUP} ELSE 'other' END AS node_group
 {_LEASES}
 """
-_WEEKLY = f"""
+_PERIODS = f"""
 WITH grouped AS ({_GROUPED}),
-     every AS (SELECT * FROM grouped UNION ALL SELECT * REPLACE ('all' AS node_group) FROM grouped),
+     began AS (SELECT * REPLACE ('began' AS node_group) FROM grouped WHERE effective IS NOT NULL),
+     every AS (SELECT * FROM grouped UNION ALL SELECT * FROM began),
+     sizes AS (
+       SELECT node_group, CASE WHEN count(*) < $few * count(DISTINCT date_trunc('month', created_at)) THEN 3 ELSE 1 END
+              AS months
+       FROM every GROUP BY ALL
+     ),
      long AS (UNPIVOT every ON requested, effective, late INTO NAME kind VALUE hours),
      quartiles AS (
-       SELECT date_trunc('week', created_at)::TIMESTAMP AS week, node_group, kind, count(*) AS leases,
-              quantile_cont(hours, [0.25, 0.5, 0.75]) AS of
-       FROM long GROUP BY ALL
+       SELECT date_trunc(CASE months WHEN 3 THEN 'quarter' ELSE 'month' END, created_at)::TIMESTAMP AS start, months,
+              node_group, kind, count(*) AS leases, quantile_cont(hours, [0.25, 0.5, 0.75]) AS of
+       FROM long JOIN sizes USING (node_group) GROUP BY ALL
      )
-SELECT week, node_group, kind, leases, of[1] AS low, of[2] AS middle, of[3] AS high FROM quartiles ORDER BY ALL
+SELECT start, months, node_group, kind, leases, of[1] AS low, of[2] AS middle, of[3] AS high
+FROM quartiles ORDER BY ALL
 """
 _SAMPLED = f"""
 SELECT * EXCLUDE (lease_id)
@@ -143,7 +157,7 @@ def leases_month(reader: Reader, site: str, month: date) -> pl.DataFrame:
 
 
 def leadtime_history(reader: Reader, site: str) -> LeadtimeHistory | None:
-    """A site's leases by weeks and groups of node types, and a sample of them; none where none was built."""
+    """A site's leases by months and groups of node types, and a sample of them; none where none was built."""
     if not reader.has(LEASES):
         return None
     counts = reader.sql(_COUNTS, {"site": site})
@@ -152,7 +166,66 @@ def leadtime_history(reader: Reader, site: str) -> LeadtimeHistory | None:
     names: list[str] = counts["node_group"].to_list()
     kept = names if len(names) <= _GROUPS + 1 else names[:_GROUPS]
     params = {"site": site, "groups": kept}
-    weekly = reader.sql(_WEEKLY, params)
+    periods = reader.sql(_PERIODS, params | {"few": _FEW})
     sample = reader.sql(_SAMPLED, params | {"most": _SAMPLE})
     groups = (*kept, "other") if len(kept) < len(names) else tuple(kept)
-    return LeadtimeHistory(weekly, sample, groups, int(counts["leases"].sum()))
+    return LeadtimeHistory(periods, sample, groups, int(counts["leases"].sum()))
+
+
+# --- the old usage caches, and all sites ----------------------------------------------------------------------------
+
+LEGACY_METRICS = (
+    "total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance"
+)  # fmt: skip
+_BOTH = f"""
+WITH added AS (
+  SELECT timestamp, collector_type, metric, sum(value) AS value FROM {USAGE.qualified}
+  WHERE site = $site AND ($month IS NULL OR month = $month) AND resource = 'nodes'
+    AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+  GROUP BY ALL
+)
+SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, collector_type, metric,
+       CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value
+FROM added GROUP BY ALL
+"""
+_DIFFERENCES = f"""
+SELECT date::TIMESTAMP AS timestamp, metric, coalesce(cause, 'within tolerance') AS cause,
+       sum(difference) AS difference, count(*) FILTER (difference IS NULL) AS one_sided
+FROM {LEGACY_COMPARISON.qualified} WHERE site = $site AND month = $month GROUP BY ALL
+"""
+_SITES = f"""
+WITH added AS (
+  SELECT site, timestamp, metric, resource, sum(value) AS value FROM {USAGE.qualified}
+  WHERE collector_type = 'current' AND resource IN ('nodes', 'devices') AND metric IN ('total', 'occupied')
+    AND site IN (SELECT unnest($sites::VARCHAR[]))
+  GROUP BY ALL
+), days AS (
+  SELECT site, date_trunc('day', timestamp)::TIMESTAMP AS timestamp, resource, metric,
+         CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value
+  FROM added GROUP BY ALL
+)
+SELECT site, timestamp, resource, max(value) FILTER (metric = 'total') AS total,
+       max(value) FILTER (metric = 'occupied') AS occupied
+FROM days GROUP BY ALL
+"""
+
+
+def both_collectors(reader: Reader, site: str, month: date | None = None) -> pl.DataFrame | None:
+    """Ours and the old caches' nodes by days, of a month or of all: timestamp, collector_type, metric, value."""
+    if not reader.has(USAGE):
+        return None
+    return reader.sql(_BOTH, {"site": site, "month": month, "metrics": list(LEGACY_METRICS)})
+
+
+def differences(reader: Reader, site: str, month: date) -> pl.DataFrame:
+    """Ours less theirs in a month, by timestamp, metric and cause: difference (node-hours), one_sided."""
+    return reader.sql(_DIFFERENCES, {"site": site, "month": month})
+
+
+def all_sites(reader: Reader, sites: Collection[str]) -> SitesHistory | None:
+    """Total and occupied of every site by days, and which of them share machines; none where nothing was built."""
+    if not reader.has(USAGE):
+        return None
+    rows = reader.sql(_SITES, {"sites": sorted(sites)})
+    shared = frozenset(site for site in sites if shares_machines(reader, site))
+    return None if rows.is_empty() else SitesHistory(rows, shared)

@@ -21,7 +21,9 @@ _LONG_TICKS = ((2160.0, "90 d"), (8766.0, "1 year"))
 # told apart by colour-blind readers as colours and in grey print as symbols: no pair of the two comes twice
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4B00")
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x")
-SHOWN_TYPES = 12
+_FAINT = {"color": "#8A8A8A", "symbol": "circle-open", "opacity": 0.6}
+_SHOWN_TYPES = 12
+_NAME = 24  # letters of a node type that the legend has room for
 
 
 def place(hours: pl.Expr) -> pl.Expr:
@@ -44,7 +46,7 @@ def panel(title: str, columns: Sequence[pl.Series], *, remark: str = "", legend:
     low, high = placed(min([0.0, *lows])), placed(max([24.0, *highs]))
     every = [(hours, text) for hours, text in (*_TICKS, *_LONG_TICKS) if placed(hours) <= high + 0.2]
     ticks = [(0.0, "0"), *((placed(hours), text) for hours, text in every)]
-    ticks += [(placed(-hours), f"−{text}") for hours, text in every if placed(-hours) >= low - 0.2]
+    ticks += [(placed(-hours), f"-{text}") for hours, text in every if placed(-hours) >= low - 0.2]
     options = {
         "tickmode": "array",
         "tickvals": [round(at, 4) for at, _ in ticks],
@@ -53,32 +55,34 @@ def panel(title: str, columns: Sequence[pl.Series], *, remark: str = "", legend:
     return Panel(title, (low - 0.25, high + 0.25), axis=options, remark=remark, legend=legend)
 
 
-def ranked(node_types: pl.Series, most: int = SHOWN_TYPES) -> list[str]:
+def ranked(node_types: pl.Series, most: int = _SHOWN_TYPES) -> list[str]:
     """The node types that have an entry of their own in the legend, the most frequent first."""
     counts = node_types.value_counts().sort("count", node_types.name, descending=[True, False])
-    kept: list[str] = counts[node_types.name].to_list()
+    kept: list[str] = [name for name in counts[node_types.name] if name != "unknown"]
     return kept if len(kept) <= most + 1 else kept[:most]
 
 
 def by_type(
     rows: pl.DataFrame, value: str, types: Sequence[str], *, number: int, what: str, legend: bool
 ) -> list[Trace]:
-    """Points of a column over `at`, one trace per node type and one for all further ones together.
+    """Points of a column over `at`: one trace per node type, one for all further ones, and one for unknown ones.
 
     `rows` has at, node_type and the column; where it has lease_id, hovering says it.
     """
     known = rows.filter(pl.col(value).is_not_null())
-    out = []
+    unknown = pl.col("node_type") == "unknown"
+    # first, so that it lies below the others: leases that were rolled back never got a machine that had a type
+    out = points(known.filter(unknown), value, "unknown", _FAINT | {"size": 5, "symbol": "circle", "opacity": 0.3},
+                 number=number, what=what, legend=legend)  # fmt: skip
     for rank, name in enumerate(types):
         marker = {"color": _COLOURS[rank % len(_COLOURS)], "symbol": _SYMBOLS[rank % len(_SYMBOLS)]}
         out += points(
-            known.filter(pl.col("node_type") == name), value, escape(name), marker, number=number, what=what,
+            known.filter(pl.col("node_type") == name), value, _short(name), marker, number=number, what=what,
             legend=legend,
         )  # fmt: skip
-    others = known.filter(~pl.col("node_type").is_in(list(types)))
-    count = rows.filter(~pl.col("node_type").is_in(list(types)))["node_type"].n_unique()
-    marker = {"color": "#8A8A8A", "symbol": "circle-open"}
-    return out + points(others, value, f"{count} further types", marker, number=number, what=what, legend=legend)
+    further = ~pl.col("node_type").is_in(list(types)) & ~unknown
+    others, count = known.filter(further), rows.filter(further)["node_type"].n_unique()
+    return out + points(others, value, f"{count} further types", _FAINT, number=number, what=what, legend=legend)
 
 
 def points(
@@ -108,6 +112,10 @@ def points(
         trace["text"] = [escape(lease) for lease in rows["lease_id"].to_list()]
         trace["hovertemplate"] += "<br>lease %{text}"
     return [trace]
+
+
+def _short(name: str) -> str:
+    return escape(name if len(name) <= _NAME else f"{name[: _NAME - 1]}…")
 
 
 def at_once(hours: pl.Series) -> str:

@@ -10,8 +10,9 @@ from usage_assets.reports.frame import Figure, Trace
 from usage_assets.reports.scene import Scene
 from usage_assets.sites import Gap
 
-REQUESTED = {"color": "#0072B2", "symbol": "circle"}
-EFFECTIVE = {"color": "#D55E00", "symbol": "diamond"}
+# mostly the same, one over the other: a ring, and within it a point
+REQUESTED = {"color": "#0072B2", "symbol": "circle-open", "size": 9, "line": {"width": 1.4}}
+EFFECTIVE = {"color": "#D55E00", "symbol": "diamond", "size": 5}
 _BASES = {
     "event": ("start event", {"color": "#D55E00", "symbol": "diamond"}),
     "schedule": ("plan (no event)", {"color": "#7A4B00", "symbol": "x-thin-open"}),
@@ -33,7 +34,7 @@ def leadtime(rows: pl.DataFrame, scene: Scene) -> Figure:
     types = hours.ranked(rows["node_type"])
     traces: list[Trace] = []
     panels = []
-    for number, (name, text) in enumerate((("requested", "Asked to begin after"), ("effective", "Began after"))):
+    for number, (name, text) in enumerate((("requested", "Requested"), ("effective", "Effective"))):
         of = rows.filter(pl.col("leadtime_type") == name)
         shown = {trace["name"] for trace in traces}
         made = hours.by_type(of, "value", types, number=number, what=name, legend=True)
@@ -47,7 +48,7 @@ def leadtime_compare(leases: pl.DataFrame, scene: Scene) -> Figure:
 
     `leases` are of facts.leases: lease_id, created_at, outcome, requested_hours, effective_hours, basis.
     """
-    title = frame.heading(scene.site.name, f"Lead time asked for and in fact, {scene.label}")
+    title = frame.heading(scene.site.name, f"Requested and effective lead time, {scene.label}")
     leases = leases.rename({"created_at": "at"})
     subtitle = f"{frame.span_text(scene.window)}; {outcomes(leases)}{scene.read_text}"
     began = leases.filter(pl.col("effective_hours").is_not_null() & pl.col("requested_hours").is_not_null())
@@ -56,8 +57,8 @@ def leadtime_compare(leases: pl.DataFrame, scene: Scene) -> Figure:
         return frame.sentence(title, subtitle, said)
     late = began.with_columns(late=pl.col("effective_hours") - pl.col("requested_hours"))
     traces = [
-        *hours.points(late, "requested_hours", "Asked for", REQUESTED, number=0, what="asked for", legend=True),
-        *hours.points(late, "effective_hours", "In fact", EFFECTIVE, number=0, what="in fact", legend=True),
+        *hours.points(late, "requested_hours", "Requested", REQUESTED, number=0, what="requested", legend=True),
+        *hours.points(late, "effective_hours", "Effective", EFFECTIVE, number=0, what="effective", legend=True),
     ]
     for basis in sorted(late["basis"].drop_nulls().unique()):
         name, marker = _BASES.get(basis, (escape(basis), {"color": "#56B4E9", "symbol": "square"}))
@@ -66,7 +67,7 @@ def leadtime_compare(leases: pl.DataFrame, scene: Scene) -> Figure:
         traces += [trace | {"legend": "legend2"} for trace in made]
     panels = [
         hours.panel("Lead time", [late["requested_hours"], late["effective_hours"]], legend=True),
-        hours.panel(f"Later than asked<br>{hours.at_once(late['late'])}", [late["late"]], legend=True),
+        hours.panel(f"Effective less requested<br>{hours.at_once(late['late'])}", [late["late"]], legend=True),
     ]
     return _figure(traces, title, subtitle, panels, scene)
 
@@ -77,7 +78,7 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
     `leases` are of facts.leases: lease_id, created_at, node_type, requested_hours, projected_hours, is_censored,
     projected_inexact. A censored lease, whose least wait lies past the horizon, stands at the horizon.
     """
-    title = frame.heading(scene.site.name, f"Least possible lead time, {scene.label}")
+    title = frame.heading(scene.site.name, f"Projected lead time, {scene.label}")
     days = scene.site.leadtime_horizon_days
     censored = leases.filter(pl.col("is_censored").fill_null(value=False)).with_columns(
         at="created_at", horizon=pl.lit(24.0 * days)
@@ -109,8 +110,8 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
     ]
     tops = [found["projected_hours"], censored["horizon"]]
     panels = [
-        hours.panel(f"Free after<br>{hours.at_once(found['projected_hours'])}", tops, legend=True),
-        hours.panel(f"Delay that users chose<br>{hours.at_once(found['chosen'])}", [found["chosen"]]),
+        hours.panel(f"Projected<br>{hours.at_once(found['projected_hours'])}", tops, legend=True),
+        hours.panel(f"Requested less projected<br>{hours.at_once(found['chosen'])}", [found["chosen"]]),
     ]
     return _figure([*upper, *lower], title, subtitle, panels, scene)
 
@@ -129,7 +130,9 @@ def of_leases(gap: Gap) -> bool:
 
 def _figure(traces: list[Trace], title: str, subtitle: str, panels: list[frame.Panel], scene: Scene) -> Figure:
     labels = frame.site_labels(scene.site, scene.window, read_at=scene.read_at, of=of_leases)
-    layout = frame.layout(title, subtitle, panels, scene.window, labels=labels, hover="closest", height=720, left_px=88)
+    layout = frame.layout(
+        title, subtitle, panels, scene.window, labels=labels, hover="closest", height=720, left_px=100
+    )
     for name in ("legend", "legend2"):
         if name in layout:
             layout[name] |= _LEGEND_ROOM

@@ -1,4 +1,4 @@
-"""Lead time over a site's whole history: weekly medians with quartiles, and a sample of the leases behind them.
+"""Lead time over a site's whole history: medians with quartiles, and a sample of the leases behind them.
 
 All leases of ten years as points would be a page of twenty megabytes that shows a black field.
 """
@@ -12,13 +12,20 @@ import polars as pl
 
 from usage_assets.reports import frame
 from usage_assets.reports.figures import hours
-from usage_assets.reports.figures.leadtime import EFFECTIVE, NO_LEASES, REQUESTED, of_leases
+from usage_assets.reports.figures.leadtime import NO_LEASES, of_leases
 from usage_assets.reports.frame import Figure, Panel, Trace, axis
 from usage_assets.reports.scene import Scene
 from usage_assets.reports.series import runs
 
-WEEK = timedelta(days=7)
 _BAND = {"requested": "rgba(0,114,178,0.20)", "effective": "rgba(213,94,0,0.18)", "late": "rgba(122,75,0,0.18)"}
+_POINT = {
+    kind: {"color": colour, "symbol": symbol, "size": 3, "opacity": 0.3}
+    for kind, colour, symbol in (
+        ("requested", "#0072B2", "circle"),
+        ("effective", "#D55E00", "diamond"),
+        ("late", "#7A4B00", "circle"),
+    )
+}
 _LINE = {
     "requested": {"color": "#0072B2", "width": 1.6},
     "effective": {"color": "#D55E00", "width": 1.6, "dash": "3px,2px"},
@@ -28,14 +35,14 @@ _LINE = {
 
 @dataclass(frozen=True)
 class LeadtimeHistory:
-    """A site's leases by weeks, and a sample of them.
+    """A site's leases by months (small groups: by quarters), and a sample of them.
 
-    `weekly`: week (its Monday), node_group (`all` for all of them), kind (requested, effective, late), leases, low,
-    middle, high (quartiles in hours). `sample`: created_at, node_group, requested, effective, late (hours).
-    `groups` are those that have a panel, the largest first, `leases` how many leases there are.
+    `periods`: start, months (1 or 3), node_group (`began` for all that began), kind (requested, effective, late),
+    leases, low, middle, high (quartiles in hours). `sample`: created_at, node_group, requested, effective, late
+    (hours). `groups` are those that have a panel, the largest first, `leases` how many leases there are.
     """
 
-    weekly: pl.DataFrame
+    periods: pl.DataFrame
     sample: pl.DataFrame
     groups: tuple[str, ...]
     leases: int
@@ -46,37 +53,39 @@ def site_leadtime(history: LeadtimeHistory, scene: Scene) -> Figure:
     title = frame.heading(scene.site.name, f"Lead time of leases by kind of machine, {scene.label}")
 
     def draw(number: int, group: str) -> tuple[list[Trace], Panel]:
-        of = history.weekly.filter(pl.col("node_group") == group)
+        of = history.periods.filter(pl.col("node_group") == group)
         points = history.sample.filter(pl.col("node_group") == group)
-        traces = _points(points, "requested", "Asked for, one lease", REQUESTED, number)
-        for kind, name in (("requested", "Asked for"), ("effective", "In fact")):
+        traces = _points(points, "requested", "Requested, one lease", _POINT["requested"], number)
+        for kind, name in (("requested", "Requested"), ("effective", "Effective")):
             traces += _band(of.filter(pl.col("kind") == kind), kind, name, number, band=kind == "requested")
         leases = int(of.filter(pl.col("kind") == "requested")["leases"].sum())
+        by = " by quarter" if of["months"].max() == 3 else ""
         return traces, hours.panel(
-            f"<b>{escape(group)}</b><br>{leases:,} leases", [of["high"], points["requested"]], legend=number == 0
+            f"<b>{escape(group)}</b><br>{leases:,} leases{by}", [of["high"], points["requested"]], legend=number == 0
         )
 
     return _figure(history, scene, title, history.groups, draw, each_px=170)
 
 
 def site_leadtime_compare(history: LeadtimeHistory, scene: Scene) -> Figure:
-    """Requested against effective lead time of all leases, and by how much they began later than asked for."""
-    title = frame.heading(scene.site.name, f"Lead time asked for and in fact, {scene.label}")
+    """Requested against effective lead time of all leases that began, and their difference."""
+    title = frame.heading(scene.site.name, f"Requested and effective lead time, {scene.label}")
 
     def draw(number: int, part: str) -> tuple[list[Trace], Panel]:
-        of = history.weekly.filter(pl.col("node_group") == "all")
+        of = history.periods.filter(pl.col("node_group") == "began")
+        began = history.sample.filter(pl.col("effective").is_not_null())
         if part == "late":
-            traces = _points(history.sample, "late", "One lease", {"color": "#7A4B00", "symbol": "circle"}, number)
-            traces += _band(of.filter(pl.col("kind") == "late"), "late", "Later by", number)
-            values = [history.sample["late"], of.filter(pl.col("kind") == "late")["high"]]
+            traces = _points(began, "late", "Difference, one lease", _POINT["late"], number)
+            traces += _band(of.filter(pl.col("kind") == "late"), "late", "Difference", number)
+            values = [began["late"], of.filter(pl.col("kind") == "late")["high"]]
             return [trace | {"legend": "legend2"} for trace in traces], hours.panel(
-                "Later than asked", values, legend=True
+                "Effective less requested", values, legend=True
             )
-        traces = _points(history.sample, "requested", "Asked for, one lease", REQUESTED, number)
-        traces += _points(history.sample, "effective", "In fact, one lease", EFFECTIVE, number)
-        for kind, name in (("requested", "Asked for"), ("effective", "In fact")):
+        traces = _points(began, "requested", "Requested, one lease", _POINT["requested"], number)
+        traces += _points(began, "effective", "Effective, one lease", _POINT["effective"], number)
+        for kind, name in (("requested", "Requested"), ("effective", "Effective")):
             traces += _band(of.filter(pl.col("kind") == kind), kind, name, number)
-        values = [history.sample["requested"], history.sample["effective"], of["high"]]
+        values = [began["requested"], began["effective"], of["high"]]
         return traces, hours.panel("Lead time", values, legend=True)
 
     return _figure(history, scene, title, ("both", "late"), draw, each_px=280)
@@ -91,10 +100,11 @@ def _figure(
     *,
     each_px: int,
 ) -> Figure:
-    if history.weekly.is_empty():
+    if history.periods.is_empty():
         return frame.sentence(title, "nothing built yet", NO_LEASES)
-    weeks = history.weekly["week"]
-    window: tuple[datetime, datetime] = (weeks.min(), weeks.max() + WEEK)  # type: ignore[assignment,operator]
+    starts = history.periods["start"]
+    ends = history.periods.select(pl.col("start").dt.offset_by(pl.format("{}mo", "months")))["start"]
+    window: tuple[datetime, datetime] = (starts.min(), ends.max())  # type: ignore[assignment]
     traces: list[Trace] = []
     panels: list[Panel] = []
     for number, part in enumerate(parts):
@@ -103,7 +113,7 @@ def _figure(
         traces += [trace | {"showlegend": trace["showlegend"] and trace["name"] not in shown} for trace in made]
         panels.append(panel)
     thinned = "" if history.sample.height == history.leases else f" and {history.sample.height:,} of them as points"
-    subtitle = f"{frame.span_text(window)}; {history.leases:,} leases by week: median, quartiles as a band{thinned}"
+    subtitle = f"{frame.span_text(window)}; {history.leases:,} leases: monthly median, quartiles as a band{thinned}"
     layout = frame.layout(
         title,
         subtitle,
@@ -120,18 +130,19 @@ def _figure(
 
 def _points(rows: pl.DataFrame, value: str, name: str, marker: dict[str, str], number: int) -> list[Trace]:
     known = rows.filter(pl.col(value).is_not_null())
-    small = marker | {"size": 3, "opacity": 0.35}
-    return hours.points(known.rename({"created_at": "at"}), value, name, small, number=number, what=value, legend=True)
+    return hours.points(known.rename({"created_at": "at"}), value, name, marker, number=number, what=value, legend=True)
 
 
-def _band(weekly: pl.DataFrame, kind: str, name: str, number: int, *, band: bool = True) -> list[Trace]:
-    """Median as a line and quartiles as a band; weeks without a lease are holes."""
-    if weekly.is_empty():
+def _band(periods: pl.DataFrame, kind: str, name: str, number: int, *, band: bool = True) -> list[Trace]:
+    """Median as a line and quartiles as a band; months without a lease are holes."""
+    if periods.is_empty():
         return []
-    weeks = pl.select(week=pl.datetime_range(weekly["week"].min(), weekly["week"].max(), "1w", time_unit="us"))
-    dense = weeks.join(weekly.with_columns(pl.col("week").cast(pl.Datetime("us"))), on="week", how="left").sort("week")
-    # the middle of the week, for which its median stands
-    at = (dense["week"] + timedelta(days=3, hours=12)).dt.strftime("%Y-%m-%d").to_list()
+    months, starts = periods["months"][0], periods["start"]
+    every = pl.select(start=pl.datetime_range(starts.min(), starts.max(), f"{months}mo", time_unit="us"))
+    known = periods.with_columns(pl.col("start").cast(pl.Datetime("us")))
+    dense = every.join(known, on="start", how="left").sort("start")
+    # the middle of the time for which the median stands
+    at = (dense["start"] + timedelta(days=15 * months)).dt.strftime("%Y-%m-%d").to_list()
     low, middle, high = (
         dense.select(hours.place(pl.col(column)).alias(column))[column].to_list()
         for column in ("low", "middle", "high")
@@ -157,6 +168,6 @@ def _band(weekly: pl.DataFrame, kind: str, name: str, number: int, *, band: bool
         "name": label,
         "legendgroup": label,
         "showlegend": True,
-        "hovertemplate": "week about %{x}<br>median %{customdata:,.2f} h of %{text:,} leases",
+        "hovertemplate": "about %{x}<br>median %{customdata:,.2f} h of %{text:,} leases",
     }
     return [*out, common | line]

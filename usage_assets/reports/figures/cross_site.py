@@ -1,0 +1,151 @@
+"""All sites over their whole history: what is used and what is available, in machines."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+
+import polars as pl
+
+from usage_assets.reports import frame
+from usage_assets.reports.figures import steps
+from usage_assets.reports.figures.stack import NOTHING
+from usage_assets.reports.frame import Figure, Label, Panel, Trace, axis
+from usage_assets.reports.scene import Scene
+from usage_assets.reports.series import DAY, Series, runs
+
+# used and available of a site: a dark and a light tone of one hue. Told apart by colour-blind readers; in grey print
+# used is always the darker. Yellow is kept for sites whose servers share machines
+_HUES = (
+    ("#00507D", "#A9D3EC"),
+    ("#8C3A00", "#F2C3A0"),
+    ("#00694D", "#A6DDC9"),
+    ("#7D3C66", "#E5C3D8"),
+    ("#3D3D3D", "#CFCFCF"),
+)
+_YELLOWS = (("#C79A00", "#FAEBA8"), ("#8A6D00", "#E8DDA0"))
+
+
+@dataclass(frozen=True)
+class SitesHistory:
+    """All sites by days: `rows` with site, timestamp, resource (nodes or devices), total, occupied.
+
+    `shared` are the sites whose servers share machines.
+    """
+
+    rows: pl.DataFrame
+    shared: frozenset[str]
+
+
+def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
+    """Used and available machines of every site, stacked; below, of which time each site's use is known.
+
+    Used is what servers hold; available is what else exists. Sites of edge devices count devices.
+    """
+    title = "<b>All sites</b>  Machines used and available, whole history"
+    sites = [key for key in scene.sites if key in set(history.rows["site"])]
+    known_rows = history.rows.filter(pl.col("total").is_not_null() & pl.col("occupied").is_not_null())
+    if known_rows.is_empty():
+        return frame.sentence(title, "nothing built yet", NOTHING)
+    window: tuple[datetime, datetime] = (history.rows["timestamp"].min(), history.rows["timestamp"].max() + DAY)  # type: ignore[assignment,operator]
+    grid = pl.select(timestamp=pl.datetime_range(*window, DAY, closed="left", time_unit="us"))
+    columns: list[pl.Series] = []
+    styles: dict[str, Trace] = {}
+    spans: list[Trace] = []
+    colours = _colours(sites, history.shared)
+    for number, key in enumerate(sites):
+        resource, rows = _of_site(history.rows.filter(pl.col("site") == key))
+        dense = grid.join(rows, on="timestamp", how="left", maintain_order="left").with_columns(
+            known=pl.col("total").is_not_null() & pl.col("occupied").is_not_null()
+        )
+        name = escape(scene.sites[key].name) + (" (devices)" if resource == "devices" else "")
+        for part, value, colour in (
+            ("used", pl.col("occupied"), colours[key][0]),
+            ("available", pl.col("total") - pl.col("occupied"), colours[key][1]),
+        ):
+            column = dense.select(pl.when(pl.col("known")).then(value).alias(f"{key} {part}")).to_series()
+            columns.append(column)
+            styles[column.name] = {
+                "name": f"{name}, {part}",
+                "fillcolor": colour,
+                "line": {"width": 0, "shape": "hv"},
+                "hovertemplate": "%{y:,.1f}",
+                "legendrank": 200 - len(styles),
+            }
+        spans += _known(dense, name, colours[key][0], row=number, start=window[0])
+    series = Series("nodes", grid, DAY, window[1])
+    traces = [*steps.areas(columns, steps.points_of(series, long=True), styles.__getitem__, stack="r"), *spans]
+    top = float(pl.DataFrame(columns).sum_horizontal().max() or 1)  # type: ignore[arg-type]
+    names = [escape(scene.sites[key].name) for key in sites]
+    rows_axis = {"tickmode": "array", "tickvals": list(range(len(sites))), "ticktext": names, "showgrid": False}
+    panels = [
+        Panel("Machines", (0, top * 1.03), 1.0, {"tickformat": ",~r"}, legend=True),
+        Panel("Known", (len(sites) - 0.4, -0.6), 0.045 * len(sites) + 0.04, rows_axis),
+    ]
+    remarks = [label for key in sites for label in frame.remarks(scene.sites[key], window, named=True)]
+    labels = sorted(remarks, key=lambda label: (label.start, label.text))
+    gaps = _unknown(columns, sites, grid)
+    longest = max(len(name) for name in names)
+    layout = frame.layout(
+        title,
+        f"{frame.span_text(window)}, means per day; used is held by servers, available is the rest; grey: a site's use "
+        "is not known and not in the stack",
+        panels,
+        window,
+        labels=[*gaps, *labels],
+        height=frame.HEIGHT + 18 * len(sites),
+        left_px=max(80, 34 + 7 * longest),
+    )
+    layout["xaxis"]["rangeselector"] = frame.buttons()
+    return {"data": traces, "layout": layout}
+
+
+def _colours(sites: list[str], shared: frozenset[str]) -> dict[str, tuple[str, str]]:
+    """A hue per site, in the order of their names: the same in every drawing as long as the sites are the same."""
+    own, yellow = [key for key in sites if key not in shared], [key for key in sites if key in shared]
+    out = {key: _HUES[number % len(_HUES)] for number, key in enumerate(own)}
+    return out | {key: _YELLOWS[number % len(_YELLOWS)] for number, key in enumerate(yellow)}
+
+
+def _of_site(rows: pl.DataFrame) -> tuple[str, pl.DataFrame]:
+    """Machines where the site has any, else devices."""
+    nodes = rows.filter(pl.col("resource") == "nodes")
+    best = "nodes" if float(nodes["total"].sum() or 0) > 0 else "devices"
+    best = best if best in set(rows["resource"]) else str(rows["resource"][0])
+    found = rows.filter(pl.col("resource") == best).select(
+        pl.col("timestamp").cast(pl.Datetime("us")), "total", "occupied"
+    )
+    return best, found
+
+
+def _known(dense: pl.DataFrame, name: str, colour: str, *, row: int, start: datetime) -> list[Trace]:
+    """A bar over each run of days for which the site's use is known."""
+    out = []
+    for first, last, known in runs(dense["known"].to_list()):
+        if known:
+            out.append({
+                "type": "scatter", "mode": "lines", "yaxis": axis(1), "x": [frame.stamp(start + first * DAY),
+                frame.stamp(start + last * DAY)], "y": [row, row], "line": {"width": 9, "color": colour},
+                "name": name, "meta": "known", "showlegend": False, "hoverinfo": "skip",
+            })  # fmt: skip
+    return out
+
+
+def _unknown(columns: list[pl.Series], sites: list[str], grid: pl.DataFrame) -> list[Label]:
+    """Shades over the times in which the use of a site, between its first and last known day, is not known."""
+    holes = []
+    for number, _ in enumerate(sites):
+        known = columns[2 * number].is_not_null()
+        days = known.arg_true()
+        inside = (
+            pl.Series(range(len(known))).is_between(int(days.min() or 0), int(days.max() or -1)) if len(days) else known
+        )  # type: ignore[arg-type]
+        holes.append(~known & inside if len(days) else known)
+    hole = holes[0]
+    for more in holes[1:]:
+        hole = hole | more
+    at = grid["timestamp"].to_list()
+    return [
+        Label(at[first], at[last - 1] + DAY, "", frame.FAINT)
+        for first, last, is_hole in runs(hole.to_list())
+        if is_hole
+    ]

@@ -1,0 +1,157 @@
+"""Our usage beside that of the old usage caches, and what lies between them."""
+
+from datetime import timedelta
+
+import polars as pl
+
+from usage_assets.reports import frame
+from usage_assets.reports.figures import steps
+from usage_assets.reports.frame import Figure, Panel, Trace, axis
+from usage_assets.reports.scene import Scene
+from usage_assets.reports.series import DAY, Series
+from usage_assets.timelines.metrics import BY_NAME
+
+_METRICS = ("total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance")
+_COLLECTORS = (
+    ("legacy", "Legacy", {"color": "#E69F00", "width": 4}),
+    ("current", "Current", {"color": "#00507D", "width": 1.5}),
+)
+# told apart as colours and, from light to dark, in grey print; what calls for a look is the darkest
+_CAUSES = {
+    "within tolerance": "#D9D9D9",
+    "known gap": "#F0E442",
+    "maintenance": "#56B4E9",
+    "duplicate host": "#CC79A7",
+    "unexplained": "#A63A00",
+}
+NO_LEGACY = "The old usage caches have no row for this time"
+
+
+def legacy_facet(usage: pl.DataFrame, scene: Scene) -> Figure:
+    """The old caches' nodes and ours, one panel per metric; of a month, or of the whole history.
+
+    `usage` has timestamp (a day), collector_type, metric and value, node types added up.
+    """
+    title = frame.heading(scene.site.name, f"Nodes by the old usage caches and by this warehouse, {scene.label}")
+    legacy = usage.filter((pl.col("collector_type") == "legacy") & pl.col("value").is_not_null())
+    if legacy.is_empty():
+        span = frame.span_text(scene.window) if scene.month else "nothing to compare"
+        return frame.sentence(title, span, NO_LEGACY)
+    first, last = usage["timestamp"].min(), usage["timestamp"].max()
+    window = scene.window if scene.month else (first, last + DAY)  # type: ignore[assignment,operator]
+    metrics = [name for name in _METRICS if name in set(legacy["metric"])]
+    traces: list[Trace] = []
+    panels = []
+    for number, metric in enumerate(metrics):
+        of = usage.filter(pl.col("metric") == metric)
+        for collector, name, line in _COLLECTORS:
+            values = _series(of.filter(pl.col("collector_type") == collector), window)
+            fine = values.values.height > steps.FINE
+            style: Trace = {
+                "name": name,
+                "legendgroup": collector,
+                "line": {**line, "shape": "hv", "width": line["width"] / (2 if fine else 1)},
+            }
+            made = steps.line(
+                values.values["value"], steps.points_of(values, long=fine), f"{collector}_{metric}", style, panel=number
+            )
+            traces += [trace | {"showlegend": trace["showlegend"] and number == 0} for trace in made]
+        top = float(of["value"].max() or 1)  # type: ignore[arg-type]
+        label = BY_NAME[metric].label if metric in BY_NAME else metric.capitalize()
+        panels.append(
+            Panel(_two_lines(label), (min(0.0, float(of["value"].min() or 0)), top * 1.08), legend=not number)
+        )  # type: ignore[arg-type]
+    layout = frame.layout(
+        title,
+        f"{frame.span_text(window)}, means per day",
+        panels,
+        window,
+        labels=frame.site_labels(scene.site, window),
+        height=frame.height_of(len(panels), 118, least=480),
+        left_px=96,
+    )
+    if scene.month is None:
+        layout["xaxis"]["rangeselector"] = frame.buttons()
+    return {"data": traces, "layout": layout}
+
+
+def collector_difference(differences: pl.DataFrame, scene: Scene) -> Figure:
+    """Ours less the old caches', per metric and day, coloured by what explains it.
+
+    `differences` has timestamp (a day), metric, cause, difference (node-hours) and one_sided (rows that only one of
+    the two has), node types added up.
+    """
+    title = frame.heading(scene.site.name, f"This warehouse less the old usage caches, {scene.label}")
+    span = frame.span_text(scene.window)
+    known = differences.filter(pl.col("difference").is_not_null())
+    if known.is_empty():
+        said = NO_LEGACY if differences.is_empty() else "No day of this time is known to both"
+        return frame.sentence(title, span, said)
+    metrics = [name for name in _METRICS if name in set(known["metric"])]
+    traces: list[Trace] = []
+    panels = []
+    shown: set[str] = set()
+    for number, metric in enumerate(metrics):
+        of = known.filter(pl.col("metric") == metric)
+        for cause, colour in _CAUSES.items():
+            rows = of.filter(pl.col("cause") == cause).sort("timestamp")
+            if rows.is_empty():
+                continue
+            traces.append(
+                {
+                    "type": "bar",
+                    "x": (rows["timestamp"] + timedelta(hours=12)).dt.strftime("%Y-%m-%d %H:%M").to_list(),
+                    "y": rows["difference"].round(3).to_list(),
+                    "yaxis": axis(number),
+                    "name": cause.capitalize(),
+                    "legendgroup": cause,
+                    "legendrank": 100 - list(_CAUSES).index(cause),
+                    "showlegend": cause not in shown,
+                    "meta": metric,
+                    "marker": {"color": colour, "line": {"width": 0.5, "color": "#444444"}},
+                    "hovertemplate": "%{y:,.1f} node-hours",
+                }
+            )
+            shown.add(cause)
+        panels.append(Panel(_two_lines(BY_NAME[metric].label), _reach(of), legend=not number))
+    hours = known["difference"].abs()
+    open_hours = float(hours.filter(known["cause"] == "unexplained").sum())
+    subtitle = f"{span}, node-hours per day; {open_hours:,.0f} of {float(hours.sum()):,.0f} node-hours unexplained"
+    layout = frame.layout(
+        title,
+        subtitle,
+        panels,
+        scene.window,
+        labels=frame.site_labels(scene.site, scene.window),
+        height=frame.height_of(len(panels), 118, least=480),
+        left_px=96,
+    )
+    layout |= {"barmode": "relative", "bargap": 0.15}
+    for number in range(len(panels)):
+        layout[f"yaxis{axis(number)[1:]}"] |= {"zeroline": True, "zerolinecolor": frame.INK, "tickformat": ",~r"}
+    return {"data": traces, "layout": layout}
+
+
+def _series(rows: pl.DataFrame, window: frame.Window) -> Series:
+    """A value per day of the window; null where there is none."""
+    start, end = window
+    grid = pl.select(timestamp=pl.datetime_range(start, end, DAY, closed="left", time_unit="us"))
+    found = rows.select(pl.col("timestamp").cast(pl.Datetime("us")), "value")
+    return Series("nodes", grid.join(found, on="timestamp", how="left", maintain_order="left"), DAY, end)
+
+
+def _reach(rows: pl.DataFrame) -> tuple[float, float]:
+    """The range that holds the bars of each day; at least an hour, so that dust does not look like a mountain."""
+    value = pl.col("difference")
+    days = rows.group_by("timestamp").agg(low=value.filter(value < 0).sum(), high=value.filter(value > 0).sum())
+    low, high = float(days["low"].min() or 0), float(days["high"].max() or 0)  # type: ignore[arg-type]
+    room = 0.08 * max(high - low, 2.0)
+    return min(low, -1.0) - room, max(high, 1.0) + room
+
+
+def _two_lines(label: str) -> str:
+    """A label cut where a bracket or a further word begins: a low panel has room for some fifteen letters."""
+    head, bracket, tail = label.partition(" (")
+    if bracket:
+        return f"{head}<br>({tail}"
+    return label.replace(" ", "<br>", 1) if len(label) > 12 else label
