@@ -221,16 +221,22 @@ class Rows:
         return self.add("zun_container", **(values | state | {"created_at": started, "started_at": started} | more))
 
 
-def spec_text(hint: Any = None, flavor: str = "m1", hints: Any = "from hint") -> str:
+def spec_text(
+    hint: Any = None, flavor: str = "m1", hints: Any = "from hint", extra_specs: dict[str, str] | None = None
+) -> str:
     """A RequestSpec as Nova stores it; `hint` is the value of its reservation hint."""
     chosen = ({} if hint is None else {"reservation": hint}) if hints == "from hint" else hints
+    said = {"name": flavor, "extra_specs": extra_specs or {}}
     return json.dumps(
         {
             "nova_object.name": "RequestSpec",
             "nova_object.version": "1.15",
             "nova_object.data": {
                 "scheduler_hints": chosen,
-                "flavor": {"nova_object.name": "Flavor", "nova_object.data": {"name": flavor, "extra_specs": {}}},
+                "flavor": {
+                    "nova_object.name": "Flavor",
+                    "nova_object.data": {"name": flavor, "extra_specs": extra_specs or {}},
+                },
             },
         }
     )

@@ -10,12 +10,14 @@ from usage_assets.sites import OpenStackSite
 from usage_assets_tests.golden.builder import Month, Row
 from usage_assets_tests.golden.oracle_machines import (
     START,
+    Amounts,
     Item,
     Machines,
     Span,
     born,
     covers,
     flavor_size,
+    gpus_of,
     latest,
 )
 
@@ -30,6 +32,7 @@ class Holdings(Machines):
     def __init__(self, site: OpenStackSite, rows: dict[str, list[Row]], month: Month, extracted: datetime) -> None:
         super().__init__(site, rows, month, extracted)
         self.cuts: list[datetime] = []
+        self.specs = {row["uuid"]: self._spec(row) for row in self._instances()}
         self.bookings = {row["uuid"]: self._booking(row) for row in self._instances()}
         self.nodes = {row["uuid"]: self._node(row) for row in self._instances()}
         self.shelved = {row["uuid"]: list(self._shelved(row["uuid"])) for row in self._instances()}
@@ -74,6 +77,8 @@ class Holdings(Machines):
                 assert host is not None
                 size = {"vcpus": flavor["vcpus"], "memory_mb": flavor["memory_mb"], "disk_gb": flavor["disk_gb"]}
                 size = {"nodes": flavor["vcpus"] / host["vcpus"], **self._with_overcommit(size, None)}
+                if (flavor["resource_properties"] or "").startswith("{"):
+                    size["gpus"] = gpus_of(json.loads(flavor["resource_properties"])["extra_specs"])
                 yield self._item("committed", (source, row), hostname, t, size)
         for hostname, rows in whole.items():
             owner = max(rows, key=lambda row: (born(row) or START, row["id"]))
@@ -125,8 +130,8 @@ class Holdings(Machines):
             if not any(covers(span, t) for span in spans):
                 yield replace(item, metric="active")
 
-    def _booking(self, row: Row) -> tuple[str, str | None]:
-        """The metric of an instance, and its reservation."""
+    def _spec(self, row: Row) -> Row | None:
+        """The latest readable request of an instance."""
         readable = []
         for spec in self.rows["nova_api_request_specs"]:
             if spec["instance_uuid"] == row["uuid"]:
@@ -135,9 +140,19 @@ class Holdings(Machines):
                 except (ValueError, TypeError, KeyError):
                     continue
         best = latest(spec for spec, _ in readable)
-        if best is None:
+        return None if best is None else next(data for spec, data in readable if spec is best)
+
+    def _flavor(self, row: Row) -> Amounts:
+        """Sizes of an instance's flavor, GPUs as its request says them."""
+        data = self.specs[row["uuid"]]
+        flavor = ((data or {}).get("flavor") or {}).get("nova_object.data")
+        return flavor_size(row) | {"gpus": gpus_of(flavor["extra_specs"]) if flavor else None}
+
+    def _booking(self, row: Row) -> tuple[str, str | None]:
+        """The metric of an instance, and its reservation."""
+        data = self.specs[row["uuid"]]
+        if data is None:
             return "occupied_unknown", None
-        data = next(data for spec, data in readable if spec is best)
         hint = (data.get("scheduler_hints") or {}).get("reservation")
         hint = (hint[0] if hint else None) if isinstance(hint, list) else hint
         flavor = data["flavor"]["nova_object.data"]["name"] if data.get("flavor") else ""
@@ -159,7 +174,7 @@ class Holdings(Machines):
         for entry in counting:
             row, metric, node, source = entry
             machine = None if node is None else self._nearest(self.machines, node, t)
-            flavor = flavor_size(row)
+            flavor = self._flavor(row)
             if node is None or machine is None:
                 if node is not None and not self.has_kvm:  # a whole machine, though never seen
                     single.setdefault(node, []).append(entry)
@@ -173,7 +188,10 @@ class Holdings(Machines):
         for node, entries in single.items():
             row, metric, _, source = max(entries, key=lambda entry: (born(entry[0]), entry[0]["uuid"]))
             if node not in self.machines:
-                yield self._item(metric, (source, row), node, t, {"nodes": 1, **flavor_size(row)})
+                known = self._gpus(node, t)
+                flavor = self._flavor(row)
+                gpus = flavor["gpus"] if known is None else known
+                yield self._item(metric, (source, row), node, t, {"nodes": 1, **flavor, "gpus": gpus})
                 continue
             size = self._machine_size(node, t)
             yield self._item(metric, (source, row), node, t, size | {"vcpus_overcommit": size["vcpus"]})

@@ -266,6 +266,18 @@ def flavor_size(row: Row) -> Amounts:
     return {"vcpus": row["vcpus"], "vcpus_overcommit": row["vcpus"], "memory_mb": row["memory_mb"], "disk_gb": disk}
 
 
+def gpus_of(extra_specs: dict[str, str]) -> float:
+    """What a flavor asks for: resource classes of GPUs and PCI devices."""
+    out = 0
+    for name, value in extra_specs.items():
+        group_of, _, resource = name.partition(":")
+        if group_of.startswith("resources") and "GPU" in resource:
+            out += int(value)
+        elif name == "pci_passthrough:alias":
+            out += sum(int(alias.split(":")[1]) for alias in value.split(","))
+    return out
+
+
 def group(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
     out: dict[Any, list[Row]] = {}
     for row in rows:

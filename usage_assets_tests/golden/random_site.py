@@ -1,5 +1,6 @@
 """Random small sites, as full of traps as the rules are: rows for the oracle to judge."""
 
+import json
 import random
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,6 +14,12 @@ SHELVING = ("shelve", "shelve_offload", "unshelve", "reboot", "terminate")
 POWER = ("stop", "stop", "start", "start", "pause", "unpause", "suspend", "resume")
 STATES = ("active", "active", "stopped", "paused", "rescued", "deleted", "error", None)
 MAINTENANCE = ({"projects": ["ops", "nobody"]}, {"lease_name": "^maint-"}, {"projects": ["q"], "lease_name": "7$"})
+EXTRA_SPECS: tuple[dict[str, str], ...] = (
+    {},
+    {"hw:cpu_policy": "dedicated"},
+    {"resources:VGPU": "2"},
+    {"pci_passthrough:alias": "a100:1,v100:2", "resources1:CUSTOM_GPU_A": "1"},
+)
 HINTS = ("list", "text", "flavor", "plain", "missing", "broken", "twice", "unreadable later", "empty list", "no hints")
 
 
@@ -156,6 +163,8 @@ class _Maker:
                 found.append(reservation)
                 for _ in range(self.rng.randint(0, 2) if kind != "physical:host" else 0):
                     sizes = {"vcpus": self.rng.choice((2, 8)), "created_at": self.tick()}
+                    if self.maybe(0.3):
+                        sizes["resource_properties"] = json.dumps({"extra_specs": self.rng.choice(EXTRA_SPECS)})
                     self.rows.instance_reservation(reservation, **sizes)
                 for _ in range(self.rng.randint(0, 3)):
                     self._allocation(reservation, created)
@@ -203,7 +212,7 @@ class _Maker:
         how = self.rng.choice(HINTS + ("list",) * 6)
         spec = self.rows.spec
         if how == "list":
-            spec(instance, spec_text([reservation]))
+            spec(instance, spec_text([reservation], extra_specs=self.rng.choice(EXTRA_SPECS)))
         elif how == "text":
             spec(instance, spec_text(reservation))
         elif how == "flavor":
@@ -221,7 +230,7 @@ class _Maker:
         elif how == "no hints":
             spec(instance, spec_text(hints=None))
         elif how == "plain":
-            spec(instance)
+            spec(instance, spec_text(extra_specs=self.rng.choice(EXTRA_SPECS)))
 
     def _edge(self) -> None:
         devices = []

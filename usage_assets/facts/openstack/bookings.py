@@ -59,10 +59,10 @@ def _latest(specs: pl.LazyFrame) -> pl.LazyFrame:
 def flavor_gpus(extra_specs: pl.Expr) -> pl.Expr:
     """GPUs that a flavor's extra specs ask for: virtual and whole ones, and PCI devices by alias; null without specs.
 
-    `resources:VGPU`, `resources:PGPU` and custom classes with GPU in their name, and `pci_passthrough:alias` with its
-    counts (`a100:2`).
+    `resources:VGPU`, `resources:PGPU` and custom classes with GPU in their name, also of numbered groups
+    (`resources1:VGPU`), and `pci_passthrough:alias` with its counts (`a100:2`).
     """
-    classes = extra_specs.str.extract_all(r'"resources:[A-Z0-9_]*GPU[A-Z0-9_]*"\s*:\s*"?\d+')
+    classes = extra_specs.str.extract_all(r'"resources[A-Za-z0-9_-]*:[A-Z0-9_]*GPU[A-Z0-9_]*"\s*:\s*"?\d+')
     aliases = extra_specs.str.extract(r'"pci_passthrough:alias"\s*:\s*"([^"]*)"').str.extract_all(r":\s*\d+")
     count = _sum_of_numbers(classes) + _sum_of_numbers(aliases)
     return pl.when(extra_specs.str.starts_with("{")).then(count)

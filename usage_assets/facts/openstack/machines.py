@@ -1,5 +1,7 @@
 """What a machine is at an instant: whether it exists, its size, its type. Identity is the hostname."""
 
+import re
+
 import polars as pl
 
 from usage_assets.facts.openstack.exclusions import EXCLUDED
@@ -9,6 +11,7 @@ from usage_assets.intervals import clip, close, fill_between, intersect, merge_t
 from usage_assets.sites import NodeType
 
 HOST = ("month", "hostname")
+_A_NAME = re.compile(r"^[A-Za-z0-9._-]+$")
 SIZES = ("vcpus", "memory_mb", "disk_gb")
 _WITHIN = (pl.col("month_start"), pl.col("limit_at"))
 
@@ -88,10 +91,14 @@ def segments(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def declared_types(rows: pl.LazyFrame, node_types: dict[str, NodeType], hostname: str = "hostname") -> pl.LazyFrame:
-    """Type and GPUs filled from the site's map where the databases say nothing, else type unknown."""
+    """Type and GPUs filled from the site's map where the databases say nothing, else type unknown.
+
+    A key of the map that is a plain hostname means that machine, any other is a pattern.
+    """
     node_type, gpus = pl.col("node_type"), pl.col("gpus")
     for pattern, known in node_types.items():
-        matches = pl.col(hostname).str.contains(pattern)
+        name = pl.col(hostname)
+        matches = name == pattern if _A_NAME.match(pattern) else name.str.contains(pattern)
         if known.type is not None:
             node_type = pl.when(node_type.is_null() & matches).then(pl.lit(known.type)).otherwise(node_type)
         if known.gpus is not None:

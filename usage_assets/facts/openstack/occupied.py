@@ -191,10 +191,15 @@ def _on_machines(
 
 
 def _server_resources() -> list[pl.Expr]:
-    """On bare metal the machine's size; on a hypervisor the flavor's, nodes being its share of the vCPUs."""
+    """On bare metal the machine's size; on a hypervisor the flavor's, nodes being its share of the vCPUs.
+
+    GPUs of a whole machine that Nova never saw are those that Blazar or the site's file know of it, else the flavor's.
+    """
     is_whole = pl.col("is_known") & pl.col("is_metal")
     share = pl.when(pl.col("vcpus") > 0).then(pl.col("flavor_vcpus") / pl.col("vcpus"))
     nodes = pl.when(is_whole).then(1.0).when("is_known").then(share).when("counts_a_node").then(1.0)
+
+    elsewhere = pl.when(~pl.col("is_known")).then("flavor_gpus")
 
     def sized(machine: str, flavor: str) -> pl.Expr:
         return pl.when(is_whole).then(machine).otherwise(flavor)
@@ -205,5 +210,5 @@ def _server_resources() -> list[pl.Expr]:
         vcpus_overcommit=sized("vcpus", "flavor_vcpus"),
         memory_mb=sized("memory_mb", "flavor_memory"),
         disk_gb=sized("disk_gb", "flavor_disk"),
-        gpus=sized("gpus", "flavor_gpus"),
+        gpus=pl.when("is_metal").then(pl.coalesce("gpus", elsewhere)).otherwise("flavor_gpus"),
     )
