@@ -233,10 +233,7 @@ def spec_text(
             "nova_object.version": "1.15",
             "nova_object.data": {
                 "scheduler_hints": chosen,
-                "flavor": {
-                    "nova_object.name": "Flavor",
-                    "nova_object.data": {"name": flavor, "extra_specs": extra_specs or {}},
-                },
+                "flavor": {"nova_object.name": "Flavor", "nova_object.data": said},
             },
         }
     )

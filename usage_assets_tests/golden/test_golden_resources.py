@@ -54,11 +54,13 @@ def test_gpus_of_a_server_whose_request_is_not_there_are_unknown():
 def test_gpus_of_a_reserved_flavor_are_those_of_its_source_flavor():
     rows, host = one_machine(gpus=8)
     found = []
-    for properties in (json.dumps({"extra_specs": VGPUS}), '["==", "$gpu_model", "a100"]', None):
+    aliases = {"pci_passthrough:alias": "a100:1,v100:2", "resources1:VGPU": "1"}
+    sources = (json.dumps({"extra_specs": extra_specs}) for extra_specs in (VGPUS, aliases))
+    for properties in (*sources, '["==", "$gpu_model", "a100"]', None):
         reservation = rows.reservation(rows.lease("2024-01-10", "2024-01-10", "2024-01-20"), "flavor:instance")
         rows.instance_reservation(reservation, resource_properties=properties)
         found.append(rows.allocation(reservation, host, "2024-01-10"))
-    amounts = [2.0, None, None]
+    amounts = [2.0, 4.0, None, None]
     assert Worked(rows).kept("committed", "gpus") == [
         (allocation, "01-10", "01-20", "kept", gpus) for allocation, gpus in zip(found, amounts, strict=True)
     ]
