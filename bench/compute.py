@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
-from usage_assets.facts.openstack import build_facts, read_raw
+from usage_assets.facts.openstack import build_facts, read_inputs
 from usage_assets.partitions import months_between
 from usage_assets.sites import OpenStackSite, load_sites
 from usage_assets.timelines.openstack import month_node_types, usage_scope
@@ -35,7 +35,7 @@ def main(key: str, first: str, last: str, at_once: str = "20") -> None:
 
 def _rows(site: OpenStackSite, window: Sequence[date]) -> int:
     with Warehouse.default().read() as reader:
-        raw = read_raw(reader, site.key, window)
+        raw = read_inputs(reader, site, window)
     facts = build_facts(site, window, raw, {})
     usage = build_usage(usage_scope(site), window, facts.intervals, {}, month_node_types(site, raw))
     return facts.intervals.height + usage.usage.height + usage.steps.height

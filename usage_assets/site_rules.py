@@ -118,7 +118,7 @@ def _texts(table: str, where: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
         if column not in types:
             msg = f"{table} has no column {column}; there are {', '.join(types)}"
             raise ValueError(msg)
-        values = wanted if isinstance(wanted, list) else [wanted]
+        values = wanted if isinstance(wanted, (list, tuple)) else [wanted]
         if not values:
             msg = f"where.{column} names no value"
             raise ValueError(msg)
@@ -175,7 +175,7 @@ class MetricSource(_Rule):
 
 def _with_defaults(value: object) -> object:
     """Names alone become sources; the first is authoritative, the others fill gaps."""
-    if not isinstance(value, list):
+    if not isinstance(value, (list, tuple)):
         msg = "expected a list of sources, such as [nova_compute_nodes, {name: inventory, file: inventory.csv}]"
         raise ValueError(msg)
     entries = [{"name": entry} if isinstance(entry, str) else entry for entry in value]

@@ -1,12 +1,19 @@
 """Sources of total on sites worked out by hand: which of them makes a machine exist, of which type and size."""
 
+import random
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import polars as pl
 import pytest
 
+from usage_assets.facts.tables import INTERVALS
+from usage_assets.schema import violations
 from usage_assets.timelines.openstack import usage_scope
 from usage_assets_tests.golden.builder import Rows, make_site
+from usage_assets_tests.golden.random_site import random_case
 from usage_assets_tests.golden.worked import FEB, JAN, Worked
 
 COLUMNS = "hostname,node_type,vcpus,memory_mb,disk_gb,gpus,in_service_from,in_service_to\n"
@@ -215,3 +222,37 @@ def test_legacy_counts_alone_beside_nova_change_nothing():
     rows.compute_node("h", "2024-01-20")
     with_counts = Worked(rows, sources={"total": ["nova_compute_nodes", "chameleon_usage_node_count_cache"]})
     assert with_counts.facts.intervals.equals(Worked(rows).facts.intervals)
+
+
+@pytest.mark.parametrize("policy", ["authoritative", "gap_fill", "supplement"])
+@pytest.mark.parametrize("seed", range(4))
+def test_on_random_sites_a_machine_counts_once_and_every_hour_of_a_source_is_accounted_for(
+    built, seed: int, policy: str
+):
+    rng = random.Random(seed)
+    case = random_case(rng)
+    start = [datetime(2024, 1, 1) + timedelta(hours=6 * rng.randint(-40, 200)) for _ in range(6)]
+    stays = [(rng.choice(("h0", "h1", "h9")), at, at + timedelta(hours=rng.randint(-5, 900))) for at in start]
+    lines = "".join(f"{name},a,8,,,,{at},{'' if rng.random() < 0.2 else end}\n" for name, at, end in stays)
+    rules = case.site.model_dump(include={"exclusions", "node_types"}, by_alias=True)
+    site = built(case.rows, lines, policy, months=case.months, extracted=case.extracted[case.months[0]], **rules)
+    total = site.facts.intervals.filter(pl.col("devices").is_null(), metric="total").sort(
+        "month", "entity_id", "start_at"
+    )
+    overlaps = total.filter((pl.col("start_at") < pl.col("end_at").shift(1)).over("month", "entity_id"))
+    assert overlaps.is_empty()
+    for row in site.facts.accounts.iter_rows(named=True):
+        hours = row["hours_kept"] + row["hours_clipped"] + row["hours_rejected"]
+        assert row["hours_in"] == pytest.approx(hours)
+        assert row["hours_clipped"] > -1e-6
+        assert row["rows_in"] == row["rows_kept"] + row["rows_rejected"] + row["rows_outside"]
+    order = {row["metric"]: row["hours"] for row in _node_hours(site)}
+    assert order["total"] >= order["reservable"] - 1e-6
+    with duckdb.connect(":memory:") as con:
+        con.register("frame", site.facts.intervals.to_arrow())
+        assert violations(con, "frame", INTERVALS) == []
+
+
+def _node_hours(site: Worked) -> list[dict[str, Any]]:
+    nodes = site.usage.usage.filter(resource="nodes")
+    return nodes.group_by("metric").agg(pl.col("hours").sum()).rows(named=True)
