@@ -69,4 +69,6 @@ class TableAsset:
     """Whether the site has it; where not, its months are written empty."""
     views: tuple[str, ...] = ()
     """Views over the table, made anew after each write."""
+    publish: Callable[[Site, Mapping[date, pl.DataFrame], Mapping[date, datetime]], Mapping[date, Any]] | None = None
+    """(site, rows of each month written, extraction per month): files beside the table; metadata to show per month."""
     checks: tuple[TableCheck, ...] = ()

@@ -5,7 +5,7 @@ Functions are imported when they are first called, so that the command line star
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +16,7 @@ from usage_assets.facts.openstack.build import METRICS_OF
 from usage_assets.facts.tables import LEASES
 from usage_assets.raw.declare import RawTable
 from usage_assets.raw.openstack import TABLES as OPENSTACK_TABLES
+from usage_assets.reports.audit_asset import audit_of
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.sites import Site
 from usage_assets.timelines.dimension_assets import DIMENSIONS
@@ -290,7 +291,7 @@ _LEADTIME = TableAsset(
     views=(LEADTIME_SITE,),
 )
 
-OPENSTACK = Kind(
+_OPENSTACK = Kind(
     name="openstack",
     label="OpenStack: Nova, with or without Blazar and Zun",
     raw_tables=OPENSTACK_TABLES,
@@ -345,6 +346,14 @@ OPENSTACK = Kind(
     tables=(_LEGACY, _LEGACY_COMPARISON, _LEASES, _LEADTIME, *DIMENSIONS),
 )
 
+
+def _audited(kind: Kind) -> Kind:
+    """The kind with the audit of all its facts."""
+    tables = (table.name for table in kind.tables if table.stage == "facts")
+    return replace(kind, tables=(*kind.tables, audit_of([*(fact.name for fact in kind.facts), *tables])))
+
+
+OPENSTACK = _audited(_OPENSTACK)
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (OPENSTACK,)}
 
 

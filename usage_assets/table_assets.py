@@ -1,10 +1,11 @@
 """Assets that are one table made of other tables: a declaration each (`kinds.TableAsset`), a step per stage."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from usage_assets.facts.tables import REJECTS
 from usage_assets.gates import closed_months, extracted_at
@@ -75,6 +76,7 @@ def build_window(
 ) -> tuple[dict[date, dict[str, Any]], dg.MetadataValue | None]:
     """Make one table of a window and write it in one transaction; what to show of each month, and a few rows."""
     closed: dict[date, str] = {}
+    extracted: Mapping[date, datetime] = {}
     made = Made(table.table.empty())
     if table.applies(site):
         with warehouse.read() as reader:
@@ -88,7 +90,13 @@ def build_window(
         refused = _write(writer, kind, table, made, window=window, closed=closed, run_id=run_id)
         rows = rows_per_month(writer, table.table, window, table.owned)
         shown = {month: month_metadata(rows[month], refused.get(month)) for month in window.months}
-        return shown, preview(writer, table.table, window, _where(table.owned))
+        first = preview(writer, table.table, window, _where(table.owned))
+    if table.publish is not None and table.applies(site):
+        written = [month for month in window.months if month not in refused]
+        parts = {month: made.rows.filter(pl.col("month") == month) for month in written}
+        for month, more in table.publish(site, parts, extracted).items():
+            shown[month] |= more
+    return shown, first
 
 
 def _write(

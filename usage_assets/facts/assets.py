@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from usage_assets.facts import views
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import FactAsset, Facts, Kind
@@ -104,10 +105,12 @@ def build_window(
     facts = kind.build_facts(site, todo, raw, extracted, [fact.name for fact in chosen]) if todo else _Nothing()
     del raw
     with warehouse.write(f"facts of {window}") as writer:
-        return {
+        written = {
             fact.name: _write(writer, kind, fact, facts, window=window, closed=closed[fact.name], run_id=run_id)
             for fact in chosen
         }
+        views.ensure(writer)
+    return written
 
 
 @dataclass

@@ -74,7 +74,7 @@ class Renderer:
         place = _place(self.folder, name)
         # before the page: an older picture must never stand beside a newer page
         place.with_suffix(".png").unlink(missing_ok=True)
-        _write(place.with_suffix(".html"), page(figure, name).encode())
+        write_file(place.with_suffix(".html"), page(figure, name).encode())
         self._pages[name] = Rendered(
             path=place.with_suffix(".html"),
             url=f"{settings.plots_url()}/{quote(name)}.html",
@@ -93,7 +93,7 @@ class Renderer:
             one = self._pages[name]
             png = one.path.with_suffix(".png")
             if isinstance(picture, bytes):
-                _write(png, picture)
+                write_file(png, picture)
             self._pages[name] = Rendered(
                 one.path,
                 one.url,
@@ -138,7 +138,7 @@ def share_plotly_js(folder: Path) -> Path:
     shared = folder / _JS
     packaged = Path(plotly.__file__).parent / "package_data" / _JS
     if not shared.is_file() or _fingerprint(shared) != _fingerprint(packaged):
-        _write(shared, packaged.read_bytes())
+        write_file(shared, packaged.read_bytes())
     return shared
 
 
@@ -160,7 +160,8 @@ def _fingerprint(path: Path) -> tuple[int, bytes]:
         return path.stat().st_size, file.read(200)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file beside its place and rename it: a reader meets the old one or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     part = Path(name)

@@ -1,4 +1,4 @@
-"""Tables of the reports stage that compare a site with its old usage caches."""
+"""Tables of the reports stage: comparison with the old usage caches, and the audit."""
 
 from usage_assets.schema import Column, Rule, Table, Type
 
@@ -30,6 +30,44 @@ LEGACY_COMPARISON = Table(
             "cause is known",
             "cause IN ('known gap', 'maintenance', 'duplicate host', 'unexplained')",
             "A closed list, so that shares by cause are complete",
+        ),
+    ),
+)
+
+OUTCOMES: dict[str, str] = {
+    "read": "rows of the month that are not context; hours of their own spans within it",
+    "kept": "rows that gave an interval or more; hours of those intervals",
+    "clipped": "hours of kept rows that a parent or a sibling takes; their rows are among the kept",
+    "outside": "rows whose own span misses the month",
+    "rejected": "rows and hours that do not count, by reason",
+}
+
+AUDIT = Table(
+    name="audit",
+    stage="reports",
+    description="Where the rows and hours of each source went. Hours are entity-hours, not resource-hours. Rows: read "
+    "= kept + outside + rejected; hours: read = kept + clipped + rejected.",
+    key=("asset", "source", "outcome", "reason"),
+    columns=(
+        Column("asset", Type.TEXT, "Asset that read the source, parts joined by slashes", nullable=False),
+        Column("source", Type.TEXT, "Raw table, without its stage", nullable=False),
+        Column("outcome", Type.TEXT, "; ".join(f"{name} = {text}" for name, text in OUTCOMES.items()), nullable=False),
+        Column("reason", Type.TEXT, "Why rejected, as in facts.rejects; else empty", nullable=False),
+        Column("rows", Type.INT, "Rows; null for clipped. A kept row excluded in part is no rejected row", "rows"),
+        Column("hours", Type.FLOAT, "Spans within the month", "entity-hours", nullable=False),
+        Column("rows_share", Type.FLOAT, "Part of the rows read; null where none was", "1"),
+        Column("hours_share", Type.FLOAT, "Part of the hours read; null where there are none", "1"),
+    ),
+    rules=(
+        Rule(
+            "outcome is known",
+            "outcome IN (" + ", ".join(f"'{name}'" for name in OUTCOMES) + ")",
+            "A closed list, so that the outcomes of a source add up",
+        ),
+        Rule(
+            "only rejected rows have a reason",
+            "(outcome = 'rejected') = (reason <> '')",
+            "Each reason is a row of its own",
         ),
     ),
 )

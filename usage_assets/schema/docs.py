@@ -22,7 +22,9 @@ zero is measured. What the numbers mean is in methodology.md.
 _STAGES = {
     "raw": "Copies of source rows, by site and month, with every column that is used. They are evidence: a row that "
     "the source has lost is kept and marked.",
-    "facts": "Intervals: who held what, from when to when, and what does not count and why.",
+    "facts": "Intervals: who held what, from when to when, and what does not count and why. View `facts.timeline` "
+    "(site, timestamp, source, entity_id, quantity_type, state) has each interval as two events: state start or end, "
+    "quantity_type the metric. Starts less ends up to an instant count the intervals that cover it.",
     "timelines": "Values over time, made from facts alone. View `timelines.usage_site` (site, timestamp, "
     "collector_type, count_type, value) has nodes of a whole site, one row per key.",
     "reports": "What people read: comparisons, audits.",

@@ -1,0 +1,114 @@
+"""The audit of a month: what each asset of the facts read of each source, and where its rows and hours went."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from usage_assets.facts.tables import REJECTS
+from usage_assets.kinds import Made, kind_of
+from usage_assets.reports.tables import AUDIT
+from usage_assets.serving import ACCOUNTS
+from usage_assets.sites import Site
+from usage_assets.warehouse import Reader
+
+EXCLUDED = "excluded"
+_SOURCE = ("month", "asset", "source")
+# a row that is excluded in part and rejected for the rest leaves several pieces: it is one row
+_REJECTED = f"""
+WITH mine AS (
+  SELECT r.month, o.asset, r.source, r.reason, r.entity_id, epoch_us(r.end_at) - epoch_us(r.start_at) AS span,
+         coalesce(bool_or(r.reason = '{EXCLUDED}') OVER (PARTITION BY r.month, o.asset, r.source, r.entity_id), false)
+           AS in_pieces
+  FROM {REJECTS.qualified} r
+  JOIN (SELECT unnest($metrics::VARCHAR[]) AS metric, unnest($assets::VARCHAR[]) AS asset) o ON o.metric = r.metric
+  WHERE r.site = $site AND r.month IN (SELECT unnest($months::DATE[]))
+)
+SELECT month, asset, source, reason,
+       count(*) FILTER (NOT in_pieces) + count(DISTINCT entity_id) FILTER (in_pieces) AS rows,
+       coalesce(sum(span), 0)::DOUBLE / 3600000000 AS hours
+FROM mine GROUP BY ALL
+"""
+_REASONS_SCHEMA = {
+    "month": pl.Date(),
+    "asset": pl.String(),
+    "source": pl.String(),
+    "reason": pl.String(),
+    "rows": pl.Int64(),
+    "hours": pl.Float64(),
+}
+
+
+@dataclass(frozen=True)
+class Read:
+    """What is read: rows of serving.accounts, and rejected rows and hours per month, asset, source and reason."""
+
+    accounts: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+def read(reader: Reader, site: Site, months: Sequence[date]) -> Read:
+    """Accounts and rejects of every asset of the facts."""
+    kind = kind_of(site)
+    owners = {metric: kind.asset("facts", fact.name) for fact in kind.facts for metric in fact.metrics}
+    owners |= {
+        metric: kind.asset("facts", table.name)
+        for table in kind.tables
+        if table.stage == "facts"
+        for metric in table.rejects_of
+    }
+    rejected = pl.DataFrame(schema=_REASONS_SCHEMA)
+    if reader.has(REJECTS):
+        params = {"site": site.key, "months": list(months), "metrics": list(owners), "assets": list(owners.values())}
+        rejected = reader.sql(_REJECTED, params).cast(pl.Schema(_REASONS_SCHEMA))
+    accounts = reader.frame(ACCOUNTS, site.key, months)
+    return Read(accounts.filter(pl.col("asset").is_in(sorted(set(owners.values())))), rejected)
+
+
+def make(site: Site, months: Sequence[date], found: Read, extracted: Mapping[date, datetime]) -> Made:
+    """Rows of reports.audit."""
+    del months, extracted  # what was not read has no account
+    accounts = found.accounts
+    plain = [
+        accounts.select(
+            *_SOURCE,
+            outcome=pl.lit(outcome),
+            reason=pl.lit(""),
+            rows=rows,
+            hours=hours,
+        )
+        for outcome, rows, hours in (
+            ("read", pl.col("rows_in"), pl.col("hours_in")),
+            ("kept", pl.col("rows_kept"), pl.col("hours_kept")),
+            ("clipped", pl.lit(None, dtype=pl.Int64), pl.col("hours_clipped")),
+            ("outside", pl.col("rows_outside"), pl.lit(0.0)),
+        )
+    ]
+    rejected = _rejected(found).select(*_SOURCE, pl.lit("rejected").alias("outcome"), "reason", "rows", "hours")
+    every = pl.concat([*plain, rejected]).join(accounts.select(*_SOURCE, "rows_in", "hours_in"), on=_SOURCE, how="left")
+    return Made(
+        every.with_columns(
+            site=pl.lit(site.key),
+            rows_share=pl.when(pl.col("rows_in") > 0).then(pl.col("rows") / pl.col("rows_in")),
+            hours_share=pl.when(pl.col("hours_in") > 0).then(pl.col("hours") / pl.col("hours_in")),
+        )
+        .select(AUDIT.names)
+        .sort("month", "asset", "source", "outcome", "reason")
+    )
+
+
+def _rejected(found: Read) -> pl.DataFrame:
+    """Rejected rows and hours by reason; of excluded time only those rows that nothing else keeps or rejects."""
+    others = found.rejected.filter(pl.col("reason") != EXCLUDED)
+    counted = others.group_by(_SOURCE).agg(other_rows=pl.col("rows").sum())
+    excluded = (
+        found.rejected.filter(pl.col("reason") == EXCLUDED)
+        .drop("rows")
+        .join(found.accounts.select(*_SOURCE, "rows_rejected"), on=_SOURCE, how="left")
+        .join(counted, on=_SOURCE, how="left")
+        .with_columns(
+            rows=(pl.col("rows_rejected").fill_null(0) - pl.col("other_rows").fill_null(0)).clip(lower_bound=0)
+        )
+    )
+    return pl.concat([others, excluded.select(others.columns)])
