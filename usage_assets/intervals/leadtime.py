@@ -17,7 +17,12 @@ PAIRS_AT_ONCE = 3_000_000
 
 _EACH = ["request", "kind"]
 _LATEST = pl.lit(FAR_FUTURE, dtype=pl.Datetime("us"))
-_RESULT = {"request": pl.UInt32, "wait": pl.Duration("us"), "is_censored": pl.Boolean, "inexact": pl.Int64}
+_RESULT: dict[str, pl.DataType | type[pl.DataType]] = {
+    "request": pl.UInt32,
+    "wait": pl.Duration("us"),
+    "is_censored": pl.Boolean,
+    "inexact": pl.Int64,
+}
 
 
 def projected(

@@ -26,7 +26,8 @@ _STAGES = {
     "(site, timestamp, source, entity_id, quantity_type, state) has each interval as two events: state start or end, "
     "quantity_type the metric. Starts less ends up to an instant count the intervals that cover it.",
     "timelines": "Values over time, made from facts alone. View `timelines.usage_site` (site, timestamp, "
-    "collector_type, count_type, value) has nodes of a whole site, one row per key.",
+    "collector_type, count_type, value) has nodes of a whole site, one row per key; view `timelines.leadtime_site` "
+    "(site, timestamp, leadtime_type, value) has the median of the node types.",
     "reports": "What people read: comparisons, audits.",
     "serving": "Bookkeeping, written in the same transaction as the rows that it speaks of.",
 }
