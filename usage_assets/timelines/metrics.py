@@ -33,8 +33,9 @@ class Metric:
 
 _OCCUPIED = ("occupied_reservation", "occupied_ondemand", "occupied_unknown", "occupied_maintenance")
 
-# colours: after Okabe and Ito's palette, told apart by colour-blind readers; blue is reservable, pink on demand, and
-# the freer a machine the lighter its tone, so that the order also shows in grey print; capacities are dark lines
+# colours: after the palettes of Okabe and Ito and of Tol, told apart by colour-blind readers; blue is reservable, pink
+# on demand, and the freer a machine the lighter its tone, so that the order also shows in grey print; capacities are
+# dark lines
 METRICS: tuple[Metric, ...] = (
     Metric("total", "Total", "Machines that exist: a compute_nodes row covers the instant", "#000000"),
     Metric("reservable", "Reservable", "Machines that exist and that Blazar may reserve", "#00507D"),

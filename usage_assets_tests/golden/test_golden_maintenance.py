@@ -2,7 +2,8 @@
 
 import pytest
 
-from usage_assets_tests.golden.builder import Rows, spec_text
+from usage_assets.kinds import OPENSTACK
+from usage_assets_tests.golden.builder import Rows, make_site, spec_text
 from usage_assets_tests.golden.worked import FEB, JAN, Worked, one_machine, one_metal
 
 OPS = {"projects": ["ops"]}
@@ -194,3 +195,10 @@ def test_what_reservable_is_made_of_includes_leases_only_where_maintenance_is_na
     with_it, without = (Worked(rows, known_gaps=gap, **more) for more in ({"maintenance": OPS}, {}))
     assert with_it.hours("reservable") == 27 * 24
     assert without.hours("reservable") == 744
+
+
+def test_reservable_waits_for_leases_only_where_maintenance_is_named():
+    (reservable,) = (fact for fact in OPENSTACK.facts if fact.name == "reservable")
+    plain, maintained = make_site(), make_site(maintenance=OPS)
+    assert "openstack/raw/blazar_leases" not in OPENSTACK.inputs(plain, reservable)
+    assert "openstack/raw/blazar_leases" in OPENSTACK.inputs(maintained, reservable)

@@ -132,6 +132,24 @@ def test_a_metric_that_lacks_a_term_in_the_site_is_not_there():
     assert names == {"occupied", "utilization"}
 
 
+def test_an_optional_term_counts_as_nothing_where_the_site_lacks_it():
+    counted = (*COUNTED, "active", "maintenance", "occupied_maintenance")
+    whole = (datetime(2024, 2, 1), END)
+    rows = [
+        *(interval("total", *whole, entity=f"t{n}") for n in range(10)),
+        *(interval("reservable", *whole, entity=f"r{n}") for n in range(7)),
+        *(interval("maintenance", *whole, entity=f"m{n}") for n in range(2)),
+        *(interval("occupied_maintenance", *whole, entity=f"o{n}") for n in range(2)),
+        interval("occupied_ondemand", *whole),
+        interval("active", *whole),
+    ]
+    with_it, without = build(rows, counted=counted).usage, build(rows).usage
+    assert [value(with_it, name) for name in ("ondemand_capacity", "occupied", "stopped")] == [1.0, 3.0, 2.0]
+    assert [value(without, name) for name in ("ondemand_capacity", "occupied")] == [3.0, 1.0]
+    assert "stopped" not in {metric.name for metric in derivable(set(COUNTED))}
+    assert not derivable({"maintenance", "committed"})
+
+
 def test_a_known_gap_is_null_and_so_is_what_is_derived_from_it():
     gap = Gap.model_validate({"source": "nova_compute_nodes", "to": "2024-02-11"})
     rows = [interval(metric, datetime(2024, 2, 1), END) for metric in ("total", "reservable", "committed")]
