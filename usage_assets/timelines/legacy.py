@@ -63,8 +63,7 @@ def make(site: Site, months: Sequence[date], rows: LegacyRows, extracted: Mappin
 
 def counts_fill(site: Site) -> bool:
     """Whether the site's file lists the cache of node counts as a source of total."""
-    listed = getattr(site, "sources", {}).get("total", ())
-    return COUNTS.name in {source.name for source in listed}
+    return COUNTS.name in {source.name for source in site.sources.get("total", ())}
 
 
 def legacy_usage(reports: pl.LazyFrame, counts: pl.LazyFrame, site: Site, *, counts_fill: bool) -> pl.LazyFrame:

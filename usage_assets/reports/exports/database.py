@@ -7,6 +7,7 @@ server.
 
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Load:
     table: ExportTable
     months: Mapping[date, Path]
     all_months: Mapping[date, Path]
-    """All months that the site has, loaded where the database does not have the site yet."""
+    """All months that the site has: those of which the database lacks rows are loaded too."""
 
 
 def target() -> str | None:
@@ -182,8 +183,7 @@ class _Target:
         with self.transaction():
             if carry:
                 old = _declare(load.table, load.table.name)
-                if not self.has_site(old, site):
-                    months = load.all_months
+                months = {**self.behind(old, load, site), **months}
                 stays = sa.select(*old.columns).where(~_replaced(old, load.table, site, months))
                 self.con.execute(fresh.insert().from_select(load.table.names, stays))
                 kept = sa.select(sa.func.count()).select_from(fresh).where(fresh.c.site == site)
@@ -201,9 +201,17 @@ class _Target:
             raise ExportError(msg)
         return found
 
-    def has_site(self, table: sa.Table, site: str) -> bool:
-        """Whether any row of a site is there."""
-        return self.con.execute(sa.select(sa.literal(1)).where(table.c.site == site).limit(1)).first() is not None
+    def behind(self, table: sa.Table, load: Load, site: str) -> dict[date, Path]:
+        """Months of which the database lacks rows that the file has: an export that failed, a new database."""
+        time = table.c[load.table.time]
+        found = self.con.execute(sa.select(time, sa.func.count()).where(table.c.site == site).group_by(time))
+        have: Counter[date] = Counter()
+        for at, count in found:
+            have[date(at.year, at.month, 1)] += count
+        rows = {
+            month: pl.scan_parquet(path).select(pl.len()).collect().item() for month, path in load.all_months.items()
+        }
+        return {month: load.all_months[month] for month, count in rows.items() if count != have[month]}
 
     def insert(self, table: sa.Table, rows: pl.DataFrame) -> None:
         """Append rows."""

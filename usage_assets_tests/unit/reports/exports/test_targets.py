@@ -105,10 +105,16 @@ def test_months_are_replaced_and_rows_of_other_months_and_sites_are_carried_over
     assert tables(path) == {"usage_long"}
 
 
-def test_a_database_that_does_not_have_the_site_yet_gets_all_its_months(path):
+def test_a_database_that_lacks_months_gets_them_from_the_files(path):
     put("s", JAN, 1.0)
     put("s", FEB, 2.0)
     assert load("s", FEB) == {"usage_long": 4}
+    put("s", JAN, 1.0, days=3)  # an export of these rows failed
+    assert load("s", FEB) == {"usage_long": 5}
+    put("s", date(2020, 3, 1), 3.0)
+    put("t", JAN, 3.0)
+    assert load("t", JAN) == {"usage_long": 2}
+    assert load("s", FEB) == {"usage_long": 7}
 
 
 def test_left_over_tables_are_removed(path):
