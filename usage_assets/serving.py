@@ -42,7 +42,8 @@ ACCOUNTS = Table(
     name="accounts",
     stage="serving",
     description="Conservation of facts: where the rows and hours of each source went. Hours are entity-hours, "
-    "not resource-hours; hours_in = hours_kept + hours_clipped + hours_rejected.",
+    "not resource-hours; hours_in = hours_kept + hours_clipped + hours_rejected. Of asset active, in is what occupied "
+    "kept, and clipped are the hours stopped, also of servers that were off all month (outside).",
     key=("asset", "source"),
     columns=(
         Column("asset", Type.TEXT, "Fact asset that read the source, parts joined by slashes", nullable=False),
