@@ -153,7 +153,7 @@ def sentence(title: str, subtitle: str, text: str) -> Figure:
     note = {"text": text, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.6, "showarrow": False}
     out = _paper(title, subtitle, left_px=72)
     out["margin"]["r"] = 72
-    out |= {"xaxis": {"visible": False}, "yaxis": {"visible": False}}
+    out |= {"height": 320, "xaxis": {"visible": False}, "yaxis": {"visible": False}}
     out["annotations"] = [note | {"font": {"size": 16, "color": FAINT}}]
     return {"data": [], "layout": out}
 
@@ -263,6 +263,8 @@ def _placed(labels: list[Label], window: Window) -> tuple[list[dict[str, Any]], 
     ends: list[float] = []
     out = []
     for label in labels:
+        if not label.text:
+            continue
         left, right = ((at - start) / (end - start) for at in (label.start, label.end))
         width = (len(label.text) * 6.4 + 14) / PLOT_WIDTH_PX
         anchor = "right" if left + width > 1 else "left"

@@ -102,19 +102,23 @@ def _params(site: str, *, shared: bool) -> Mapping[str, Any]:
 
 # --- leases -------------------------------------------------------------------------------------------------------
 
-_SAMPLE = 6000
-"""Leases drawn as points over a whole history: enough to show where they lie, few enough for a page of a megabyte."""
+_SAMPLE = 1500
+"""Leases of a group drawn as points: enough to show where they lie, few enough for a page of a megabyte."""
 _GROUPS = 5
 _FEW = 60
 """Groups with fewer leases a month are drawn by quarters: medians of a handful jump."""
 _LEASES = f"""
 FROM {LEASES.qualified} WHERE site = $site AND requested_hours IS NOT NULL
 """
+_UNKNOWN = "unknown"  # mostly leases that were rolled back: they never got a machine that had a type
 # the first word of a node type: compute, gpu, storage ...
 _GROUP = "CASE WHEN contains(node_type, ',') THEN 'several' ELSE split_part(node_type, '_', 1) END"
 _COUNTS = f"""
-SELECT * FROM (SELECT {_GROUP} AS node_group, count(*) AS leases {_LEASES} GROUP BY ALL)
-ORDER BY node_group = 'unknown', leases DESC, node_group
+SELECT * FROM (
+  SELECT {_GROUP} AS node_group, count(*) AS leases, min(created_at) AS first, max(created_at) AS last
+  {_LEASES} GROUP BY ALL
+)
+ORDER BY leases DESC, node_group
 """
 _GROUPED = f"""
 SELECT lease_id, created_at, requested_hours AS requested, effective_hours AS effective,
@@ -141,8 +145,8 @@ SELECT start, months, node_group, kind, leases, of[1] AS low, of[2] AS middle, o
 FROM quartiles ORDER BY ALL
 """
 _SAMPLED = f"""
-SELECT * EXCLUDE (lease_id)
-FROM (SELECT * FROM ({_GROUPED}) ORDER BY md5(lease_id), lease_id LIMIT $most) ORDER BY created_at
+SELECT * EXCLUDE (lease_id) FROM ({_GROUPED})
+QUALIFY row_number() OVER (PARTITION BY node_group ORDER BY md5(lease_id), lease_id) <= $most ORDER BY created_at
 """
 
 
@@ -163,13 +167,15 @@ def leadtime_history(reader: Reader, site: str) -> LeadtimeHistory | None:
     counts = reader.sql(_COUNTS, {"site": site})
     if counts.is_empty():
         return None
-    names: list[str] = counts["node_group"].to_list()
+    names = [name for name in counts["node_group"].to_list() if name != _UNKNOWN]
     kept = names if len(names) <= _GROUPS + 1 else names[:_GROUPS]
-    params = {"site": site, "groups": kept}
+    params = {"site": site, "groups": [*kept, _UNKNOWN]}
     periods = reader.sql(_PERIODS, params | {"few": _FEW})
     sample = reader.sql(_SAMPLED, params | {"most": _SAMPLE})
-    groups = (*kept, "other") if len(kept) < len(names) else tuple(kept)
-    return LeadtimeHistory(periods, sample, groups, int(counts["leases"].sum()))
+    groups = [*kept, *(["other"] if len(kept) < len(names) else [])]
+    groups += [_UNKNOWN] if _UNKNOWN in set(counts["node_group"]) else []
+    first, last = counts.select(pl.col("first").min(), pl.col("last").max()).row(0)
+    return LeadtimeHistory(periods, sample, tuple(groups), int(counts["leases"].sum()), first, last)
 
 
 # --- the old usage caches, and all sites ----------------------------------------------------------------------------

@@ -1,11 +1,10 @@
-"""A figure as a picture of a few kilobytes, made without a browser: its stack and its first capacity line as SVG."""
+"""A figure as a picture of a few kilobytes, made without a browser: what its first panel shows, as SVG."""
 
 from base64 import b64encode
 from datetime import datetime, timedelta
 from itertools import accumulate, pairwise
-from typing import Any
 
-from usage_assets.reports.frame import Figure
+from usage_assets.reports.frame import Figure, Trace, Window
 
 MAX_BYTES = 8192
 _WIDTH, _HEIGHT = 320, 72
@@ -25,15 +24,27 @@ def markdown(figure: Figure) -> str | None:
 
 
 def svg(figure: Figure, points: int = 120) -> str | None:
-    """The stacked areas and the line of the greatest capacity, drawn as steps over the figure's window."""
+    """The cells, stacked areas, or points and lines of the first panel, over the figure's window."""
     traces = [trace for trace in figure["data"] if trace.get("yaxis", "y") == "y"]
-    areas = [trace for trace in traces if "stackgroup" in trace]
-    lines = [trace for trace in traces if trace.get("meta") == "total"]
     window = figure["layout"].get("xaxis", {}).get("range")
-    if window is None or not (areas or lines):
+    if window is None or not traces:
         return None
     start, end = (datetime.fromisoformat(edge) for edge in window)
-    columns = _columns(start, end, points)
+    if traces[0]["type"] == "heatmap":
+        parts = _cells(traces, points)
+    elif any("stackgroup" in trace for trace in traces):
+        parts = _stack(traces, _columns(start, end, points))
+    else:
+        low, high = figure["layout"]["yaxis"]["range"]
+        parts = _marks(traces, (start, end), (low, high), points)
+    box = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {box}><rect {box[:24]} fill="#fff"/>{"".join(parts)}</svg>'
+
+
+def _stack(traces: list[Trace], columns: list[datetime]) -> list[str]:
+    """The stacked areas and the line of the greatest capacity, drawn as steps."""
+    areas = [trace for trace in traces if "stackgroup" in trace]
+    lines = [trace for trace in traces if trace.get("meta") == "total"]
     stacks = [_sampled(trace, columns) for trace in areas]
     tops = [_sampled(trace, columns) for trace in lines]
     highest = max([sum(value or 0 for value in at) for at in zip(*stacks, strict=True)] or [0.0])
@@ -49,8 +60,56 @@ def svg(figure: Figure, points: int = 120) -> str | None:
     for line in tops:
         path = _outline([None if value is None else value * scale for value in line])
         parts.append(f'<path d="{path}" fill="none" stroke="#000"/>')
-    box = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {box}><rect {box[:24]} fill="#fff"/>{"".join(parts)}</svg>'
+    return parts
+
+
+def _cells(traces: list[Trace], points: int) -> list[str]:
+    """The cells of a heat map, of equal colour together; of many rows the uppermost, which are the largest types."""
+    rows = min(len(traces[0]["y"]), max(points // 10, 4))
+    days = len(traces[0]["x"])
+    height, width = _HEIGHT / rows, _WIDTH / days
+    paths: dict[str, list[str]] = {}
+    for trace in traces:
+        scale = [colour for _, colour in trace["colorscale"]]
+        top = trace.get("zmax", 1)
+        for row, values in enumerate(reversed(trace["z"][-rows:])):
+            for day, value in enumerate(values):
+                if value is not None:
+                    colour = scale[min(round(max(value, 0) / top * (len(scale) - 1)), len(scale) - 1)]
+                    paths.setdefault(colour, []).append(f"M{day * width:.4g} {(row + 0.5) * height:.3g}h{width:.3g}")
+    return [
+        f'<path d="{"".join(path)}" stroke="{colour}" stroke-width="{height:.3g}"/>' for colour, path in paths.items()
+    ]
+
+
+def _marks(traces: list[Trace], window: Window, reach: tuple[float, float], points: int) -> list[str]:
+    """Points, bars and lines; of many evenly some."""
+    start, end = window
+    low, high = reach
+    dots = max(1, sum(len(trace["y"]) for trace in traces if trace.get("mode") == "markers") // (2 * points))
+
+    def y(value: float) -> str:
+        return f"{_HEIGHT * (1 - (value - low) / (high - low)):.3g}"
+
+    parts = []
+    for trace in traces:
+        if trace.get("fill") == "toself":
+            continue
+        known = [(at, value) for at, value in zip(_times(trace), trace["y"], strict=False) if value is not None]
+        every = dots if trace.get("mode") == "markers" else max(1, len(known) // points)
+        shown = [((at - start) / (end - start) * _WIDTH, value) for at, value in known[::every]]
+        if not shown:
+            continue
+        if trace["type"] == "bar":
+            path = "".join(f"M{x:.4g} {y(0)}V{y(value)}" for x, value in shown)
+            parts.append(f'<path d="{path}" stroke="{trace["marker"]["color"]}" stroke-width="6"/>')
+        elif trace["mode"] == "markers":
+            path = "".join(f"M{x:.4g} {y(value)}h2" for x, value in shown)
+            parts.append(f'<path d="{path}" stroke="{trace["marker"]["color"]}" stroke-width="2"/>')
+        else:
+            path = "M" + "L".join(f"{x:.4g} {y(value)}" for x, value in shown)
+            parts.append(f'<path d="{path}" fill="none" stroke="{trace["line"]["color"]}"/>')
+    return parts
 
 
 def _columns(start: datetime, end: datetime, points: int) -> list[datetime]:
@@ -60,15 +119,9 @@ def _columns(start: datetime, end: datetime, points: int) -> list[datetime]:
     return [start + width * (index + 0.5) for index in range(count)]
 
 
-def _sampled(trace: dict[str, Any], columns: list[datetime]) -> list[float | None]:
+def _sampled(trace: Trace, columns: list[datetime]) -> list[float | None]:
     """The value that holds at each instant; null where the trace has none."""
-    values = list(trace["y"])
-    if "x0" in trace:
-        first = datetime.fromisoformat(trace["x0"])
-        step = timedelta(milliseconds=trace["dx"])
-        edges = [first + step * index for index in range(len(values))]
-    else:
-        edges = [datetime.fromisoformat(edge) for edge in trace["x"]]
+    values, edges = trace["y"], _times(trace)
     out: list[float | None] = []
     position = 0
     for at in columns:
@@ -76,6 +129,13 @@ def _sampled(trace: dict[str, Any], columns: list[datetime]) -> list[float | Non
             position += 1
         out.append(float(values[position]) if edges[position] <= at < edges[-1] else None)
     return out
+
+
+def _times(trace: Trace) -> list[datetime]:
+    if "x0" not in trace:
+        return [datetime.fromisoformat(at) for at in trace["x"]]
+    first, step = datetime.fromisoformat(trace["x0"]), timedelta(milliseconds=trace["dx"])
+    return [first + step * index for index in range(len(trace["y"]))]
 
 
 def _x(index: int, count: int) -> str:

@@ -1,7 +1,7 @@
 """All sites over their whole history: what is used and what is available, in machines."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from html import escape
 
 import polars as pl
@@ -22,6 +22,7 @@ _HUES = (
     ("#7D3C66", "#E5C3D8"),
     ("#3D3D3D", "#CFCFCF"),
 )
+_LABELLED = 60  # days that a time must have for its label to be read
 _YELLOWS = (("#C79A00", "#FAEBA8"), ("#8A6D00", "#E8DDA0"))
 
 
@@ -51,6 +52,7 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     columns: list[pl.Series] = []
     styles: dict[str, Trace] = {}
     spans: list[Trace] = []
+    gaps: list[Label] = []
     colours = _colours(sites, history.shared)
     for number, key in enumerate(sites):
         resource, rows = _of_site(history.rows.filter(pl.col("site") == key))
@@ -71,6 +73,7 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
                 "hovertemplate": "%{y:,.1f}",
                 "legendrank": 200 - len(styles),
             }
+        gaps += _unknown(dense, escape(scene.sites[key].name), _midnight(scene.sites[key].first_month))
         spans += _known(dense, name, colours[key][0], row=number, start=window[0])
     series = Series("nodes", grid, DAY, window[1])
     traces = [*steps.areas(columns, steps.points_of(series, long=True), styles.__getitem__, stack="r"), *spans]
@@ -81,19 +84,18 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
         Panel("Machines", (0, top * 1.03), 1.0, {"tickformat": ",~r"}, legend=True),
         Panel("Known", (len(sites) - 0.4, -0.6), 0.045 * len(sites) + 0.04, rows_axis),
     ]
-    remarks = [label for key in sites for label in frame.remarks(scene.sites[key], window, named=True)]
-    labels = sorted(remarks, key=lambda label: (label.start, label.text))
-    gaps = _unknown(columns, sites, grid)
+    labels = [label for key in sites for label in frame.remarks(scene.sites[key], window, named=True)]
+    labels.sort(key=lambda label: (label.start, label.text))
     longest = max(len(name) for name in names)
     layout = frame.layout(
         title,
-        f"{frame.span_text(window)}, means per day; used is held by servers, available is the rest; grey: a site's use "
-        "is not known and not in the stack",
+        f"{frame.span_text(window)}, means per day; used is held by servers, available is the rest"
+        + ("; grey: a site's use is not known, it is not in the stack" if gaps else ""),
         panels,
         window,
         labels=[*gaps, *labels],
         height=frame.HEIGHT + 18 * len(sites),
-        left_px=max(80, 34 + 7 * longest),
+        left_px=max(80, 46 + 8 * longest),
     )
     layout["xaxis"]["rangeselector"] = frame.buttons()
     return {"data": traces, "layout": layout}
@@ -112,7 +114,7 @@ def _of_site(rows: pl.DataFrame) -> tuple[str, pl.DataFrame]:
     best = "nodes" if float(nodes["total"].sum() or 0) > 0 else "devices"
     best = best if best in set(rows["resource"]) else str(rows["resource"][0])
     found = rows.filter(pl.col("resource") == best).select(
-        pl.col("timestamp").cast(pl.Datetime("us")), "total", "occupied"
+        pl.col("timestamp").cast(pl.Datetime("us")), "total", "occupied", has_row=True
     )
     return best, found
 
@@ -130,22 +132,22 @@ def _known(dense: pl.DataFrame, name: str, colour: str, *, row: int, start: date
     return out
 
 
-def _unknown(columns: list[pl.Series], sites: list[str], grid: pl.DataFrame) -> list[Label]:
-    """Shades over the times in which the use of a site, between its first and last known day, is not known."""
-    holes = []
-    for number, _ in enumerate(sites):
-        known = columns[2 * number].is_not_null()
-        days = known.arg_true()
-        inside = (
-            pl.Series(range(len(known))).is_between(int(days.min() or 0), int(days.max() or -1)) if len(days) else known
-        )  # type: ignore[arg-type]
-        holes.append(~known & inside if len(days) else known)
-    hole = holes[0]
-    for more in holes[1:]:
-        hole = hole | more
-    at = grid["timestamp"].to_list()
-    return [
-        Label(at[first], at[last - 1] + DAY, "", frame.FAINT)
-        for first, last, is_hole in runs(hole.to_list())
-        if is_hole
-    ]
+def _unknown(dense: pl.DataFrame, name: str, first_day: datetime) -> list[Label]:
+    """Shades over the times, from the site's first month to its last row, of which its use is not known."""
+    at, inside = dense["timestamp"], dense["timestamp"].is_between(first_day, _last_row(dense))
+    hole = (inside & ~dense["known"]).to_list()
+    out = []
+    for first, last, is_hole in runs(hole):
+        if is_hole:
+            text = f"{name}: use not known" if last - first >= _LABELLED else ""
+            out.append(Label(at[first], at[last - 1] + DAY, text, frame.FAINT))
+    return out
+
+
+def _last_row(dense: pl.DataFrame) -> datetime:
+    found: datetime = dense.filter(pl.col("has_row"))["timestamp"].max()  # type: ignore[assignment]
+    return found
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min)

@@ -17,7 +17,7 @@ from usage_assets.reports.frame import Figure, Panel, Trace, axis
 from usage_assets.reports.scene import Scene
 from usage_assets.reports.series import runs
 
-_BAND = {"requested": "rgba(0,114,178,0.20)", "effective": "rgba(213,94,0,0.18)", "late": "rgba(122,75,0,0.18)"}
+_BAND = {"requested": "rgba(0,114,178,0.20)", "late": "rgba(122,75,0,0.18)"}
 _POINT = {
     kind: {"color": colour, "symbol": symbol, "size": 3, "opacity": 0.3}
     for kind, colour, symbol in (
@@ -39,13 +39,15 @@ class LeadtimeHistory:
 
     `periods`: start, months (1 or 3), node_group (`began` for all that began), kind (requested, effective, late),
     leases, low, middle, high (quartiles in hours). `sample`: created_at, node_group, requested, effective, late
-    (hours). `groups` are those that have a panel, the largest first, `leases` how many leases there are.
+    (hours). `groups` are those that have a panel, the largest first. `leases` were asked for from `first` to `last`.
     """
 
     periods: pl.DataFrame
     sample: pl.DataFrame
     groups: tuple[str, ...]
     leases: int
+    first: datetime
+    last: datetime
 
 
 def site_leadtime(history: LeadtimeHistory, scene: Scene) -> Figure:
@@ -84,7 +86,7 @@ def site_leadtime_compare(history: LeadtimeHistory, scene: Scene) -> Figure:
         traces = _points(began, "requested", "Requested, one lease", _POINT["requested"], number)
         traces += _points(began, "effective", "Effective, one lease", _POINT["effective"], number)
         for kind, name in (("requested", "Requested"), ("effective", "Effective")):
-            traces += _band(of.filter(pl.col("kind") == kind), kind, name, number)
+            traces += _band(of.filter(pl.col("kind") == kind), kind, name, number, band=kind == "requested")
         values = [began["requested"], began["effective"], of["high"]]
         return traces, hours.panel("Lead time", values, legend=True)
 
@@ -102,9 +104,8 @@ def _figure(
 ) -> Figure:
     if history.periods.is_empty():
         return frame.sentence(title, "nothing built yet", NO_LEASES)
-    starts = history.periods["start"]
-    ends = history.periods.select(pl.col("start").dt.offset_by(pl.format("{}mo", "months")))["start"]
-    window: tuple[datetime, datetime] = (starts.min(), ends.max())  # type: ignore[assignment]
+    start, end = (at.replace(hour=0, minute=0, second=0, microsecond=0) for at in (history.first, history.last))
+    window = (start, end + timedelta(days=1))
     traces: list[Trace] = []
     panels: list[Panel] = []
     for number, part in enumerate(parts):
@@ -112,7 +113,7 @@ def _figure(
         shown = {trace["name"] for trace in traces if trace["showlegend"]}
         traces += [trace | {"showlegend": trace["showlegend"] and trace["name"] not in shown} for trace in made]
         panels.append(panel)
-    thinned = "" if history.sample.height == history.leases else f" and {history.sample.height:,} of them as points"
+    thinned = "" if history.sample.height == history.leases else f", {history.sample.height:,} of them as points"
     subtitle = f"{frame.span_text(window)}; {history.leases:,} leases: monthly median, quartiles as a band{thinned}"
     layout = frame.layout(
         title,

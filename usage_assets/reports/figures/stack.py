@@ -21,7 +21,8 @@ from usage_assets.reports.series import (
 from usage_assets.sites import Site
 from usage_assets.timelines.metrics import BY_NAME, CAPACITIES, STACKED
 
-_HATCHED = {"occupied_unknown": "/", "maintenance": "x"}
+# the shape and colour of what hatches an area
+_HATCHED = {"occupied_unknown": ("/", "#333333"), "maintenance": ("x", "#FFFFFF")}
 NOTHING = "No value is known for this time"
 
 
@@ -112,11 +113,13 @@ def _areas(series: Series, points: steps.Points, panel: int, fine: bool) -> Iter
             "legendrank": 200 - STACKED.index(name),
         }
         if name in _HATCHED:
-            pattern = {"shape": _HATCHED[name], "size": 6, "solidity": 0.3, "fgcolor": "#333333"}
-            out["fillpattern"] = pattern | {"bgcolor": metric.colour}
+            shape, ink = _HATCHED[name]
+            pattern = {"shape": shape, "size": 6, "solidity": 0.3, "fgcolor": ink, "bgcolor": metric.colour}
+            out["fillpattern"] = pattern
         return out | _only_first(panel)
 
-    drawn = [series.values[name] for name in STACKED if series.has(name)]
+    # an area that is nothing throughout would only fill the legend
+    drawn = [series.values[name] for name in STACKED if series.has(name) and not _is_zero(series.values[name])]
     yield from _with_legend_of(steps.areas(drawn, points, style, stack=f"p{panel}r", panel=panel), panel)
 
 
@@ -127,6 +130,10 @@ def _lines(series: Series, points: steps.Points, panel: int, fine: bool) -> Iter
             line = _line(metric.colour, steps.DASHES[name], fine)
             style = {"name": metric.label, "line": line, "legendrank": rank} | _only_first(panel)
             yield from _with_legend_of(steps.line(series.values[name], points, name, style, panel=panel), panel)
+
+
+def _is_zero(values: pl.Series) -> bool:
+    return bool((values == 0).fill_null(value=False).all())
 
 
 def _only_first(panel: int) -> Trace:
