@@ -1,0 +1,93 @@
+"""All sites in one stack: used and available add up to what exists, and what is unknown is missing, not zero."""
+
+import polars as pl
+
+from usage_assets.reports import reading
+from usage_assets.reports.figures import cross_site_usage
+from usage_assets.reports.figures.cross_site import SitesHistory
+from usage_assets.reports.scene import Scene
+from usage_assets.timelines.tables import USAGE
+from usage_assets.warehouse import Warehouse
+from usage_assets_tests.unit.reports.test_figures import DAY, START, drawn, named, site, usage
+
+ONE = site(key="one", name="One", first_month="2026-01", annotations=[{"at": "2026-01-02", "text": "<new> racks"}])
+TWO = site(key="two", name="Two", first_month="2026-01")
+SITES = {"one": ONE, "two": TWO}
+
+
+def rows(**sites: list[tuple[float | None, float | None]]) -> pl.DataFrame:
+    """A pair of total and occupied per day and site; sites named `edge_*` count devices."""
+    return pl.DataFrame(
+        [
+            (key, START + DAY * day, "devices" if key.startswith("edge") else "nodes", *pair)
+            for key, pairs in sites.items()
+            for day, pair in enumerate(pairs)
+        ],
+        schema={"site": pl.String, "timestamp": pl.Datetime("us"), "resource": pl.String, "total": pl.Float64,
+                "occupied": pl.Float64},
+        orient="row",
+    )  # fmt: skip
+
+
+def figure(frame: pl.DataFrame, shared: frozenset[str] = frozenset(), **more: object) -> dict:
+    sites = SITES | more
+    return drawn(cross_site_usage(SitesHistory(frame, shared), Scene(ONE, sites=sites)))
+
+
+def test_used_and_available_of_a_site_add_up_to_its_total():
+    found = figure(rows(one=[(10.0, 4.0)] * 2, two=[(5.0, 5.0)] * 2))
+    tops = {trace["name"]: trace["y"][0] for trace in found["data"] if "stackgroup" in trace}
+    assert tops == {"One, used": 4.0, "One, available": 6.0, "Two, used": 5.0, "Two, available": 0.0}
+
+
+def test_what_is_not_known_of_a_site_is_left_out_shaded_and_missing_in_its_row():
+    found = figure(rows(one=[(10.0, 4.0), (10.0, None), (10.0, 4.0)], two=[(5.0, 5.0)] * 3))
+    used = [(trace["x0"], trace["y"]) for trace in named(found, "one used")]
+    assert used == [("2026-01-01", [4.0, 4.0]), ("2026-01-03", [4.0, 4.0])]
+    known = [trace["x"] for trace in named(found, "known") if trace["name"] == "One"]
+    assert known == [["2026-01-01", "2026-01-02"], ["2026-01-03", "2026-01-04"]]
+    shaded = {(s["x0"], s["x1"]) for s in found["layout"]["shapes"] if s["type"] == "rect"}
+    assert shaded == {("2026-01-02", "2026-01-03")}
+
+
+def test_sites_that_share_machines_are_yellow_and_others_are_not():
+    found = figure(rows(one=[(10.0, 4.0)], two=[(5.0, 5.0)]), frozenset({"two"}))
+    colours = {trace["name"]: trace["fillcolor"] for trace in found["data"] if "stackgroup" in trace}
+    assert colours["Two, used"] == "#C79A00"
+    assert colours["One, used"] != colours["Two, used"]
+    assert len(set(colours.values())) == 4
+
+
+def test_edge_sites_count_devices_and_say_so():
+    edge = site(key="edge_one", name="Edge")
+    found = figure(rows(edge_one=[(3.0, 1.0)]), edge_one=edge)
+    assert {trace["name"] for trace in found["data"] if "stackgroup" in trace} == {
+        "Edge (devices), used",
+        "Edge (devices), available",
+    }
+
+
+def test_remarks_of_all_sites_stand_there_with_their_names_escaped():
+    found = figure(rows(one=[(10.0, 4.0)] * 3))
+    assert [note["text"] for note in found["layout"]["annotations"]] == ["One: &lt;new&gt; racks"]
+
+
+def test_without_a_known_day_it_is_a_sentence():
+    assert figure(rows(one=[(None, None)]))["data"] == []
+
+
+def test_all_sites_are_read_by_days_and_only_those_that_are_asked_for(tmp_path):
+    frame = usage().with_columns(
+        pl.col("timestamp").dt.date().dt.month_start().alias("month"), pl.lit(None, pl.Float64).alias("hours")
+    )
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    with warehouse.write("test") as writer:
+        writer.ensure(USAGE)
+        for key in ("one", "two", "gone"):
+            writer.put(USAGE, frame.with_columns(site=pl.lit(key)).select(USAGE.names))
+    with warehouse.read() as reader:
+        found = reading.all_sites(reader, SITES)
+    assert found is not None
+    assert set(found.rows["site"]) == {"one", "two"}
+    assert found.rows.select("total", "occupied").unique().rows() == [(10.0, 6.0)]
+    assert found.rows.height == 2 * 31

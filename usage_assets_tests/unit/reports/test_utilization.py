@@ -1,0 +1,108 @@
+"""Utilization by resource, and by node type and day."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+
+from usage_assets.reports.figures import node_types, utilization
+from usage_assets.reports.scene import Scene
+from usage_assets_tests.unit.reports.test_figures import DAY, JAN, START, drawn, named, site, usage
+
+
+def cells(*rows: tuple, days: int = 31) -> pl.DataFrame:
+    """Rows of (node type, occupied, on demand, reservable, total), each on all days."""
+    return pl.DataFrame(
+        [(START + DAY * day, name, "nodes", *values) for name, *values in rows for day in range(days)],
+        schema={
+            "timestamp": pl.Datetime("us"),
+            "node_type": pl.String,
+            "resource": pl.String,
+            **dict.fromkeys(("occupied", "occupied_ondemand", "reservable", "total"), pl.Float64),
+        },
+        orient="row",
+    )
+
+
+def heat(figure: dict, kind: str) -> dict:
+    (trace,) = [trace for trace in figure["data"] if trace["meta"] == kind]
+    return dict(zip(trace["y"], trace["z"], strict=True))
+
+
+def test_each_resource_has_a_panel_with_both_shares_and_their_means():
+    frame = pl.concat([usage(), usage(resource="gpus").with_columns(pl.col("value") * 2)])
+    figure = drawn(utilization(frame, Scene(site(), JAN)))
+    assert set(named(figure, "utilization_nodes")[0]["y"]) == {0.6}
+    assert set(named(figure, "committed_gpus")[0]["y"]) == {0.75}
+    assert figure["layout"]["yaxis2"]["title"]["text"] == "GPUs"
+    said = " ".join(note["text"] for note in figure["layout"]["annotations"])
+    assert "mean 60.0%" in said
+    assert "mean 75.0%" in said
+
+
+def test_a_resource_that_the_site_lacks_has_no_panel():
+    frame = pl.concat([usage(), usage(resource="gpus").with_columns(value=pl.lit(0.0))])
+    assert "yaxis2" not in drawn(utilization(frame, Scene(site(), JAN)))["layout"]
+
+
+def test_vcpus_with_overcommit_are_drawn_only_where_they_differ():
+    same = pl.concat([usage(resource="vcpus"), usage(resource="vcpus_overcommit")])
+    differing = pl.concat(
+        [usage(resource="vcpus"), usage(resource="vcpus_overcommit").with_columns(pl.col("value") * 16)]
+    )
+    assert "yaxis2" not in utilization(same, Scene(site(), JAN))["layout"]
+    assert "yaxis2" in utilization(differing, Scene(site(), JAN))["layout"]
+
+
+@pytest.mark.parametrize("draw", [utilization, node_types])
+def test_a_month_without_a_known_value_is_a_sentence_without_axes(draw):
+    frame = usage().head(0) if draw is utilization else cells()
+    figure = drawn(draw(frame, Scene(site(), JAN)))
+    assert figure["data"] == []
+    assert not figure["layout"]["xaxis"]["visible"]
+    assert "known for this time" in figure["layout"]["annotations"][0]["text"]
+
+
+def test_a_node_type_is_a_row_with_its_machines_and_the_largest_stands_uppermost():
+    figure = drawn(
+        node_types(cells(("small", 1.0, 0.0, 2.0, 4.0), ("large", 5.0, 0.0, 10.0, 10.0)), Scene(site(), JAN))
+    )
+    assert list(heat(figure, "utilization")) == ["small (4)", "large (10)"]
+    assert heat(figure, "utilization")["small (4)"] == [0.5] * 31
+
+
+def test_utilization_is_of_total_where_something_ran_on_demand():
+    figure = node_types(cells(("small", 1.0, 0.5, 2.0, 4.0)), Scene(site(), JAN))
+    assert set(heat(figure, "utilization")["small (4)"]) == {0.25}
+
+
+def test_unknown_and_absent_are_told_apart_and_neither_is_zero():
+    lost = cells(("lost", None, 0.0, 3.0, 3.0), ("known", 0.0, 0.0, 3.0, 3.0))
+    gone = cells(("gone", 0.0, 0.0, 3.0, 3.0)).with_columns(
+        pl.when(pl.col("timestamp") < START + 10 * DAY).then(pl.col(name)).otherwise(0.0).alias(name)
+        for name in ("reservable", "total")
+    )
+    figure = drawn(node_types(pl.concat([lost, gone]), Scene(site(), JAN)))
+    assert heat(figure, "unknown")["lost (3)"] == [0] * 31
+    assert heat(figure, "utilization")["lost (3)"] == [None] * 31
+    assert heat(figure, "utilization")["known (3)"] == [0.0] * 31
+    assert heat(figure, "absent")["gone (3)"] == [None] * 10 + [0] * 21
+    assert heat(figure, "unknown")["gone (3)"] == [None] * 31
+
+
+def test_the_running_month_has_no_cell_after_its_reading():
+    scene = Scene(site(), JAN, START + timedelta(days=9, hours=6))
+    figure = node_types(cells(("a", 1.0, 0.0, 2.0, 2.0), days=10), scene)
+    assert len(heat(figure, "unknown")["a (2)"]) == 10
+
+
+def test_names_of_node_types_are_escaped():
+    figure = node_types(cells(("<b>x</b>", 1.0, 0.0, 2.0, 2.0)), Scene(site(), JAN))
+    assert list(heat(figure, "utilization")) == ["&lt;b&gt;x&lt;/b&gt; (2)"]
+
+
+def test_twenty_seven_node_types_have_room_each():
+    rows = [(f"type_{n}", 1.0, 0.0, 2.0, 2.0) for n in range(27)]
+    layout = node_types(cells(*rows), Scene(site(), JAN))["layout"]
+    assert layout["height"] > 27 * 20
+    assert datetime.fromisoformat(layout["xaxis"]["range"][1]) == datetime(2026, 2, 1)
