@@ -131,7 +131,7 @@ class _Leases:
         now, start, end = _born(lease), lease["start_date"], lease["end_date"]
         assert now is not None
         asked = [row for row in mine if row["resource_type"] == "physical:host"]
-        wanted: dict[tuple[str | None, str | None], int] = {}
+        wanted: dict[tuple[str, ...], int] = {}
         for reservation in asked:
             detail = _latest(
                 [
@@ -142,7 +142,8 @@ class _Leases:
             )
             if detail is None:
                 return None, None
-            texts = (detail["resource_properties"], detail["hypervisor_properties"])
+            # one that asks for nothing is no filter, however it is written
+            texts = tuple(filter(None, (detail["resource_properties"], detail["hypervisor_properties"])))
             wanted[texts] = wanted.get(texts, 0) + int(detail["count_range"].split("-")[0])
         if not wanted or end is None:
             return None, None
@@ -158,7 +159,7 @@ class _Leases:
                 return (at - now) / HOUR, False
         return None, True
 
-    def _machines(self, filters: tuple[str | None, ...], now: datetime) -> set[str]:
+    def _machines(self, filters: tuple[str, ...], now: datetime) -> set[str]:
         names = {host["hypervisor_hostname"] for host in self.hosts.values()} - {None}
         out = set()
         for name in names:
@@ -171,12 +172,9 @@ class _Leases:
                 and ((ended := _ended(host)) is None or now < ended)
             ]
             host = _latest(alive)
-            if host is not None and all(self._meets(host, text) for text in filters):
+            if host is not None and all(self._holds(host, json.loads(text)) for text in filters):
                 out.add(name)
         return out
-
-    def _meets(self, host: Row, text: str | None) -> bool:
-        return not text or self._holds(host, json.loads(text))
 
     def _holds(self, host: Row, parts: list[Any]) -> bool:
         if parts[0] == "and":

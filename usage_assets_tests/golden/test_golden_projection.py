@@ -165,6 +165,15 @@ def test_all_reservations_of_a_lease_start_at_once_and_alike_ones_add_up():
     assert site.projected(mixed) == (72, False)
 
 
+def test_filters_that_say_the_same_add_up_however_they_are_written():
+    rows, (one, _) = hosts("a", "b")
+    book(rows, one, "2024-01-05", "2024-01-12")
+    spaced = ask(rows, (TYPE_T, "1"), ('["==", "$node_type", "t"]', "1"))
+    any_host = ask(rows, ("", "1"), (None, "1"))
+    site = WorkedLeases(rows)
+    assert site.projected(spaced) == site.projected(any_host) == (48, False)
+
+
 @pytest.mark.parametrize(
     "text", ["{", '["~","$node_type","t"]', '["==","node_type","t"]', '"t"', '["==","$cpu_info","x"]']
 )

@@ -43,12 +43,15 @@ def latest(frame: pl.LazyFrame, by: list[str], *columns: str) -> pl.LazyFrame:
 
 
 def readable_filters(details: pl.LazyFrame) -> Filters:
-    """The filters of reservations by their texts, each read once; unreadable ones are left out."""
+    """The filters of reservations by their texts, each read once; unreadable ones are left out.
+
+    A text that asks for nothing adds nothing, so that filters that say the same are equal.
+    """
     columns = [name for name in _TEXTS if name in details.collect_schema().names()]
     out = {}
     for texts in details.select(columns).unique().sort(columns).collect(engine=ENGINE).rows():
         try:
-            out[texts] = Filter(parts=tuple(read_filter(text) for text in texts))
+            out[texts] = Filter(parts=tuple(each for each in map(read_filter, texts) if each.parts))
         except UnreadableFilterError:
             continue
     return out
@@ -66,7 +69,8 @@ def projections(
     """row, projected_hours, is_censored and projected_inexact of the leases of whole hosts whose request is known.
 
     `leases` are all leases of the months (lease_id, row, created_at, deleted_at ..., `is_kept` where asked for in its
-    month); a month uses its own rows: each lease that was alive in it.
+    month). A month uses its own rows, each lease that was alive in it: one that ended before and is still being cleaned
+    after as the month begins is not seen.
     """
     people = once(leases.select("lease_id").unique().with_row_index("holder"))
     leases = once(leases.join(people, on="lease_id", how="inner"))
@@ -84,6 +88,11 @@ def projections(
     )
 
 
+def _kinds(filters: Filters) -> dict[Filter, int]:
+    """A number for each filter; texts that say the same are of one kind."""
+    return {each: number for number, each in enumerate(dict.fromkeys(filters.values()))}
+
+
 def _requests(raw: Inputs, leases: pl.LazyFrame, reservations: pl.LazyFrame, filters: Filters) -> pl.LazyFrame:
     """Per lease and filter: request (its row), month, holder, kind (number of the filter), at, count, length.
 
@@ -92,8 +101,9 @@ def _requests(raw: Inputs, leases: pl.LazyFrame, reservations: pl.LazyFrame, fil
     details = latest(
         raw["blazar_computehost_reservations"], ["month", "reservation_id"], *_TEXTS, "count_range"
     ).with_columns(has_details=pl.lit(value=True))
+    kinds = _kinds(filters)
     numbers = pl.LazyFrame(
-        [(*texts, number) for number, texts in enumerate(filters)],
+        [(*texts, kinds[each]) for texts, each in filters.items()],
         schema=dict.fromkeys(_TEXTS, pl.String) | {"kind": pl.UInt32},
         orient="row",
     )
@@ -129,7 +139,7 @@ def _machines(
     have: Mapping[str, pl.Expr] = {name[1:]: column for name, column in names.items()}
     matched = [
         described.filter(each.matches(have)).select("month", "row", kind=pl.lit(number, dtype=pl.UInt32))
-        for number, each in enumerate(filters.values())
+        for each, number in _kinds(filters).items()
     ]
     none = pl.DataFrame(schema={"month": pl.Date, "row": pl.UInt32, "kind": pl.UInt32})
     used = once(
