@@ -5,7 +5,7 @@ Functions are imported when they are first called, so that the command line star
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,8 @@ import polars as pl
 
 from usage_assets.declared import Made, TableAsset, TableCheck, later
 from usage_assets.facts.openstack.build import METRICS_OF
+from usage_assets.facts.openstack.origins import ORIGINS
+from usage_assets.facts.origins import Origin
 from usage_assets.facts.tables import LEASES
 from usage_assets.raw.declare import RawTable
 from usage_assets.raw.openstack import TABLES as OPENSTACK_TABLES
@@ -81,6 +83,8 @@ class Kind:
     """month, node_type of the machines in the months' own raw rows."""
     check_files: Callable[[Site], list[str]]
     """A sentence on each file that the site's file names; SiteError where one has a fault."""
+    origins: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict)
+    """Source of an interval -> the raw rows that explain it."""
     tables: tuple[TableAsset, ...] = ()
     """Tables of any stage after raw that are made of others."""
 
@@ -342,6 +346,7 @@ _OPENSTACK = Kind(
     build_facts=_openstack_facts,
     usage_scope=_openstack_scope,
     node_types=_openstack_types,
+    origins=ORIGINS,
     check_files=_openstack_files,
     tables=(_LEGACY, _LEGACY_COMPARISON, _LEASES, _LEADTIME, *DIMENSIONS),
 )

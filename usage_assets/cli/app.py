@@ -116,6 +116,30 @@ def grants(site: SiteName) -> None:
 
 
 @app.command()
+def explain(
+    site: Annotated[str, typer.Option("--site", help="Key of a site")],
+    at: Annotated[str, typer.Option("--at", metavar="INSTANT", help="Instant in UTC, such as 2024-05-03T12:00")],
+    *,
+    metric: Annotated[str | None, typer.Option("--metric", help="Metric of the usage timeline")] = None,
+    node_type: Annotated[str | None, typer.Option("--node-type", help="Machines of this type only")] = None,
+    entity: Annotated[
+        str | None, typer.Option("--entity", help="One entity, node, reservation or lease only, by its id")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", help="How many intervals to show", min=0)] = 20,
+    rejected: Annotated[bool, typer.Option("--rejected", help="What does not count at that instant, and why")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
+) -> None:
+    """Print the intervals that make a number, or the rows that do not count, with their source rows."""
+    from usage_assets.cli.explain import instant, show
+    from usage_assets.facts.explain import Question
+
+    if metric is None and not rejected:
+        raise typer.BadParameter("name a metric, or ask for --rejected", param_hint="--metric")
+    question = Question(metric, instant(at), node_type, entity, limit, rejected)
+    show(one_site(site), question, console, as_json=as_json)
+
+
+@app.command()
 def demo(
     months: Annotated[int, typer.Option(help="How many of the last months to build", min=1, max=131)] = 36,
 ) -> None:

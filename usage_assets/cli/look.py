@@ -58,6 +58,7 @@ def _assets(kind: Kind, site: Site) -> list[str]:
         *(kind.asset("raw", table.name) for table in kind.tables_of(site)),
         *(kind.asset("facts", fact.name) for fact in kind.facts),
         *(kind.asset("timelines", name) for name in ("usage", "usage_steps")),
+        *(kind.asset(table.stage, table.name) for table in kind.tables if table.applies(site)),
     ]
 
 

@@ -71,9 +71,17 @@ def test_a_range_run_builds_every_stage_and_every_check_passes(built: Built):
     assert hours(warehouse, "total") == {JAN: 2 * 31 * 24.0, FEB: 2 * 29 * 24.0, MAR: 2 * 31 * 24.0}
     assert hours(warehouse, "committed") == {JAN: 21 * 24.0, FEB: 10 * 24.0, MAR: 0.0}
     assert hours(warehouse, "occupied_reservation") == {JAN: 20 * 24.0, FEB: 9 * 24.0, MAR: 0.0}
-    monthly = ("leadtime", "leadtime_compare", "leadtime_projected", "node_types", "usage_stack", "utilization")
+    monthly = (
+        "audit",
+        "leadtime",
+        "leadtime_compare",
+        "leadtime_projected",
+        "node_types",
+        "usage_stack",
+        "utilization",
+    )
     assert sorted(path.relative_to(plots).as_posix() for path in plots.rglob("*.html")) == [
-        *(f"2020-0{month}/{plot}.html" for month in (1, 2, 3) for plot in monthly),
+        *(f"2020-0{month}/{plot}.html" for month in (1, 2, 3) for plot in ["audit", *monthly]),
         *(f"tiny_{plot}.html" for plot in ("leadtime", "leadtime_compare", "stack")),
     ]
     assert (plots.parent / "cross_site_usage.html").is_file()

@@ -70,7 +70,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 # where a request names its reservation and its flavor; the envelope of versioned objects, or plain
 _DATA = '$."nova_object.data"'
-_SPEC_PATHS = (
+SPEC_PATHS = (
     f"{_DATA}.scheduler_hints.reservation",
     "$.scheduler_hints.reservation",
     f'{_DATA}.flavor."nova_object.data".name',
@@ -92,7 +92,7 @@ _SCOPE = "site = $site AND month BETWEEN $first AND $last"
 _SPECS = f"""
 WITH parsed AS (
   SELECT month, instance_uuid, coalesce(created_at, updated_at) AS created_at, id,
-         TRY(json_extract(spec, [{", ".join(f"'{path}'" for path in _SPEC_PATHS)}])) AS p,
+         TRY(json_extract(spec, [{", ".join(f"'{path}'" for path in SPEC_PATHS)}])) AS p,
          contains(spec, '"nova_object.data"') OR contains(spec, '"scheduler_hints"') AS speaks
   FROM raw.nova_api_request_specs WHERE {_SCOPE}
 )

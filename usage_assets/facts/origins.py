@@ -1,0 +1,23 @@
+"""How to find the raw rows of an interval; which they are is the kind's to say (`Kind.origins`)."""
+
+from dataclasses import dataclass
+
+_HIDDEN = ("spec", "annotations", "extracted_at", "is_context")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Rows of a raw table whose `column` is the interval's `of`, or that of a row found before: `<raw table>.<column>`.
+
+    With `living` only rows that cover the instant asked for. `said` are computed columns: name -> SQL.
+    """
+
+    table: str
+    column: str
+    of: str
+    living: bool = False
+    said: tuple[tuple[str, str], ...] = ()
+
+    def shows(self, column: str) -> bool:
+        """Whether people see a column: long texts may hold what is nobody's business."""
+        return column not in _HIDDEN
