@@ -155,6 +155,7 @@ class _Target:
             fresh = _declare(each.table, each.table.name + _NEW)
             fresh.create(self.con)
             out[each.table.name] = self.fill(fresh, each, site, carry=each.table in there)
+            _index(each.table, fresh).create(self.con)  # sorted once, not row by row
         self.swap([each.table.name for each in loads], {table.name for table in there})
         return out
 
@@ -307,14 +308,14 @@ _TARGETS: dict[str, type[_Target]] = {
 
 
 def _declare(table: ExportTable, name: str) -> sa.Table:
-    """The table under a name, with its key and an index for one site's time."""
+    """The table under a name, with its key."""
     columns = [
         sa.Column(column.name, _TYPES[column.type], primary_key=column.name in table.key, nullable=column.nullable)
         for column in table.columns
     ]
     order = {column: number for number, column in enumerate(table.key)}
     key = sa.PrimaryKeyConstraint(*sorted((c.name for c in columns if c.name in order), key=order.__getitem__))
-    made = sa.Table(
+    return sa.Table(
         name,
         sa.MetaData(),
         *(sa.Column(c.name, c.type, nullable=c.nullable) for c in columns),
@@ -324,9 +325,11 @@ def _declare(table: ExportTable, name: str) -> sa.Table:
         mariadb_charset="utf8mb4",
         mariadb_collate="utf8mb4_bin",
     )
-    # the old table's index is still there when the new one's is made: a name of its own each time
-    sa.Index(f"ix_{table.name}_{secrets.token_hex(4)}", made.c.site, made.c[table.time])
-    return made
+
+
+def _index(table: ExportTable, made: sa.Table) -> sa.Index:
+    """The index for the time of one site. The old table's is still there: a name of its own each time."""
+    return sa.Index(f"ix_{table.name}_{secrets.token_hex(4)}", made.c.site, made.c[table.time])
 
 
 def _replaced(table: sa.Table, export: ExportTable, site: str, months: Mapping[date, Path]) -> sa.ColumnElement[bool]:

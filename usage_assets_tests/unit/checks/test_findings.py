@@ -89,3 +89,10 @@ def test_an_evaluation_keeps_its_partition_and_points_to_the_latest_materializat
         assert (made.partition, made.asset_check_key) == ("2020-01-01|a", spec.key)
         assert made.target_materialization_data == found["2020-01-01|a"]
         assert done(spec).output_name == spec.get_python_identifier()
+
+
+def test_what_is_said_of_passing_months_is_shown_too():
+    said = table({date(2020, 1, 1): Finding(True, "all is well"), date(2020, 2, 1): Finding(True, "")})
+    assert said["failing_months"] == 0
+    assert "| 2020-01 | all is well |" in said["passing"].value
+    assert "2020-02" not in said["passing"].value

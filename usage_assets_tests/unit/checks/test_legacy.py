@@ -1,10 +1,13 @@
 """What the old usage caches are asked: a question passes where data agree with the reading, and says what it found."""
 
+from datetime import date
+
 import polars as pl
 import pytest
 
 from usage_assets.checks import legacy
 from usage_assets.partitions import Window
+from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.timelines.legacy import COUNTS, REPORTS
 from usage_assets_tests.unit.timelines.test_legacy import MONTH, SITE, counted, report
 
@@ -95,3 +98,24 @@ def test_a_site_without_the_caches_is_asked_nothing(warehouse):
     questions = (legacy.partition, legacy.count, legacy.used_beside_reserved, legacy.bounds, legacy.source_rows)
     with warehouse.read() as reader:
         assert all(not question(reader, site, WINDOW)[MONTH].text for question in questions)
+
+
+def compared(metric, day, legacy, ours, cause):
+    return ("s", MONTH, date(2020, 1, day), "a", metric, legacy, ours, ours - legacy, 0.0, cause)
+
+
+def test_unexplained_differences_are_shown_per_metric_with_their_worst_days(warehouse):
+    rows = [
+        compared("total", 1, 24.0, 24.0, None),
+        compared("total", 2, 24.0, 20.0, "unexplained"),
+        compared("reservable", 3, 24.0, 60.0, "unexplained"),
+        compared("reservable", 4, 24.0, 0.0, "maintenance"),
+    ]
+    with warehouse.write("test") as writer:
+        writer.ensure(LEGACY_COMPARISON)
+        writer.put(LEGACY_COMPARISON, pl.DataFrame(rows, schema=LEGACY_COMPARISON.polars_schema, orient="row"))
+    with warehouse.read() as reader:
+        found = legacy.unexplained(reader, SITE, WINDOW)[MONTH]
+    assert not found.passed
+    assert "reservable 50.0%, total 50.0% of the rows" in found.text
+    assert found.figures["worst_days"] == "2020-01-03 (36 h), 2020-01-02 (4 h)"
