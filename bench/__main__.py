@@ -44,6 +44,8 @@ def main(folder: Path) -> None:
     leases = run([*_PYTHON, "bench.leadtime", SITE, FIRST, LAST], **env)
     print(leases.line("leases of 130 months with projected lead times", "60 s, 2 GB"), flush=True)
     print(leases.output, end="", flush=True)
+    plots = [*_PYTHON, "bench.plots", SITE, "2024-08", FIRST, LAST]
+    print("drawing:\n" + run(plots, **env).output, end="", flush=True)
     print(run([*_PYTHON, "bench.pull_events"]).output, end="", flush=True)
     demo = {"USAGE_DATA": str(folder / "demo"), "DAGSTER_HOME": str(folder / "demo_dagster"), "USAGE_SITES": "sites"}
     for scratch in ("demo", "demo_dagster"):
