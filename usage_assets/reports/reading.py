@@ -1,6 +1,6 @@
 """What figures need of the warehouse, added up there: a whole history is millions of rows, its figure thousands."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -96,7 +96,7 @@ def history(reader: Reader, site: str, *, shared: bool) -> History | None:
     return None if rows.is_empty() else History(rows, tuple(reader.sql(_MISSING, params)["node_type"]))
 
 
-def _params(site: str, *, shared: bool) -> Mapping[str, Any]:
+def _params(site: str, *, shared: bool) -> dict[str, Any]:
     return {"site": site, "resources": list(candidates(shares_machines=shared)), "metrics": list(SHOWN)}
 
 

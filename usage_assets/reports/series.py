@@ -160,3 +160,17 @@ def _bucket(wide: pl.DataFrame, otherwise: timedelta) -> timedelta:
 def _dense(wide: pl.DataFrame, start: datetime, end: datetime, bucket: timedelta) -> pl.DataFrame:
     grid = pl.select(timestamp=pl.datetime_range(start, end, bucket, closed="left", time_unit="us"))
     return grid.join(wide, on="timestamp", how="left", maintain_order="left")
+
+
+def extremes(values: pl.Series) -> tuple[float, float]:
+    """The least and the greatest value; zeros where none is known."""
+    low, high = values.cast(pl.Float64).min(), values.cast(pl.Float64).max()
+    return (low, high) if isinstance(low, float) and isinstance(high, float) else (0.0, 0.0)
+
+
+def span(times: pl.Series) -> tuple[datetime, datetime]:
+    """The first and the last of some instants, of which there is at least one."""
+    first, last = times.min(), times.max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return first, last

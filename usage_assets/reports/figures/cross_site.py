@@ -11,7 +11,7 @@ from usage_assets.reports.figures import steps
 from usage_assets.reports.figures.stack import NOTHING
 from usage_assets.reports.frame import Figure, Label, Panel, Trace, axis
 from usage_assets.reports.scene import Scene
-from usage_assets.reports.series import DAY, Series, runs
+from usage_assets.reports.series import DAY, Series, extremes, runs, span
 
 # used and available of a site: a dark and a light tone of one hue. Told apart by colour-blind readers; in grey print
 # used is always the darker. Yellow is kept for sites whose servers share machines
@@ -47,7 +47,8 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     known_rows = history.rows.filter(pl.col("total").is_not_null() & pl.col("occupied").is_not_null())
     if known_rows.is_empty():
         return frame.sentence(title, "nothing built yet", NOTHING)
-    window: tuple[datetime, datetime] = (history.rows["timestamp"].min(), history.rows["timestamp"].max() + DAY)  # type: ignore[assignment,operator]
+    first, last = span(history.rows["timestamp"])
+    window = (first, last + DAY)
     grid = pl.select(timestamp=pl.datetime_range(*window, DAY, closed="left", time_unit="us"))
     columns: list[pl.Series] = []
     styles: dict[str, Trace] = {}
@@ -77,11 +78,11 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
         spans += _known(dense, name, colours[key][0], row=number, start=window[0])
     series = Series("nodes", grid, DAY, window[1])
     traces = [*steps.areas(columns, steps.points_of(series, long=True), styles.__getitem__, stack="r"), *spans]
-    top = float(pl.DataFrame(columns).sum_horizontal().max() or 1)  # type: ignore[arg-type]
+    _, top = extremes(pl.DataFrame(columns).sum_horizontal())
     names = [escape(scene.sites[key].name) for key in sites]
     rows_axis = {"tickmode": "array", "tickvals": list(range(len(sites))), "ticktext": names, "showgrid": False}
     panels = [
-        Panel("Machines", (0, top * 1.03), 1.0, {"tickformat": ",~r"}, legend=True),
+        Panel("Machines", (0, top * 1.03 or 1), 1.0, {"tickformat": ",~r"}, legend=True),
         Panel("Known", (len(sites) - 0.4, -0.6), 0.045 * len(sites) + 0.04, rows_axis),
     ]
     labels = [label for key in sites for label in frame.remarks(scene.sites[key], window, named=True)]
@@ -145,8 +146,7 @@ def _unknown(dense: pl.DataFrame, name: str, first_day: datetime) -> list[Label]
 
 
 def _last_row(dense: pl.DataFrame) -> datetime:
-    found: datetime = dense.filter(pl.col("has_row"))["timestamp"].max()  # type: ignore[assignment]
-    return found
+    return span(dense.filter(pl.col("has_row"))["timestamp"])[1]
 
 
 def _midnight(day: date) -> datetime:

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from usage_assets.reports.frame import FAINT, Panel, Trace, axis
+from usage_assets.reports.series import extremes
 
 AT_ONCE = 0.025
 """90 seconds: what is shorter began at once."""
@@ -41,9 +42,8 @@ def placed(hours: float) -> float:
 
 def panel(title: str, columns: Sequence[pl.Series], *, remark: str = "", legend: bool = False) -> Panel:
     """A panel whose axis holds all these hours."""
-    lows = [float(column.min()) for column in columns if column.count()]  # type: ignore[arg-type]
-    highs = [float(column.max()) for column in columns if column.count()]  # type: ignore[arg-type]
-    low, high = placed(min([0.0, *lows])), placed(max([24.0, *highs]))
+    reaches = [extremes(column) for column in columns]
+    low, high = placed(min([0.0, *(low for low, _ in reaches)])), placed(max([24.0, *(high for _, high in reaches)]))
     every = [(hours, text) for hours, text in (*_TICKS, *_LONG_TICKS) if placed(hours) <= high + 0.2]
     ticks = [(0.0, "0"), *((placed(hours), text) for hours, text in every)]
     ticks += [(placed(-hours), f"-{text}") for hours, text in every if placed(-hours) >= low - 0.2]
@@ -121,7 +121,7 @@ def _short(name: str) -> str:
 def at_once(hours: pl.Series) -> str:
     """How many of these began at once, in words."""
     known = hours.drop_nulls()
-    share = float((known.abs() < AT_ONCE).mean() or 0)  # type: ignore[arg-type]
+    share = (known.abs() < AT_ONCE).sum() / max(len(known), 1)
     return f"<span style='color:{FAINT}'>{share:.0%} within 90 s, median {duration(known.median())}</span>"
 
 

@@ -15,7 +15,7 @@ from usage_assets.reports.figures import hours
 from usage_assets.reports.figures.leadtime import NO_LEASES, of_leases
 from usage_assets.reports.frame import Figure, Panel, Trace, axis
 from usage_assets.reports.scene import Scene
-from usage_assets.reports.series import runs
+from usage_assets.reports.series import runs, span
 
 _BAND = {"requested": "rgba(0,114,178,0.20)", "late": "rgba(122,75,0,0.18)"}
 _POINT = {
@@ -129,7 +129,7 @@ def _figure(
     return {"data": traces, "layout": layout}
 
 
-def _points(rows: pl.DataFrame, value: str, name: str, marker: dict[str, str], number: int) -> list[Trace]:
+def _points(rows: pl.DataFrame, value: str, name: str, marker: Trace, number: int) -> list[Trace]:
     known = rows.filter(pl.col(value).is_not_null())
     return hours.points(known.rename({"created_at": "at"}), value, name, marker, number=number, what=value, legend=True)
 
@@ -139,9 +139,9 @@ def _band(periods: pl.DataFrame, kind: str, name: str, number: int, *, band: boo
     if periods.is_empty():
         return []
     months, starts = periods["months"][0], periods["start"]
-    every = pl.select(start=pl.datetime_range(starts.min(), starts.max(), f"{months}mo", time_unit="us"))
-    known = periods.with_columns(pl.col("start").cast(pl.Datetime("us")))
-    dense = every.join(known, on="start", how="left").sort("start")
+    every = pl.select(start=pl.datetime_range(*span(starts), f"{months}mo", time_unit="us"))
+    found = periods.with_columns(pl.col("start").cast(pl.Datetime("us")))
+    dense = every.join(found, on="start", how="left").sort("start")
     # the middle of the time for which the median stands
     at = (dense["start"] + timedelta(days=15 * months)).dt.strftime("%Y-%m-%d").to_list()
     low, middle, high = (

@@ -8,13 +8,13 @@ from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Panel, Trace, axis
 from usage_assets.reports.scene import Scene
-from usage_assets.reports.series import DAY, Series
+from usage_assets.reports.series import DAY, Series, extremes, span
 from usage_assets.timelines.metrics import BY_NAME
 
 _METRICS = ("total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance")
 _COLLECTORS = (
-    ("legacy", "Legacy", {"color": "#E69F00", "width": 4}),
-    ("current", "Current", {"color": "#00507D", "width": 1.5}),
+    ("legacy", "Legacy", "#E69F00", 4.0),
+    ("current", "Current", "#00507D", 1.5),
 )
 # told apart as colours and, from light to dark, in grey print; what calls for a look is the darkest
 _CAUSES = {
@@ -35,32 +35,30 @@ def legacy_facet(usage: pl.DataFrame, scene: Scene) -> Figure:
     title = frame.heading(scene.site.name, f"Nodes by the old usage caches and by this warehouse, {scene.label}")
     legacy = usage.filter((pl.col("collector_type") == "legacy") & pl.col("value").is_not_null())
     if legacy.is_empty():
-        span = frame.span_text(scene.window) if scene.month else "nothing to compare"
-        return frame.sentence(title, span, NO_LEGACY)
-    first, last = usage["timestamp"].min(), usage["timestamp"].max()
-    window = scene.window if scene.month else (first, last + DAY)  # type: ignore[assignment,operator]
+        when = frame.span_text(scene.window) if scene.month else "nothing to compare"
+        return frame.sentence(title, when, NO_LEGACY)
+    first, last = span(usage["timestamp"])
+    window = scene.window if scene.month else (first, last + DAY)
     metrics = [name for name in _METRICS if name in set(legacy["metric"])]
     traces: list[Trace] = []
     panels = []
     for number, metric in enumerate(metrics):
         of = usage.filter(pl.col("metric") == metric)
-        for collector, name, line in _COLLECTORS:
+        for collector, name, colour, width in _COLLECTORS:
             values = _series(of.filter(pl.col("collector_type") == collector), window)
             fine = values.values.height > steps.FINE
             style: Trace = {
                 "name": name,
                 "legendgroup": collector,
-                "line": {**line, "shape": "hv", "width": line["width"] / (2 if fine else 1)},
+                "line": {"color": colour, "shape": "hv", "width": width / (2 if fine else 1)},
             }
             made = steps.line(
                 values.values["value"], steps.points_of(values, long=fine), f"{collector}_{metric}", style, panel=number
             )
             traces += [trace | {"showlegend": trace["showlegend"] and number == 0} for trace in made]
-        top = float(of["value"].max() or 1)  # type: ignore[arg-type]
+        low, top = extremes(of["value"])
         label = BY_NAME[metric].label if metric in BY_NAME else metric.capitalize()
-        panels.append(
-            Panel(_two_lines(label), (min(0.0, float(of["value"].min() or 0)), top * 1.08), legend=not number)
-        )  # type: ignore[arg-type]
+        panels.append(Panel(_two_lines(label), (min(0.0, low), top * 1.08 or 1.0), legend=not number))
     layout = frame.layout(
         title,
         f"{frame.span_text(window)}, means per day",
@@ -82,11 +80,11 @@ def collector_difference(differences: pl.DataFrame, scene: Scene) -> Figure:
     the two has), node types added up.
     """
     title = frame.heading(scene.site.name, f"This warehouse less the old usage caches, {scene.label}")
-    span = frame.span_text(scene.window)
+    when = frame.span_text(scene.window)
     known = differences.filter(pl.col("difference").is_not_null())
     if known.is_empty():
         said = NO_LEGACY if differences.is_empty() else "No day of this time is known to both"
-        return frame.sentence(title, span, said)
+        return frame.sentence(title, when, said)
     metrics = [name for name in _METRICS if name in set(known["metric"])]
     traces: list[Trace] = []
     panels = []
@@ -116,7 +114,7 @@ def collector_difference(differences: pl.DataFrame, scene: Scene) -> Figure:
         panels.append(Panel(_two_lines(BY_NAME[metric].label), _reach(of), legend=not number))
     hours = known["difference"].abs()
     open_hours = float(hours.filter(known["cause"] == "unexplained").sum())
-    subtitle = f"{span}, node-hours per day; {open_hours:,.0f} of {float(hours.sum()):,.0f} node-hours unexplained"
+    subtitle = f"{when}, node-hours per day; {open_hours:,.0f} of {float(hours.sum()):,.0f} node-hours unexplained"
     layout = frame.layout(
         title,
         subtitle,
@@ -144,7 +142,7 @@ def _reach(rows: pl.DataFrame) -> tuple[float, float]:
     """The range that holds the bars of each day; at least an hour, so that dust does not look like a mountain."""
     value = pl.col("difference")
     days = rows.group_by("timestamp").agg(low=value.filter(value < 0).sum(), high=value.filter(value > 0).sum())
-    low, high = float(days["low"].min() or 0), float(days["high"].max() or 0)  # type: ignore[arg-type]
+    low, high = extremes(days["low"])[0], extremes(days["high"])[1]
     room = 0.08 * max(high - low, 2.0)
     return min(low, -1.0) - room, max(high, 1.0) + room
 

@@ -11,6 +11,7 @@ from usage_assets.reports.frame import Figure, Panel, Trace
 from usage_assets.reports.scene import Scene
 from usage_assets.reports.series import (
     Series,
+    extremes,
     highest,
     history_series,
     month_series,
@@ -84,7 +85,7 @@ def _figure(all_series: list[Series], scene: Scene, subtitle: str, window: frame
         traces += steps.line(values, points, key, style | {"hovertemplate": "%{y:.1%}"}, panel=below)
     if not traces:
         return frame.sentence(_title(main, scene), subtitle, NOTHING)
-    top = max([1.0, *(float(values.max() or 0) for *_, values in shares)])  # type: ignore[arg-type]
+    top = max([1.0, *(extremes(values)[1] for *_, values in shares)])
     panels = [
         Panel(unit + how, (0, 1.02 * highest(series) or 1.0), weight, {"tickformat": ",~r"}, legend=True)
         for series, weight in zip(all_series, (0.68, 0.42), strict=False)

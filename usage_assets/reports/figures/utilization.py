@@ -10,7 +10,7 @@ from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Panel, Trace
 from usage_assets.reports.scene import Scene
-from usage_assets.reports.series import Series, month_series, share, utilization_over
+from usage_assets.reports.series import Series, extremes, month_series, share, utilization_over
 from usage_assets.timelines.metrics import BY_NAME
 
 _RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb", "gpus", "devices")
@@ -29,7 +29,7 @@ def utilization(usage: pl.DataFrame, scene: Scene) -> Figure:
         series
         for name in _RESOURCES
         for series in (month_series(usage, scene, name),)
-        if series.has("total") and float(series.values["total"].max() or 0) > 0  # type: ignore[arg-type]
+        if series.has("total") and extremes(series.values["total"])[1] > 0
     ]
     all_series = _without_twins(all_series)
     width = frame.width_text(all_series[0].bucket if all_series else timedelta(minutes=scene.site.bucket_minutes))
@@ -47,7 +47,7 @@ def utilization(usage: pl.DataFrame, scene: Scene) -> Figure:
             ("committed", "committed", "reservable", steps.DASHES["committed"]),
         ):
             values = share(series, of, base)
-            top = max(top, float(values.max() or 0))  # type: ignore[arg-type]
+            top = max(top, extremes(values)[1])
             label = f"{BY_NAME[of].label} / {BY_NAME[base].label.lower()}"
             drawn = list(steps.line(values, steps.points_of(series), f"{key}_{series.resource}", {
                 "name": label, "legendgroup": label, "hovertemplate": "%{y:.1%}",
@@ -181,7 +181,7 @@ def _without_twins(all_series: list[Series]) -> list[Series]:
 
 def _mean(series: Series, of: str, over: str) -> float:
     both = series.values.filter(pl.col(of).is_not_null() & (pl.col(over) > 0))
-    return float(both[of].sum() / both[over].sum())
+    return float(both[of].sum()) / float(both[over].sum())
 
 
 def _on_demand(rows: pl.DataFrame, scene: Scene) -> bool:
