@@ -1,5 +1,6 @@
 """Exports to real servers: readers meet whole tables, a kill leaves whole tables, other rows and grants stay."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -163,6 +164,27 @@ def test_an_export_that_is_killed_leaves_whole_tables_and_the_next_one_tidies_up
     assert sa.inspect(engine).get_table_names() == ["usage_long"]
 
 
+def test_exports_at_once_wait_for_each_other_and_lose_no_rows(url, engine):
+    for site in ("s", "t", "u"):
+        put(site, JAN, 1.0)
+    faults: list[Exception] = []
+
+    def export(site: str) -> None:
+        try:
+            for _ in range(3):
+                load(site, JAN)
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=export, args=(site,)) for site in ("s", "t", "u")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert sums(engine) == dict.fromkeys(("s", "t", "u"), (5, 5.0))
+
+
 def test_a_foreign_table_of_that_name_is_refused(url, engine):
     put("s", JAN, 1.0)
     with engine.connect() as con:
@@ -170,6 +192,24 @@ def test_a_foreign_table_of_that_name_is_refused(url, engine):
     with pytest.raises(ExportError, match="a table usage_long that is not ours"):
         load("s", JAN)
     assert [column["name"] for column in sa.inspect(engine).get_columns("usage_long")] == ["time", "site", "amount"]
+
+
+def test_the_grants_of_the_guide_are_enough(url, engine, prefix, monkeypatch):
+    user, guide = f"{prefix}_w", (ROOT / "docs" / "exports" / "README.md").read_text(encoding="utf-8")
+    with engine.connect() as con:
+        if url.get_backend_name() == "mysql":
+            (grant,) = re.findall(r"GRANT (.*) ON usage_export\.\* TO usage_export", guide)
+            con.exec_driver_sql(f"CREATE USER '{user}'@'%%' IDENTIFIED BY 'pw'")
+            con.exec_driver_sql(f"GRANT {grant} ON {url.database}.* TO '{user}'@'%%'")
+        else:
+            con.exec_driver_sql(f"CREATE ROLE {user} LOGIN PASSWORD 'pw'")
+            con.exec_driver_sql(f"ALTER DATABASE {url.database} OWNER TO {user}")
+    writer = url.set(username=user, password="pw")
+    monkeypatch.setenv("USAGE_EXPORT_URL", writer.render_as_string(hide_password=False))
+    for value in (1.0, 2.0):
+        put("s", JAN, value)
+        load("s", JAN)
+    assert sums(engine) == {"s": (5, 10.0)}
 
 
 def test_who_may_select_may_do_so_after_the_next_export(url, engine, prefix):

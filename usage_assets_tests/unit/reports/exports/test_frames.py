@@ -20,15 +20,19 @@ VALUES = {"total": 10.0, "reservable": 8.0, "committed": 6.0, "occupied_reservat
 
 def added(values=VALUES, *, at=AT, resource="nodes"):
     rows = [(MONTH, at, metric, resource, value) for metric, value in values.items()]
-    schema = pl.Schema({"month": pl.Date, "timestamp": pl.Datetime("us"), "metric": pl.String, "resource": pl.String,
-              "value": pl.Float64})  # fmt: skip
+    schema = pl.Schema(
+        {"month": pl.Date(), "timestamp": pl.Datetime("us"), "metric": pl.String(), "resource": pl.String(),
+         "value": pl.Float64()}
+    )  # fmt: skip
     return pl.LazyFrame(rows, schema=schema, orient="row")
 
 
 def ran(hours):
     rows = [(MONTH, AT, metric, "nodes", value) for metric, value in hours.items()]
-    schema = pl.Schema({"month": pl.Date, "timestamp": pl.Datetime("us"), "metric": pl.String, "resource": pl.String,
-              "hours": pl.Float64})  # fmt: skip
+    schema = pl.Schema(
+        {"month": pl.Date(), "timestamp": pl.Datetime("us"), "metric": pl.String(), "resource": pl.String(),
+         "hours": pl.Float64()}
+    )  # fmt: skip
     return pl.LazyFrame(rows, schema=schema, orient="row")
 
 
@@ -115,8 +119,8 @@ def test_utilization_of_nothing_or_of_something_unknown_is_null():
 
 def parity(*hours: float | None, read=READ, at=AT):
     rows = [(MONTH, at, "a", metric, value) for metric, value in zip(PARITY_METRICS, hours, strict=True)]
-    schema = pl.Schema({"month": pl.Date, "date": pl.Datetime("us"), "node_type": pl.String, "metric": pl.String,
-              "hours": pl.Float64})  # fmt: skip
+    schema = pl.Schema({"month": pl.Date(), "date": pl.Datetime("us"), "node_type": pl.String(), "metric": pl.String(),
+              "hours": pl.Float64()})  # fmt: skip
     daily = pl.LazyFrame(rows, schema=schema, orient="row")
     return frames.parity(daily, site="s", extracted=read).collect()
 
