@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
+export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 UI_HOST ?= 127.0.0.1
 UI_PORT ?= 3000
 

@@ -2,18 +2,20 @@
 
 Dagster opens an engine, compiles its statements and waits for the disk for each of the two events that a partition
 of an asset costs: 20 ms. Kept open, and with `synchronous = NORMAL` (safe against a kill; a power cut may lose the last
-events, never the tables), it is 4 ms, and a backfill of ten years of a site costs seconds instead of minutes. Files and
+events, never the tables), it is 3 ms, and in batches (DAGSTER_EVENT_BATCH_SIZE in the environment) 1 ms. Files and
 tables are Dagster's own: without this class in dagster.yaml its stock storage reads on.
 """
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import ASSET_EVENTS
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.sql import create_engine
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
@@ -30,6 +32,8 @@ class SteadySqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str | None = None, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[tuple[int, str], Engine] = OrderedDict()
+        self._tables: set[str] = set()
+        self._has_index_columns = False
         super().__init__(base_dir or str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data)
 
     @classmethod
@@ -72,11 +76,43 @@ class SteadySqliteEventLogStorage(SqliteEventLogStorage):
             self._engines.pop(old).dispose()
         return engine
 
+    def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
+        """Events of one run in one transaction per file.
+
+        Dagster sends what it plans for the partitions of an asset, and what it materialized of them, as batches; its
+        own storage writes them one by one. Of an asset's key only the last event says anything new.
+        """
+        if any(event.dagster_event_type not in ASSET_EVENTS for event in events):
+            super().store_event_batch(events)
+            return
+        rows = [self._event_to_row(event) for event in events]
+        insert = SqlEventLogStorageTable.insert()
+        with self._connect(events[0].run_id) as connection:
+            connection.execute(insert, rows)
+        with self._connect(INDEX_SHARD_NAME) as connection:
+            ids = [int(connection.execute(insert, row).inserted_primary_key[0]) for row in rows]
+            self._store_asset_event_tags(connection, events, ids)
+            last = {row["asset_key"]: place for place, row in enumerate(rows)}
+            for place in last.values():
+                self._store_asset_event(connection, events[place], ids[place])
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether a table is there; one that is there stays."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def _has_asset_key_index_cols_on_connection(self, conn: Connection) -> bool:
+        if not self._has_index_columns:
+            self._has_index_columns = super()._has_asset_key_index_cols_on_connection(conn)
+        return self._has_index_columns
+
     def wipe(self) -> None:
         """Forget everything; the files are removed, so nothing of them may stay open."""
         with self._db_lock:
             while self._engines:
                 self._engines.popitem()[1].dispose()
+            self._tables.clear()
         super().wipe()
 
 

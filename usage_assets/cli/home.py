@@ -22,4 +22,5 @@ def dagster_home() -> Path:
             shutil.copyfile(shipped, part)
             part.replace(config)
     os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # see usage_assets.automation.storage
     return home

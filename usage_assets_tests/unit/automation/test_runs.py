@@ -123,8 +123,11 @@ def test_only_unfinished_runs_of_dead_processes_are_reported_as_failed():
         assert statuses == ["FAILURE", "STARTED", "SUCCESS"]
 
 
-@dg.asset(partitions_def=dg.StaticPartitionsDefinition([str(n) for n in range(12)]))
-def _thing():
+@dg.asset(
+    partitions_def=dg.StaticPartitionsDefinition([str(n) for n in range(12)]),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def _thing() -> None:
     pass
 
 
@@ -158,6 +161,29 @@ def test_a_wiped_event_log_starts_anew(tmp_path: Path):
     assert len(storage.get_logs_for_run(run.run_id)) == len(events)
     storage.wipe()
     assert storage.get_logs_for_run(run.run_id) == []
+
+
+@pytest.mark.parametrize("size", ["0", "1000"])
+def test_events_in_batches_are_the_same_events(monkeypatch: pytest.MonkeyPatch, size: str):
+    home = Path(os.environ["DAGSTER_HOME"])
+    home.mkdir()
+    (home / "dagster.yaml").write_text((Path(__file__).parents[3] / "dagster.yaml").read_text())
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", size)
+    tags = {"dagster/asset_partition_range_start": "0", "dagster/asset_partition_range_end": "11"}
+    with dg.DagsterInstance.get() as instance:
+        result = _job.execute_in_process(instance=instance, tags=tags)
+        kinds = [event.event_type_value for event in result.all_events]
+        stored = [entry.dagster_event_type for entry in instance.all_logs(result.run_id)]
+        assert stored.count(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED) == 12
+        assert stored.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == kinds.count("ASSET_MATERIALIZATION") == 12
+        key = dg.AssetKey("_thing")
+        assert len(instance.get_materialized_partitions(key)) == 12
+        latest = instance.get_latest_materialization_event(key)
+        assert latest is not None
+        assert latest.run_id == result.run_id
+        found = instance.fetch_materializations(key, limit=100).records
+        assert len({record.storage_id for record in found}) == 12
+        assert {record.partition_key for record in found} == {str(n) for n in range(12)}
 
 
 @pytest.mark.parametrize("name", ["dagster.yaml", "workspace.yaml"])
