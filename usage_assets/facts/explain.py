@@ -161,9 +161,8 @@ def _require_built(
 def _term(reader: Reader, site: Site, question: Question, metric: str, weight: int) -> Term:
     rows = _covering(reader, INTERVALS, site, question, [metric])
     resources = kind_of(site).usage_scope(site).resources
-    totals = {name: rows[name].sum() if rows[name].count() else None for name in resources}
-    if not rows.height:
-        totals = dict.fromkeys(resources, 0.0)
+    # of no interval at all everything is 0; of some that do not tell a resource, it is unknown
+    totals = {name: float(rows[name].sum()) if rows[name].count() or not rows.height else None for name in resources}
     return Term(
         metric,
         weight,

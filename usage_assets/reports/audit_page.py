@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from usage_assets import settings
 from usage_assets.facts.tables import REASONS
+from usage_assets.kinds import kind_of
 from usage_assets.reports.render import write_file
 from usage_assets.reports.tables import OUTCOMES
 from usage_assets.sites import Site
@@ -51,10 +52,16 @@ def page(site: Site, month: date, rows: pl.DataFrame, extracted: datetime | None
         example=f"{month:%Y-%m}-15T12:00",
         assets=[
             {"title": asset, "sources": [_source(source, part) for source, part in _groups(mine, "source")]}
-            for asset, mine in _groups(rows, "asset")
+            for asset, mine in sorted(_groups(rows, "asset"), key=lambda group: _place(site, group[0]))
         ],
         words=OUTCOMES | REASONS,
     )
+
+
+def _place(site: Site, asset: str) -> tuple[int, str]:
+    """Assets in the order in which they build on each other."""
+    names = [kind_of(site).asset("facts", fact.name) for fact in kind_of(site).facts]
+    return (names.index(asset) if asset in names else len(names), asset)
 
 
 def _groups(frame: pl.DataFrame, by: str) -> list[tuple[str, pl.DataFrame]]:

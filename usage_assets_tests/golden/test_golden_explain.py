@@ -65,6 +65,7 @@ def origins(piece) -> dict[str, str]:
 
 def test_a_number_is_the_sum_of_its_intervals_and_what_the_steps_say(stored):
     (term,) = ask(stored, "committed").terms
+    assert term.steps is not None
     assert (term.count, term.totals["nodes"], term.steps["nodes"], term.agrees) == (1, 1.0, 1.0, True)
     assert term.totals["vcpus"] == 48.0
 
