@@ -38,6 +38,8 @@ def main(folder: Path) -> None:
 
     compute = [*_PYTHON, "bench.compute", SITE]
     print("compute, writes apart (bound: 3 s, 600 MB):", run([*compute, FIRST, LAST], **env).output, end="", flush=True)
+    dimensions = run([*_PYTHON, "bench.dimensions", SITE, FIRST, LAST], **env).output
+    print("usage by host, project and user (bound: 15 s CPU):", dimensions, end="", flush=True)
     one = [*compute, LAST, LAST]
     print("one month after 130 stored (bound: 0.5 s):", run(one, **env).output, end="", flush=True)
     print("one month after 12 stored:", run(one, **env | {"USAGE_DATA": str(year)}).output, end="", flush=True)

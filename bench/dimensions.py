@@ -3,11 +3,11 @@
 python -m bench.dimensions SITE FIRST LAST
 """
 
+import resource
 import sys
 import time
 from datetime import date
 
-from bench.compute import peak_mb
 from usage_assets.partitions import months_between
 from usage_assets.sites import load_sites
 from usage_assets.timelines.dimension_assets import DIMENSIONS
@@ -27,7 +27,8 @@ def main(key: str, first: str, last: str) -> None:
             rows += table.make(site, window, found, {}).rows.height
     print(
         f"{len(months)} month(s), {rows:,} rows: {time.perf_counter() - begun:.2f} s wall, "
-        f"{time.process_time() - cpu:.2f} s CPU, peak {peak_mb():.0f} MB"
+        f"{time.process_time() - cpu:.2f} s CPU, "
+        f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
     )
 
 
