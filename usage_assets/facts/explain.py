@@ -269,16 +269,21 @@ def _raw_rows(
         return {}
     columns = [column.name for column in raw.table.columns if origin.shows(column.name)]
     shown = ", ".join([*(f'"{name}"' for name in columns), *(f"{sql} AS {name}" for name, sql in origin.said)])
-    living = ""
+    narrowed = ""
     if origin.living:
         # a row whose creation is not known covers all the time before its end
-        living = "AND coalesce(created_at <= $at, true) AND coalesce(least(deleted_at, gone_at) > $at, true)"
+        narrowed = "AND coalesce(created_at <= $at, true) AND coalesce(least(deleted_at, gone_at) > $at, true)"
+    if origin.latest:
+        narrowed = (
+            f'AND start_time <= $at QUALIFY row_number() OVER (PARTITION BY "{origin.column}" '
+            f"ORDER BY start_time DESC, id DESC) <= {origin.latest}"
+        )
     params: dict[str, Any] = {"site": site.key, "month": question.month, "names": sorted(names)}
     frame = reader.sql(
         f'SELECT "{origin.column}"::VARCHAR AS _name, {shown} FROM {raw.table.qualified} WHERE site = $site '
-        f'AND month = $month AND "{origin.column}"::VARCHAR IN (SELECT unnest($names::VARCHAR[])) {living} '
+        f'AND month = $month AND "{origin.column}"::VARCHAR IN (SELECT unnest($names::VARCHAR[])) {narrowed} '
         f"ORDER BY ALL",
-        params | ({"at": question.at} if origin.living else {}),
+        params | ({"at": question.at} if narrowed else {}),
     )
     out: dict[str, list[dict[str, Any]]] = {}
     for row in frame.iter_rows(named=True):

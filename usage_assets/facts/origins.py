@@ -9,13 +9,15 @@ _HIDDEN = ("spec", "annotations", "extracted_at", "is_context")
 class Origin:
     """Rows of a raw table whose `column` is the interval's `of`, or that of a row found before: `<raw table>.<column>`.
 
-    With `living` only rows that cover the instant asked for. `said` are computed columns: name -> SQL.
+    With `living` only rows that cover the instant asked for, with `latest` the last so many that started before it.
+    `said` are computed columns: name -> SQL.
     """
 
     table: str
     column: str
     of: str
     living: bool = False
+    latest: int = 0
     said: tuple[tuple[str, str], ...] = ()
 
     def shows(self, column: str) -> bool:

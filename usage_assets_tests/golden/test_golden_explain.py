@@ -31,6 +31,8 @@ def two_machines() -> Rows:
     lease, reservation, allocation = rows.booked(host, "2024-01-05", "2024-01-15", name="my lease")
     reserved = rows.instance("h", "2024-01-06", "2024-01-10")
     rows.spec(reserved, spec_text([reservation]))
+    for day, action in ((6, "create"), (7, "reboot"), (8, "stop"), (8, "start"), (9, "delete")):
+        rows.action(reserved, action, f"2024-01-{day:02} 0{len(action)}:00")
     free = rows.instance("g", "2024-01-06", "2024-01-10")
     rows.spec(free, '{"nova_object.data": {"scheduler_hints": {}, "secret": "do not print"}}')
     orphan = rows.allocation("nowhere", host, "2024-01-07", "2024-01-09")
@@ -88,6 +90,12 @@ def test_a_server_is_shown_with_a_summary_of_its_request_and_never_the_whole(sto
     assert request["flavor"] == "m1"
     assert "spec" not in request
     assert dict(piece.origins)["nova_compute_nodes"]["hypervisor_hostname"] == "h"
+
+
+def test_a_server_is_shown_with_what_it_was_last_asked_to_do(stored):
+    pieces = [piece for piece in ask(stored, "active").terms[0].pieces if piece.row["entity_id"] == IDS["reserved"]]
+    asked = [row["action"] for table, row in pieces[0].origins if table == "nova_instance_actions"]
+    assert sorted(asked) == ["reboot", "start", "stop"]  # three, and none after noon of the 8th
 
 
 def test_a_machine_is_shown_with_the_rows_that_cover_the_instant(stored):

@@ -17,6 +17,8 @@ _REQUEST = Origin(
 )
 _RESERVATION = Origin("blazar_reservations", "id", "reservation_id")
 _LEASE = Origin("blazar_leases", "id", "lease_id")
+# what the server was last asked to do: that is why it is off, or shelved, at the instant
+_ACTIONS = Origin("nova_instance_actions", "instance_uuid", "entity_id", latest=3)
 _HOST = Origin("blazar_computehosts", "hypervisor_hostname", "node", living=True)
 _MACHINE = Origin("nova_compute_nodes", "hypervisor_hostname", "node", living=True)
 
@@ -38,7 +40,14 @@ ORIGINS: dict[str, tuple[Origin, ...]] = {
         Origin("blazar_devices", "id", "blazar_device_allocations.device_id"),
     ),
     "blazar_devices": (Origin("blazar_devices", "id", "entity_id"),),
-    "nova_instances": (Origin("nova_instances", "uuid", "entity_id"), _REQUEST, _RESERVATION, _LEASE, _MACHINE),
+    "nova_instances": (
+        Origin("nova_instances", "uuid", "entity_id"),
+        _REQUEST,
+        _ACTIONS,
+        _RESERVATION,
+        _LEASE,
+        _MACHINE,
+    ),
     "nova_cell0_instances": (Origin("nova_cell0_instances", "uuid", "entity_id"), _REQUEST, _RESERVATION, _LEASE),
     "zun_container": (Origin("zun_container", "uuid", "entity_id"), _RESERVATION, _LEASE),
     "blazar_leases": (Origin("blazar_leases", "id", "entity_id"),),
