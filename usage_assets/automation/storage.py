@@ -90,7 +90,7 @@ class SteadySqliteEventLogStorage(SqliteEventLogStorage):
         with self._connect(events[0].run_id) as connection:
             connection.execute(insert, rows)
         with self._connect(INDEX_SHARD_NAME) as connection:
-            ids = [int(connection.execute(insert, row).inserted_primary_key[0]) for row in rows]
+            ids = [connection.execute(insert, row).lastrowid for row in rows]
             self._store_asset_event_tags(connection, events, ids)
             last = {row["asset_key"]: place for place, row in enumerate(rows)}
             for place in last.values():
