@@ -90,17 +90,20 @@ def compare(
     """Both collectors side by side per day, node type and metric, with difference (ours less theirs) and its cause.
 
     `gaps` are the known gaps per counted metric, `counted` the metrics that the site counts. The first cause that
-    holds: a side that is missing or a known gap; within the tolerance: none; the day's legacy maintenance; the day's
+    holds: a side that is missing or a known gap; within the tolerance: none; the day's maintenance by either; the day's
     duplicate hosts; else unexplained.
     """
     ours, theirs = (
         hours.filter(pl.col("collector_type") == name).select(*_KEY, pl.col("hours").alias(f"{name}_hours"))
         for name in ("current", "legacy")
     )
-    maintenance = theirs.filter(pl.col("metric") == "maintenance").select(*_DAY, maint_hours="legacy_hours")
+    of_maintenance = pl.col("metric") == "maintenance"
+    maintenance = theirs.filter(of_maintenance).select(*_DAY, maint_hours="legacy_hours")
+    our_maintenance = ours.filter(of_maintenance).select(*_DAY, our_maint_hours="current_hours")
     both = (
         theirs.join(ours, on=_KEY, how="full", coalesce=True)
         .join(maintenance, on=_DAY, how="left")
+        .join(our_maintenance, on=_DAY, how="left")
         .join(_side_by_side(duplicates), on=_DAY, how="left")
         .with_columns(difference=(pl.col("current_hours") - pl.col("legacy_hours")).round(_DECIMALS) + 0.0)
     )
@@ -115,7 +118,7 @@ def compare(
         .then(pl.lit(None, dtype=pl.String))
         .when(_in_gap(gaps))
         .then(pl.lit(KNOWN_GAP))
-        .when(_explained_by("maint_hours"))
+        .when(_explained_by("maint_hours") | _explained_by("our_maint_hours"))
         .then(pl.lit(MAINTENANCE))
         .when(pl.any_horizontal(_explained_by(f"{metric}_double") for metric in CAPACITY))
         .then(pl.lit(DUPLICATE))

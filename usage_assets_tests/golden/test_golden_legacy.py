@@ -78,6 +78,13 @@ def test_a_difference_of_the_legacy_maintenance_is_maintenance_either_way():
     assert cause("reservable", {"reservable": 100.0, "maintenance": 24.0}, {"reservable": 110.0}) == "unexplained"
 
 
+def test_our_maintenance_that_the_old_total_leaves_out_is_maintenance():
+    sides: tuple[Side, ...] = ({"total": 96.0, "maintenance": 0.0}, {"total": 120.0, "maintenance": 24.0})
+    counted = (*COUNTED, "maintenance")
+    assert cause("total", *sides, counted=counted) == "maintenance"
+    assert cause("maintenance", *sides, counted=counted) == "maintenance"
+
+
 def test_maintenance_of_a_site_that_names_none_is_maintenance():
     assert cause("maintenance", {"maintenance": 24.0}, {}) == "maintenance"
     assert cause("maintenance", {"maintenance": 0.0}, {}) is None
