@@ -109,7 +109,8 @@ def node_types(daily: pl.DataFrame, scene: Scene) -> Figure:
     start, end = scene.window
     days = [start + timedelta(days=n) for n in range((end - start).days)]
     until = scene.extracted_at or end
-    share_of, absent, unknown = _grid(rows, names, [day for day in days if day < until], over)
+    days = [day for day in days if day < until]
+    share_of, absent, unknown = _grid(rows, names, days, over)
     common: Trace = {
         "type": "heatmap",
         "x": [f"{day:%Y-%m-%d} 12:00" for day in days],  # cells are drawn around their x: the middle of the day
@@ -132,7 +133,8 @@ def node_types(daily: pl.DataFrame, scene: Scene) -> Figure:
             "meta": "unknown",
             "colorscale": [[0, _UNKNOWN], [1, _UNKNOWN]],
             "showscale": False,
-            "texttemplate": "?",
+            "text": [["" if cell is None else "?" for cell in row] for row in unknown],
+            "texttemplate": "%{text}",
             "hovertemplate": "%{y}<br>%{x|%a %Y-%m-%d}<br>unknown<extra></extra>",
         },
         common
@@ -158,7 +160,7 @@ def node_types(daily: pl.DataFrame, scene: Scene) -> Figure:
     longest = max(len(label) for label in labels)
     layout = frame.layout(
         title,
-        f"{subtitle}; in brackets the number of {unit}; ? is unknown, white without machines",
+        f"{subtitle}; in brackets the number of {unit}; ? unknown, white no machines",
         [Panel("", (-0.5, len(labels) - 0.5), axis=axis)],
         scene.window,
         labels=frame.site_labels(scene.site, scene.window, read_at=scene.read_at),

@@ -88,12 +88,15 @@ def test_unknown_and_absent_are_told_apart_and_neither_is_zero():
     assert heat(figure, "utilization")["known (3)"] == [0.0] * 31
     assert heat(figure, "absent")["gone (3)"] == [None] * 10 + [0] * 21
     assert heat(figure, "unknown")["gone (3)"] == [None] * 31
+    (marks,) = [dict(zip(trace["y"], trace["text"], strict=True)) for trace in figure["data"] if "text" in trace]
+    assert marks == {"lost (3)": ["?"] * 31, "known (3)": [""] * 31, "gone (3)": [""] * 31}
 
 
 def test_the_running_month_has_no_cell_after_its_reading():
     scene = Scene(site(), JAN, START + timedelta(days=9, hours=6))
     figure = node_types(cells(("a", 1.0, 0.0, 2.0, 2.0), days=10), scene)
     assert len(heat(figure, "unknown")["a (2)"]) == 10
+    assert {len(trace["x"]) for trace in figure["data"]} == {10}
 
 
 def test_names_of_node_types_are_escaped():
