@@ -40,6 +40,9 @@ def main(folder: Path) -> None:
     print("compute, writes apart (bound: 3 s, 600 MB):", run([*compute, FIRST, LAST], **env).output, end="", flush=True)
     dimensions = run([*_PYTHON, "bench.dimensions", SITE, FIRST, LAST], **env).output
     print("usage by host, project and user (bound: 15 s CPU):", dimensions, end="", flush=True)
+    for facts in ("occupied", "occupied,active"):
+        alone = run([*compute, FIRST, LAST, "20", facts], **env).output
+        print(f"facts {facts} (bound: 3 s more with active):", alone, end="", flush=True)
     one = [*compute, LAST, LAST]
     print("one month after 130 stored (bound: 0.5 s):", run(one, **env).output, end="", flush=True)
     print("one month after 12 stored:", run(one, **env | {"USAGE_DATA": str(year)}).output, end="", flush=True)

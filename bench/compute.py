@@ -1,6 +1,8 @@
 """Raw tables in the warehouse -> facts -> steps and daily usage, writes apart; prints its own figures.
 
-python -m bench.compute SITE FIRST LAST [MONTHS_AT_ONCE]
+python -m bench.compute SITE FIRST LAST [MONTHS_AT_ONCE [FACTS]]
+
+With FACTS, names joined by commas such as occupied,active, it computes these and no usage.
 """
 
 import resource
@@ -18,7 +20,7 @@ from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse
 
 
-def main(key: str, first: str, last: str, at_once: str = "20") -> None:
+def main(key: str, first: str, last: str, at_once: str = "20", facts: str = "") -> None:
     """Compute all months, so many at once that memory stays small, on both cores; print rows, time and memory."""
     site = load_sites()[key]
     months = months_between(date.fromisoformat(f"{first}-01"), date.fromisoformat(f"{last}-01"))
@@ -26,17 +28,19 @@ def main(key: str, first: str, last: str, at_once: str = "20") -> None:
     base = _peak_mb()
     begun, cpu = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(2) as pool:
-        rows = sum(pool.map(lambda window: _rows(site, window), windows))
+        rows = sum(pool.map(lambda window: _rows(site, window, facts.split(",") if facts else []), windows))
     print(
         f"{len(months)} month(s), {rows:,} rows: {time.perf_counter() - begun:.2f} s wall, "
         f"{time.process_time() - cpu:.2f} s CPU, peak {_peak_mb():.0f} MB, of which {base:.0f} MB before the first row"
     )
 
 
-def _rows(site: OpenStackSite, window: Sequence[date]) -> int:
+def _rows(site: OpenStackSite, window: Sequence[date], only: Sequence[str]) -> int:
     with Warehouse.default().read() as reader:
         raw = read_inputs(reader, site, window)
-    facts = build_facts(site, window, raw, {})
+    facts = build_facts(site, window, raw, {}, only or None)
+    if only:
+        return facts.intervals.height
     usage = build_usage(usage_scope(site), window, facts.intervals, {}, month_node_types(site, raw))
     return facts.intervals.height + usage.usage.height + usage.steps.height
 
