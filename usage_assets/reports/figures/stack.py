@@ -68,11 +68,11 @@ def _title(series: Series, scene: Scene) -> str:
 
 def _figure(all_series: list[Series], scene: Scene, subtitle: str, window: frame.Window) -> Figure:
     main = all_series[0]
-    for series in all_series:
-        if series.missing:
-            names = ", ".join(map(escape, series.missing))
-            of_which = frame.resource_label(series.resource)[0]
-            subtitle += f"; without node type {names}, of which {of_which} are not known"
+    for names in dict.fromkeys(series.missing for series in all_series if series.missing):
+        of_which = " and ".join(
+            frame.resource_label(series.resource)[0] for series in all_series if series.missing == names
+        )
+        subtitle += f"; without node type {', '.join(map(escape, names))}, of which {of_which} are not known"
     traces: list[Trace] = []
     for number, series in enumerate(all_series):
         points, fine = steps.points_of(series, long=scene.month is None), series.values.height > steps.FINE

@@ -32,7 +32,11 @@ def points_of(series: Series, *, long: bool = False) -> Points:
 def areas(
     columns: Sequence[pl.Series], points: Points, style: Callable[[str], Trace], *, stack: str, panel: int = 0
 ) -> Iterable[Trace]:
-    """The columns stacked from the first up: one stack per run of buckets that know the same of them."""
+    """The columns stacked from the first up: one stack per run of buckets that know the same of them.
+
+    A negative value takes no room (as an area it would cover what is below it, and read as its contrary); what is below
+    then rises above the total. Hovering shows the value itself.
+    """
     if not columns:
         return
     known = pl.DataFrame([column.is_not_null() for column in columns]).rows()
@@ -43,7 +47,18 @@ def areas(
                 name = column.name
                 shown = {"stackgroup": f"{stack}{number}", "showlegend": name not in seen, "legendgroup": name}
                 seen.add(name)
-                yield {**trace(column, points, first, last, panel), "meta": name, **shown, **style(name)}
+                drawn = trace(column, points, first, last, panel)
+                yield {**drawn, "meta": name, **shown, **style(name), **_above_zero(drawn["y"])}
+
+
+def _above_zero(values: list[float]) -> Trace:
+    if min(values) >= 0:
+        return {}
+    return {
+        "y": [max(value, 0.0) for value in values],
+        "customdata": values,
+        "hovertemplate": "%{customdata:,.1f}",
+    }
 
 
 def line(values: pl.Series, points: Points, key: str, style: Trace, *, panel: int = 0) -> Iterable[Trace]:

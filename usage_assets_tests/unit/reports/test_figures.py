@@ -134,6 +134,21 @@ def test_metrics_that_stay_known_are_drawn_through_the_hole_of_another():
     assert [trace["showlegend"] for trace in (first, second)] == [True, False]
 
 
+def test_a_negative_value_takes_no_room_in_the_stack_and_is_said_on_hovering():
+    figure = stack(usage(available_ondemand=[-2.0] * 31))
+    (area,) = named(figure, "available_ondemand")
+    assert set(area["y"]) == {0.0}
+    assert set(area["customdata"]) == {-2.0}
+
+
+def test_what_is_not_known_in_two_resources_is_said_once():
+    offered = usage(resource="vcpus_overcommit")
+    other = pl.concat([usage(), offered]).with_columns(node_type=pl.lit("lost"), value=pl.lit(None, pl.Float64))
+    figure = drawn(usage_stack(pl.concat([usage(), offered, other]), Scene(site(), JAN, shares_machines=True)))
+    said = figure["layout"]["title"]["subtitle"]["text"]
+    assert said.endswith("; without node type lost, of which vCPUs and Nodes are not known")
+
+
 def test_buckets_that_were_never_built_are_a_hole():
     figure = stack(usage().filter(pl.col("timestamp").dt.day() != 7))
     assert [(line["x"][0], line["x"][-1]) for line in named(figure, "total")] == [
