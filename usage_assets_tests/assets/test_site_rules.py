@@ -52,7 +52,7 @@ def test_what_is_excluded_is_conserved_and_what_only_one_side_knows_is_pointed_o
     assert sums(warehouse, "total") == {JAN: 2 * 744, FEB: 2 * 696 + 240, MAR: 2 * 744}
     assert sums(warehouse, "committed") == {JAN: 21 * 24, FEB: 0, MAR: 0}
     assert sums(warehouse, "occupied_reservation") == {JAN: 12 * 24, FEB: 0, MAR: 0}
-    said = checks(result)["openstack/facts/total", "inventory", None].metadata["details"].text
+    said = str(checks(result)["openstack/facts/total", "inventory", None].metadata["details"].value)
     assert "2020-01: 1 machine(s) in the databases that the inventory does not have in service: node2" in said
     assert "2020-02: 1 machine(s) in service by the inventory that the databases do not know: spare" in said
 
@@ -63,6 +63,6 @@ def test_a_broken_inventory_fails_the_facts_says_where_and_keeps_the_old_rows(tm
     before = tables(warehouse, ["facts.intervals"])
     result = build(ruled(tmp_path, LINES + "x,a,soon,\n"), warehouse, instance, tables_only=True)
     assert not result.success
-    texts = [str(event.event_specific_data.error) for event in result.all_events if event.is_step_failure]
+    texts = [str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure]
     assert any("line 4, column in_service_from: found 'soon'" in text for text in texts)
     assert tables(warehouse, ["facts.intervals"]) == before

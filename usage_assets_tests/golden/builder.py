@@ -149,7 +149,7 @@ class Rows:
 
     def asked(self, reservation: str, properties: str | None = "", count: str | None = "1-1", **more: Any) -> str:
         """What a reservation of whole hosts asks for; any host by default."""
-        values = {"id": f"q{self.number()}", "reservation_id": reservation, "created_at": "2020-01-01"}
+        values: Row = {"id": f"q{self.number()}", "reservation_id": reservation, "created_at": "2020-01-01"}
         values |= {"resource_properties": properties, "hypervisor_properties": "", "count_range": count}
         return self.add("blazar_computehost_reservations", **(values | more))
 

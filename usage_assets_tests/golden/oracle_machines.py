@@ -110,8 +110,8 @@ class Machines:
         return [
             (rule.start or START, rule.end or FOREVER)
             for rule in self.site.exclusions
-            if judged.get(rule.table) is not None
-            and all(str(judged[rule.table][column]) in values for column, values in rule.where.items())
+            if (subject := judged.get(rule.table)) is not None
+            and all(str(subject[column]) in values for column, values in rule.where.items())
         ]
 
     def _runs(self, row: Row, t: datetime) -> bool:

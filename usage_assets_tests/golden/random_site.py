@@ -162,7 +162,7 @@ class _Maker:
                 reservation = self.rows.reservation(lease, kind, created_at=created)
                 found.append(reservation)
                 for _ in range(self.rng.randint(0, 2) if kind != "physical:host" else 0):
-                    sizes = {"vcpus": self.rng.choice((2, 8)), "created_at": self.tick()}
+                    sizes: Row = {"vcpus": self.rng.choice((2, 8)), "created_at": self.tick()}
                     if self.maybe(0.3):
                         sizes["resource_properties"] = json.dumps({"extra_specs": self.rng.choice(EXTRA_SPECS)})
                     self.rows.instance_reservation(reservation, **sizes)

@@ -74,7 +74,7 @@ def test_every_column_of_a_rule_has_to_match_and_numbers_and_instants_match_by_t
     rows, _ = one_machine()
     rows.spec(rows.instance("h", "2024-01-10", "2024-01-12", vcpus=4))
     rows.spec(rows.instance("h", "2024-01-10", "2024-01-12", vcpus=2))
-    where = {"vcpus": [4, 8], "created_at": "2024-01-10 00:00:00", "project_id": "p"}
+    where: dict[str, Any] = {"vcpus": [4, 8], "created_at": "2024-01-10 00:00:00", "project_id": "p"}
     site = Worked(rows, exclusions=[rule("nova_instances", **where)])
     assert site.hours("occupied", "vcpus") == 2 * 48
     none = Worked(rows, exclusions=[rule("nova_instances", **(where | {"project_id": "q"}))])

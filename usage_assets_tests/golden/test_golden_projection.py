@@ -67,7 +67,7 @@ def test_cleaning_comes_before_and_after():
     book(rows, host, "2024-01-13 01:00", "2024-01-16")
     lease = ask(rows)
     assert WorkedLeases(rows, cleaning_minutes=30).projected(lease) == (24.5, False)
-    assert WorkedLeases(rows, cleaning_minutes=31).projected(lease) == (pytest.approx(144 + 31 / 60), False)
+    assert WorkedLeases(rows, cleaning_minutes=31).projected(lease) == pytest.approx((144 + 31 / 60, False))
 
 
 def test_a_machine_is_not_free_while_the_booking_that_just_ended_is_cleaned_after():
@@ -194,7 +194,7 @@ def test_a_reservation_whose_details_are_lost_and_a_plan_without_length_have_no_
     rows, _ = hosts("h")
     lost = rows.lease(ASKED, *LENGTH)
     rows.reservation(lost)
-    backwards = rows.request(ASKED, *reversed(LENGTH), (TYPE_T, "1"))
+    backwards = rows.request(ASKED, LENGTH[1], LENGTH[0], (TYPE_T, "1"))
     endless = rows.request(ASKED, LENGTH[0], None, (TYPE_T, "1"))
     site = WorkedLeases(rows)
     assert [site.projected(lease) for lease in (lost, backwards, endless)] == [UNKNOWN] * 3

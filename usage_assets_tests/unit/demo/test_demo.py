@@ -294,8 +294,9 @@ def test_legacy_hours_add_up_to_their_total(metal: Path) -> None:
     query = "SELECT maint_hours, reserved_hours, used_hours, idle_hours, total_hours FROM node_usage_report_cache"
     found = rows(metal, "chameleon_usage", query)
     assert found
-    assert all(sum(row[:4]) == pytest.approx(row[4]) for row in found)  # type: ignore[call-overload]
-    assert all(part >= 0 for row in found for part in row)  # type: ignore[operator]
+    hours: list[tuple[float, ...]] = [tuple(map(float, row)) for row in found]  # type: ignore[arg-type]
+    assert all(sum(row[:4]) == pytest.approx(row[4]) for row in hours)
+    assert all(part >= 0 for row in hours for part in row)
 
 
 def test_a_site_of_devices_has_no_nova(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -112,7 +113,7 @@ def project(
         for kind, count in request.wants.items()
     ]
     names = ["request", "holder", "kind", "at", "count", "length"]
-    types = [pl.UInt32, pl.Int64, pl.String, instant, pl.Int64, pl.Duration("us")]
+    types: list[Any] = [pl.UInt32, pl.Int64, pl.String, instant, pl.Int64, pl.Duration("us")]
     frame = pl.LazyFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
     machines = pl.LazyFrame(
         [

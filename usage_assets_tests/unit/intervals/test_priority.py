@@ -104,7 +104,9 @@ def test_each_hour_of_an_entity_counts_once_for_the_source_that_decides_it(drawn
 @settings(deadline=None, max_examples=60)
 @given(ranked())
 def test_gaps_filled_cover_what_all_sources_cover_together_and_leave_earlier_ones_untouched(drawn):
-    filling = [(one, "gap_fill" if number else "authoritative") for number, (one, _) in enumerate(drawn)]
+    filling: list[tuple[list, Policy]] = [
+        (one, "gap_fill" if number else "authoritative") for number, (one, _) in enumerate(drawn)
+    ]
     result = [one.collect() for one in built(filling)]
     first = owned(frame(drawn[0][0]), by=["group"], rank=["rank", "id"]).sort("group", "start_at").collect()
     assert result[0].sort("group", "start_at").equals(first)

@@ -6,6 +6,7 @@ from usage_assets.reports import reading
 from usage_assets.reports.figures import cross_site_usage
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.scene import Scene
+from usage_assets.sites import OpenStackSite
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.reports.test_figures import DAY, START, drawn, named, site, usage
@@ -29,7 +30,7 @@ def rows(**sites: list[tuple[float | None, float | None]]) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def figure(frame: pl.DataFrame, shared: frozenset[str] = frozenset(), **more: object) -> dict:
+def figure(frame: pl.DataFrame, shared: frozenset[str] = frozenset(), **more: OpenStackSite) -> dict:
     sites = SITES | more
     return drawn(cross_site_usage(SitesHistory(frame, shared), Scene(ONE, sites=sites)))
 

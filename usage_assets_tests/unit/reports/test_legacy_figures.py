@@ -1,6 +1,7 @@
 """Figures of the old usage caches beside ours."""
 
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 import pytest
@@ -19,7 +20,12 @@ def both(**values: list[float | None]) -> pl.DataFrame:
         for name, of_days in values.items()
         for day, value in enumerate(of_days)
     ]
-    schema = {"timestamp": pl.Datetime("us"), "collector_type": pl.String, "metric": pl.String, "value": pl.Float64}
+    schema: dict[str, Any] = {
+        "timestamp": pl.Datetime("us"),
+        "collector_type": pl.String,
+        "metric": pl.String,
+        "value": pl.Float64,
+    }
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
