@@ -83,6 +83,7 @@ class Built:
     result: dg.ExecuteInProcessResult
     failed: set[tuple[str, str, str | None]]
     plots: Path
+    exports: Path
 
     def sql(self, query: str) -> pl.DataFrame:
         with self.warehouse.read() as reader:
@@ -100,7 +101,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
         dagster_home()  # storage in files as shipped, which is faster than Dagster's in memory
         with dg.DagsterInstance.get() as instance:
             result = build(make_site(folder), warehouse, instance, DECADE)
-            yield Built(warehouse, result, failed(result), settings.plots_dir())
+            yield Built(warehouse, result, failed(result), settings.plots_dir(), settings.data_dir() / "exports")
 
 
 def test_the_run_succeeds_and_only_the_comparison_finds_something_to_explain(built: Built):
@@ -253,6 +254,31 @@ def test_legacy_hours_are_imported_and_add_up(built: Built):
     assert rows["timestamp"].max() == datetime(2025, 6, 30)
     parts = pl.sum_horizontal("maintenance", "occupied_reservation", "idle", "available_reservable")
     assert apart(rows.with_columns(parts=parts), "parts", "total").is_empty()
+
+
+def exported(built: Built, table: str) -> pl.DataFrame:
+    return pl.read_parquet(built.exports / table / "decade" / "*.parquet")
+
+
+def test_the_parity_export_adds_up_to_its_total(built: Built):
+    rows = exported(built, "node_usage_report_cache")
+    assert rows.columns == [
+        "date", "site", "node_type", "maint_hours", "reserved_hours", "used_hours", "idle_hours", "total_hours",
+    ]  # fmt: skip
+    assert rows.select("date", "site", "node_type").is_unique().all()
+    whole = rows.filter(pl.col("date") >= BLAZAR_SINCE)
+    parts = pl.sum_horizontal("maint_hours", "reserved_hours", "used_hours", "idle_hours")
+    assert whole["total_hours"].sum() > 0
+    assert whole.filter(parts != pl.col("total_hours")).is_empty()
+
+
+def test_the_wide_export_has_a_row_per_day_in_order(built: Built):
+    rows = exported(built, "usage_wide").filter(pl.col("resource") == "nodes")
+    assert rows.columns == [
+        "time", "site", "resource", "total", "reservable", "committed", "occupied_ondemand", "occupied_reserved",
+        "active_ondemand", "active_reserved",
+    ]  # fmt: skip
+    assert rows["time"].cast(pl.Date).to_list() == DAYS
 
 
 def test_the_comparison_knows_the_gaps(built: Built):
