@@ -5,6 +5,7 @@ are merged, maintenance is missing from total before MAINTENANCE_COUNTED, machin
 twice, and on a few days of a node type half of the use is lost.
 """
 
+import math
 from collections import defaultdict
 from typing import Final
 
@@ -84,5 +85,5 @@ def write_legacy(writer: RowWriter, truth: Truth, site: str, seed: int) -> None:
             )  # fmt: skip
             writer.add(
                 "chameleon_usage.node_count_cache",
-                id=number, date=(text(day * DAY) or "")[:10], node_type=node_type, cnt=round(counted / 24),
+                id=number, date=(text(day * DAY) or "")[:10], node_type=node_type, cnt=math.ceil(counted / 24 - 1e-9),
             )  # fmt: skip
