@@ -29,7 +29,7 @@ def main(key: str, first: str, last: str, at_once: str = "12") -> None:
             raw = read_leases(reader, site, window)
         rows = build_leases(site, window, raw, {}).rows
         leases += rows.height
-        found += rows.height - rows["projected_hours"].null_count()
+        found += rows.height - rows["projected"].null_count()
         points += leadtime(rows).height
     print(
         f"{len(months)} month(s), {leases:,} leases, {found:,} projected, {points:,} points: "

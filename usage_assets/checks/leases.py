@@ -32,7 +32,7 @@ def started(reader: Reader, site: Site, window: Window) -> dict[date, Finding]: 
 
 def start_not_before_asked(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:  # noqa: ARG001
     """Leases whose planned start lies before their creation by more than cutting to the minute explains."""
-    sums = ("count(*) FILTER (WHERE requested_hours < 0)", "min(requested_hours)")
+    sums = ("count(*) FILTER (WHERE requested < 0)", "min(requested)")
     out = dict.fromkeys(window.months, GOOD)
     for month, count, worst in _rows(reader, window, sums):
         if count:

@@ -129,11 +129,11 @@ LEASES = Table(
         Column("nodes", Type.INT, "Machines and devices that it held, else asked for", "nodes"),
         Column("project_id", Type.TEXT, "Keystone project"),
         Column("user_id", Type.TEXT, "Keystone user"),
-        Column("requested_hours", Type.FLOAT, "Planned start since it was asked for; up to 90 s before is 0", "hours"),
-        Column("effective_hours", Type.FLOAT, "Actual start since it was asked for; of started leases only", "hours"),
+        Column("requested", Type.FLOAT, "Planned start since it was asked for; up to 90 s before is 0", "hours"),
+        Column("effective", Type.FLOAT, "Actual start since it was asked for; of started leases only", "hours"),
         Column("basis", Type.TEXT, "Actual start by the start event (event) or by the plan (schedule)"),
         Column(
-            "projected_hours",
+            "projected",
             Type.FLOAT,
             "Least wait until as many machines of the kind asked for were free for as long, as known when asked; null "
             "past the horizon and for anything but whole hosts",
@@ -160,11 +160,9 @@ LEASES = Table(
         ),
         Rule(
             "only started leases have an actual start",
-            "(outcome = 'started') = (effective_hours IS NOT NULL) AND (effective_hours IS NULL) = (basis IS NULL)",
+            "(outcome = 'started') = (effective IS NOT NULL) AND (effective IS NULL) = (basis IS NULL)",
             "Else effective means nothing",
         ),
-        Rule(
-            "no wait is negative", "effective_hours >= 0 AND projected_hours >= 0", "Nothing starts before its asking"
-        ),
+        Rule("no wait is negative", "effective >= 0 AND projected >= 0", "Nothing starts before its asking"),
     ),
 )

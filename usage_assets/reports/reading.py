@@ -108,7 +108,7 @@ _GROUPS = 5
 _FEW = 60
 """Groups with fewer leases a month are drawn by quarters: medians of a handful jump."""
 _LEASES = f"""
-FROM {LEASES.qualified} WHERE site = $site AND requested_hours IS NOT NULL
+FROM {LEASES.qualified} WHERE site = $site AND requested IS NOT NULL
 """
 _UNKNOWN = "unknown"  # mostly leases that were rolled back: they never got a machine that had a type
 # the first word of a node type: compute, gpu, storage ...
@@ -121,8 +121,8 @@ SELECT * FROM (
 ORDER BY leases DESC, node_group
 """
 _GROUPED = f"""
-SELECT lease_id, created_at, requested_hours AS requested, effective_hours AS effective,
-       effective_hours - requested_hours AS late,
+SELECT lease_id, created_at, requested, effective,
+       effective - requested AS late,
        CASE WHEN {_GROUP} IN (SELECT unnest($groups::VARCHAR[])) THEN {_GROUP} ELSE 'other' END AS node_group
 {_LEASES}
 """

@@ -31,7 +31,7 @@ def leadtime(leases: pl.DataFrame) -> pl.DataFrame:
             "node_type",
             timestamp="created_at",
             leadtime_type=pl.lit(name),
-            value=pl.col(f"{name}_hours"),
+            value=pl.col(name),
         )
         for name in LEADTIME_TYPES
     ]

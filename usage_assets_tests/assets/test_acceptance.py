@@ -291,11 +291,11 @@ def test_the_comparison_knows_the_gaps(built: Built):
 
 
 def test_every_lease_is_told_once_and_how_long_it_took(built: Built):
-    leases = built.sql("SELECT lease_id, outcome, requested_hours, effective_hours, projected_hours FROM facts.leases")
+    leases = built.sql("SELECT lease_id, outcome, requested, effective, projected FROM facts.leases")
     assert leases.height == leases["lease_id"].n_unique() == 2 * len(MONTHS) + 10
     assert set(leases["outcome"]) == {"started"}
     first = leases.filter(pl.col("lease_id") == "l1").row(0, named=True)
-    assert (first["requested_hours"], first["effective_hours"]) == (1.0, pytest.approx(1 + 20 / 3600))
+    assert (first["requested"], first["effective"]) == (1.0, pytest.approx(1 + 20 / 3600))
     points = built.sql("SELECT leadtime_type, count(*) AS n FROM timelines.leadtime GROUP BY ALL")
     assert set(points["leadtime_type"]) == {"requested", "effective", "projected"}
     outside = "SELECT * FROM timelines.leadtime WHERE date_trunc('month', timestamp) <> month"

@@ -68,10 +68,7 @@ def test_a_run_writes_leases_points_the_view_and_the_rejects(tmp_path: Path, ins
     assert result.success
     by_id = {lease: name for name, lease in names.items()}
     with warehouse.read() as reader:
-        leases = reader.sql(
-            "SELECT lease_id, month, outcome, requested_hours, effective_hours, basis, projected_hours "
-            "FROM facts.leases"
-        )
+        leases = reader.sql("SELECT lease_id, month, outcome, requested, effective, basis, projected FROM facts.leases")
         points = reader.sql("SELECT leadtime_type, node_type, value FROM timelines.leadtime WHERE month = '2024-01-01'")
         view = reader.sql("SELECT * FROM timelines.leadtime_site ORDER BY ALL")
         rejects = reader.sql("SELECT entity_id, reason, month FROM facts.rejects WHERE metric = 'leadtime'")

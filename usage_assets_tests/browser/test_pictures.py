@@ -24,7 +24,7 @@ MONTH, WHOLE = Scene(site(), JAN), Scene(site(), sites={"one": site(key="one", n
 
 def every_plot() -> dict[str, Figure]:
     """One figure of each plot, of literal rows."""
-    asked = leases(*(lease(n, requested_hours=float(n), effective_hours=float(n + 1)) for n in range(1, 20)))
+    asked = leases(*(lease(n, requested=float(n), effective=float(n + 1)) for n in range(1, 20)))
     periods = pl.DataFrame(
         [(START, 1, group, kind, 9, 1.0, 5.0, 9.0) for group in ("compute", "began") for kind in ("requested", "late")],
         schema=["start", "months", "node_group", "kind", "leases", "low", "middle", "high"],

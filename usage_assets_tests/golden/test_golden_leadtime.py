@@ -23,8 +23,8 @@ def test_requested_is_from_asking_to_the_planned_start_and_effective_to_the_star
     rows, lease = plain(status="ACTIVE")
     rows.start_event(lease, "DONE", DONE)
     site = WorkedLeases(rows)
-    assert site.of(lease, "outcome", "basis", "requested_hours") == ("started", "event", 36.0)
-    assert site.of(lease, "effective_hours") == pytest.approx(36 + 1 / 60)
+    assert site.of(lease, "outcome", "basis", "requested") == ("started", "event", 36.0)
+    assert site.of(lease, "effective") == pytest.approx(36 + 1 / 60)
     assert site.of(lease, "node_type", "nodes", "resource_type") == ("t", 1, "physical:host")
     assert site.of(lease, "project_id", "user_id", "status") == ("p", "u", "ACTIVE")
 
@@ -44,12 +44,12 @@ def test_the_start_event_tells_the_start_within_a_day_of_the_plan_while_it_is_no
     rows, lease = plain()
     rows.start_event(lease, "DONE", done, **more)
     site = WorkedLeases(rows)
-    assert site.of(lease, "outcome", "basis", "effective_hours") == ("started", basis, hours)
+    assert site.of(lease, "outcome", "basis", "effective") == ("started", basis, hours)
 
 
 def test_a_lease_without_a_start_event_started_as_planned():
     rows, lease = plain()
-    assert WorkedLeases(rows).of(lease, "outcome", "basis", "effective_hours") == ("started", "schedule", 36)
+    assert WorkedLeases(rows).of(lease, "outcome", "basis", "effective") == ("started", "schedule", 36)
 
 
 def test_a_start_cut_to_the_minute_is_at_once():
@@ -58,9 +58,9 @@ def test_a_start_cut_to_the_minute_is_at_once():
     almost = rows.lease("2024-01-10 12:01:29", "2024-01-10 12:00", END)
     before = rows.lease("2024-01-10 12:01:30", "2024-01-10 12:00", END)
     site = WorkedLeases(rows)
-    assert site.of(cut, "requested_hours", "effective_hours") == (0, 0)
-    assert site.of(almost, "requested_hours", "effective_hours") == (0, 0)
-    assert site.of(before, "requested_hours", "effective_hours") == (-0.025, 0)
+    assert site.of(cut, "requested", "effective") == (0, 0)
+    assert site.of(almost, "requested", "effective") == (0, 0)
+    assert site.of(before, "requested", "effective") == (-0.025, 0)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_lease_is_rolled_back_while_created_and_cancelled_before_its_start(del
         rows.allocation(reservation, rows.computehost("h", "2023-06-01"), ASKED)
     site = WorkedLeases(rows)
     assert site.of(lease, "outcome") == outcome
-    assert (site.of(lease, "effective_hours") is None) == (outcome != "started")
+    assert (site.of(lease, "effective") is None) == (outcome != "started")
 
 
 def test_a_lease_that_vanished_at_the_source_before_its_start_was_cancelled():
@@ -93,7 +93,7 @@ def test_a_lease_that_vanished_at_the_source_before_its_start_was_cancelled():
 
 def test_a_lease_that_starts_after_the_dump_is_pending():
     rows, lease = plain(status="ERROR")
-    assert WorkedLeases(rows, extracted=at("2024-01-11 23:59")).of(lease, "outcome", "effective_hours") == (
+    assert WorkedLeases(rows, extracted=at("2024-01-11 23:59")).of(lease, "outcome", "effective") == (
         "pending",
         None,
     )
@@ -146,7 +146,7 @@ def test_a_lease_without_created_at_was_asked_for_at_its_earliest_time_and_witho
     told = rows.lease(None, "2024-01-05", END, updated_at="2024-01-04")
     never = rows.lease(ZERO, None, None)
     site = WorkedLeases(rows)
-    assert site.of(told, "created_at", "requested_hours") == (at("2024-01-04"), 24)
+    assert site.of(told, "created_at", "requested") == (at("2024-01-04"), 24)
     assert site.rows["lease_id"].to_list() == [told]
     assert site.rejects.select("entity_id", "metric", "source", "reason", "month").rows() == [
         (never, "leadtime", "blazar_leases", "bad_time", JAN)
@@ -195,8 +195,8 @@ def test_leases_of_devices_and_flavors_have_lead_times_but_no_projection():
     rows.instance_reservation(reservation)
     rows.allocation(reservation, rows.computehost("h", "2023-06-01", node_type="t"), ASKED)
     site = WorkedLeases(rows)
-    assert site.of(edge, "node_type", "nodes", "requested_hours", "resource_type") == ("pi", 1, 36, "device")
-    assert site.of(flavor, "node_type", "nodes", "requested_hours") == ("t", 1, 36)
+    assert site.of(edge, "node_type", "nodes", "requested", "resource_type") == ("pi", 1, 36, "device")
+    assert site.of(flavor, "node_type", "nodes", "requested") == ("t", 1, 36)
     assert site.projected(edge) == site.projected(flavor) == (None, None)
 
 

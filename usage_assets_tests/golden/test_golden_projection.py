@@ -36,7 +36,7 @@ def test_a_machine_without_bookings_is_free_now():
     lease = ask(rows)
     site = WorkedLeases(rows)
     assert site.projected(lease) == FREE
-    assert site.of(lease, "requested_hours", "projected_inexact") == (240, 0)
+    assert site.of(lease, "requested", "projected_inexact") == (240, 0)
 
 
 def test_the_wait_lasts_until_the_booking_that_runs_ends():
@@ -263,7 +263,7 @@ def test_bookings_changed_since_are_counted_where_they_mattered():
     book(rows, host, "2024-01-20", "2024-01-21", updated_at="2024-01-12")  # after the start found
     book(rows, other, "2024-01-05", "2024-01-13", updated_at="2024-01-09")  # as it was when asked
     lease = ask(rows)
-    assert WorkedLeases(rows).of(lease, "projected_hours", "projected_inexact") == (24, 1)
+    assert WorkedLeases(rows).of(lease, "projected", "projected_inexact") == (24, 1)
 
 
 def test_months_built_one_by_one_or_together_are_alike():
@@ -276,5 +276,5 @@ def test_months_built_one_by_one_or_together_are_alike():
     together = WorkedLeases(rows, [DEC, JAN, FEB], first_month="2023-12").rows.sort("lease_id")
     apart = [WorkedLeases(rows, [month], first_month="2023-12").rows for month in (FEB, DEC, JAN)]
     assert together.equals(apart[0].vstack(apart[1]).vstack(apart[2]).sort("lease_id"))
-    asked = together.filter(pl.col("is_censored").is_not_null()).sort("created_at", "projected_hours")
-    assert asked["projected_hours"].to_list() == [0, 600, 0, 408, 0, 480, 0, 432]
+    asked = together.filter(pl.col("is_censored").is_not_null()).sort("created_at", "projected")
+    assert asked["projected"].to_list() == [0, 600, 0, 408, 0, 480, 0, 432]

@@ -13,7 +13,7 @@ from usage_assets_tests.golden.raw_months import month_rows
 from usage_assets_tests.golden.test_oracle import SLOW
 from usage_assets_tests.golden.worked import scratch
 
-_COLUMNS = ("lease_id", "outcome", "requested_hours", "effective_hours", "basis", "projected_hours", "is_censored")
+_COLUMNS = ("lease_id", "outcome", "requested", "effective", "basis", "projected", "is_censored")
 
 
 def differences(queue: Queue) -> list[str]:

@@ -32,4 +32,4 @@ class WorkedLeases:
 
     def projected(self, lease: str) -> tuple[float | None, bool | None]:
         """Projected hours, and whether the search ended at the horizon."""
-        return self.of(lease, "projected_hours", "is_censored")
+        return self.of(lease, "projected", "is_censored")

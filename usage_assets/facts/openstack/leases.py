@@ -261,11 +261,9 @@ def _timed(rows: pl.LazyFrame) -> pl.LazyFrame:
     requested = start - created
     return rows.with_columns(
         outcome=outcome,
-        requested_hours=pl.when((requested < timedelta(0)) & (requested > -BACKDATED))
-        .then(0.0)
-        .otherwise(hours(requested)),
+        requested=pl.when((requested < timedelta(0)) & (requested > -BACKDATED)).then(0.0).otherwise(hours(requested)),
     ).with_columns(
-        effective_hours=pl.when(started).then(hours(pl.when(by_event).then(done).otherwise(scheduled) - created)),
+        effective=pl.when(started).then(hours(pl.when(by_event).then(done).otherwise(scheduled) - created)),
         basis=pl.when(started).then(pl.when(by_event).then(pl.lit("event")).otherwise(pl.lit("schedule"))),
     )
 

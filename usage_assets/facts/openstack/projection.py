@@ -66,7 +66,7 @@ def projections(
     hosts: pl.LazyFrame,
     bounds: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    """row, projected_hours, is_censored and projected_inexact of the leases of whole hosts whose request is known.
+    """row, projected, is_censored and projected_inexact of the leases of whole hosts whose request is known.
 
     `leases` are all leases of the months (lease_id, row, created_at, deleted_at ..., `is_kept` where asked for in its
     month). A month uses its own rows, each lease that was alive in it: one that ended before and is still being cleaned
@@ -84,7 +84,7 @@ def projections(
         horizon=timedelta(days=site.leadtime_horizon_days),
     )
     return found.lazy().select(
-        "is_censored", row="request", projected_hours=hours(pl.col("wait")), projected_inexact="inexact"
+        "is_censored", row="request", projected=hours(pl.col("wait")), projected_inexact="inexact"
     )
 
 

@@ -46,19 +46,19 @@ def leadtime(rows: pl.DataFrame, scene: Scene) -> Figure:
 def leadtime_compare(leases: pl.DataFrame, scene: Scene) -> Figure:
     """Requested against effective lead time of the leases that began, and their difference.
 
-    `leases` are of facts.leases: lease_id, created_at, outcome, requested_hours, effective_hours, basis.
+    `leases` are of facts.leases: lease_id, created_at, outcome, requested, effective, basis.
     """
     title = frame.heading(scene.site.name, f"Requested and effective lead time, {scene.label}")
     leases = leases.rename({"created_at": "at"})
     subtitle = f"{frame.span_text(scene.window)}; {outcomes(leases)}{scene.read_text}"
-    began = leases.filter(pl.col("effective_hours").is_not_null() & pl.col("requested_hours").is_not_null())
+    began = leases.filter(pl.col("effective").is_not_null() & pl.col("requested").is_not_null())
     if began.is_empty():
         said = NO_LEASES if leases.is_empty() else "No lease that was asked for in this time has begun"
         return frame.sentence(title, subtitle, said)
-    late = began.with_columns(late=pl.col("effective_hours") - pl.col("requested_hours"))
+    late = began.with_columns(late=pl.col("effective") - pl.col("requested"))
     traces = [
-        *hours.points(late, "requested_hours", "Requested", REQUESTED, number=0, what="requested", legend=True),
-        *hours.points(late, "effective_hours", "Effective", EFFECTIVE, number=0, what="effective", legend=True),
+        *hours.points(late, "requested", "Requested", REQUESTED, number=0, what="requested", legend=True),
+        *hours.points(late, "effective", "Effective", EFFECTIVE, number=0, what="effective", legend=True),
     ]
     for basis in sorted(late["basis"].drop_nulls().unique()):
         name, marker = _BASES.get(basis, (escape(basis), {"color": "#56B4E9", "symbol": "square"}))
@@ -66,7 +66,7 @@ def leadtime_compare(leases: pl.DataFrame, scene: Scene) -> Figure:
         made = hours.points(of, "late", f"Start by {name}", marker, number=1, what="later by", legend=True)
         traces += [trace | {"legend": "legend2"} for trace in made]
     panels = [
-        hours.panel("Lead time", [late["requested_hours"], late["effective_hours"]], legend=True),
+        hours.panel("Lead time", [late["requested"], late["effective"]], legend=True),
         hours.panel(f"Effective less requested<br>{hours.at_once(late['late'])}", [late["late"]], legend=True),
     ]
     return _figure(traces, title, subtitle, panels, scene)
@@ -75,7 +75,7 @@ def leadtime_compare(leases: pl.DataFrame, scene: Scene) -> Figure:
 def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
     """Projected lead time (the least wait that was possible), and how much longer users chose to wait.
 
-    `leases` are of facts.leases: lease_id, created_at, node_type, requested_hours, projected_hours, is_censored,
+    `leases` are of facts.leases: lease_id, created_at, node_type, requested, projected, is_censored,
     projected_inexact. A censored lease, whose least wait lies past the horizon, stands at the horizon.
     """
     title = frame.heading(scene.site.name, f"Projected lead time, {scene.label}")
@@ -83,8 +83,8 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
     censored = leases.filter(pl.col("is_censored").fill_null(value=False)).with_columns(
         at="created_at", horizon=pl.lit(24.0 * days)
     )
-    found = leases.filter(pl.col("projected_hours").is_not_null()).with_columns(
-        at="created_at", chosen=pl.col("requested_hours") - pl.col("projected_hours")
+    found = leases.filter(pl.col("projected").is_not_null()).with_columns(
+        at="created_at", chosen=pl.col("requested") - pl.col("projected")
     )
     span = f"{frame.span_text(scene.window)}{scene.read_text}"
     if found.is_empty() and censored.is_empty():
@@ -99,7 +99,7 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
     )
     types = hours.ranked(pl.concat([found["node_type"], censored["node_type"]]))
     hollow = {"color": "#222222", "symbol": "triangle-up-open", "size": 8}
-    upper = hours.by_type(found, "projected_hours", types, number=0, what="projected", legend=True)
+    upper = hours.by_type(found, "projected", types, number=0, what="projected", legend=True)
     upper += hours.points(
         censored, "horizon", f"past {days} days", hollow, number=0, what="no such start within", legend=True
     )
@@ -108,9 +108,9 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
         trace | {"showlegend": trace["name"] not in known}
         for trace in hours.by_type(found, "chosen", types, number=1, what="chosen delay", legend=True)
     ]
-    tops = [found["projected_hours"], censored["horizon"]]
+    tops = [found["projected"], censored["horizon"]]
     panels = [
-        hours.panel(f"Projected<br>{hours.at_once(found['projected_hours'])}", tops, legend=True),
+        hours.panel(f"Projected<br>{hours.at_once(found['projected'])}", tops, legend=True),
         hours.panel(f"Requested less projected<br>{hours.at_once(found['chosen'])}", [found["chosen"]]),
     ]
     return _figure([*upper, *lower], title, subtitle, panels, scene)

@@ -26,8 +26,8 @@ def lease(number: int, **more: object) -> dict[str, object]:
     usual = {
         "site": "made", "month": JAN, "lease_id": f"l{number}", "created_at": START + number * HOUR,
         "start_date": START + number * HOUR, "end_date": START + (number + 1) * HOUR, "status": "TERMINATED",
-        "outcome": "started", "node_type": "compute_skylake", "nodes": 1, "requested_hours": 2.0,
-        "effective_hours": 2.0, "basis": "event", "projected_hours": 1.0, "is_censored": False, "projected_inexact": 0,
+        "outcome": "started", "node_type": "compute_skylake", "nodes": 1, "requested": 2.0,
+        "effective": 2.0, "basis": "event", "projected": 1.0, "is_censored": False, "projected_inexact": 0,
     }  # fmt: skip
     return dict.fromkeys(LEASES.names) | usual | more
 
@@ -88,9 +88,9 @@ def test_leases_of_unknown_type_lie_below_the_others():
 
 def test_a_comparison_shows_both_and_their_difference_and_says_what_became_of_the_others():
     rows = leases(
-        lease(1, effective_hours=2.5),
+        lease(1, effective=2.5),
         lease(2, basis="schedule"),
-        lease(3, outcome="rolled_back", effective_hours=None, basis=None),
+        lease(3, outcome="rolled_back", effective=None, basis=None),
     )
     figure = drawn(leadtime_compare(rows, SCENE))
     assert [named(figure, name)[0]["customdata"] for name in ("requested", "effective")] == [[2.0, 2.0], [2.5, 2.0]]
@@ -103,8 +103,8 @@ def test_projected_shows_the_chosen_delay_and_marks_what_lies_past_the_horizon()
     rows = leases(
         lease(1),
         lease(2, projected_inexact=3),
-        lease(3, projected_hours=None, is_censored=True),
-        lease(4, projected_hours=None, is_censored=None),
+        lease(3, projected=None, is_censored=True),
+        lease(4, projected=None, is_censored=None),
     )
     figure = drawn(leadtime_projected(rows, SCENE))
     assert named(figure, "projected")[0]["customdata"] == [1.0, 1.0]
@@ -120,11 +120,11 @@ def test_projected_shows_the_chosen_delay_and_marks_what_lies_past_the_horizon()
         (leadtime_compare(NO_ROWS, SCENE), "No lease was asked for"),
         (leadtime_projected(NO_ROWS, SCENE), "No lease was asked for"),
         (
-            leadtime_compare(leases(lease(1, outcome="pending", effective_hours=None, basis=None)), SCENE),
+            leadtime_compare(leases(lease(1, outcome="pending", effective=None, basis=None)), SCENE),
             "No lease that was asked for in this time has begun",
         ),
         (
-            leadtime_projected(leases(lease(1, projected_hours=None, is_censored=None)), SCENE),
+            leadtime_projected(leases(lease(1, projected=None, is_censored=None)), SCENE),
             "of a kind whose least wait can be projected",
         ),
     ],
@@ -151,8 +151,8 @@ def history(tmp_path, rows: pl.DataFrame):
 
 
 def test_a_history_has_the_medians_of_each_group_by_months_or_by_quarters_where_leases_are_few(tmp_path):
-    many = [lease(n, requested_hours=float(n % 3)) for n in range(90)]
-    few = [lease(600 + n, node_type="gpu_a100", requested_hours=24.0) for n in range(3)]
+    many = [lease(n, requested=float(n % 3)) for n in range(90)]
+    few = [lease(600 + n, node_type="gpu_a100", requested=24.0) for n in range(3)]
     found = history(tmp_path, leases(*many, *few))
     assert found.groups == ("compute", "gpu")
     assert (found.leases, found.sample.height) == (93, 93)
