@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import groupby
 from types import FrameType
 
 import typer
@@ -17,6 +18,8 @@ from usage_assets.partitions import FIRST_MONTH, Window, month_of, months_betwee
 from usage_assets.sites import Site
 
 _SHOWN = 20
+_YEARS = 2
+"""Calendar years of a run: each reads the source once, and two years of a large site fit into a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Outcome:
 
 
 def plan(sites: Mapping[str, Site], first: date, last: date, *, today: date) -> list[Window]:
-    """The months to build, a window per site and year; wrong usage is said with what is allowed."""
+    """The months to build, a window per site and two years; wrong usage is said with what is allowed."""
     current = month_of(today)
     if first > last:
         raise typer.BadParameter(f"{first:%Y-%m} comes after --to {last:%Y-%m}", param_hint="--from")
@@ -64,8 +67,7 @@ def plan(sites: Mapping[str, Site], first: date, last: date, *, today: date) -> 
             msg = f"site {key} begins in {site.first_month:%Y-%m}, after --to {last:%Y-%m}"
             raise typer.BadParameter(msg, param_hint="--to")
         months = months_between(start, last)
-        years = sorted({month.year for month in months})
-        windows += [Window(key, tuple(month for month in months if month.year == year)) for year in years]
+        windows += [Window(key, tuple(part)) for _, part in groupby(months, key=lambda month: month.year // _YEARS)]
     return windows
 
 

@@ -1,4 +1,4 @@
-"""A backfill in this process: one Dagster run per site and year, which the UI shows like any other.
+"""A backfill in this process: one Dagster run per site and two years, which the UI shows like any other.
 
 The runs are in a thread of their own, so that an interrupt never strikes inside a database call (DuckDB may then keep
 its file open for ever). It marks the run as canceled and ends the process where it stands: what is stored is whole, as

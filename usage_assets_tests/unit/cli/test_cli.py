@@ -73,7 +73,7 @@ def test_the_status_of_an_empty_warehouse_says_that_everything_is_missing():
     assert "2016-01.." in found.output
 
 
-def test_a_plan_is_one_window_per_site_and_year():
+def test_a_plan_is_one_window_per_site_and_two_calendar_years():
     found = plan(
         {"a": site("a"), "b": site("b", first_month="2020-02")}, date(2019, 11, 1), date(2020, 3, 1), today=TODAY
     )
