@@ -33,12 +33,16 @@ _PREVIEW_ROWS = 5
 
 @dataclass
 class Exported:
-    """What a run exported: rows per table and month, and the months left as they were with the reason."""
+    """What a run exported: rows per table and month, and the months left as they were with the reason.
+
+    `left_out` says per month which node types are in no sum, by resource.
+    """
 
     closed: dict[date, str]
     rows: dict[str, dict[date, int]] = field(default_factory=dict)
     in_database: dict[str, int] = field(default_factory=dict)
     target: str | None = None
+    left_out: dict[date, list[str]] = field(default_factory=dict)
 
 
 def export_assets(
@@ -100,6 +104,8 @@ def export_window(
         while some := list(islice(todo, _MONTHS_AT_ONCE)):  # a history of hourly buckets at once would take gigabytes
             with warehouse.read() as reader:
                 usage = reading.read(reader, site, some)
+            for month, resource, types in usage.left_out.iter_rows():
+                out.left_out.setdefault(month, []).append(f"{resource}: {types}")
             for table in tables:
                 rows = make(table, kind.usage_scope(site), site, usage, extracted)
                 parts = {key[0]: part for key, part in rows.partition_by("month", as_dict=True).items()}
@@ -169,11 +175,14 @@ def _shown(table: ExportTable, site: Site, month: date, done: Exported) -> dict[
     if month in done.closed:
         return {"status": "kept_old", "reason": done.closed[month][:1000]}
     path = month_path(table, site.key, month)
-    return {
+    shown = {
         "status": "written",
         "dagster/partition_row_count": done.rows[table.name][month],
         "path": dg.MetadataValue.path(str(path)),
     }
+    if table is not PARITY and month in done.left_out:
+        shown["node_types_left_out"] = "; ".join(done.left_out[month])[:1000]
+    return shown
 
 
 def _of_run(table: ExportTable, scope: Scope, window: Window, done: Exported) -> dict[str, Any]:

@@ -19,8 +19,17 @@ _MONTHS = "site = $site AND month BETWEEN $first AND $last AND month IN (SELECT 
 _CURRENT = f"FROM {USAGE.qualified} WHERE {_MONTHS} AND collector_type = 'current'"
 
 _ADDED = f"""
-SELECT month, timestamp, metric, resource, CASE WHEN bool_or(value IS NULL) THEN NULL ELSE sum(value) END AS value
+SELECT month, timestamp, metric, resource, sum(value) AS value
 {_CURRENT} AND metric NOT IN (SELECT unnest($ratios::VARCHAR[])) GROUP BY ALL
+"""
+# what a series of a month does not know at all, while the same series of another node type does
+_LEFT_OUT = f"""
+WITH series AS (
+  SELECT month, metric, resource, node_type, count(value) > 0 AS is_known
+  {_CURRENT} AND metric NOT IN (SELECT unnest($ratios::VARCHAR[])) GROUP BY ALL
+), parts AS (SELECT *, bool_or(is_known) OVER (PARTITION BY month, metric, resource) AS is_sum FROM series)
+SELECT month, resource, string_agg(DISTINCT node_type, ', ' ORDER BY node_type) AS node_types
+FROM parts WHERE is_sum AND NOT is_known GROUP BY ALL ORDER BY month, resource
 """
 _DAILY = f"""
 SELECT month, date_trunc('day', timestamp)::TIMESTAMP AS date, node_type, metric,
@@ -54,7 +63,8 @@ UNPIVOT added ON {", ".join(RESOURCE_NAMES)} INTO NAME resource VALUE hours
 class SiteUsage:
     """A site's usage of some months.
 
-    `added`: month, timestamp, metric, resource, value of all node types together, null where one of them is unknown.
+    `added`: month, timestamp, metric, resource, value of the node types that are known, together; null where none is.
+    `left_out`: month, resource, node_types that are in no sum of the month's, since nothing tells how much they have.
     `active`: month, timestamp, metric (a booking), resource, hours in which servers of that booking ran; a row only
     where some did. `daily`: month, date, node_type, metric, hours of nodes.
     """
@@ -62,6 +72,7 @@ class SiteUsage:
     added: pl.DataFrame
     active: pl.DataFrame
     daily: pl.DataFrame
+    left_out: pl.DataFrame
 
 
 def read(reader: Reader, site: Site, months: Sequence[date]) -> SiteUsage:
@@ -71,4 +82,5 @@ def read(reader: Reader, site: Site, months: Sequence[date]) -> SiteUsage:
         added=reader.sql(_ADDED, where | {"ratios": _RATIOS}),
         active=reader.sql(_ACTIVE, where | {"booked": list(BOOKED), "minutes": site.bucket_minutes}),
         daily=reader.sql(_DAILY, where | {"metrics": list(PARITY_METRICS)}),
+        left_out=reader.sql(_LEFT_OUT, where | {"ratios": _RATIOS}),
     )

@@ -33,16 +33,20 @@ def read(warehouse, *, rows=(), intervals=(), site=SITE):
         return reading.read(reader, site, [MONTH])
 
 
-def test_node_types_are_added_up_and_an_unknown_one_makes_the_sum_unknown(warehouse):
+def test_node_types_that_are_known_are_added_up_and_the_others_named(warehouse):
     first, second = datetime(2020, 1, 1), datetime(2020, 1, 2)
-    rows = [usage(first, "a", 2.0), usage(first, "b", 3.0), usage(second, "a", 2.0), usage(second, "b", None)]
+    rows = [usage(at, name, value) for at in (first, second) for name, value in (("a", 2.0), ("b", 3.0), ("c", None))]
+    rows += [usage(first, "a", None, metric="committed"), usage(first, "b", None, metric="committed")]
     rows += [usage(first, "a", 99.0, collector="legacy"), usage(first, "a", 0.5, metric="utilization")]
     found = read(warehouse, rows=rows)
-    assert found.added.sort("timestamp").select("timestamp", "metric", "value").rows() == [
+    assert found.added.sort("metric", "timestamp").select("timestamp", "metric", "value").rows() == [
+        (first, "committed", None),
         (first, "total", 5.0),
-        (second, "total", None),
+        (second, "total", 5.0),
     ]
-    assert found.daily.sort("date", "node_type")["hours"].to_list() == [48.0, 72.0, 48.0, None]
+    assert found.left_out.rows() == [(MONTH, "nodes", "c")]
+    total = found.daily.filter(pl.col("metric") == "total").sort("date", "node_type")
+    assert total["hours"].to_list() == [48.0, 72.0, None] * 2
 
 
 def test_activity_goes_to_the_booking_of_its_server_and_is_cut_at_buckets(warehouse):
