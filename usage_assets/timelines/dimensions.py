@@ -25,6 +25,7 @@ _PERIOD = ("month", "timestamp")
 _HOUR_US = 3_600_000_000
 _DUST = DECIMALS_OF["nodes"] - 2
 _DIGITS = 15
+_PARTS = 10.0**9
 _INSTANT = pl.Datetime("us")
 
 _WHERE = (
@@ -221,8 +222,10 @@ def _told(column: str) -> pl.Expr:
 
 
 def _share(slot: str) -> pl.Expr:
-    site = pl.col(f"{slot}_hours").sum().over("timestamp", "resource")
-    return pl.when(site > 0).then(pl.col(f"{slot}_hours") / site).alias(f"{slot}_share")
+    """Of the site's hours, which are added up in whole parts: the same in any order, to the last digit."""
+    parts = pl.col(f"{slot}_hours") * _PARTS
+    site = parts.round().cast(pl.Int128).sum().over("timestamp", "resource").cast(pl.Float64)
+    return pl.when(site > 0).then(parts / site).alias(f"{slot}_share")
 
 
 def _in_gap(scope: Scope, metrics: Sequence[str], start: pl.Expr, end: pl.Expr) -> pl.Expr:

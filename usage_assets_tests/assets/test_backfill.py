@@ -11,10 +11,9 @@ import dagster as dg
 import pytest
 
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.assets.tiny import make_site, tables
+from usage_assets_tests.assets.tiny import MADE, make_site, tables
 
 ROOT = Path(__file__).parents[2]
-TABLES = ["facts.intervals", "facts.rejects", "timelines.usage", "timelines.usage_steps"]
 NO_WEBSERVER = "import usage_assets.cli.daemon as d; d.DEFAULT_URL = 'http://127.0.0.1:9'"
 
 
@@ -60,10 +59,10 @@ def test_a_backfill_that_is_killed_and_started_again_gives_the_tables_of_an_undi
     assert again.returncode == 0, said
     assert "of a killed process was reported as failed" in said
     assert statuses() == ["FAILURE", "SUCCESS"]
-    found = tables(warehouse, TABLES)
+    found = tables(warehouse, MADE)
     with start() as twice, start() as at_once:
         assert (twice.wait(), at_once.wait()) == (0, 0)
-    assert tables(warehouse, TABLES) == found
+    assert tables(warehouse, MADE) == found
     assert len(found["timelines.usage"]) > 0
 
 

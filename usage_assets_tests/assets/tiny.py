@@ -72,12 +72,18 @@ def build(
     window: Window = WINDOW,
     *,
     tables_only: bool = False,
+    derived: bool = False,
 ) -> dg.ExecuteInProcessResult:
-    """One range run over all assets of the site, or over the tables that it has sources for."""
+    """One range run over all assets of the site, or over the tables that it has sources for.
+
+    Those are raw rows, intervals and usage, and with `derived` the tables made of them.
+    """
     job = build_defs({site.key: site}, warehouse, automation=False).resolve_job_def("openstack")
     chosen = [asset_key("openstack", "raw", table.name) for table in OPENSTACK.tables_of(site)]
     chosen += [asset_key("openstack", "facts", fact.name) for fact in OPENSTACK.facts]
     chosen += [asset_key("openstack", "timelines", name) for name in ("usage", "usage_steps")]
+    more = OPENSTACK.tables if derived else ()
+    chosen += [asset_key("openstack", table.stage, table.name) for table in more if table.applies(site)]
     return job.execute_in_process(
         instance=instance,
         asset_selection=chosen if tables_only else None,
@@ -96,6 +102,22 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str, str | None
 def failed(result: dg.ExecuteInProcessResult) -> set[tuple[str, str, str | None]]:
     """The checks that failed."""
     return {key for key, one in checks(result).items() if not one.passed}
+
+
+MADE = (
+    "facts.intervals",
+    "facts.rejects",
+    "facts.leases",
+    "serving.accounts",
+    "timelines.usage",
+    "timelines.usage_steps",
+    "timelines.leadtime",
+    "timelines.usage_by_host",
+    "timelines.usage_by_project",
+    "timelines.usage_by_user",
+    "reports.audit",
+)
+"""Everything that is made of raw rows alone, whenever and in whatever order it is made."""
 
 
 def tables(warehouse: Warehouse, names: Iterable[str]) -> dict[str, list[tuple]]:
