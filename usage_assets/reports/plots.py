@@ -135,8 +135,8 @@ PLOTS: tuple[Plot, ...] = (
     ),
     Plot(
         "site_leadtime",
-        "Lead time over the site's whole history by kind of machine: weekly medians and a sample; drawn anew once per "
-        "run.",
+        "Lead time over the site's whole history by kind of machine: monthly medians, of rare kinds quarterly, and a "
+        "sample; drawn anew once per run.",
         "history",
         ("facts/leases",),
         lambda reader, scene: reading.leadtime_history(reader, scene.site.key),

@@ -8,7 +8,6 @@ import polars as pl
 from usage_assets.intervals import clip, once, owned
 from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
 from usage_assets.raw.openstack import BY_NAME
-from usage_assets.site_rules import Exclusion
 from usage_assets.sites import OpenStackSite
 from usage_assets.warehouse import Reader
 
@@ -27,12 +26,6 @@ _SCHEMA: dict[str, pl.DataType] = {
     "said": pl.String(),
 }
 _ROW = ["source", "month", "id"]
-
-
-def rules_of(site: OpenStackSite, table: str) -> tuple[Exclusion, ...]:
-    """The rules that may take out rows of a raw table; of allocations also those on their leases and reservations."""
-    parents = ("blazar_leases", "blazar_reservations") if table in _ALLOCATIONS else ()
-    return tuple(rule for rule in site.exclusions if rule.table in (table, *parents))
 
 
 def read_exclusions(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> pl.DataFrame:
