@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
 FIRST_MONTH = date(2016, 1, 1)
+# the tags by which Dagster knows the range of a run
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 def partitions(sites: Sequence[str]) -> dg.MultiPartitionsDefinition:

@@ -15,12 +15,10 @@ import duckdb
 from usage_assets.errors import UsageError
 from usage_assets.facts.tables import LEASES
 from usage_assets.kinds import Kind
-from usage_assets.partitions import month_of, partition_key
+from usage_assets.partitions import RANGE_END, RANGE_START, month_of, partition_key
 from usage_assets.sites import Site
 from usage_assets.warehouse import Warehouse
 
-RANGE_START = "dagster/asset_partition_range_start"
-RANGE_END = "dagster/asset_partition_range_end"
 MONTHS_BACK = 12
 """A lease that is pending for longer waits for a backfill."""
 _WAIT_SECONDS = 10.0  # Dagster gives a schedule a minute

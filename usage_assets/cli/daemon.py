@@ -15,13 +15,12 @@ from usage_assets.cli.app import console, errors
 from usage_assets.cli.backfill import BadCheck, Outcome
 from usage_assets.errors import UsageError
 from usage_assets.kinds import KINDS
-from usage_assets.partitions import Window
+from usage_assets.partitions import RANGE_END, RANGE_START, Window
 from usage_assets.reports.exports.tables import EXPORTS
 from usage_assets.sites import Site
 
 DEFAULT_URL = "http://127.0.0.1:3000"
 PURGE_TAG = "usage/purge_known"
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _POLL_SECONDS = 2.0
 _ENDED = {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
 

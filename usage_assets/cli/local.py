@@ -17,12 +17,11 @@ import dagster as dg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from usage_assets.automation.alerts import failures_of
-from usage_assets.automation.nightly import RANGE_END, RANGE_START
 from usage_assets.automation.orphans import process_tags, report_dead_runs
 from usage_assets.cli.app import console, errors
 from usage_assets.cli.backfill import BadCheck, Outcome
 from usage_assets.definitions import build_defs
-from usage_assets.partitions import Window
+from usage_assets.partitions import RANGE_END, RANGE_START, Window
 from usage_assets.raw.assets import PURGE_TAG
 from usage_assets.sites import Site
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from usage_assets.automation.nightly import RANGE_END, RANGE_START
 from usage_assets.definitions import build_defs
 from usage_assets.kinds import OPENSTACK
-from usage_assets.partitions import Window
+from usage_assets.partitions import RANGE_END, RANGE_START, Window
 from usage_assets.presentation import asset_key
 from usage_assets.sites import OpenStackSite
 from usage_assets.warehouse import Warehouse
