@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_EVENT_BATCH_SIZE ?= 1000
+# tests and runs start hundreds of processes: without compiled modules each would compile the package anew
+unexport PYTHONDONTWRITEBYTECODE
 UI_HOST ?= 127.0.0.1
 UI_PORT ?= 3000
 
@@ -22,21 +24,17 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(READY)  ## Make three demo sites and build their last 36 months
+demo: $(READY)  ## Make the demo sites and build their last months
 	$(BIN)/usage-assets demo
 
 test: $(READY)  ## Linter, formatter, types and tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 ui: $(READY)  ## The Dagster UI with its daemon, and the plots beside it
-	@mkdir -p $(DAGSTER_HOME) && test -e $(DAGSTER_HOME)/dagster.yaml || cp dagster.yaml $(DAGSTER_HOME)/
-	@echo "UI at http://$(UI_HOST):$(UI_PORT), plots at $${USAGE_PLOTS_URL:-http://127.0.0.1:3001}; Ctrl-C ends both"
-	@$(BIN)/python -m usage_assets.reports.serve & plots=$$!; \
-	trap 'kill $$plots 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dagster dev -w workspace.yaml -h $(UI_HOST) -p $(UI_PORT)
+	@exec $(BIN)/usage-assets ui --host $(UI_HOST) --port $(UI_PORT)
 
 bench: $(READY)  ## Time and memory on a full-size made site
 	$(BIN)/python -m bench

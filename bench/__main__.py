@@ -52,11 +52,17 @@ def main(folder: Path) -> None:
     plots = [*_PYTHON, "bench.plots", SITE, "2024-08", FIRST, LAST]
     print("drawing:\n" + run(plots, **env).output, end="", flush=True)
     print(run([*_PYTHON, "bench.pull_events"]).output, end="", flush=True)
+    print(run([*_PYTHON, "bench.alerts"]).output, end="", flush=True)
+    print(run([*_PYTHON, "bench.publish", str(folder / "publish")]).output, end="", flush=True)
+    print(run([*_PYTHON, "bench.gpu_raw", str(folder / "gpu")]).output, end="", flush=True)
+    for what in ("gpu_year", "gpu_facts", "gpu_tables"):
+        print(run([*_PYTHON, f"bench.{what}", str(folder / "gpu_year")]).output, end="", flush=True)
     demo = {"USAGE_DATA": str(folder / "demo"), "DAGSTER_HOME": str(folder / "demo_dagster"), "USAGE_SITES": "sites"}
     for scratch in ("demo", "demo_dagster"):
         shutil.rmtree(folder / scratch, ignore_errors=True)
         (folder / scratch).mkdir()
     print(run([*_PYTHON, "bench.full_rebuild", str(folder)]).output, end="", flush=True)
+    print(run([*_PYTHON, "bench.nightly", str(folder)]).output, end="", flush=True)
     print(run([*_PYTHON, "usage_assets", "demo"], **demo).line("make demo after installation", "120 s"), flush=True)
 
 

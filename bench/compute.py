@@ -23,6 +23,7 @@ from usage_assets.warehouse import Warehouse
 def main(key: str, first: str, last: str, at_once: str = "20", facts: str = "") -> None:
     """Compute all months, so many at once that memory stays small, on both cores; print rows, time and memory."""
     site = load_sites()[key]
+    assert isinstance(site, OpenStackSite)
     months = months_between(date.fromisoformat(f"{first}-01"), date.fromisoformat(f"{last}-01"))
     windows = [months[start : start + int(at_once)] for start in range(0, len(months), int(at_once))]
     base = _peak_mb()

@@ -10,7 +10,7 @@ from datetime import date
 
 from usage_assets.facts.openstack.leases import build_leases, read_leases
 from usage_assets.partitions import months_between
-from usage_assets.sites import load_sites
+from usage_assets.sites import OpenStackSite, load_sites
 from usage_assets.timelines.leadtime import leadtime
 from usage_assets.warehouse import Warehouse
 
@@ -18,6 +18,7 @@ from usage_assets.warehouse import Warehouse
 def main(key: str, first: str, last: str, at_once: str = "12") -> None:
     """Compute all months, so many at once as a run of a backfill does; print rows, time and memory."""
     site = load_sites()[key]
+    assert isinstance(site, OpenStackSite)
     months = months_between(date.fromisoformat(f"{first}-01"), date.fromisoformat(f"{last}-01"))
     size = int(at_once)
     base = _peak_mb()

@@ -10,7 +10,6 @@ import polars as pl
 
 from usage_assets.partitions import Window
 from usage_assets.schema import Table
-from usage_assets.sites import Site
 from usage_assets.warehouse import Reader
 
 if TYPE_CHECKING:
@@ -20,19 +19,24 @@ if TYPE_CHECKING:
 def later(module: str, name: str) -> Callable[..., Any]:
     """A function of the package that is imported when it is first called."""
 
-    def call(*args: Any) -> Any:
-        return getattr(import_module(f"usage_assets.{module}"), name)(*args)
+    def call(*args: Any, **named: Any) -> Any:
+        return getattr(import_module(f"usage_assets.{module}"), name)(*args, **named)
 
     return call
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a table asset makes of its inputs: its rows, and where it rejects rows, those and the accounts."""
+    """What a table asset makes of its inputs: its rows, and where it rejects rows, those and the accounts.
+
+    `files` are pages that belong to the rows of a month, by their names below the folder of plots: they are written
+    once the rows are, and not at all where the month keeps its old ones.
+    """
 
     rows: pl.DataFrame
     rejects: pl.DataFrame | None = None
     accounts: pl.DataFrame | None = None
+    files: Mapping[date, Mapping[str, bytes]] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class TableCheck:
 
     name: str
     description: str
-    evaluate: Callable[[Reader, Site, Window], Mapping[date, "Finding"]]
+    evaluate: Callable[[Reader, Any, Window], Mapping[date, "Finding"]]
     warn: bool = False
     per_run: str | None = None
 
@@ -59,16 +63,16 @@ class TableAsset:
     table: Table
     after: tuple[str, ...]
     """Assets of the kind that it is made of, as `<stage>/<table>`: its lineage and its gates."""
-    read: Callable[[Reader, Site, Sequence[date]], Any]
-    make: Callable[[Site, Sequence[date], Any, Mapping[date, datetime]], Made]
+    read: Callable[[Reader, Any, Sequence[date]], Any]
+    make: Callable[[Any, Sequence[date], Any, Mapping[date, datetime]], Made]
     """(site, months, what read gave, extraction per month) -> the rows of all months."""
     description: str = ""
     owned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rejects_of: tuple[str, ...] = ()
-    applies: Callable[[Site], bool] = lambda _: True
+    applies: Callable[[Any], bool] = lambda _: True
     """Whether the site has it; where not, its months are written empty."""
     views: tuple[str, ...] = ()
     """Views over the table, made anew after each write."""
-    publish: Callable[[Site, Mapping[date, pl.DataFrame], Mapping[date, datetime]], Mapping[date, Any]] | None = None
+    publish: Callable[[Any, Mapping[date, pl.DataFrame], Mapping[date, datetime]], Mapping[date, Any]] | None = None
     """(site, rows of each month written, extraction per month): files beside the table; metadata to show per month."""
     checks: tuple[TableCheck, ...] = ()

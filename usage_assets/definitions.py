@@ -3,26 +3,37 @@
 What belongs here: assembly. What stays out: any rule, query or site.
 """
 
+import logging
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-from usage_assets.automation.alerts import alert_sensors
+from usage_assets.automation.alerts.collect import SiteFiles
+from usage_assets.automation.alerts.missed import Nightly
+from usage_assets.automation.alerts.sensor import alert_sensor
+from usage_assets.automation.letters import letter_sensor
 from usage_assets.automation.nightly import nightly_schedule
 from usage_assets.automation.orphans import orphan_sensor
+from usage_assets.automation.publishing import JOB as PUBLISH
+from usage_assets.automation.publishing import publish_sensor
 from usage_assets.checks.monthly import monthly_checks
 from usage_assets.facts.assets import fact_assets
 from usage_assets.kinds import KINDS, Kind
 from usage_assets.partitions import partitions
+from usage_assets.published.assets import published_asset
 from usage_assets.raw.assets import raw_assets
 from usage_assets.reports.assets import report_assets
+from usage_assets.reports.coverage.asset import GROUP, coverage_asset, coverage_schedule
 from usage_assets.reports.exports.assets import export_assets
-from usage_assets.sites import Site, load_sites
+from usage_assets.site_book import SiteBook
+from usage_assets.sites import Site, load_book
 from usage_assets.table_assets import table_assets
 from usage_assets.timelines.assets import timeline_assets
 from usage_assets.warehouse import Warehouse
+
+_LOG = logging.getLogger("usage_assets")
 
 # backfill_policy and partitioned checks are used on purpose: the first is what makes a range one run, the second what
 # makes a failed month visible as that month
@@ -40,28 +51,37 @@ def build_defs(
     """Assets, checks, one job per kind, and what runs by itself.
 
     Sites come from `USAGE_SITES` and the warehouse from `USAGE_DATA` unless given. A kind without sites has no assets.
+    A site whose file has a fault keeps its partitions; a run of it fails with that fault, those of others go on.
     """
-    sites = load_sites() if sites is None else sites
+    book = load_book() if sites is None else SiteBook.of(sites)
     warehouse = Warehouse.default() if warehouse is None else warehouse
-    parts: list[dg.Definitions] = []
-    for kind in KINDS.values():
-        own = {key: site for key, site in sites.items() if site.kind == kind.name}
-        if own:
-            parts.append(_of_kind(kind, own, warehouse, everywhere=sites, automation=automation))
+    parts = {
+        kind.name: _of_kind(kind, book, warehouse, automation=automation)
+        for kind in KINDS.values()
+        if book.keys_of(kind.name)
+    }
+    if parts:
+        parts["usage"] = _across_kinds(book, warehouse, automation=automation)
     if automation:
-        parts.append(dg.Definitions(sensors=[*alert_sensors(), orphan_sensor()]))
+        nightlies = [
+            Nightly.of(schedule, book.of_kind(kind))
+            for kind, part in parts.items()
+            for schedule in part.schedules or ()
+            if isinstance(schedule, dg.ScheduleDefinition) and schedule.name == f"{kind}_nightly"
+        ]
+        sensors = [alert_sensor(nightlies, SiteFiles(book)), orphan_sensor()]
+        parts["automation"] = dg.Definitions(sensors=sensors)
     shared: dict[str, Any] = {"executor": dg.in_process_executor}
     if loggers:
         shared["loggers"] = dict(loggers)
-    return dg.Definitions.merge(*parts, dg.Definitions(**shared))
+    return dg.Definitions.merge(*parts.values(), dg.Definitions(**shared))
 
 
-def _of_kind(
-    kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse, *, everywhere: Mapping[str, Site], automation: bool
-) -> dg.Definitions:
-    months = partitions(list(sites))
+def _of_kind(kind: Kind, book: SiteBook, warehouse: Warehouse, *, automation: bool) -> dg.Definitions:
+    sites = book.of_kind(kind.name)
+    months = partitions(book.keys_of(kind.name))
     assets = [make(kind, sites, warehouse, months) for make in (raw_assets, fact_assets, timeline_assets)]
-    assets += [report_assets(kind, sites, warehouse, months, everywhere), export_assets(kind, sites, warehouse, months)]
+    assets += [report_assets(kind, sites, warehouse, months, book), export_assets(kind, sites, warehouse, months)]
     assets += table_assets(kind, sites, warehouse, months)
     keys = [key for asset in assets for key in asset.keys]
     job = dg.define_asset_job(
@@ -75,13 +95,34 @@ def _of_kind(
         asset_checks=[monthly_checks(kind, sites, warehouse, months)],
         jobs=[job],
         schedules=[nightly_schedule(kind, sites, warehouse)] if automation else [],
+        sensors=[letter_sensor(kind, sites, warehouse)] if automation and kind.letter is not None else [],
+    )
+
+
+def _across_kinds(book: SiteBook, warehouse: Warehouse, *, automation: bool) -> dg.Definitions:
+    """What is made of the sites of all kinds at once, and the job that makes it."""
+    job = dg.define_asset_job(
+        PUBLISH,
+        selection=dg.AssetSelection.groups(GROUP),
+        description="What is made of all sites at once, after their runs: coverage with its checks, and then the "
+        "snapshot that readers open.",
+    )
+    kinds = [name for name in KINDS if book.keys_of(name)]
+    return dg.Definitions(
+        assets=dg.with_source_code_references([coverage_asset(book, warehouse), published_asset(warehouse, kinds)]),
+        jobs=[job],
+        schedules=[coverage_schedule(job.name)] if automation else [],
+        sensors=[publish_sensor(warehouse)] if automation else [],
     )
 
 
 def __getattr__(name: str) -> dg.Definitions:
     """`defs`, made when the server asks for it: importing this module reads no site file."""
     if name == "defs":
-        made = build_defs()
+        book = load_book()
+        for key, fault in book.faults.items():
+            _LOG.warning("site %s is left out, its file has a fault: %s", key, fault)
+        made = build_defs(book)
         globals()["defs"] = made
         return made
     msg = f"module {__name__!r} has no attribute {name!r}"

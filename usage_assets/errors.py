@@ -27,3 +27,19 @@ class WarehouseError(UsageError):
 
 class ExportError(UsageError):
     """An export that could not be written: names site and target, never a password."""
+
+
+class BackupError(UsageError):
+    """A backup that could not be made or restored; says what is in the way and that nothing was changed."""
+
+
+class DiskError(UsageError):
+    """A disk without room for what was asked; nothing was changed."""
+
+
+class AlertError(UsageError):
+    """An alert that could not be sent, or an alerts.yaml that can't be read: names channel and host, never a secret."""
+
+
+class SnapshotError(UsageError):
+    """A published snapshot that can't be made or read, or a question to it that it does not answer."""

@@ -36,13 +36,13 @@ def closed_months(reader: Reader, site: Site, months: Collection[date], inputs: 
 def extracted_at(
     reader: Reader, site: Site, months: Collection[date], tables: Iterable[RawTable]
 ) -> dict[date, datetime]:
-    """When each month was read at its source: the earliest of the dumps of its raw tables."""
+    """When each month was last read at its source: the earliest of the latest dumps of its raw tables."""
     if not reader.has(DUMPS):
         return {}
     found = reader.sql(
-        f"SELECT month, min(extracted_at) AS extracted_at FROM {DUMPS.qualified} WHERE site = $site "
-        "AND month IN (SELECT unnest($months::DATE[])) AND table_name IN (SELECT unnest($tables::VARCHAR[])) "
-        "GROUP BY month",
+        "SELECT month, min(latest) AS extracted_at FROM (SELECT month, table_name, max(extracted_at) AS latest "
+        f"FROM {DUMPS.qualified} WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) "
+        "AND table_name IN (SELECT unnest($tables::VARCHAR[])) GROUP BY month, table_name) GROUP BY month",
         {"site": site.key, "months": sorted(months), "tables": [table.name for table in tables]},
     )
     return dict(found.iter_rows())

@@ -1,154 +1,58 @@
 """The only registry of kinds. A kind says which raw tables a site has and how facts are made of them.
 
 Nothing else in the package asks which kind a site is: it takes the site's `Kind` and uses what stands in it.
-Functions are imported when they are first called, so that the command line starts without them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Protocol
-
-import polars as pl
+from dataclasses import replace
 
 from usage_assets.declared import Made, TableAsset, TableCheck, later
+from usage_assets.facts.htcondor.spans import ALLOCATED, AVAILABLE, SOURCE
+from usage_assets.facts.htcondor.tables import GPU_PERFORMANCE, GPU_POLLS, GPU_RUNS
 from usage_assets.facts.openstack.build import METRICS_OF
 from usage_assets.facts.openstack.origins import ORIGINS
 from usage_assets.facts.origins import Origin
 from usage_assets.facts.tables import LEASES
+from usage_assets.gpu.assets import TABLE_ASSETS
+from usage_assets.gpu.plots.declare import PLOTS
+from usage_assets.gpu.report.declare import REPORT_ASSETS
+from usage_assets.kind import FactAsset, Facts, Kind
 from usage_assets.raw.declare import RawTable
+from usage_assets.raw.htcondor.table import TABLES as HTCONDOR_TABLES
 from usage_assets.raw.openstack import TABLES as OPENSTACK_TABLES
 from usage_assets.reports.audit_asset import audit_of
 from usage_assets.reports.tables import LEGACY_COMPARISON
-from usage_assets.sites import Site
+from usage_assets.sites import OpenStackSite, Site
 from usage_assets.timelines.dimension_assets import DIMENSIONS
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.timelines.views import LEADTIME_SITE
-from usage_assets.warehouse import Reader
 
-if TYPE_CHECKING:
-    from usage_assets.timelines.usage import Scope
-
-__all__ = ["KINDS", "OPENSTACK", "FactAsset", "Facts", "Kind", "Made", "TableAsset", "TableCheck", "kind_of"]
-
-
-class Facts(Protocol):
-    """What a kind makes of raw rows; the accounts say where rows and hours went."""
-
-    @property
-    def intervals(self) -> pl.DataFrame:
-        """Rows of facts.intervals."""
-
-    @property
-    def rejects(self) -> pl.DataFrame:
-        """Rows of facts.rejects."""
-
-    @property
-    def accounts(self) -> pl.DataFrame:
-        """Rows of serving.accounts."""
+__all__ = [
+    "HTCONDOR",
+    "KINDS",
+    "OPENSTACK",
+    "FactAsset",
+    "Facts",
+    "Kind",
+    "Made",
+    "TableAsset",
+    "TableCheck",
+    "kind_of",
+]
 
 
-@dataclass(frozen=True)
-class FactAsset:
-    """One asset of the facts stage: the metrics whose rows it owns, and the raw tables that it reads."""
-
-    name: str
-    description: str
-    metrics: tuple[str, ...]
-    reads: tuple[str, ...]
-    after: tuple[str, ...] = ()
-    """Fact assets that it builds on, for the lineage shown."""
-    may_read: tuple[str, ...] = ()
-    """Raw tables that it reads too, of sites for which `reads_more` holds."""
-    reads_more: Callable[[Site], bool] = lambda site: False  # noqa: ARG005 - most facts read the same of every site
-    reads_if_listed: tuple[str, ...] = ()
-    """Raw tables that it reads only where the site lists them among the sources of a metric."""
+def _has_database(site: OpenStackSite, table: RawTable) -> bool:
+    return table.database in site.databases
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of site."""
-
-    name: str
-    label: str
-    raw_tables: tuple[RawTable, ...]
-    facts: tuple[FactAsset, ...]
-    read_raw: Callable[[Reader, Site, Sequence[date]], Any]
-    """The columns that facts use of the raw rows of some months."""
-    build_facts: Callable[..., Facts]
-    """(site, months, what read_raw gave, extraction per month, names of the facts wanted) -> the facts."""
-    usage_scope: Callable[[Site], "Scope"]
-    """What the usage timeline of a site covers."""
-    node_types: Callable[[Reader, Site, Sequence[date]], pl.DataFrame]
-    """month, node_type of the machines in the months' own raw rows."""
-    check_files: Callable[[Site], list[str]]
-    """A sentence on each file that the site's file names; SiteError where one has a fault."""
-    origins: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict)
-    """Source of an interval -> the raw rows that explain it."""
-    tables: tuple[TableAsset, ...] = ()
-    """Tables of any stage after raw that are made of others."""
-
-    def tables_of(self, site: Site) -> tuple[RawTable, ...]:
-        """The raw tables whose database the site has."""
-        return tuple(table for table in self.raw_tables if table.database in site.databases)
-
-    def asset(self, stage: str, table: str) -> str:
-        """How bookkeeping tables name an asset: its key's parts joined by slashes."""
-        return f"{self.name}/{stage}/{table}"
-
-    def inputs(self, site: Site, fact: FactAsset) -> tuple[str, ...]:
-        """The raw assets that a fact of this site is made of."""
-        listed = {source.name for sources in site.sources.values() for source in sources}
-        reads = [*fact.reads, *(name for name in fact.reads_if_listed if name in listed)]
-        reads += fact.may_read if fact.reads_more(site) else ()
-        return self.gates(site, [f"raw/{name}" for name in dict.fromkeys(reads)])
-
-    def gates(self, site: Site, names: Iterable[str]) -> tuple[str, ...]:
-        """Assets named `<stage>/<table>` as bookkeeping tables name them; raw tables only where the site has them."""
-        have = {table.name for table in self.tables_of(site)}
-        split = [name.split("/") for name in names]
-        return tuple(self.asset(stage, name) for stage, name in split if stage != "raw" or name in have)
+def _listed(site: OpenStackSite) -> set[str]:
+    return {source.name for sources in site.sources.values() for source in sources}
 
 
-def _openstack_read(reader: Reader, site: Site, months: Sequence[date]) -> Any:
-    from usage_assets.facts.openstack import read_inputs
-
-    return read_inputs(reader, site, months)
-
-
-def _openstack_facts(
-    site: Site, months: Sequence[date], raw: Any, extracted: Mapping[date, datetime], only: Collection[str]
-) -> Facts:
-    from usage_assets.facts.openstack import build_facts
-
-    return build_facts(site, months, raw, extracted, only)
-
-
-def _openstack_scope(site: Site) -> "Scope":
-    from usage_assets.timelines.openstack import usage_scope
-
-    return usage_scope(site)
-
-
-def _openstack_types(reader: Reader, site: Site, months: Sequence[date]) -> pl.DataFrame:
-    from usage_assets.facts.openstack import read_raw
-    from usage_assets.timelines.openstack import NODE_TYPE_INPUTS, month_node_types
-
-    return month_node_types(site, read_raw(reader, site.key, months, only=NODE_TYPE_INPUTS))
-
-
-def _openstack_files(site: Site) -> list[str]:
-    from usage_assets.facts.openstack.inventory import describe_inventory
-
-    files = [source.file for source in site.sources.get("total", ()) if source.file is not None]
-    return [describe_inventory(site.key, file) for file in files]
-
-
-def _has_blazar(site: Site) -> bool:
+def _has_blazar(site: OpenStackSite) -> bool:
     return "blazar" in site.databases
 
 
-def _has_legacy(site: Site) -> bool:
+def _has_legacy(site: OpenStackSite) -> bool:
     return "chameleon_usage" in site.databases
 
 
@@ -342,12 +246,20 @@ _OPENSTACK = Kind(
             reads_if_listed=_FURTHER,
         ),
     ),
-    read_raw=_openstack_read,
-    build_facts=_openstack_facts,
-    usage_scope=_openstack_scope,
-    node_types=_openstack_types,
+    read_raw=later("facts.openstack", "read_inputs"),
+    build_facts=later("facts.openstack", "build_facts"),
+    usage_scope=later("timelines.openstack", "usage_scope"),
+    node_types=later("timelines.openstack", "stored_node_types"),
     origins=ORIGINS,
-    check_files=_openstack_files,
+    dump=later("raw.dump", "dump"),
+    check_site=later("raw.access", "check_site"),
+    check_files=later("facts.openstack.inventory", "describe_inventories"),
+    grants=later("raw.access", "grants"),
+    access="The site's accounts can only read, and no password travels unencrypted.",
+    has_table=_has_database,
+    listed=_listed,
+    hider=later("raw.personal", "Hider"),
+    horizon_days=lambda site: int(site.leadtime_horizon_days),
     tables=(_LEGACY, _LEGACY_COMPARISON, _LEASES, _LEADTIME, *DIMENSIONS),
 )
 
@@ -358,8 +270,54 @@ def _audited(kind: Kind) -> Kind:
     return replace(kind, tables=(*kind.tables, audit_of([*(fact.name for fact in kind.facts), *tables])))
 
 
+_SNAPSHOTS = ("gpu_state",)
+_HTCONDOR = Kind(
+    name="htcondor",
+    label="HTCondor: a pool of GPUs, known by snapshots of its slots",
+    raw_tables=HTCONDOR_TABLES,
+    facts=(
+        FactAsset("gpu_polls", "When the pool was asked.", (), _SNAPSHOTS, table=GPU_POLLS),
+        FactAsset(
+            "gpu_runs", "What each GPU was, and for how long.", (), _SNAPSHOTS, table=GPU_RUNS, after=("gpu_polls",)
+        ),
+        FactAsset("gpu_performance", "How much of the GPUs held was used.", (), _SNAPSHOTS, table=GPU_PERFORMANCE),
+        FactAsset("total", "GPUs that a poll saw.", ("total",), _SNAPSHOTS, after=("gpu_runs",)),
+        FactAsset("available", "GPUs that a class offers.", tuple(AVAILABLE.values()), _SNAPSHOTS, after=("gpu_runs",)),
+        FactAsset(
+            "allocated", "GPUs that jobs of a class hold.", tuple(ALLOCATED.values()), _SNAPSHOTS, after=("available",)
+        ),
+        FactAsset(
+            "flagged",
+            "GPUs that are drained, and those whose machine takes no new jobs.",
+            ("drained", "refusing"),
+            _SNAPSHOTS,
+            after=("total",),
+        ),
+    ),
+    read_raw=later("facts.htcondor.kind", "read_raw"),
+    build_facts=later("facts.htcondor.build", "build_facts"),
+    months_at_once=1,
+    mark=later("facts.htcondor.grow", "mark"),
+    grow=later("facts.htcondor.grow", "grow"),
+    seen=later("facts.htcondor.kind", "seen"),
+    usage_scope=later("timelines.htcondor", "usage_scope"),
+    node_types=later("timelines.htcondor", "node_types"),
+    dump=later("raw.htcondor.dump", "dump"),
+    check_site=later("raw.htcondor.look", "check_site"),
+    check_files=later("raw.htcondor.look", "check_files"),
+    grants=later("raw.htcondor.look", "grants"),
+    source="file",
+    origins={SOURCE: (Origin(SOURCE, "gpu", "entity_id", sql="machine || '/' || gpu", polled="poll_at"),)},
+    tables=(*TABLE_ASSETS, *REPORT_ASSETS),
+    plots=PLOTS,
+    machines=("gpus",),
+    postings=later("gpu.report.mailing", "postings"),
+    letter=later("gpu.report.mailing", "letter"),
+)
+
 OPENSTACK = _audited(_OPENSTACK)
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (OPENSTACK,)}
+HTCONDOR = _audited(_HTCONDOR)
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (OPENSTACK, HTCONDOR)}
 
 
 def kind_of(site: Site) -> Kind:

@@ -2,26 +2,30 @@
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from usage_assets.errors import WarehouseError
 
 _POLL_SECONDS = 0.02
+_ADVICE = "wait for it to end, or raise USAGE_LOCK_WAIT"
 
 
 @contextmanager
-def file_lock(path: Path, holder: str, *, shared: bool = False, wait_seconds: float) -> Iterator[None]:
+def file_lock(
+    path: Path, holder: str, *, shared: bool = False, wait_seconds: float, advice: str = _ADVICE
+) -> Iterator[None]:
     """Hold an OS lock on `path` for the block; `shared` locks exclude only exclusive ones.
 
-    `holder` says what the lock is held for; it is shown to whoever waits in vain.
+    `holder` says what the lock is held for; it is shown to whoever waits in vain, with `advice`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as handle:
-        _acquire(handle, path, shared=shared, wait_seconds=wait_seconds)
+    with path.open("ab+", buffering=0) as handle:  # nothing is left to be written when it is closed
+        _acquire(handle, path, shared=shared, wait_seconds=wait_seconds, advice=advice)
         if not shared:
             _say(handle, f"process {os.getpid()}: {holder}")
         try:
@@ -32,7 +36,7 @@ def file_lock(path: Path, holder: str, *, shared: bool = False, wait_seconds: fl
             fcntl.flock(handle, fcntl.LOCK_UN)
 
 
-def _acquire(handle: IO[str], path: Path, *, shared: bool, wait_seconds: float) -> None:
+def _acquire(handle: IO[bytes], path: Path, *, shared: bool, wait_seconds: float, advice: str) -> None:
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
     deadline = time.monotonic() + wait_seconds
     while True:
@@ -40,20 +44,32 @@ def _acquire(handle: IO[str], path: Path, *, shared: bool, wait_seconds: float) 
             fcntl.flock(handle, mode)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                handle.seek(0)
-                holder = handle.read().strip() or "another reader"
-                msg = (
-                    f"{path.name}: held by {holder} for more than {wait_seconds:.0f} s; "
-                    "wait for it to end, or raise USAGE_LOCK_WAIT"
-                )
+                holder = _holder(handle) or "another reader"
+                waited = f" for more than {wait_seconds:g} s" if wait_seconds or advice == _ADVICE else ""
+                msg = f"{path.name}: held by {holder}{waited}; {advice}"
                 raise WarehouseError(msg) from None
             time.sleep(_POLL_SECONDS)
         else:
             return
 
 
-def _say(handle: IO[str], text: str) -> None:
+def _holder(handle: IO[bytes]) -> str | None:
+    """Who says that he holds the lock; none where that process was killed and its words are left."""
     handle.seek(0)
-    handle.truncate()
-    handle.write(text)
-    handle.flush()
+    text = handle.read().decode("utf-8", "replace").strip()
+    found = re.match(r"process (\d+): ", text)
+    if found is None:
+        return text or None
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:  # of another user
+        pass
+    return text
+
+
+def _say(handle: IO[bytes], text: str) -> None:
+    with suppress(OSError):  # a full disk takes no name; the lock holds all the same
+        handle.truncate(0)
+        handle.write(text.encode())

@@ -5,7 +5,7 @@ Dagster is imported when a partition is first asked for: a dump and most command
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import dagster as dg
 
 FIRST_MONTH = date(2016, 1, 1)
-# the tags by which Dagster knows the range of a run
+# the tags by which Dagster knows the range of a run, or its one partition
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PARTITION = "dagster/partition"
 
 
 def partitions(sites: Sequence[str]) -> dg.MultiPartitionsDefinition:
@@ -80,6 +81,11 @@ class Window:
         """End of the last month."""
         return datetime.combine(next_month(self.months[-1]), datetime.min.time())
 
+    def parts(self, months: int | None) -> list[Window]:
+        """The window in pieces of at most so many months; as it is where there is no bound."""
+        size = months or len(self.months)
+        return [Window(self.site, self.months[at : at + size]) for at in range(0, len(self.months), size)]
+
     @property
     def keys(self) -> list[dg.MultiPartitionKey]:
         """The partition key of each month, in order."""
@@ -91,6 +97,17 @@ class Window:
         return f"site {self.site} {span}"
 
 
+def run_window(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Window:
+    """The window of the run that a step belongs to."""
+    tags = context.run.tags
+    if RANGE_START in tags and isinstance(tags, dict):
+        # A backfill launched from a job's page leaves the dimensions of its first month beside the range, and Dagster
+        # (1.13) believes those: the run would build one month and call all of them done. No step may see them.
+        for name in [name for name in tags if name.startswith(f"{PARTITION}/")]:
+            del tags[name]
+    return window_of(context.partition_keys)
+
+
 def window_of(keys: Iterable[str]) -> Window:
     """The window of a run's partition keys: one site, contiguous months."""
     multi = [_multi(key) for key in keys]
@@ -100,6 +117,25 @@ def window_of(keys: Iterable[str]) -> Window:
         raise ValueError(msg)
     months = sorted(date.fromisoformat(key.keys_by_dimension["month"]) for key in multi)
     return Window(sites.pop(), tuple(months))
+
+
+def window_of_tags(tags: Mapping[str, str]) -> Window | None:
+    """The window that a run's tags name; None of a run without partitions."""
+    first = tags.get(RANGE_START) or tags.get(PARTITION)
+    last = tags.get(RANGE_END) or first
+    if not first or not last:
+        return None
+    try:
+        (start, site), (end, other) = site_month(first), site_month(last)
+        return Window(site, months_between(start, end)) if site == other else None
+    except ValueError:
+        return None
+
+
+def site_month(key: str) -> tuple[date, str]:
+    """Month and site of a partition key's text, `2016-01-01|chi_tacc`; ValueError of any other."""
+    month, _, site = key.partition("|")
+    return date.fromisoformat(month), site
 
 
 def _multi(key: str) -> dg.MultiPartitionKey:

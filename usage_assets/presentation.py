@@ -11,9 +11,11 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from usage_assets.errors import UsageError
+from usage_assets.errors import SiteError, UsageError
 from usage_assets.partitions import Window, partition_key
 from usage_assets.schema import Table
+from usage_assets.sites import Site
+from usage_assets.text import printable
 from usage_assets.warehouse import Reader
 
 BACKFILL = dg.BackfillPolicy.multi_run(12)
@@ -22,6 +24,7 @@ OWNERS = ["team:usage"]
 _PREVIEW_ROWS = 5
 _PREVIEW_COLUMNS = 12
 _PREVIEW_CELL = 40
+_MARKUP = str.maketrans({sign: f"\\{sign}" for sign in "\\|[]`"})
 
 
 def asset_key(kind: str, stage: str, name: str) -> dg.AssetKey:
@@ -119,9 +122,10 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
 
 
 def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    text = text.replace("|", "\\|").replace("\n", " ")
-    return text if len(text) <= _PREVIEW_CELL else text[: _PREVIEW_CELL - 1] + "…"
+    text = "" if value is None else " ".join(str(value)[: 10 * _PREVIEW_CELL].splitlines())
+    text = printable(text if len(text) <= _PREVIEW_CELL else text[: _PREVIEW_CELL - 1] + "…")
+    # what a database holds is neither HTML nor an image that some server is asked for
+    return text.replace("&", "&amp;").replace("<", "&lt;").translate(_MARKUP)
 
 
 def rows_per_month(
@@ -140,13 +144,22 @@ def rows_per_month(
     return out
 
 
+def site_of(sites: Mapping[str, Site], window: Window) -> Site:
+    """The site of a run; one whose file has a fault fails the run with what is wrong with it."""
+    try:
+        return sites[window.site]
+    except SiteError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+
+
 @contextmanager
 def readable_errors(window: Window, what: str) -> Iterator[None]:
     """Faults that an operator can mend become one sentence in the run; others keep their stack trace."""
     try:
         yield
     except UsageError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from None
+        text = str(error) if f"site {window.site}" in str(error) else f"{window}: {what}: {error}"
+        raise dg.Failure(description=text, allow_retries=False) from None
     except (duckdb.Error, OSError) as error:
         msg = (
             f"{window}: {what} could not be stored: {error}. The stored months are untouched; mend the cause and rerun."

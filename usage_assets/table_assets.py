@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 import polars as pl
 
+from usage_assets import settings
 from usage_assets.facts.tables import REJECTS
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import Kind, Made, TableAsset
-from usage_assets.partitions import Window, window_of
+from usage_assets.partitions import Window, run_window
 from usage_assets.presentation import (
     BACKFILL,
     asset_key,
@@ -20,7 +22,9 @@ from usage_assets.presentation import (
     readable_errors,
     rows_per_month,
     show_month,
+    site_of,
 )
+from usage_assets.reports.render import write_file
 from usage_assets.serving import ACCOUNTS
 from usage_assets.sites import Site
 from usage_assets.warehouse import Warehouse, Writer
@@ -57,46 +61,120 @@ def _stage(
 
     @dg.multi_asset(name=f"{kind.name}_{stage}_tables", specs=specs, can_subset=True, backfill_policy=BACKFILL)
     def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        window = window_of(context.partition_keys)
-        site = sites[window.site]
-        for key, table in tables.items():
-            if key not in context.selected_asset_keys:
-                continue
-            with readable_errors(window, table.table.qualified), warehouse.site(site.key, f"{table.name} of {window}"):
-                shown, rows = build_window(kind, site, window, warehouse, table=table, run_id=context.run.run_id)
-            for month in window.months:
-                show_month(context, key, site.key, month, shown[month])
-            yield dg.MaterializeResult(asset_key=key, metadata={"preview": rows} if rows else {})
+        window = run_window(context)
+        site = site_of(sites, window)
+        chosen = [table for key, table in tables.items() if key in context.selected_asset_keys]
+        for family in families(chosen):
+            what = family[0].table.qualified if len(family) == 1 else f"{stage} tables"
+            with readable_errors(window, what), warehouse.site(site.key, f"{what} of {window}"):
+                built = build_family(kind, site, window, warehouse, tables=family, run_id=context.run.run_id)
+            for table, (shown, rows) in zip(family, built, strict=True):
+                key = asset_key(kind.name, stage, table.name)
+                for month in window.months:
+                    show_month(context, key, site.key, month, shown[month])
+                yield dg.MaterializeResult(asset_key=key, metadata={"preview": rows} if rows else {})
 
     return build
 
 
+def families(tables: Sequence[TableAsset]) -> list[list[TableAsset]]:
+    """Tables that are made of one read of the same inputs stand together, each other by itself."""
+    out: dict[Any, list[TableAsset]] = {}
+    for table in tables:
+        out.setdefault((table.read, table.after, table.applies), []).append(table)
+    return list(out.values())
+
+
+Shown = tuple[dict[date, dict[str, Any]], dg.MetadataValue | None]
+"""What to show of each month of a table, and a few of its rows."""
+
+
 def build_window(
     kind: Kind, site: Site, window: Window, warehouse: Warehouse, *, table: TableAsset, run_id: str
-) -> tuple[dict[date, dict[str, Any]], dg.MetadataValue | None]:
-    """Make one table of a window and write it in one transaction; what to show of each month, and a few rows."""
+) -> Shown:
+    """Make one table of a window and write it in one transaction."""
+    (shown,) = build_family(kind, site, window, warehouse, tables=[table], run_id=run_id)
+    return shown
+
+
+def build_family(
+    kind: Kind, site: Site, window: Window, warehouse: Warehouse, *, tables: Sequence[TableAsset], run_id: str
+) -> list[Shown]:
+    """Make tables that share their inputs, read once, and write them in one transaction.
+
+    Of a kind whose facts fill the memory, so many months at a time.
+    """
+    parts = [
+        _build_part(kind, site, part, warehouse, tables=tables, run_id=run_id)
+        for part in window.parts(kind.months_at_once)
+    ]
+    out: list[Shown] = []
+    for of_table in zip(*parts, strict=True):
+        shown = {month: metadata for months, _ in of_table for month, metadata in months.items()}
+        out.append((shown, next((rows for _, rows in of_table if rows is not None), None)))
+    return out
+
+
+def _build_part(
+    kind: Kind, site: Site, window: Window, warehouse: Warehouse, *, tables: Sequence[TableAsset], run_id: str
+) -> list[Shown]:
     closed: dict[date, str] = {}
     extracted: Mapping[date, datetime] = {}
-    made = Made(table.table.empty())
-    if table.applies(site):
+    made = [Made(table.table.empty()) for table in tables]
+    if tables[0].applies(site):
         with warehouse.read() as reader:
-            closed = closed_months(reader, site, window.months, kind.gates(site, table.after))
+            closed = closed_months(reader, site, window.months, kind.gates(site, tables[0].after))
             todo = [month for month in window.months if month not in closed]
             extracted = extracted_at(reader, site, todo, kind.tables_of(site))
-            read = table.read(reader, site, todo) if todo else None
+            read = tables[0].read(reader, site, todo) if todo else None
         if todo:
-            made = table.make(site, todo, read, extracted)
-    with warehouse.write(f"{table.name} of {window}") as writer:
-        refused = _write(writer, kind, table, made, window=window, closed=closed, run_id=run_id)
-        rows = rows_per_month(writer, table.table, window, table.owned)
-        shown = {month: month_metadata(rows[month], refused.get(month)) for month in window.months}
-        first = preview(writer, table.table, window, _where(table.owned))
-    if table.publish is not None and table.applies(site):
-        written = [month for month in window.months if month not in refused]
-        parts = {month: made.rows.filter(pl.col("month") == month) for month in written}
-        for month, more in table.publish(site, parts, extracted).items():
-            shown[month] |= more
-    return shown, first
+            made = [table.make(site, todo, read, extracted) for table in tables]
+    with warehouse.write(f"{', '.join(table.name for table in tables)} of {window}") as writer:
+        stored = [
+            _store(writer, kind, window, table, rows, closed=closed, run_id=run_id)
+            for table, rows in zip(tables, made, strict=True)
+        ]
+    out = []
+    for table, rows, (shown, refused, first) in zip(tables, made, stored, strict=True):
+        if table.publish is not None and table.applies(site):
+            written = [month for month in window.months if month not in refused]
+            parts = {month: rows.rows.filter(pl.col("month") == month) for month in written}
+            for month, more in table.publish(site, parts, extracted).items():
+                shown[month] |= more
+        for month, files in rows.files.items():
+            if month not in refused:
+                shown[month] |= _write_files(files)
+        out.append((shown, first))
+    return out
+
+
+def _store(
+    writer: Writer,
+    kind: Kind,
+    window: Window,
+    table: TableAsset,
+    made: Made,
+    *,
+    closed: Mapping[date, str],
+    run_id: str,
+) -> tuple[dict[date, dict[str, Any]], dict[date, str], dg.MetadataValue | None]:
+    """Write a table: what to show of its months, those kept with the reason, a few rows."""
+    refused = _write(writer, kind, table, made, window=window, closed=closed, run_id=run_id)
+    rows = rows_per_month(writer, table.table, window, table.owned)
+    shown = {month: month_metadata(rows[month], refused.get(month)) for month in window.months}
+    return shown, refused, preview(writer, table.table, window, _where(table.owned))
+
+
+def _write_files(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Write the pages of a month; how many, and a link to the last one that a browser shows."""
+    for name, content in files.items():
+        write_file(settings.plots_dir() / name, content)
+    out: dict[str, Any] = {"files_written": len(files)}
+    pages = sorted(name for name in files if name.endswith(".html"))
+    if pages:
+        out["page"] = dg.MetadataValue.url(f"{settings.plots_url()}/{quote(pages[-1])}")
+        out["path"] = dg.MetadataValue.path(str(settings.plots_dir() / pages[-1]))
+    return out
 
 
 def _write(

@@ -7,6 +7,18 @@ import pytest
 
 from usage_assets.warehouse import Warehouse
 
+_LONGEST_FIRST = ("services/test_faults_killed", "assets/", "browser/", "services/", "golden/", "security/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: one that begins last would keep one worker busy while the others have ended."""
+
+    def place(item: pytest.Item) -> int:
+        found = [part in item.nodeid for part in _LONGEST_FIRST]
+        return found.index(True) if True in found else len(found)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

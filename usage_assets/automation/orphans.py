@@ -1,15 +1,20 @@
-"""Runs whose process is gone: a killed backfill stays STARTED for ever and would hold back others.
+"""Runs whose process is gone: a killed one stays STARTED for ever, and keeps its place in the queue from others.
 
-An in-process run carries the host, the boot and the process that it lives in. Every start of the backfill command, and
-a sensor, report such runs as failed when that process is no more.
+A run of the backfill command carries the host, the boot and the process that it lives in. One that the daemon launched
+is given the same by a sensor: the code server reports a run that is killed, but not those that are killed with it, by
+the machine's memory or the end of its power. Every start of the command, and the sensor, report a run as failed when
+its process is no more.
 """
 
+import json
 import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.events import EngineEventData  # private: what says which process a run lives in
+from dagster._core.storage.tags import GRPC_INFO_TAG  # private: which code server holds a run
 
 HOST, BOOT, PID, SINCE = "usage/host", "usage/boot_id", "usage/pid", "usage/pid_since"
 _UNFINISHED = [
@@ -45,12 +50,29 @@ def is_gone(tags: Mapping[str, str]) -> bool:
     return Path("/proc/self/stat").exists()
 
 
+def name_processes(instance: dg.DagsterInstance) -> None:
+    """Tag each run that a code server of this machine has started with its process, once.
+
+    For the code server's own sensor only: elsewhere, as in another container, its processes are not to be seen.
+    """
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        run = record.dagster_run
+        if PID in run.tags or not json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket"):
+            continue
+        pid = _pid_of(instance, run.run_id)
+        if pid is not None:
+            instance.add_run_tags(run.run_id, process_tags(pid))
+
+
 def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Report as failed every unfinished in-process run whose process is gone; their ids."""
+    """Report as failed every unfinished run whose process is gone; their ids."""
     dead = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED, tags={HOST: socket.gethostname()})):
         run = record.dagster_run
         if is_gone(run.tags):
+            ended = instance.get_run_by_id(run.run_id)
+            if ended is None or ended.is_finished:
+                continue  # since it was asked for
             instance.report_run_failed(
                 run, f"The process of this run ({run.tags[PID]} on {run.tags[HOST]}) was killed; start it again."
             )
@@ -65,13 +87,24 @@ def orphan_sensor() -> dg.SensorDefinition:
         name="dead_runs",
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reports in-process runs as failed when their process was killed.",
+        description="Reports runs as failed when their process was killed.",
     )
     def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        name_processes(context.instance)
         dead = report_dead_runs(context.instance)
         return dg.SkipReason(f"reported as failed: {', '.join(dead)}" if dead else "no run whose process is gone")
 
     return dead_runs
+
+
+def _pid_of(instance: dg.DagsterInstance, run_id: str) -> int | None:
+    """The process that a run said it lives in; None before it did."""
+    for entry in reversed(instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)):
+        told = entry.dagster_event.event_specific_data if entry.dagster_event else None
+        value = told.metadata.get("pid") if isinstance(told, EngineEventData) else None
+        if value is not None and str(value.value).isdigit():
+            return int(str(value.value))
+    return None
 
 
 def _boot_id() -> str:

@@ -7,21 +7,25 @@ tables are Dagster's own: without this class in dagster.yaml its stock storage r
 """
 
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster._core.events import ASSET_EVENTS
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.sql import create_engine
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import StaticPool
+
+from usage_assets.disk import remove
 
 _OPEN_RUNS = 8
 """Files of runs kept open at once, beside the index."""
@@ -34,7 +38,10 @@ class SteadySqliteEventLogStorage(SqliteEventLogStorage):
         self._engines: OrderedDict[tuple[int, str], Engine] = OrderedDict()
         self._tables: set[str] = set()
         self._has_index_columns = False
+        self._batch: dict[str, Connection] | None = None
         super().__init__(base_dir or str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data)
+        # a batch holds it while each of its events connects
+        self._db_lock = threading.RLock()  # type: ignore[assignment]  # Dagster declares a Lock
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -51,9 +58,23 @@ class SteadySqliteEventLogStorage(SqliteEventLogStorage):
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
+            if self._batch is not None and shard in self._batch:
+                yield self._batch[shard]
+                return
             engine = self._engine(shard)
             with engine.connect() as connection, connection.begin():
                 yield connection
+
+    @contextmanager
+    def _together(self, *shards: str) -> Iterator[None]:
+        """One transaction per file for all events that are stored within the block."""
+        with self._db_lock, ExitStack() as stack:
+            opened = {shard: stack.enter_context(self._connect(shard)) for shard in shards}
+            self._batch = opened
+            try:
+                yield
+            finally:
+                self._batch = None
 
     def _engine(self, shard: str) -> Engine:
         """The engine of a file; a forked process opens its own, and files of older runs are let go."""
@@ -83,7 +104,8 @@ class SteadySqliteEventLogStorage(SqliteEventLogStorage):
         own storage writes them one by one. Of an asset's key only the last event says anything new.
         """
         if any(event.dagster_event_type not in ASSET_EVENTS for event in events):
-            super().store_event_batch(events)
+            with self._together(events[0].run_id, INDEX_SHARD_NAME):
+                super().store_event_batch(events)
             return
         rows = [self._event_to_row(event) for event in events]
         insert = SqlEventLogStorageTable.insert()
@@ -96,6 +118,26 @@ class SteadySqliteEventLogStorage(SqliteEventLogStorage):
             for place in last.values():
                 self._store_asset_event(connection, events[place], ids[place])
 
+    @property
+    def folder(self) -> Path:
+        """Where the files of the runs lie."""
+        return Path(self._base_dir)
+
+    def forget(self, run_ids: Sequence[str]) -> None:
+        """Remove all events of runs in one transaction, and their files, which Dagster's own way leaves behind."""
+        events, tags = SqlEventLogStorageTable, AssetEventTagsTable
+        with self._connect(INDEX_SHARD_NAME) as connection:
+            ids = sa.select(events.c.id).where(events.c.run_id.in_(run_ids))
+            connection.execute(tags.delete().where(tags.c.event_id.in_(ids)))
+            connection.execute(events.delete().where(events.c.run_id.in_(run_ids)))
+        with self._db_lock:
+            for run in run_ids:
+                engine = self._engines.pop((os.getpid(), run), None)
+                if engine is not None:
+                    engine.dispose()
+                self._initialized_dbs.discard(run)
+                remove(self.folder / f"{run}.db")
+
     def has_table(self, table_name: str) -> bool:
         """Whether a table is there; one that is there stays."""
         if table_name not in self._tables and super().has_table(table_name):
@@ -107,11 +149,20 @@ class SteadySqliteEventLogStorage(SqliteEventLogStorage):
             self._has_index_columns = super()._has_asset_key_index_cols_on_connection(conn)
         return self._has_index_columns
 
+    def dispose(self) -> None:
+        """Close what is open, so that files may be moved and SQLite takes in what it wrote beside them."""
+        with self._db_lock:
+            self._let_go()
+        super().dispose()
+
+    def _let_go(self) -> None:
+        while self._engines:
+            self._engines.popitem()[1].dispose()
+
     def wipe(self) -> None:
         """Forget everything; the files are removed, so nothing of them may stay open."""
         with self._db_lock:
-            while self._engines:
-                self._engines.popitem()[1].dispose()
+            self._let_go()
             self._tables.clear()
         super().wipe()
 

@@ -11,6 +11,7 @@ from usage_assets.presentation import markdown_table
 
 _SHOWN = 24
 _TEXT = 1500
+_SENTENCE = 200
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ def summary(site: str, findings: Mapping[date, Finding], what: str) -> str:
 
 
 def table(findings: Mapping[date, Finding]) -> dict[str, Any]:
-    """Metadata: the failing months as a table, and what is said of others."""
+    """Metadata: the failing months as a table, and what is said of others.
+
+    `failing` names every failing month, however many, for programs: alerts tell of each once.
+    """
     bad = failing(findings)
     good = [(f"{month:%Y-%m}", found.text) for month, found in sorted(findings.items()) if found.passed and found.text]
     said = {"passing": dg.MetadataValue.md(markdown_table(("month", "found"), good[-_SHOWN:]))} if good else {}
@@ -54,6 +58,9 @@ def table(findings: Mapping[date, Finding]) -> dict[str, Any]:
     ]
     out: dict[str, Any] = {
         "failing_months": len(bad),
+        "failing": dg.MetadataValue.json(
+            [{"month": f"{month:%Y-%m}", "text": findings[month].text[:_SENTENCE]} for month in bad]
+        ),
         "months": dg.MetadataValue.md(markdown_table(("month", "found"), rows)),
         "details": full,
         **said,

@@ -4,6 +4,7 @@ from datetime import date
 
 from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.kinds import kind_of
 from usage_assets.partitions import Window
 from usage_assets.site_rules import INVENTORY, SOURCES_OF_METRIC
 from usage_assets.sites import Site
@@ -35,7 +36,7 @@ def inventory(reader: Reader, site: Site, window: Window) -> dict[date, Finding]
     Only at sites that list an inventory among the sources of total.
     """
     out = dict.fromkeys(window.months, GOOD)
-    listed = any(source.name == INVENTORY for source in site.sources.get("total", ()))
+    listed = INVENTORY in kind_of(site).listed(site)
     if not (listed and reader.has(INTERVALS) and reader.has(REJECTS)):
         return out
     params = {

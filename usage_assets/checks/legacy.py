@@ -13,7 +13,7 @@ from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.partitions import Window
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.reports.tolerance import close_to
-from usage_assets.sites import Site
+from usage_assets.sites import OpenStackSite
 from usage_assets.timelines.legacy import COUNTS, DAY, HOURS, REPORTS, has_legacy, one_per_day
 from usage_assets.warehouse import Reader
 
@@ -21,7 +21,7 @@ _PARTS = HOURS[:4]
 _WITHOUT = HOURS[1:4]
 
 
-def partition(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def partition(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """The first question: is total = maintenance + reserved + used + idle, or = reserved + used + idle."""
     days = _days(reader, site, window).drop_nulls(list(HOURS))
     days = days.with_columns(
@@ -50,7 +50,7 @@ def _partition(days: pl.DataFrame) -> Finding:
     return _failed(bad, f"{words}: the hours are not the partition that they are read as", worst, text, figures)
 
 
-def count(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def count(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """The second question: is total / 24 the count of nodes, or that less the nodes in maintenance."""
     days = _counted(reader, site, window).drop_nulls(["cnt", "total_hours"])
     less = pl.col("counted") - pl.col("maint_hours").fill_null(0)
@@ -79,7 +79,7 @@ def _count(days: pl.DataFrame) -> Finding:
     return _failed(bad, words, worst, text, figures)
 
 
-def used_beside_reserved(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def used_beside_reserved(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """The third question: does used exceed reserved anywhere; then used is no part of it, and the two are added."""
     days = _days(reader, site, window).drop_nulls(list(HOURS))
     days = days.with_columns(
@@ -112,7 +112,7 @@ def _used(days: pl.DataFrame) -> Finding:
     return _failed(bad, words, worst, text, figures)
 
 
-def bounds(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def bounds(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """The fourth question: is any hour negative, or any total above 24 x the count of nodes."""
     days = _counted(reader, site, window).with_columns(
         negative=pl.min_horizontal(HOURS) < 0,
@@ -142,7 +142,7 @@ def _bounds(days: pl.DataFrame) -> Finding:
     return _failed(pl.concat([negative, double]).unique(DAY), words, worst, text, figures)
 
 
-def source_rows(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def source_rows(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """Rows that share their day and node type with another, and rows with hours that are null."""
     if not has_legacy(site) or not reader.has(REPORTS):
         return dict.fromkeys(window.months, GOOD)
@@ -166,13 +166,13 @@ def source_rows(reader: Reader, site: Site, window: Window) -> dict[date, Findin
     return _ask(rows, window, answer)
 
 
-def _days(reader: Reader, site: Site, window: Window) -> pl.DataFrame:
+def _days(reader: Reader, site: OpenStackSite, window: Window) -> pl.DataFrame:
     """One row per day and node type of the cache of reports; none for a site that has no caches."""
     rows = reader.frame(REPORTS, window.site, window.months if has_legacy(site) else [])
     return one_per_day(rows.lazy()).collect()
 
 
-def _counted(reader: Reader, site: Site, window: Window) -> pl.DataFrame:
+def _counted(reader: Reader, site: OpenStackSite, window: Window) -> pl.DataFrame:
     """The same with the count of nodes, and the hours of so many: null where the other cache has no row."""
     days = _days(reader, site, window)
     counts = one_per_day(reader.frame(COUNTS, window.site, window.months).lazy()).select(*DAY, "cnt").collect()
@@ -203,7 +203,7 @@ def _worst(rows: pl.DataFrame, by: pl.Expr) -> dict[str, Any]:
     return rows.sort(by, *DAY, descending=[True, False, False, False]).row(0, named=True)
 
 
-def unexplained(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def unexplained(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """Share of the days and node types whose difference has no cause, per metric, and the worst days."""
     out = dict.fromkeys(window.months, GOOD)
     if not has_legacy(site) or not reader.has(LEGACY_COMPARISON):

@@ -1,6 +1,6 @@
 """Checks of facts and timelines: one evaluation per month, shown beside that month in the UI."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,11 +13,13 @@ from usage_assets.checks.findings import Finding, description, metadata
 from usage_assets.checks.gated import contract, coverage, gates_of
 from usage_assets.checks.inventory import inventory
 from usage_assets.checks.raw import result
+from usage_assets.checks.record import record
 from usage_assets.gates import extracted_at
 from usage_assets.kinds import FactAsset, Kind, TableAsset
-from usage_assets.partitions import Window, partition_key, window_of
-from usage_assets.presentation import asset_key, readable_errors
-from usage_assets.sites import Site
+from usage_assets.partitions import Window, partition_key, run_window
+from usage_assets.presentation import asset_key, readable_errors, site_of
+from usage_assets.sites import Site, utc_now
+from usage_assets.timelines.seen import ends
 from usage_assets.warehouse import Reader, Warehouse
 
 Findings = Mapping[date, Finding]
@@ -56,11 +58,22 @@ def monthly_checks(
 
     @dg.multi_asset_check(name=f"{kind.name}_checks", specs=list(specs.values()), can_subset=True)
     def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator:
-        window = window_of(context.op_execution_context.partition_keys)
-        site = sites[window.site]
+        window = run_window(context.op_execution_context)
+        site = site_of(sites, window)
         chosen = {check: spec for check, spec in specs.items() if spec.key in context.selected_asset_check_keys}
-        with readable_errors(window, "checks"), warehouse.read() as reader:
-            found = {check: check.evaluate(reader, site, window) for check in chosen}
+        began = utc_now()
+        with readable_errors(window, "checks"):
+            with warehouse.read() as reader:
+                found = {check: check.evaluate(reader, site, window) for check in chosen}
+            record(
+                warehouse,
+                site.key,
+                window.months,
+                context.run.run_id,
+                [("/".join(check.asset.path), check.name, check.severity.value, found[check]) for check in chosen],
+                at=began,
+                checked=_whole(checks, chosen),
+            )
         keys = {month: str(partition_key(site.key, month)) for month in window.months}
         pointers = {
             asset: targets(context.instance, asset, keys.values())
@@ -87,6 +100,12 @@ def monthly_checks(
     return evaluate
 
 
+def _whole(checks: Sequence[Check], chosen: Collection[Check]) -> set[str]:
+    """The assets whose checks of severity ERROR are all among the chosen ones."""
+    left_out = {one.asset for one in checks if one.severity == dg.AssetCheckSeverity.ERROR and one not in chosen}
+    return {"/".join(check.asset.path) for check in chosen if check.asset not in left_out}
+
+
 def _fact_checks(kind: Kind) -> Iterator[Check]:
     for fact in kind.facts:
         asset, key = kind.asset("facts", fact.name), asset_key(kind.name, "facts", fact.name)
@@ -97,6 +116,8 @@ def _fact_checks(kind: Kind) -> Iterator[Check]:
             _contract(asset),
         )
         yield Check(key, "coverage", "The month was built from good inputs.", _coverage(asset))
+        if fact.table is not None:
+            continue
         yield Check(
             key,
             "conservation",
@@ -122,7 +143,7 @@ def _fact_checks(kind: Kind) -> Iterator[Check]:
             per_run="with servers that overlap",
         )
     total = next((fact for fact in kind.facts if fact.name == "total"), None)
-    if total is not None:
+    if total is not None and total.reads_if_listed:
         yield Check(
             asset_key(kind.name, "facts", total.name),
             "inventory",
@@ -204,7 +225,8 @@ def _buckets(kind: Kind) -> Evaluate:
     covered = _coverage(kind.asset("timelines", "usage"))
 
     def evaluate(reader: Reader, site: Site, window: Window) -> Findings:
-        extracted = extracted_at(reader, site, window.months, kind.tables_of(site))
+        seen = kind.seen(reader, site, window.months) if kind.seen is not None else None
+        extracted = ends(extracted_at(reader, site, window.months, kind.tables_of(site)), seen)
         return of_usage.buckets(reader, site, window, extracted, dict(covered(reader, site, window)))
 
     return evaluate

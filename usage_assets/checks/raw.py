@@ -1,36 +1,59 @@
 """Checks of raw tables: one result per run, failing months as a table in its metadata."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
 
 from usage_assets.checks.findings import GOOD, Finding, failing, summary, table
 from usage_assets.checks.gated import contract, coverage, gates_of
+from usage_assets.checks.record import Evaluated
 from usage_assets.kinds import Kind
 from usage_assets.partitions import Window
 from usage_assets.raw.declare import RawTable
-from usage_assets.serving import DUMPS
+from usage_assets.raw.record import dumps
 from usage_assets.sites import Site
 from usage_assets.warehouse import Reader
 
 _DESCRIPTIONS = {
     "contract": "Required columns, types, unique key and rules hold; a month that breaks them keeps its old rows.",
     "coverage": "Every month since the site's first one was read, less its known gaps.",
-    "evidence": "Rows that the source has lost since they were read, and instants that are no date there.",
+    "evidence": "Rows that the source has lost since they were read, months of which it gave fewer rows than to the "
+    "dump before, and instants that are no date there.",
 }
+ACCESS = "access"
+"""Of the accounts that read a site, not of a table: it stands on the kind's first one, once per run."""
 
 
-def raw_check_specs(assets: Sequence[dg.AssetKey]) -> list[dg.AssetCheckSpec]:
-    """The checks of every raw table."""
-    return [
-        dg.AssetCheckSpec(name, asset=asset, description=description, blocking=False)
-        for asset in assets
-        for name, description in _DESCRIPTIONS.items()
-    ]
+def raw_check_specs(assets: Sequence[dg.AssetKey], *, access: str | None = None) -> list[dg.AssetCheckSpec]:
+    """The checks of every raw table; `access` is what is asked of the accounts that read a site, if there are any."""
+    described = [(asset, name, text) for asset in assets for name, text in _DESCRIPTIONS.items()]
+    described += [(asset, ACCESS, access) for asset in assets[:1] if access is not None]
+    return [dg.AssetCheckSpec(name, asset=asset, description=text, blocking=False) for asset, name, text in described]
 
 
-def raw_check_results(
+@dataclass(frozen=True)
+class RunCheck:
+    """A check with one result per run, over its months; `what` says what a failing month is."""
+
+    asset: dg.AssetKey
+    name: str
+    findings: Mapping[date, Finding]
+    what: str
+    warn: bool = False
+
+    @property
+    def evaluated(self) -> Evaluated:
+        """What is kept of it in the warehouse."""
+        return "/".join(self.asset.path), self.name, "WARN" if self.warn else "ERROR", self.findings
+
+    def result(self, site: Site) -> dg.AssetCheckResult:
+        """What the run reports of it."""
+        return result(self.asset, self.name, site, self.findings, self.what, warn=self.warn)
+
+
+def raw_checks(
     reader: Reader,
     kind: Kind,
     site: Site,
@@ -38,8 +61,9 @@ def raw_check_results(
     *,
     tables: Mapping[dg.AssetKey, RawTable],
     selected: Collection[dg.AssetCheckKey],
-) -> Iterator[dg.AssetCheckResult]:
-    """The selected checks of the tables that a run has dumped."""
+    warnings: Sequence[str] = (),
+) -> Iterator[RunCheck]:
+    """The selected checks of the tables that a run has dumped; `warnings` are what it has to say of the servers."""
     gates = gates_of(reader, window)
     evidence = _evidence(reader, window)
     for key, raw in tables.items():
@@ -49,12 +73,16 @@ def raw_check_results(
             "coverage": (coverage(gates, asset, site, window, (raw.name,)), "not covered"),
             "evidence": (
                 {month: evidence.get(raw.name, {}).get(month, GOOD) for month in window.months},
-                "with rows gone at the source or zero dates",
+                "with rows gone at the source, fewer of them, or zero dates",
             ),
         }
         for name, (findings, what) in found.items():
             if dg.AssetCheckKey(key, name) in selected:
-                yield result(key, name, site, findings, what, warn=name == "evidence")
+                yield RunCheck(key, name, findings, what, warn=name == "evidence")
+        if dg.AssetCheckKey(key, ACCESS) in selected:
+            # it is so now, not in one month or another: the newest month that was read speaks for it
+            now = Finding(not warnings, "; ".join(warnings))
+            yield RunCheck(key, ACCESS, {window.months[-1]: now}, "read with more than it takes", warn=True)
 
 
 def result(
@@ -73,11 +101,14 @@ def result(
 
 def _evidence(reader: Reader, window: Window) -> dict[str, dict[date, Finding]]:
     out: dict[str, dict[date, Finding]] = {}
-    for row in reader.frame(DUMPS, window.site, window.months).iter_rows(named=True):
-        gone, zero = row["rows_gone"], row["zero_dates"]
-        if gone or zero:
-            parts = [f"{gone} row(s) gone at the source, kept here"] * bool(gone)
-            parts += [f"{zero} instant(s) that are no date, stored as null"] * bool(zero)
-            finding = Finding(False, "; ".join(parts), {"rows_gone": gone, "zero_dates": zero})
-            out.setdefault(row["table_name"], {})[row["month"]] = finding
+    for row in dumps(reader, window.site, months=window.months).filter("is_latest").iter_rows(named=True):
+        figures = {name: row[name] or 0 for name in ("rows_gone", "zero_dates", "shrank")}
+        said = (
+            (figures["rows_gone"], "row(s) gone at the source, kept here"),
+            (figures["zero_dates"], "instant(s) that are no date, stored as null"),
+            (figures["shrank"], "row(s) fewer at the source than at the dump before"),
+        )
+        parts = [f"{number} {what}" for number, what in said if number]
+        if parts:
+            out.setdefault(row["table_name"], {})[row["month"]] = Finding(False, "; ".join(parts), figures)
     return out

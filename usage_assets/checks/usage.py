@@ -8,7 +8,7 @@ from usage_assets.checks.gated import touches_gap
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
 from usage_assets.partitions import Window, next_month
 from usage_assets.sites import Site
-from usage_assets.timelines.metrics import COUNTED, METRICS
+from usage_assets.timelines.metrics import COUNTED, COVERAGE, METRICS
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 from usage_assets.warehouse import Reader
 
@@ -30,10 +30,14 @@ WITH facts AS (
   ) ON {_RESOURCES} INTO NAME resource VALUE amount
 ), expected AS (
   SELECT month, metric, node_type, resource, sum(span * amount) AS hours FROM facts GROUP BY ALL
+), unseen AS (
+  SELECT DISTINCT month, timestamp FROM {USAGE.qualified} WHERE {_CURRENT} AND metric = '{COVERAGE}' AND value = 0
 ), found AS (
-  SELECT month, metric, node_type, resource, sum(hours) AS hours, count(*) FILTER (WHERE hours IS NULL) AS unknown
-  FROM {USAGE.qualified}
-  WHERE {_CURRENT} AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+  SELECT u.month, u.metric, u.node_type, u.resource, sum(u.hours) AS hours,
+         count(*) FILTER (WHERE u.hours IS NULL AND n.month IS NULL) AS unknown
+  FROM {USAGE.qualified} u LEFT JOIN unseen n ON u.month = n.month AND u.timestamp = n.timestamp
+  WHERE u.site = $site AND u.month IN (SELECT unnest($months::DATE[])) AND u.collector_type = 'current'
+  AND u.metric IN (SELECT unnest($metrics::VARCHAR[]))
   GROUP BY ALL
 )
 SELECT coalesce(f.month, e.month) AS month, coalesce(f.metric, e.metric) AS metric,
@@ -54,7 +58,8 @@ AND value < -{_VALUE_TOLERANCE} GROUP BY month
 def conservation(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """For each series of a month, the hours of its buckets are the resource-hours of its facts.
 
-    Series with unknown buckets (a known gap, a resource that a row does not tell) have no sum to compare.
+    Series with unknown buckets (a known gap, a resource that a row does not tell) have no sum to compare; a bucket in
+    which the site was not seen at all has no hours in facts either.
     """
     out = dict.fromkeys(window.months, GOOD)
     if not (reader.has(USAGE) and reader.has(INTERVALS)):

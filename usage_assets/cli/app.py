@@ -6,13 +6,18 @@ Exit codes: 0 done, 1 a run or a check of severity ERROR failed, 2 wrong usage, 
 import re
 import sys
 from datetime import date
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from usage_assets.cli.gpu import gpu
 from usage_assets.errors import SiteError, UsageError
-from usage_assets.sites import Site, load_sites, utc_now
+from usage_assets.site_book import SiteBook
+from usage_assets.sites import Site, load_book, utc_now
+from usage_assets.text import printable_lines
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -22,8 +27,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)  # a file has no width
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+app.add_typer(gpu, name="gpu")
+
+
+class _Console(Console):
+    """Shows texts as they are: what a database or a file holds is no markup, and moves no cursor."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable_lines(text), **options | {"markup": False, "emoji": False})
+
+
+console = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)  # a file has no width
+errors = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 SiteName = Annotated[str, typer.Argument(metavar="SITE", help="Key of a site: the stem of its file in sites/")]
 SiteNames = Annotated[list[str] | None, typer.Option("--site", help="Key of a site; may be given several times")]
@@ -44,16 +59,22 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-def chosen_sites(names: list[str] | None) -> dict[str, Site]:
-    """The sites named, or all; an unknown one is wrong usage and lists those that there are."""
-    sites = load_sites()
-    if not sites:
+def chosen_sites(names: list[str] | None) -> SiteBook:
+    """The sites named, or all; an unknown one is wrong usage and lists those that there are.
+
+    A site whose file has a fault is no hindrance to the others: the fault is told, and only who names it is refused.
+    """
+    book = load_book()
+    if not book and not book.faults:
         raise typer.BadParameter("there is no site file yet; see docs/adding-a-site.md", param_hint="--site")
-    unknown = sorted(set(names or ()) - set(sites))
+    unknown = sorted(set(names or ()) - set(book) - set(book.faults))
     if unknown:
-        msg = f"unknown site {', '.join(unknown)}; there are: {', '.join(sites)}"
+        msg = f"unknown site {', '.join(unknown)}; there are: {', '.join(sorted({*book, *book.faults}))}"
         raise typer.BadParameter(msg, param_hint="--site")
-    return {name: sites[name] for name in names} if names else sites
+    chosen = {name: book[name] for name in names or book}
+    for key, fault in book.faults.items():
+        errors.print(f"site {key} is left out, its file has a fault: {fault}", style="yellow", markup=False)
+    return SiteBook(chosen, book.faults, book.kinds)
 
 
 def one_site(name: str) -> Site:
@@ -78,6 +99,9 @@ def backfill(
     purge_known: Annotated[
         bool, typer.Option("--purge-known", help="The source was purged on purpose: mark what vanished, however much")
     ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Columns were removed at the source on purpose: null from now on")
+    ] = False,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Build in this process even when a daemon is running")
     ] = False,
@@ -88,15 +112,18 @@ def backfill(
     sites = chosen_sites(site)
     start, end = month(first, "--from"), month(last, "--to")
     windows = plan(sites, start, end, today=utc_now().date())
-    raise typer.Exit(run(sites, windows, purge_known=purge_known, in_process=in_process))
+    said = {"purge_known": purge_known, "allow_missing": allow_missing}
+    raise typer.Exit(run(sites, windows, **said, in_process=in_process))
 
 
 @app.command()
 def status(site: SiteNames = None) -> None:
-    """Which months of each site and table are there, and why others are not."""
+    """Which months of each site and table are there, and why others are not; 2 where a site file has a fault."""
     from usage_assets.cli.look import show_status
 
-    show_status(chosen_sites(site), console)
+    sites = chosen_sites(site)
+    show_status(sites, console)
+    raise typer.Exit(USAGE if sites.faults and not site else OK)
 
 
 @app.command("check-site")
@@ -140,6 +167,74 @@ def explain(
 
 
 @app.command()
+def dumps(
+    site: Annotated[str, typer.Option("--site", help="Key of a site")],
+    *,
+    table: Annotated[str | None, typer.Option("--table", help="One raw table, such as nova_instances")] = None,
+    at_month: Annotated[str | None, typer.Option("--month", metavar="YYYY-MM", help="One month only")] = None,
+    last: Annotated[int, typer.Option("--last", help="How many dumps to show", min=1)] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
+) -> None:
+    """List the dumps of a site: when its source was read, and what was new, changed, moved and gone."""
+    from usage_assets.cli.evidence import show_dumps
+
+    only = None if at_month is None else month(at_month, "--month")
+    show_dumps(one_site(site), console, table=table, month=only, last=last, as_json=as_json)
+
+
+@app.command("as-of")
+def as_of(
+    site: Annotated[str, typer.Option("--site", help="Key of a site")],
+    at: Annotated[str, typer.Option("--at", metavar="INSTANT", help="Instant in UTC, such as 2026-03-01T00:00")],
+    *,
+    first: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM", help="First month; default: all")] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM", help="Last month; default: that of INSTANT")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE.duckdb", help="Default: a file below $USAGE_DATA/as_of")
+    ] = None,
+) -> None:
+    """Rebuild facts and timelines from what was stored at an instant, into a file of its own, and compare them."""
+    from usage_assets.cli.evidence import run_as_of
+    from usage_assets.cli.explain import instant
+
+    start = None if first is None else month(first, "--from")
+    end = None if last is None else month(last, "--to")
+    run_as_of(one_site(site), instant(at), console, first=start, last=end, output=output)
+
+
+@app.command()
+def publish() -> None:
+    """Make the snapshot that dashboards and notebooks read, unless it is what the warehouse holds already."""
+    from usage_assets.cli.publish import publish_now
+
+    publish_now(console)
+
+
+@app.command()
+def collect(
+    site: Annotated[str, typer.Option("--site", help="Key of a site whose file names a collector")],
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Ask now and end; 1 where no poll was written")] = False,
+    every: Annotated[
+        int | None,
+        typer.Option("--every", metavar="SECONDS", help="Default: the site's poll_minutes", min=1, max=86400),
+    ] = None,
+    tidy: Annotated[
+        bool, typer.Option("--tidy", help="Ask nobody: take polls into the files of their months and end")
+    ] = False,
+) -> None:
+    """Ask a GPU pool what its slots do, at every full step of the clock until interrupted; a small file per poll."""
+    from usage_assets.cli.collect import run_collect
+
+    if sum((once, every is not None, tidy)) > 1:
+        raise typer.BadParameter("choose one of --once, --every and --tidy", param_hint="--once")
+    done = run_collect(one_site(site), console, errors, every=every, once=once, tidy=tidy)
+    raise typer.Exit(OK if done else FAILED)
+
+
+@app.command()
 def demo(
     months: Annotated[int, typer.Option(help="How many of the last months to build", min=1, max=131)] = 36,
 ) -> None:
@@ -147,6 +242,33 @@ def demo(
     from usage_assets.cli.demo import run_demo
 
     raise typer.Exit(run_demo(months, console))
+
+
+@app.command()
+def home() -> None:
+    """Make DAGSTER_HOME with the shipped dagster.yaml and an empty storage, unless it is there; prints where it is."""
+    from usage_assets.cli.home import make_home
+
+    console.print(str(make_home()), markup=False)
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen on; the UI has no login")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the UI", min=1, max=65535)] = 3000,
+) -> None:
+    """Run the Dagster UI with its daemon, and the plots beside it, until interrupted."""
+    from usage_assets.cli.ui import serve
+
+    raise typer.Exit(serve(host, port, console))
+
+
+@app.command()
+def reload() -> None:
+    """Have the running service read site files anew, after one was added or changed; runs go on."""
+    from usage_assets.cli.ui import reload as read_anew
+
+    read_anew(console)
 
 
 @app.command()
@@ -160,8 +282,64 @@ def prune(
 
 
 @app.command()
+def scrub(site: Annotated[str, typer.Option("--site", help="Key of a site")]) -> None:
+    """Hash or drop in stored rows what the site's file now wants hidden (personal), evidence included."""
+    from usage_assets.cli.scrub import scrub_site
+
+    scrub_site(one_site(site), console)
+
+
+@app.command()
 def compact() -> None:
     """Rewrite the warehouse file without the room that replaced rows left."""
     from usage_assets.cli.upkeep import compact_warehouse
 
     compact_warehouse(console)
+
+
+@app.command()
+def backup(
+    to: Annotated[Path | None, typer.Option("--to", help="Folder of the backups; USAGE_BACKUPS unless given")] = None,
+    keep: Annotated[int | None, typer.Option("--keep", help="Remove older backups beyond that many", min=1)] = None,
+    *,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Plots can be made again")] = True,
+) -> None:
+    """Copy the warehouse, Dagster's storage and the operator's files, consistently, while runs go on."""
+    from usage_assets.cli.upkeep import back_up
+
+    back_up(to, keep, console, plots=plots)
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A backup: a folder that backup made")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Move aside the data that is there")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Verify the backup and say what would be done")] = False,
+) -> None:
+    """Put back what a backup holds, here or on another machine; what was there is moved aside, never deleted."""
+    from usage_assets.cli.upkeep import put_back
+
+    put_back(folder, console, force=force, dry_run=dry_run)
+
+
+@app.command("alert-test")
+def alert_test(
+    channel: Annotated[str | None, typer.Option("--channel", help="Name of one channel; else all are tried")] = None,
+) -> None:
+    """Send a test message through the channels of alerts.yaml and say of each whether it was taken."""
+    from usage_assets.cli.alerts import try_channels
+
+    raise typer.Exit(try_channels(channel, console))
+
+
+@app.command()
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the sites' servers")] = False,
+) -> None:
+    """Ask whether the installation is well, and say what to do where it is not; ends with 1 where something fails."""
+    from usage_assets.cli.doctor import show_doctor
+
+    raise typer.Exit(show_doctor(console, as_json=as_json, offline=offline))

@@ -71,11 +71,19 @@ def plan(sites: Mapping[str, Site], first: date, last: date, *, today: date) -> 
     return windows
 
 
-def run(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bool, in_process: bool) -> int:
+def run(
+    sites: Mapping[str, Site],
+    windows: Sequence[Window],
+    *,
+    purge_known: bool,
+    in_process: bool,
+    allow_missing: bool = False,
+) -> int:
     """Build the windows; the exit code."""
     try:
         with _interrupts():
-            outcome = _build(sites, windows, purge_known=purge_known, in_process=in_process)
+            said = {"purge_known": purge_known, "allow_missing": allow_missing}
+            outcome = _build(sites, windows, said, in_process=in_process)
     except KeyboardInterrupt:
         outcome = Outcome(interrupted=True)
     report(outcome)
@@ -86,17 +94,19 @@ def run(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bo
     return outcome.code
 
 
-def _build(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bool, in_process: bool) -> Outcome:
+def _build(
+    sites: Mapping[str, Site], windows: Sequence[Window], said: Mapping[str, bool], *, in_process: bool
+) -> Outcome:
     home = dagster_home()
     if not in_process:
         from usage_assets.cli.daemon import submit
 
-        outcome = submit(sites, windows, home=home, purge_known=purge_known)
+        outcome = submit(sites, windows, home=home, **said)
         if outcome is not None:
             return outcome
     from usage_assets.cli.local import build
 
-    return build(sites, windows, purge_known=purge_known)
+    return build(sites, windows, **said)
 
 
 def report(outcome: Outcome) -> None:

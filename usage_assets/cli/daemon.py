@@ -15,12 +15,12 @@ from usage_assets.cli.app import console, errors
 from usage_assets.cli.backfill import BadCheck, Outcome
 from usage_assets.errors import UsageError
 from usage_assets.kinds import KINDS
-from usage_assets.partitions import RANGE_END, RANGE_START, Window
+from usage_assets.partitions import PARTITION, RANGE_END, RANGE_START, Window
 from usage_assets.reports.exports.tables import EXPORTS
 from usage_assets.sites import Site
 
 DEFAULT_URL = "http://127.0.0.1:3000"
-PURGE_TAG = "usage/purge_known"
+PURGE_TAG, MISSING_TAG = "usage/purge_known", "usage/allow_missing"
 _POLL_SECONDS = 2.0
 _ENDED = {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
 
@@ -71,7 +71,14 @@ class Webserver:
         return found["data"]
 
 
-def submit(sites: Mapping[str, Site], windows: Sequence[Window], *, home: Path, purge_known: bool) -> Outcome | None:
+def submit(
+    sites: Mapping[str, Site],
+    windows: Sequence[Window],
+    *,
+    home: Path,
+    purge_known: bool,
+    allow_missing: bool = False,
+) -> Outcome | None:
     """Submit and follow the backfill; None where no daemon of this installation is running."""
     named = os.environ.get("USAGE_WEBSERVER_URL")
     server = Webserver(named or DEFAULT_URL)
@@ -87,8 +94,8 @@ def submit(sites: Mapping[str, Site], windows: Sequence[Window], *, home: Path, 
     for kind, paths in keys.items():
         own = [window for window in windows if sites[window.site].kind == kind]
         tags = [{"key": "usage/trigger", "value": "command"}]
-        if purge_known:
-            tags.append({"key": PURGE_TAG, "value": "true"})
+        said = {PURGE_TAG: purge_known, MISSING_TAG: allow_missing}
+        tags += [{"key": tag, "value": "true"} for tag, so in said.items() if so]
         params = {
             "assetSelection": [{"path": path} for path in paths],
             "partitionNames": [str(key) for window in own for key in window.keys],
@@ -172,7 +179,7 @@ def _collect(server: Webserver, found: Mapping[str, Any], outcome: Outcome) -> N
     told = False
     for run in found["runs"]:
         tags = {tag["key"]: tag["value"] for tag in run["tags"]}
-        span = [tags[name] for name in (RANGE_START, RANGE_END, "dagster/partition") if name in tags]
+        span = [tags[name] for name in (RANGE_START, RANGE_END, PARTITION) if name in tags]
         where = f"run {run['id'][:8]} of {' to '.join(span)}" if span else f"run {run['id'][:8]}"
         why = run["status"].lower()
         for event in _events(server, run["id"]):

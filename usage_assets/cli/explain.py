@@ -12,6 +12,7 @@ from rich.console import Console
 from usage_assets.facts.explain import Answer, Piece, Question, Term, explain
 from usage_assets.facts.tables import RESOURCE_NAMES
 from usage_assets.sites import Site
+from usage_assets.text import printable
 from usage_assets.timelines.metrics import BY_NAME
 from usage_assets.warehouse import Warehouse
 
@@ -94,7 +95,7 @@ def _pieces(pieces: list[Piece], count: int) -> list[str]:
     out: list[str] = []
     for piece in pieces:
         row = piece.row
-        names = " ".join(dict.fromkeys(str(row[name]) for name in _HEAD if name in row))
+        names = " ".join(dict.fromkeys(_text(row[name]) for name in _HEAD if name in row))
         span = " to ".join(f"{row[name]:%Y-%m-%d %H:%M:%S}" for name in _SPAN)
         out += ["", f"  {names}: {span} ({row['metric']}, from {row['source']})"]
         if "reason" in row:
@@ -122,5 +123,5 @@ def _fields(row: Mapping[str, Any]) -> str:
 def _text(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    text = f"{value:.10g}" if isinstance(value, float) else str(value)
+    text = f"{value:.10g}" if isinstance(value, float) else printable(str(value)[:200])
     return text if len(text) <= 80 else f"{text[:79]}…"

@@ -16,22 +16,29 @@ from typing import Any
 import dagster as dg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from usage_assets.automation.alerts import failures_of
+from usage_assets.automation.alerts.runs import failures_of
 from usage_assets.automation.orphans import process_tags, report_dead_runs
+from usage_assets.automation.publishing import JOB as PUBLISH
 from usage_assets.cli.app import console, errors
 from usage_assets.cli.backfill import BadCheck, Outcome
+from usage_assets.cli.home import make_home
 from usage_assets.definitions import build_defs
 from usage_assets.partitions import RANGE_END, RANGE_START, Window
-from usage_assets.raw.assets import PURGE_TAG
-from usage_assets.sites import Site
+from usage_assets.raw.assets import MISSING_TAG, PURGE_TAG
+from usage_assets.sites import Site, load_book
 
 _LOGGER = "progress"
 DATA, REPORTS = ("raw", "facts", "timelines"), "reports"
 
 
-def build(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bool) -> Outcome:
+def build(
+    sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bool, allow_missing: bool = False
+) -> Outcome:
     """Materialize the windows one after another; a failed run does not keep the others from running."""
     outcome = Outcome()
+    said = {PURGE_TAG: purge_known, MISSING_TAG: allow_missing}
+    tags = {tag: "true" for tag, so in said.items() if so}
+    make_home()  # two commands on a new machine may start at once
     with dg.DagsterInstance.get() as instance, _bar() as bar:
         for run_id in report_dead_runs(instance):
             errors.print(f"run {run_id[:8]} of a killed process was reported as failed")
@@ -41,10 +48,22 @@ def build(sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: 
             job = defs.resolve_job_def(sites[window.site].kind)
             assets = [key for key in job.asset_layer.selected_asset_keys if key.path[1] in stages]
             counter.begin(window, len(assets))
-            _run(job, instance, window, outcome, assets=assets, purge_known=purge_known)
+            _run(job, instance, window, outcome, assets=assets, said=tags)
             if outcome.interrupted:
                 break
+        if not outcome.interrupted:
+            _publish(instance, sites, outcome, counter)
     return outcome
+
+
+def _publish(instance: dg.DagsterInstance, sites: Mapping[str, Site], outcome: Outcome, counter: "_Counter") -> None:
+    """Let readers have what was built; its checks speak of months that nobody asked for, so no exit code."""
+    book = load_book()
+    every = book if set(sites) <= set(book) else sites  # what is published is of all sites, not of the chosen ones
+    job = build_defs(every, automation=False, loggers={_LOGGER: counter.logger}).resolve_job_def(PUBLISH)
+    run = _execute(job, instance, {"usage/trigger": "command"}, outcome)
+    if run is not None:
+        outcome.failed += [f"publishing: {found.text}" for found in failures_of(instance, run) if found.check is None]
 
 
 def runs_of(windows: Sequence[Window]) -> list[tuple[Window, tuple[str, ...]]]:
@@ -70,20 +89,41 @@ def _run(
     outcome: Outcome,
     *,
     assets: Sequence[dg.AssetKey],
-    purge_known: bool,
+    said: dict[str, str],
 ) -> None:
     keys = [str(key) for key in window.keys]
     tags = {RANGE_START: keys[0], RANGE_END: keys[-1], "usage/site": window.site, "usage/trigger": "command"}
-    run_id = str(uuid.uuid4())
     began = time.monotonic()
+    run = _execute(job, instance, tags | said, outcome, asset_selection=list(assets))
+    outcome.runs += 1
+    if run is None:
+        return
+    seconds = time.monotonic() - began
+    failures = failures_of(instance, run)
+    bad = run.status != dg.DagsterRunStatus.SUCCESS
+    what = " plots" if all(key.path[1] == REPORTS for key in assets) else ""
+    ended = "failed" if bad else "done"
+    console.print(f"{window}{what}: {ended} in {seconds:.1f} s (run {run.run_id[:8]})", markup=False)
+    for failure in failures:
+        if failure.check is None:
+            outcome.failed.append(f"{window}: {failure.text}")
+        else:
+            outcome.checks.append(BadCheck(failure.asset, failure.check, failure.severity, failure.text))
+
+
+def _execute(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, tags: Mapping[str, str], outcome: Outcome, **more: Any
+) -> dg.DagsterRun | None:
+    """One run in a thread of its own, to its end; None where the command was interrupted meanwhile."""
+    run_id = str(uuid.uuid4())
     work = ThreadPoolExecutor(max_workers=1).submit(
         job.execute_in_process,
         instance=instance,
         run_id=run_id,
-        asset_selection=list(assets),
-        tags=tags | process_tags() | ({PURGE_TAG: "true"} if purge_known else {}),
+        tags=dict(tags) | process_tags(),
         run_config={"loggers": {_LOGGER: {}}},
         raise_on_error=False,
+        **more,
     )
     try:
         while not work.done():  # the signal may reach another thread: look up now and then
@@ -91,24 +131,13 @@ def _run(
         work.result()
     except KeyboardInterrupt:
         outcome.interrupted = True
-    outcome.runs += 1
     run = instance.get_run_by_id(run_id)
     if outcome.interrupted:
         if run is not None:
             instance.report_run_canceled(run, "Interrupted at the command line; what is stored is whole.")
-        return
+        return None
     assert run is not None
-    seconds = time.monotonic() - began
-    failures = failures_of(instance, run)
-    bad = run.status != dg.DagsterRunStatus.SUCCESS
-    what = " plots" if all(key.path[1] == REPORTS for key in assets) else ""
-    ended = "failed" if bad else "done"
-    console.print(f"{window}{what}: {ended} in {seconds:.1f} s (run {run_id[:8]})", markup=False)
-    for failure in failures:
-        if failure.check is None:
-            outcome.failed.append(f"{window}: {failure.text}")
-        else:
-            outcome.checks.append(BadCheck(failure.asset, failure.check, failure.severity, failure.text))
+    return run
 
 
 def _bar() -> Progress:

@@ -1,44 +1,54 @@
-"""`usage-assets prune` and `compact`: keep Dagster's storage and the warehouse file small."""
+"""`usage-assets prune`, `compact`, `backup` and `restore`: keep an installation small and safe."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 from rich.console import Console
 
+from usage_assets import settings
 from usage_assets.cli.home import dagster_home
+from usage_assets.upkeep.backup import make_backup
+from usage_assets.upkeep.places import Places
+from usage_assets.upkeep.prune import prune
+from usage_assets.upkeep.restore import restore
 from usage_assets.warehouse import Warehouse
-
-_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def prune_runs(keep_days: int, console: Console) -> None:
     """Remove finished runs older than that, but for those that hold the latest materialization of a month."""
     dagster_home()
-    before = datetime.now(tz=UTC) - timedelta(days=keep_days)
     with dg.DagsterInstance.get() as instance:
-        old = instance.get_run_records(dg.RunsFilter(statuses=_FINISHED, updated_before=before))
-        kept = latest_runs(instance)
-        gone = [record.dagster_run.run_id for record in old if record.dagster_run.run_id not in kept]
-        for run_id in gone:
-            instance.delete_run(run_id)
-    console.print(f"{len(gone)} run(s) removed, {len(old) - len(gone)} old one(s) kept: their months have no newer run")
+        gone, kept = prune(instance, datetime.now(tz=UTC) - timedelta(days=keep_days))
+    console.print(f"{gone} run(s) removed, {kept} old one(s) kept: their months have no newer run")
 
 
-def latest_runs(instance: dg.DagsterInstance) -> set[str]:
-    """The runs that hold the latest materialization of some partition of some asset."""
-    out: set[str] = set()
-    for asset in instance.all_asset_keys():
-        latest = instance.event_log_storage.get_latest_storage_id_by_partition(
-            asset, dg.DagsterEventType.ASSET_MATERIALIZATION
-        )
-        ids = list(latest.values())
-        for start in range(0, len(ids), 500):
-            part = ids[start : start + 500]
-            found = instance.fetch_materializations(
-                dg.AssetRecordsFilter(asset_key=asset, storage_ids=part), limit=len(part)
-            )
-            out |= {record.run_id for record in found.records}
-    return out
+def back_up(to: Path | None, keep: int | None, console: Console, *, plots: bool) -> None:
+    """Make a backup and say what is in it, and what is not."""
+    folder, manifest = make_backup(Places.here(), to or settings.backups_dir(), plots=plots, keep=keep)
+    schema = "no warehouse yet" if manifest.schema_version is None else f"schema version {manifest.schema_version}"
+    console.print(f"backup {folder}: {len(manifest.files)} files, {manifest.size / 1e6:.1f} MB, {schema}", markup=False)
+    for each in manifest.left_out:
+        console.print(f"- not in it: {each}", markup=False)
+
+
+def put_back(folder: Path, console: Console, *, force: bool, dry_run: bool) -> None:
+    """Restore a backup and say what to do next."""
+    done = restore(folder.resolve(), Places.here(), force=force, dry_run=dry_run)
+    for piece in done.pieces:
+        what = "would replace" if piece.replaces else "would make"
+        console.print(f"{what if dry_run else 'restored'} {piece.target}", markup=False)
+    if dry_run:
+        console.print("the backup is whole; nothing was changed (--dry-run)")
+        return
+    if done.aside is not None:
+        console.print(f"what was there before: {done.aside}; remove it when all is well", markup=False)
+    missing = [name for name in done.unset if settings.secret(name) is None]
+    if missing:
+        console.print(f"next: set {', '.join(missing)} (environment or secrets file)", markup=False)
+    console.print(
+        "next: usage-assets doctor, then start the service; usage-assets backfill for months since the backup"
+    )
 
 
 def compact_warehouse(console: Console) -> None:

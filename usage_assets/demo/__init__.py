@@ -1,11 +1,12 @@
-"""Made sites: databases in the shape of Nova's, Blazar's and Zun's, with a decade of plausible history.
+"""Made sites: databases in the shape of Nova's, Blazar's and Zun's, with a decade of plausible history, and a pool.
 
 ``make_site`` writes a demo site, ``make_full_size`` one as large as a real testbed for measurements. Machine types and
 counts follow a public testbed; people, leases and servers are invented. Known irregularities of real databases are
-there on purpose, at fixed dates (``traps``). Nothing here is read by the pipeline except through SQLite files.
+there on purpose, at fixed dates (``traps``); so are those of the pool's snapshots (``gpu_hosts``). Nothing here is
+read by the pipeline except through the files that it writes.
 """
 
 from usage_assets.demo.demand import Scale
-from usage_assets.demo.make import SITES, make_full_size, make_site
+from usage_assets.demo.make import DEMOS, POOLS, SITES, make_full_size, make_site
 
-__all__ = ["SITES", "Scale", "make_full_size", "make_site"]
+__all__ = ["DEMOS", "POOLS", "SITES", "Scale", "make_full_size", "make_site"]

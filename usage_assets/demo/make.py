@@ -1,5 +1,6 @@
-"""Makes demo sites: folders of SQLite databases that look like the source databases of a real cloud."""
+"""Makes demo sites: folders of databases, or of snapshots, that look like the sources of real sites."""
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from usage_assets.demo import schema
+from usage_assets.demo import gpu_pool, schema
 from usage_assets.demo.demand import Scale
 from usage_assets.demo.edge import EDGE_TYPES, make_edge
 from usage_assets.demo.inventory import KVM_TYPES, UC_TYPES, NodeType
@@ -21,7 +22,10 @@ SITES: Final[dict[str, Callable[[RowWriter, str, int, Scale, int], None]]] = {
     "demo_kvm": make_kvm,
     "demo_edge": make_edge,
 }
-"""Name of a demo site -> what writes it."""
+"""Name of a demo site of databases -> what writes it."""
+POOLS: Final[dict[str, Callable[[Path, datetime, int], dict[str, int]]]] = {"demo_pool": gpu_pool.write_pool}
+"""Name of a demo pool of GPUs -> what writes its files of snapshots."""
+DEMOS: Final = (*SITES, *POOLS)
 FULL_SIZE_UNTIL: Final = datetime(2026, 11, 1, tzinfo=UTC)
 _METAL_SCALE: Final = Scale(
     large_leases=0.12, prolonged_leases=0.1, prolonged_weeks=1, missing_specs=0.0435, extra_actions=1.46,
@@ -55,11 +59,15 @@ FULL_SIZE: Final[dict[str, Callable[[RowWriter, str, int, int], None]]] = {
 def make_site(name: str, folder: Path, *, until: datetime, scale: Scale | None = None, seed: int = 1) -> dict[str, int]:
     """Write the databases of a demo site as its servers would hold them at ``until``; rows by ``schema.table``.
 
-    Metal starts in 2016, KVM in 2019, edge in 2023. The same arguments give the same rows, and a later ``until`` only
+    A pool has files of snapshots instead, rows by file, and no scale. Metal starts in 2016, KVM in 2019, edge in 2023,
+    the pool in November 2025. The same arguments give the same rows, and a later ``until`` only
     adds to the past and closes what was open. The folder is replaced as a whole, once everything is written.
     """
+    if name in POOLS:
+        naive = until.astimezone(UTC).replace(tzinfo=None)
+        return _put(folder, _POOL_FILE, lambda part: POOLS[name](part, naive, seed))
     if name not in SITES:
-        raise ValueError(f"no demo site named {name!r}; there are {', '.join(SITES)}")
+        raise ValueError(f"no demo site named {name!r}; there are {', '.join(DEMOS)}")
     return _write(folder, lambda writer: SITES[name](writer, name, instant_of(until), scale or Scale(), seed))
 
 
@@ -70,24 +78,35 @@ def make_full_size(folder: Path, name: str = "full_size", *, seed: int = 1) -> d
 
 
 def _write(folder: Path, write_rows: Callable[[RowWriter], None]) -> dict[str, int]:
+    def fill(part: Path) -> dict[str, int]:
+        with RowWriter(part) as writer:
+            write_rows(writer)
+        return dict(writer.counts)
+
+    return _put(folder, _DATABASE_FILE, fill)
+
+
+def _put(folder: Path, own: re.Pattern[str], fill: Callable[[Path], dict[str, int]]) -> dict[str, int]:
     """Fill a hidden sibling folder and put it in place, so that a killed run leaves nothing half made there."""
-    foreign = {file.name for file in folder.iterdir()} - _file_names() if folder.exists() else set()
+    there = sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+    foreign = [name for name in there if not own.fullmatch(name)]
     if foreign:
-        raise FileExistsError(f"{folder} holds other files ({', '.join(sorted(foreign))}); give an empty folder")
+        raise FileExistsError(f"{folder} holds other files ({', '.join(foreign)}); give an empty folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     try:
-        with RowWriter(unfinished) as writer:
-            write_rows(writer)
+        counts = fill(unfinished)
         if folder.exists():
             shutil.rmtree(folder)
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return dict(writer.counts)
+    return counts
 
 
-def _file_names() -> set[str]:
-    return {INVENTORY_FILE, *(f"{database}.db" for database in schema.databases())}
+_DATABASE_FILE: Final = re.compile(
+    "|".join(map(re.escape, [INVENTORY_FILE, *(f"{database}.db" for database in schema.databases())]))
+)
+_POOL_FILE: Final = re.compile(r"gpu_state_\d{4}-\d{2}\.(db|parquet)")

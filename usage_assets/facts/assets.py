@@ -1,19 +1,20 @@
 """The fact assets of a kind: one step that makes all chosen facts of a site's months and writes them at once."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from usage_assets.facts import views
+from usage_assets.facts.growing import grown_months, write_grown, write_marks
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import FactAsset, Facts, Kind
-from usage_assets.partitions import Window, window_of
+from usage_assets.partitions import Window, run_window
 from usage_assets.presentation import (
     BACKFILL,
     asset_key,
@@ -23,7 +24,9 @@ from usage_assets.presentation import (
     readable_errors,
     rows_per_month,
     show_month,
+    site_of,
 )
+from usage_assets.schema import Table
 from usage_assets.serving import ACCOUNTS
 from usage_assets.sites import Site
 from usage_assets.warehouse import Reader, Warehouse, Writer
@@ -43,6 +46,17 @@ class Written:
     accounts: dict[date, dict[str, Any]] = field(default_factory=dict)
     preview: dg.MetadataValue | None = None
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Written]") -> "Written":
+        """What was written of all months, of what was written of some of them."""
+        out = cls({}, {}, {}, preview=next((part.preview for part in parts if part.preview is not None), None))
+        for part in parts:
+            out.rows |= part.rows
+            out.rejects |= part.rejects
+            out.refused |= part.refused
+            out.accounts |= part.accounts
+        return out
+
 
 def fact_assets(
     kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse, partitions: dg.MultiPartitionsDefinition
@@ -54,10 +68,9 @@ def fact_assets(
             kind.name,
             "facts",
             fact.name,
-            description=f"{fact.description} Rows of metric {', '.join(fact.metrics)} in facts.intervals and "
-            "facts.rejects.",
+            description=_description(fact),
             partitions=partitions,
-            table=INTERVALS,
+            table=fact.table or INTERVALS,
             deps=[
                 *(
                     asset_key(kind.name, "raw", name)
@@ -71,8 +84,8 @@ def fact_assets(
 
     @dg.multi_asset(name=f"{kind.name}_facts", specs=specs, can_subset=True, backfill_policy=BACKFILL)
     def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        window = window_of(context.partition_keys)
-        site = sites[window.site]
+        window = run_window(context)
+        site = site_of(sites, window)
         chosen = {key: fact for key, fact in facts.items() if key in context.selected_asset_keys}
         with readable_errors(window, "facts"), warehouse.site(site.key, f"facts of {window}"):
             written = build_window(
@@ -93,24 +106,76 @@ def fact_assets(
     return build
 
 
+def _description(fact: FactAsset) -> str:
+    if fact.table is not None:
+        return f"{fact.description} {fact.table.description}"
+    return f"{fact.description} Rows of metric {', '.join(fact.metrics)} in facts.intervals and facts.rejects."
+
+
 def build_window(
     kind: Kind, site: Site, window: Window, warehouse: Warehouse, *, chosen: list[FactAsset], run_id: str
 ) -> dict[str, Written]:
-    """Make the chosen facts of a window and write all of them in one transaction; by asset what was written."""
+    """Make the chosen facts of a window; by asset what was written.
+
+    They are written in one transaction or, of a kind whose raw rows fill the memory, in one per so many months.
+    """
+    parts = [
+        _build_part(kind, site, part, warehouse, chosen=chosen, run_id=run_id)
+        for part in window.parts(kind.months_at_once)
+    ]
+    return {fact.name: Written.joined([part[fact.name] for part in parts]) for fact in chosen}
+
+
+def _build_part(
+    kind: Kind, site: Site, window: Window, warehouse: Warehouse, *, chosen: list[FactAsset], run_id: str
+) -> dict[str, Written]:
     with warehouse.read() as reader:
         closed = {fact.name: closed_months(reader, site, window.months, kind.inputs(site, fact)) for fact in chosen}
         todo = [month for month in window.months if any(month not in closed[fact.name] for fact in chosen)]
         extracted = extracted_at(reader, site, todo, kind.tables_of(site))
-        raw = kind.read_raw(reader, site, todo) if todo else {}
-    facts = kind.build_facts(site, todo, raw, extracted, [fact.name for fact in chosen]) if todo else _Nothing()
-    del raw
+    open_for_all = [month for month in todo if not any(month in closed[fact.name] for fact in chosen)]
+    grown = grown_months(kind, site, open_for_all, warehouse, chosen)
+    whole = [month for month in todo if month not in grown]
+    facts, marks = _made(kind, site, whole, warehouse, extracted=extracted, only=[fact.name for fact in chosen])
+    written = {}
     with warehouse.write(f"facts of {window}") as writer:
-        written = {
-            fact.name: _write(writer, kind, fact, facts, window=window, closed=closed[fact.name], run_id=run_id)
-            for fact in chosen
-        }
+        for fact in chosen:
+            refused = write_grown(writer, kind, site, fact, grown, run_id=run_id)
+            written[fact.name] = _write(
+                writer,
+                kind,
+                fact,
+                facts,
+                window=window,
+                closed=closed[fact.name],
+                grown={month: refused.get(month) for month in grown},
+                run_id=run_id,
+            )
+        good = {month for month in todo if not any(month in done.refused for done in written.values())}
+        known = {month: found.mark for month, found in grown.items()} | marks
+        complete = len(chosen) == len(kind.facts)
+        said = {month: known.get(month) if complete and month in good else None for month in window.months}
+        write_marks(writer, kind, site, said, run_id)
         views.ensure(writer)
     return written
+
+
+def _made(
+    kind: Kind,
+    site: Site,
+    months: Sequence[date],
+    warehouse: Warehouse,
+    *,
+    extracted: Mapping[date, datetime],
+    only: Collection[str],
+) -> tuple[Facts, dict[date, str]]:
+    """The facts of some months, and their marks."""
+    if not months:
+        return _Nothing(), {}
+    with warehouse.read() as reader:
+        raw = kind.read_raw(reader, site, months)
+        marks = {month: kind.mark(reader, site, month) for month in months if kind.mark is not None}
+    return kind.build_facts(site, months, raw, extracted, only), marks
 
 
 @dataclass
@@ -120,6 +185,7 @@ class _Nothing:
     intervals: pl.DataFrame = field(default_factory=INTERVALS.empty)
     rejects: pl.DataFrame = field(default_factory=REJECTS.empty)
     accounts: pl.DataFrame = field(default_factory=ACCOUNTS.empty)
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
 def _write(
@@ -130,29 +196,37 @@ def _write(
     *,
     window: Window,
     closed: Mapping[date, str],
+    grown: Mapping[date, str | None],
     run_id: str,
 ) -> Written:
-    """One asset's months: intervals, rejects and accounts of a month are written together or not at all."""
+    """One asset's months: intervals, rejects and accounts of a month are written together or not at all.
+
+    `grown` months are written already, or were refused with a reason.
+    """
     asset = kind.asset("facts", fact.name)
+    if fact.table is not None:
+        return _write_table(writer, fact.table, asset, facts, window=window, closed=closed, grown=grown, run_id=run_id)
+    months = [month for month in window.months if month not in grown]
     owned = {"metric": fact.metrics}
     mine = pl.col("metric").is_in(list(fact.metrics))
     intervals, rejects = facts.intervals.filter(mine), facts.rejects.filter(mine)
     refused = dict(closed)
-    for table, frame in ((INTERVALS, intervals), (REJECTS, rejects)):
+    for table, frame in ((INTERVALS, intervals), (REJECTS, rejects)) if months else ():
         for month, broken in writer.refused(table, frame).items():
             refused.setdefault(month, "; ".join(map(str, broken)))
-    for table, frame in ((REJECTS, rejects), (INTERVALS, intervals)):
+    for table, frame in ((REJECTS, rejects), (INTERVALS, intervals)) if months else ():
         writer.replace(
             table,
             frame,
             site=window.site,
-            months=window.months,
+            months=months,
             asset=asset,
             run_id=run_id,
             owned=owned,
             closed=refused,
         )
-    good = [month for month in window.months if month not in refused]
+    good = [month for month in months if month not in refused]
+    refused |= {month: why for month, why in grown.items() if why is not None}
     writer.ensure(ACCOUNTS)
     writer.delete(ACCOUNTS, site=window.site, months=good, owned={"asset": [asset]})
     writer.put(ACCOUNTS, facts.accounts.filter(pl.col("asset") == asset, pl.col("month").is_in(good)))
@@ -163,6 +237,34 @@ def _write(
         refused=refused,
         accounts=_accounts(writer, asset, window),
         preview=preview(writer, INTERVALS, window, f"metric IN ({names})"),
+    )
+
+
+def _write_table(
+    writer: Writer,
+    table: Table,
+    asset: str,
+    facts: Facts,
+    *,
+    window: Window,
+    closed: Mapping[date, str],
+    grown: Mapping[date, str | None],
+    run_id: str,
+) -> Written:
+    """The months of an asset that is a whole table."""
+    rows = facts.tables.get(table.name, table.empty())
+    months = [month for month in window.months if month not in grown]
+    refused = {month: why for month, why in grown.items() if why is not None}
+    if months:
+        replaced = writer.replace(
+            table, rows, site=window.site, months=months, asset=asset, run_id=run_id, closed=closed
+        )
+        refused |= {month: "; ".join(map(str, broken)) for month, broken in replaced.refused.items()}
+    return Written(
+        rows=rows_per_month(writer, table, window),
+        rejects=dict.fromkeys(window.months, 0),
+        refused=refused,
+        preview=preview(writer, table, window),
     )
 
 

@@ -278,10 +278,15 @@ def _raw_rows(
             f'AND start_time <= $at QUALIFY row_number() OVER (PARTITION BY "{origin.column}" '
             f"ORDER BY start_time DESC, id DESC) <= {origin.latest}"
         )
+    if origin.polled:
+        narrowed = (
+            f'AND "{origin.polled}" = (SELECT max("{origin.polled}") FROM {raw.table.qualified} '
+            f'WHERE site = $site AND month = $month AND "{origin.polled}" <= $at)'
+        )
     params: dict[str, Any] = {"site": site.key, "month": question.month, "names": sorted(names)}
     frame = reader.sql(
-        f'SELECT "{origin.column}"::VARCHAR AS _name, {shown} FROM {raw.table.qualified} WHERE site = $site '
-        f'AND month = $month AND "{origin.column}"::VARCHAR IN (SELECT unnest($names::VARCHAR[])) {narrowed} '
+        f"SELECT {origin.value} AS _name, {shown} FROM {raw.table.qualified} WHERE site = $site "
+        f"AND month = $month AND {origin.value} IN (SELECT unnest($names::VARCHAR[])) {narrowed} "
         f"ORDER BY ALL",
         params | ({"at": question.at} if narrowed else {}),
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-_HIDDEN = ("spec", "annotations", "extracted_at", "is_context")
+_HIDDEN = ("spec", "annotations", "extracted_at", "seen_from", "is_context")
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,15 @@ class Origin:
     living: bool = False
     latest: int = 0
     said: tuple[tuple[str, str], ...] = ()
+    sql: str = ""
+    """SQL of the value, where it is not the column alone."""
+    polled: str = ""
+    """A column of instants: only rows of the last one up to the instant asked for."""
+
+    @property
+    def value(self) -> str:
+        """SQL of what is the interval's `of`."""
+        return f"({self.sql or chr(34) + self.column + chr(34)})::VARCHAR"
 
     def shows(self, column: str) -> bool:
         """Whether people see a column: long texts may hold what is nobody's business."""

@@ -66,6 +66,8 @@ REASONS: dict[str, str] = {
     "bad_time": "has no usable time",
     "excluded": "taken out by a rule of the site's file",
     "duplicate": "another row already counts this time",
+    "no_gpu": "the row of a slot names no GPU",
+    "masked": "its machine is out of the statistics by the site's file",
 }
 
 _ACTION_OF_REJECTS = Column("action", Type.TEXT, "Of excluded time: who took it out, and why; else null")

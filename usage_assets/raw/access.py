@@ -2,74 +2,72 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from usage_assets import sites
 from usage_assets.errors import SiteError, SourceError
+from usage_assets.raw.answers import ServerAccess, SiteAccess, TableAccess
 from usage_assets.raw.declare import Dated, RawTable
+from usage_assets.raw.privileges import beyond_reading
 from usage_assets.raw.reflect import Found, Relation, find_tables, names_of
-from usage_assets.raw.servers import MYSQL, Server, open_servers, schema_of
+from usage_assets.raw.servers import Server, open_servers, schema_of
 from usage_assets.raw.stage import parse_instant
 from usage_assets.raw.statements import as_text, is_date, side_of
+from usage_assets.raw.wire import MYSQL
 from usage_assets.schema import Type
-from usage_assets.sites import Site
-
-State = Literal["found", "missing", "not granted", "no database"]
+from usage_assets.sites import OpenStackSite
 
 
-@dataclass(frozen=True)
-class TableAccess:
-    """What the account finds of a raw table.
+def check_site(site: OpenStackSite, tables: Sequence[RawTable], *, count: bool = True) -> SiteAccess:
+    """Connect read-only and say how each server is reached, whether each table is found, and what is in it.
 
-    `rows`, `first_at` and `last_at` (of created_at, or of the date of a table that has one)
-    count the live table and its archive together.
+    Without `count` no row is read, which takes a moment whatever the size of the tables.
     """
-
-    table: str
-    source: str
-    state: State
-    rows: int | None = None
-    first_at: datetime | None = None
-    last_at: datetime | None = None
-    columns_missing: tuple[str, ...] = ()
-    note: str | None = None
-    warning: str | None = None
-
-
-def check_site(site: Site, tables: Sequence[RawTable]) -> list[TableAccess]:
-    """Connect read-only and say of each table whether the account finds it and what is in it."""
     named = [raw for raw in tables if raw.database in site.databases]
     with open_servers(site, sorted({raw.database for raw in named})) as servers:
         found = find_tables(servers, tables)
-        return [_access(found[raw.name]) for raw in tables]
+        return SiteAccess(
+            tuple(
+                ServerAccess(server.label, server.wire.said if server.wire else "", tuple(warnings([server])))
+                for server in servers
+            ),
+            tuple(_access(found[raw.name], count=count) for raw in tables),
+        )
 
 
-def _access(found: Found) -> TableAccess:
+def warnings(servers: Iterable[Server]) -> list[str]:
+    """What an operator should mend though rows can be read: accounts that may write, passwords in the clear."""
+    return [
+        said
+        for server in servers
+        for said in (server.wire.warning if server.wire else None, *beyond_reading(server))
+        if said is not None
+    ]
+
+
+def _access(found: Found, *, count: bool) -> TableAccess:
     raw, server = found.raw, found.server
     if server is None:
         return TableAccess(raw.name, f"{raw.database}.{raw.source}", "no database", note=found.note)
     source = f"{server.schemas[raw.database]}.{raw.source}"
     if found.relation is None:
         return TableAccess(raw.name, source, "not granted" if found.denied else "missing", note=found.note)
-    spans = [_span(found, server, relation) for relation in found.relations]
+    spans = [_span(found, server, relation) for relation in found.relations] if count else []
     firsts = [first for _, first, _ in spans if first is not None]
     lasts = [last for _, _, last in spans if last is not None]
-    writable = any(relation.writable for relation in found.relations)
     return TableAccess(
         table=raw.name,
         source=f"{found.relation.schema}.{found.relation.name}",
         state="found",
-        rows=sum(rows for rows, _, _ in spans),
+        rows=sum(rows for rows, _, _ in spans) if count else None,
         first_at=min(firsts, default=None),
         last_at=max(lasts, default=None),
         columns_missing=found.missing,
         note=found.note,
-        warning="the account may also write; grant it SELECT alone" if writable else None,
     )
 
 
@@ -88,7 +86,7 @@ def _span(found: Found, server: Server, relation: Relation) -> tuple[int, dateti
     return int(rows), parse_instant(first), parse_instant(last)
 
 
-def grants(site: Site, tables: Sequence[RawTable]) -> str:
+def grants(site: OpenStackSite, tables: Sequence[RawTable]) -> str:
     """The SQL that gives the site's accounts what a dump reads, and nothing else; never with a password."""
     out: list[str] = []
     for database, template in site.databases.items():
@@ -104,7 +102,7 @@ def grants(site: Site, tables: Sequence[RawTable]) -> str:
     return "\n".join(out) + "\n"
 
 
-def grant_for(site: Site, raw: RawTable, source: str) -> str:
+def grant_for(site: OpenStackSite, raw: RawTable, source: str) -> str:
     """The SQL that lets the site's account read one table, named as it is at the source, in one line."""
     url = _url(site, raw.database, site.databases[raw.database])  # type: ignore[index]  # a key of the site's model
     if url.get_backend_name() in MYSQL:
@@ -161,7 +159,7 @@ def _wanted(tables: Iterable[RawTable]) -> list[tuple[str, list[tuple[RawTable, 
     return [(comment, names) for comment, names in parts if names]
 
 
-def _url(site: Site, database: str, template: str) -> URL:
+def _url(site: OpenStackSite, database: str, template: str) -> URL:
     """The URL with everything expanded but the password, which may not be set yet."""
     where = f"site {site.key}: databases.{database}"
     try:

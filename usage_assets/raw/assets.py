@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from usage_assets.checks.raw import raw_check_results, raw_check_specs
+from usage_assets.checks.raw import raw_check_specs, raw_checks
+from usage_assets.checks.record import record
 from usage_assets.kinds import Kind
-from usage_assets.partitions import Window, window_of
+from usage_assets.partitions import Window, run_window
 from usage_assets.presentation import (
     BACKFILL,
     asset_key,
@@ -15,12 +16,14 @@ from usage_assets.presentation import (
     preview,
     readable_errors,
     show_month,
+    site_of,
 )
-from usage_assets.raw.dump import DumpResult, dump
-from usage_assets.sites import Site
+from usage_assets.raw.record import DumpResult
+from usage_assets.sites import Site, utc_now
 from usage_assets.warehouse import Warehouse
 
 PURGE_TAG = "usage/purge_known"
+MISSING_TAG = "usage/allow_missing"
 
 
 class RawConfig(dg.Config):
@@ -28,6 +31,8 @@ class RawConfig(dg.Config):
 
     purge_known: bool = False
     """The source was purged on purpose: rows that vanished are marked, however many they are."""
+    allow_missing: bool = False
+    """Columns were removed at the source on purpose: their values of rows that it still has become null."""
 
 
 def raw_assets(
@@ -38,7 +43,7 @@ def raw_assets(
     specs = [
         asset_spec(
             kind.name, "raw", table.name, description=table.description, partitions=partitions, table=table.table,
-            kinds=("duckdb", "sql"),
+            kinds=("duckdb", kind.source),
         )
         for table in kind.raw_tables
     ]  # fmt: skip
@@ -46,39 +51,61 @@ def raw_assets(
     @dg.multi_asset(
         name=f"{kind.name}_raw",
         specs=specs,
-        check_specs=raw_check_specs(list(tables)),
+        check_specs=raw_check_specs(list(tables), access=kind.access),
         can_subset=True,
         backfill_policy=BACKFILL,
     )
     def raw(
         context: dg.AssetExecutionContext, config: RawConfig
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        window = window_of(context.partition_keys)
-        site = sites[window.site]
+        window = run_window(context)
+        site = site_of(sites, window)
         chosen = {key: table for key, table in tables.items() if key in context.selected_asset_keys}
-        purge_known = config.purge_known or context.run.tags.get(PURGE_TAG) == "true"
+        tags = context.run.tags
         with readable_errors(window, "raw"):
-            result = dump(
+            result = kind.dump(
                 site,
                 window,
                 warehouse,
                 tables=list(chosen.values()),
                 run_id=context.run.run_id,
-                purge_known=purge_known,
+                purge_known=config.purge_known or tags.get(PURGE_TAG) == "true",
+                allow_missing=config.allow_missing or tags.get(MISSING_TAG) == "true",
                 log=context.log.info,
             )
             show_dump(context, kind, window, result)
+            began = utc_now()
             with warehouse.read() as reader:
                 previews = {key: preview(reader, table.table, window) for key, table in chosen.items()}
-                checked = list(
-                    raw_check_results(
-                        reader, kind, site, window, tables=chosen, selected=context.selected_asset_check_keys
+                checks = list(
+                    raw_checks(
+                        reader,
+                        kind,
+                        site,
+                        window,
+                        tables=chosen,
+                        selected=context.selected_asset_check_keys,
+                        warnings=result.warnings,
                     )
                 )
+            record(
+                warehouse,
+                site.key,
+                window.months,
+                context.run.run_id,
+                [check.evaluated for check in checks],
+                at=began,
+                checked=[
+                    kind.asset("raw", table.name)
+                    for key, table in chosen.items()
+                    if {"contract", "coverage"} <= {check.name for check in checks if check.asset == key}
+                ],
+            )
         for key in chosen:
             shown = previews[key]
             yield dg.MaterializeResult(asset_key=key, metadata={} if shown is None else {"preview": shown})
-        yield from checked
+        for check in checks:
+            yield check.result(site)
 
     return raw
 

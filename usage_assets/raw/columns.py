@@ -5,9 +5,9 @@ from usage_assets.schema import Column, Type
 MB, GB, VCPUS = "MiB", "GiB", "vCPUs"
 
 
-def text(name: str, description: str) -> Column:
+def text(name: str, description: str, *, personal: bool = False) -> Column:
     """A text."""
-    return Column(name, Type.TEXT, description)
+    return Column(name, Type.TEXT, description, personal=personal)
 
 
 def at(name: str, description: str) -> Column:
@@ -35,7 +35,7 @@ UPDATED = at("updated_at", "When the service last changed the row; null until th
 DELETED = at("deleted_at", "When the row was soft-deleted; services without soft delete have no such column")
 TIMES = (CREATED, UPDATED, DELETED)
 PROJECT = text("project_id", "Keystone project")
-USER = text("user_id", "Keystone user")
+USER = text("user_id", "Keystone user", personal=True)
 
 ACTION = (
     text("action", "What the user asked for (create, delete, stop, start, shelve ...)"),

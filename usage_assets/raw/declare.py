@@ -11,6 +11,10 @@ GONE_AT = Column("gone_at", Type.INSTANT, "The dump that first missed this row a
 EXTRACTED_AT = Column(
     "extracted_at", Type.INSTANT, "The last dump that saw this row (the source's clock)", nullable=False
 )
+SEEN_FROM = Column(
+    "seen_from", Type.INSTANT, "The first dump that saw this version of the row (the source's clock)", nullable=False
+)
+SEEN_TO = Column("seen_to", Type.INSTANT, "The dump that replaced this version, or no longer held it", nullable=False)
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class RawTable:
                 c.description,
                 c.unit,
                 c.source or f"{self.database}.{self.source}.{c.name}",
-                nullable=c.name not in self.key,
+                nullable=c.nullable and c.name not in self.key,
             )
             for c in self.columns
         )
@@ -112,7 +116,18 @@ class RawTable:
             stage="raw",
             description=self.description,
             key=self.key,
-            columns=(*own, IS_CONTEXT, GONE_AT, EXTRACTED_AT),
+            columns=(*own, IS_CONTEXT, GONE_AT, EXTRACTED_AT, SEEN_FROM),
+        )
+
+    @property
+    def versions(self) -> Table:
+        """Where versions of its rows go that a dump replaced; made when there is a first one."""
+        table = self.table
+        return Table(
+            name=self.name,
+            stage="evidence",
+            description=f"Versions of rows of {table.qualified} that a later dump replaced.",
+            columns=(*table.columns[2:], SEEN_TO),
         )
 
     @property

@@ -4,56 +4,31 @@ Reading, sorting into months and merging happen in a staging database beside the
 held only for the one transaction at the end, so a run that fails or is killed leaves it as it was.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import duckdb
-import polars as pl
 
 from usage_assets import sites
 from usage_assets.errors import SourceError, WarehouseError
 from usage_assets.partitions import Window
-from usage_assets.raw import evidence, months, openstack
-from usage_assets.raw.access import grant_for
+from usage_assets.raw import evidence, months, openstack, record
+from usage_assets.raw.access import grant_for, warnings
 from usage_assets.raw.declare import Life, Machine, RawTable, Satellite
 from usage_assets.raw.evidence import Counts
+from usage_assets.raw.lacking import refuse_emptied, refuse_lost_columns
+from usage_assets.raw.personal import Hider
+from usage_assets.raw.record import DumpResult, TableMonth, table_month
 from usage_assets.raw.reflect import Found, find_tables
 from usage_assets.raw.servers import Server, open_servers
 from usage_assets.raw.stage import Stage
 from usage_assets.raw.statements import Filter, Step
-from usage_assets.schema import Violation
-from usage_assets.serving import DUMPS
-from usage_assets.sites import Site
+from usage_assets.sites import OpenStackSite
 from usage_assets.warehouse import Warehouse, staging
-
-
-@dataclass(frozen=True)
-class TableMonth:
-    """What a dump did to a table-month. A refused month kept its old rows."""
-
-    table: RawTable
-    month: date
-    extracted_at: datetime
-    rows: int
-    rows_new: int
-    rows_changed: int
-    rows_moved: int
-    rows_gone: int
-    zero_dates: int
-    note: str | None
-    refused: tuple[Violation, ...]
-
-
-@dataclass(frozen=True)
-class DumpResult:
-    """What a dump did. `extracted_at` is the earliest clock of the servers that it read."""
-
-    window: Window
-    extracted_at: datetime
-    months: tuple[TableMonth, ...]
 
 
 def _silent(text: str) -> None:
@@ -61,35 +36,41 @@ def _silent(text: str) -> None:
 
 
 def dump(
-    site: Site,
+    site: OpenStackSite,
     window: Window,
     warehouse: Warehouse,
     *,
     tables: Sequence[RawTable],
     run_id: str,
     purge_known: bool = False,
+    allow_missing: bool = False,
     log: Callable[[str], None] = _silent,
     catalogue: Mapping[str, RawTable] = openstack.BY_NAME,
 ) -> DumpResult:
     """Read the months of the window from the site's databases and store them, all or nothing.
 
     `tables` are the raw tables to write; others of the `catalogue` are read along where the month rule needs them.
-    `purge_known` says that rows vanishing at the source, however many, are no fault of the read.
+    `purge_known` says that rows vanishing at the source, however many, are no fault of the read; `allow_missing` the
+    same of columns.
     """
     path = warehouse.path.parent / ".staging" / f"{site.key}.duckdb"
     try:
         with warehouse.site(site.key, f"dump of {window}"), staging(path) as con:
-            run = _Dump(site, window, warehouse, con, catalogue=catalogue, log=log, purge_known=purge_known)
+            run = _Dump(site, window, warehouse, con, catalogue=catalogue, log=log)
+            run.purge_known, run.allow_missing = purge_known, allow_missing
             with open_servers(site, _databases(tables, catalogue)) as servers:
                 merged = run.read(servers, tables)
+                warned = tuple(warnings(servers))
             for name, item in merged.items():
-                log(_line(window, name, item))
+                log(record.line(window, name, item.counts, item.note))
+            for text in warned:
+                log(f"{window}: {text}")
             con.close()
-            return run.write(path, tables, merged, run_id)
-    except duckdb.Error as error:
+            return replace(run.write(path, tables, merged, run_id), warnings=warned)
+    except (duckdb.Error, OSError) as error:
         msg = (
             f"{window}: the rows could not be stored ({error}); stored months are untouched. "
-            f"Look at the free space of {warehouse.path.parent.name}"
+            f"Look at the free space of {warehouse.path.parent}"
         )
         raise WarehouseError(msg) from error
     except SourceError as error:
@@ -97,15 +78,27 @@ def dump(
         raise
 
 
-def read_table(site: Site, window: Window, con: duckdb.DuckDBPyConnection, raw: RawTable) -> int:
+def read_table(site: OpenStackSite, window: Window, con: duckdb.DuckDBPyConnection, raw: RawTable) -> int:
     """Read one table into a staging database and nothing more; how many rows that were."""
     catalogue = openstack.BY_NAME
     nowhere = Warehouse(Path())
-    run = _Dump(site, window, nowhere, con, catalogue=catalogue, log=_silent, purge_known=False)
+    run = _Dump(site, window, nowhere, con, catalogue=catalogue, log=_silent)
     with open_servers(site, _databases([raw], catalogue)) as servers:
         found = find_tables(servers, run.with_parents([raw]))
         names = [column.name for column in raw.columns]
-        return Stage(con, Filter(window)).read(found[raw.name], run.steps(raw, found), names=names).read
+        return Stage(con, Filter(window), run.hider).read(found[raw.name], run.steps(raw, found), names=names).read
+
+
+@contextmanager
+def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """One transaction; ended also by an error, as no database can be detached within one."""
+    con.execute("BEGIN").fetchall()
+    try:
+        yield
+    except BaseException:
+        con.execute("ROLLBACK").fetchall()
+        raise
+    con.execute("COMMIT").fetchall()
 
 
 @dataclass
@@ -122,14 +115,13 @@ class _Merged:
 class _Dump:
     def __init__(
         self,
-        site: Site,
+        site: OpenStackSite,
         window: Window,
         warehouse: Warehouse,
         con: duckdb.DuckDBPyConnection,
         *,
         catalogue: Mapping[str, RawTable],
         log: Callable[[str], None],
-        purge_known: bool,
     ) -> None:
         self.site = site
         self.window = window
@@ -137,18 +129,22 @@ class _Dump:
         self.con = con
         self.catalogue = catalogue
         self.log = log
-        self.purge_known = purge_known
+        self.purge_known = self.allow_missing = False
+        self.hider = Hider(site)
         self.extracted_at = sites.utc_now().replace(microsecond=0)
 
     def read(self, servers: Sequence[Server], tables: Sequence[RawTable]) -> dict[str, _Merged]:
         """Stage each table and sort it into months, parents before children; then merge with what is stored."""
         self.extracted_at = min((server.now for server in servers), default=self.extracted_at)
-        stage = Stage(self.con, Filter(self.window))
+        stage = Stage(self.con, Filter(self.window), self.hider)
         wanted = {raw.name for raw in tables}
         needed = closure(tables, self.catalogue)
         found = find_tables(servers, self.with_parents(needed))
         for item in found.values():
             self._refuse_denied(item)
+        if not self.allow_missing and any(item.missing for item in found.values()):
+            with self.warehouse.read() as reader:
+                refuse_lost_columns(reader, self.site.key, self.window, found.values())
         merged: dict[str, _Merged] = {}
         with stage.together():
             months.create_window(self.con, self.window, self.site.first_month)
@@ -172,14 +168,21 @@ class _Dump:
     def _merge(self, stage: Stage, merged: Mapping[str, "_Merged"]) -> None:
         """Merge tables with what is stored of them; the warehouse is held for the comparison only."""
         with self.warehouse.beside(self.con) as there:
-            self.con.execute("BEGIN").fetchall()
-            for name, item in merged.items():
-                item.counts = evidence.counted(self.con, self.catalogue[name])
-                if there:
-                    item.alive = evidence.compare(
-                        self.con, self.catalogue[name], self.site.key, self.window.months, item.counts
-                    )
-            self.con.execute("COMMIT").fetchall()
+            with _transaction(self.con):
+                for name, item in merged.items():
+                    item.counts = evidence.counted(self.con, self.catalogue[name])
+                    if there:
+                        item.alive = evidence.compare(
+                            self.con,
+                            self.catalogue[name],
+                            item.counts,
+                            site=self.site.key,
+                            months=self.window.months,
+                            extracted_at=item.extracted_at,
+                        )
+            for item in merged.values():
+                if item.alive is not None and not self.allow_missing:
+                    refuse_emptied(self.con, self.site.key, self.window, item.found)
         for item in merged.values():
             if item.alive is not None:
                 evidence.keep(
@@ -212,8 +215,8 @@ class _Dump:
         out: list[TableMonth] = []
         with self.warehouse.write(f"dump of {self.window}") as writer:
             writer.attach(path)
-            writer.ensure(DUMPS)
             for raw in tables:
+                item = merged[raw.name]
                 replaced = writer.replace(
                     raw.table,
                     f"staged.out_{raw.name}",
@@ -222,16 +225,21 @@ class _Dump:
                     asset=f"{self.site.kind}/raw/{raw.name}",
                     run_id=run_id,
                 )
-                mine = [
-                    _table_month(raw, month, merged[raw.name], tuple(replaced.refused.get(month, ())))
+                good = [month for month in self.window.months if month not in replaced.refused]
+                if any(item.counts[month].versions for month in good if month in item.counts):
+                    evidence.keep_versions(writer, raw, good)
+                out += [
+                    table_month(
+                        raw,
+                        month,
+                        item.counts.get(month, Counts()),
+                        extracted_at=item.extracted_at,
+                        note=item.note,
+                        refused=tuple(replaced.refused.get(month, ())),
+                    )
                     for month in self.window.months
                 ]
-                good = [item for item in mine if not item.refused]
-                writer.delete(
-                    DUMPS, site=self.site.key, months=[item.month for item in good], owned={"table_name": [raw.name]}
-                )
-                writer.put(DUMPS, _dumps(self.site.key, good))
-                out += mine
+            record.record(writer, self.site.key, out, run_id)
         return DumpResult(self.window, self.extracted_at, tuple(out))
 
     def _refuse_denied(self, found: Found) -> None:
@@ -263,7 +271,7 @@ class _Dump:
         return steps if found[raw.name].column(steps[0].here) is not None else []
 
     def _columns(self, raw: RawTable, wanted: set[str]) -> list[str]:
-        names = [column.name for column in raw.columns]
+        names = self.hider.read(raw, [column.name for column in raw.columns])
         if raw.name in wanted or not isinstance(raw.months, Life):
             return names
         life = raw.months  # read along for its satellites' sake: what its months and their links need is enough
@@ -337,52 +345,3 @@ def _databases(tables: Sequence[RawTable], catalogue: Mapping[str, RawTable]) ->
         if isinstance(raw.months, Satellite):
             out |= {catalogue[name].database for _, parent, _ in raw.months.path for name in family(parent, catalogue)}
     return sorted(out)
-
-
-def _table_month(raw: RawTable, month: date, merged: _Merged, refused: tuple[Violation, ...]) -> TableMonth:
-    counts = merged.counts.get(month, Counts())
-    return TableMonth(
-        table=raw,
-        month=month,
-        extracted_at=merged.extracted_at,
-        rows=counts.rows,
-        rows_new=counts.new,
-        rows_changed=counts.changed,
-        rows_moved=counts.moved,
-        rows_gone=counts.gone,
-        zero_dates=counts.zero_dates,
-        note=merged.note,
-        refused=refused,
-    )
-
-
-def _dumps(site: str, items: Iterable[TableMonth]) -> pl.DataFrame:
-    rows = [
-        (
-            site,
-            item.month,
-            item.table.name,
-            item.extracted_at,
-            item.rows,
-            item.rows_new,
-            item.rows_changed,
-            item.rows_moved,
-            item.rows_gone,
-            item.zero_dates,
-            item.note,
-        )
-        for item in items
-    ]
-    return pl.DataFrame(rows, schema=DUMPS.polars_schema, orient="row")
-
-
-def _line(window: Window, name: str, merged: _Merged) -> str:
-    counts = merged.counts.values()
-    parts = [f"{sum(c.rows for c in counts)} row(s) in {len(window.months)} month(s)"]
-    for what in ("new", "changed", "moved", "gone"):
-        number = sum(getattr(c, what) for c in counts)
-        if number:
-            parts.append(f"{number} {what}")
-    if merged.note:
-        parts.append(merged.note)
-    return f"{window}: {name}: {', '.join(parts)}"

@@ -2,20 +2,25 @@
 
 A stored row that the dump did not return is asked for at the source by its key. Still there: its dates moved, so it
 leaves the month. Absent: it stays, marked `gone_at`. Returned again: the fresh row has no `gone_at`.
+
+A row that the dump finds as it is stored keeps its `seen_from`. Versions that it replaces (changed, moved, context no
+more or now, returned) go to `evidence.<raw name>` in the transaction that replaces them. A row that becomes gone or
+stays so is no new version: `gone_at` itself says what was believed when.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import duckdb
 
 from usage_assets.errors import EvidenceError, SourceError
-from usage_assets.raw.declare import EXTRACTED_AT, GONE_AT, IS_CONTEXT, RawTable
+from usage_assets.raw.declare import EXTRACTED_AT, GONE_AT, IS_CONTEXT, SEEN_FROM, SEEN_TO, RawTable
 from usage_assets.raw.reflect import Found
 from usage_assets.raw.stage import ASK_ROWS, Stage
 from usage_assets.raw.statements import by_keys
-from usage_assets.warehouse import bound
+from usage_assets.warehouse import Writer, bound
 
 SHRINK_FRACTION = 0.2
 SHRINK_ROWS = 20
@@ -31,6 +36,8 @@ class Counts:
     moved: int = 0
     gone: int = 0
     zero_dates: int = 0
+    versions: int = 0
+    """Versions that it replaced; more than changed and moved where rows returned or became context."""
 
 
 def assemble(con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, extracted_at: datetime) -> None:
@@ -42,6 +49,7 @@ def assemble(con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, extracted
         IS_CONTEXT.name: "m.is_context",
         GONE_AT.name: "CAST(NULL AS TIMESTAMP)",
         EXTRACTED_AT.name: "$extracted_at::TIMESTAMP",
+        SEEN_FROM.name: "$extracted_at::TIMESTAMP",
     }
     columns = ", ".join(f'{special.get(name, f"s.{chr(34)}{name}{chr(34)}")} AS "{name}"' for name in raw.table.names)
     con.execute(
@@ -62,12 +70,20 @@ def counted(con: duckdb.DuckDBPyConnection, raw: RawTable) -> dict[date, Counts]
 
 
 def compare(
-    con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, months: Sequence[date], counts: dict[date, Counts]
+    con: duckdb.DuckDBPyConnection,
+    raw: RawTable,
+    counts: dict[date, Counts],
+    *,
+    site: str,
+    months: Sequence[date],
+    extracted_at: datetime,
 ) -> dict[date, int] | None:
-    """Compare with the attached warehouse: count new and changed rows, write those that the dump missed.
+    """Compare with the attached warehouse: count new and changed rows, give unchanged ones their `seen_from`.
 
-    They go to `v_<raw name>`. Returns how many stored rows of each month were not gone yet; None where none are stored.
+    Stored rows that the dump missed go to `v_<raw name>`, versions that it replaces to `e_<raw name>`. Returns how many
+    stored rows of each month were not gone yet; None where none are stored.
     """
+    con.execute(f"DROP TABLE IF EXISTS e_{raw.name}").fetchall()  # of an earlier comparison of this dump
     stored = f"stored.{raw.table.qualified}"
     there = con.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'stored' AND schema_name = ? AND table_name = ?",
@@ -77,6 +93,7 @@ def compare(
         return None
     scope = "t.site = $site AND t.month IN (SELECT unnest($months::DATE[]))"
     params = bound({"site": site, "months": list(months)})
+    now = {"now": extracted_at}
     alive = dict(
         con.execute(
             f"SELECT t.month, count(*) FILTER (WHERE t.gone_at IS NULL) FROM {stored} t WHERE {scope} GROUP BY t.month",
@@ -86,20 +103,52 @@ def compare(
     if not alive:
         return None
     same = " AND ".join(f'o."{name}" = t."{name}"' for name in ("month", *raw.key))
-    differs = " OR ".join(f'o."{c.name}" IS DISTINCT FROM t."{c.name}"' for c in raw.columns)
+    changed = " OR ".join(f'o."{c.name}" IS DISTINCT FROM t."{c.name}"' for c in raw.columns)
+    replaced = f"({changed} OR o.is_context <> t.is_context OR t.gone_at IS NOT NULL)"
     con.execute(
         f"CREATE OR REPLACE TABLE v_{raw.name} AS SELECT t.* FROM {stored} t ANTI JOIN out_{raw.name} o ON {same} "
         f"WHERE {scope}",
         params,
     ).fetchall()
-    for month, matched, changed in con.execute(
-        f"SELECT t.month, count(*), count(*) FILTER (WHERE {differs}) FROM {stored} t "
-        f"JOIN out_{raw.name} o ON {same} WHERE {scope} GROUP BY t.month",
+    matched = versions = 0
+    for month, both, differ, other in con.execute(
+        f"SELECT t.month, count(*), count(*) FILTER (WHERE {changed}), count(*) FILTER (WHERE {replaced}) "
+        f"FROM {stored} t JOIN out_{raw.name} o ON {same} WHERE {scope} GROUP BY t.month",
         params,
     ).fetchall():
-        counts[month].new -= matched
-        counts[month].changed = changed
+        counts[month].new -= both
+        counts[month].changed = differ
+        counts[month].versions = other
+        matched += both
+        versions += other
+    if matched > versions:
+        con.execute(  # a clock that went back must not make a row younger than the dump that saw it
+            f"UPDATE out_{raw.name} AS o SET seen_from = least(t.seen_from, $now::TIMESTAMP) FROM {stored} t "
+            f"WHERE {scope} AND {same} AND NOT {replaced}",
+            params | now,
+        ).fetchall()
+    if versions:
+        _replace(con, raw, f"{stored} t JOIN out_{raw.name} o ON {same} WHERE {scope} AND {replaced}", params | now)
     return alive
+
+
+def _replace(con: duckdb.DuckDBPyConnection, raw: RawTable, rows: str, params: dict[str, Any]) -> None:
+    """Add stored rows, as `t`, to the versions that this dump replaces."""
+    seen = f"least(t.{SEEN_FROM.name}, $now::TIMESTAMP) AS {SEEN_FROM.name}"  # after a clock that went back, too
+    select = f"SELECT t.* REPLACE ({seen}), $now::TIMESTAMP AS {SEEN_TO.name} FROM {rows}"
+    con.execute(f"CREATE TABLE IF NOT EXISTS e_{raw.name} AS {select} LIMIT 0", params).fetchall()
+    con.execute(f"INSERT INTO e_{raw.name} BY NAME {select}", params).fetchall()
+
+
+def keep_versions(writer: Writer, raw: RawTable, months: Sequence[date]) -> None:
+    """Append the versions of these months that the dump of the attached staging database replaces."""
+    writer.ensure(raw.versions)
+    names = ", ".join(f'"{name}"' for name in raw.versions.names)
+    writer.con.execute(
+        f"INSERT INTO {raw.versions.qualified} BY NAME SELECT {names} FROM staged.e_{raw.name} "
+        "WHERE month IN (SELECT unnest($months::DATE[]))",
+        bound({"months": list(months)}),
+    ).fetchall()
 
 
 def keep(
@@ -128,10 +177,16 @@ def keep(
         raise SourceError(msg)
     asked = ask(stage, found, missed)
     same = " AND ".join(f'v."{name}" = k."{name}"' for name in raw.key)
+    left = 0
     for month, moved in con.execute(
         f"SELECT v.month, count(*) FROM {missed} v SEMI JOIN {asked} k ON {same} GROUP BY v.month"
     ).fetchall():
         counts.setdefault(month, Counts()).moved = moved
+        counts[month].versions += moved
+        left += moved
+    if left:
+        here = " AND ".join(f't."{name}" = k."{name}"' for name in raw.key)
+        _replace(con, raw, f"{missed} t SEMI JOIN {asked} k ON {here}", {"now": extracted_at})
     con.execute(
         f"CREATE OR REPLACE TABLE g_{raw.name} AS SELECT v.* FROM {missed} v ANTI JOIN {asked} k ON {same}"
     ).fetchall()

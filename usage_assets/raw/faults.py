@@ -15,10 +15,18 @@ _LONGEST = 300
 
 # what a driver says -> what to do about it; the first match counts
 _ADVICE: tuple[tuple[str, str], ...] = (
+    (
+        r"ssl is required but|does not support ssl|TLS/SSL error: SSL is required",
+        "the site's file asks for tls and the server has none: turn it on there, or take tls out of the file",
+    ),
+    (
+        r"certificate|hostname mismatch|does not match host name|\[ssl|ssl error|tls alert",
+        "look at tls in the site's file: ca must have signed the server's certificate, which must name the URL's host",
+    ),
     (r"access denied for user .*to database|1044", "grant the account its tables: usage-assets grants"),
     (
         r"access denied for user|1045|password authentication failed|28P01|no password supplied",
-        "check user and password: the site's file names the environment variable",
+        "check user and password: the site's file names the variable that holds it",
     ),
     (r"command denied|1142|1143|permission denied|42501", "grant the table: usage-assets grants"),
     (r"unknown database|1049|database .* does not exist|3D000", "check the database's name in the site's file"),

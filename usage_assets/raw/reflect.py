@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from usage_assets.errors import SourceError
 from usage_assets.raw.declare import RawTable
-from usage_assets.raw.servers import MYSQL, Server
+from usage_assets.raw.servers import Server
+from usage_assets.raw.wire import MYSQL
 
 _TEMPORAL = ("datetime", "timestamp", "date")
 _TEXT = ("char", "text", "enum", "set")
@@ -42,7 +43,6 @@ class Relation:
     name: str
     columns: dict[str, SourceColumn]
     readable: bool = True
-    writable: bool = False
     certain: bool = True
 
     def from_clause(self) -> sa.TableClause:
@@ -167,8 +167,7 @@ def _of_mysql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[str, st
     out: dict[tuple[str, str], Relation] = {}
     for schema, name, column, kind, charset, collation, key, privileges in server.rows(statement, "its tables"):
         granted = set(str(privileges).lower().split(","))
-        writable = bool(granted & {"insert", "update"})
-        relation = out.setdefault((schema, name), Relation(schema, name, {}, writable=writable))
+        relation = out.setdefault((schema, name), Relation(schema, name, {}))
         if "select" in granted:
             relation.columns[column] = SourceColumn(column, str(kind), charset, collation, key == "PRI")
     out = {at: relation if relation.columns else _denied(relation) for at, relation in out.items()}
@@ -205,8 +204,7 @@ def _of_postgresql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[st
     statement = sa.text(
         "SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), "
         "coalesce(a.attnum = ANY(i.indkey), false), "
-        "has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT'), "
-        "has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') "
+        "has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT') "
         "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
         "LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary "
@@ -214,8 +212,8 @@ def _of_postgresql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[st
         "ORDER BY a.attnum"
     ).bindparams(schemas=sorted(wanted), names=sorted(set().union(*wanted.values())))
     out: dict[tuple[str, str], Relation] = {}
-    for schema, name, column, kind, primary, granted, writable in server.rows(statement, "its tables"):
-        relation = out.setdefault((schema, name), Relation(schema, name, {}, writable=bool(writable)))
+    for schema, name, column, kind, primary, granted in server.rows(statement, "its tables"):
+        relation = out.setdefault((schema, name), Relation(schema, name, {}))
         if granted:
             relation.columns[column] = SourceColumn(column, str(kind), primary=bool(primary))
     return {at: relation if relation.columns else _denied(relation) for at, relation in out.items()}

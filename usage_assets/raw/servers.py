@@ -15,7 +15,9 @@ from sqlalchemy.engine import URL
 from usage_assets import sites
 from usage_assets.errors import SourceError
 from usage_assets.raw.faults import Scrubber, fault
-from usage_assets.sites import Site
+from usage_assets.raw.wire import MYSQL, Wire, arguments, wire_of
+from usage_assets.site_rules import Tls
+from usage_assets.sites import OpenStackSite
 
 CONNECT_SECONDS = 15
 READ_SECONDS = 600
@@ -24,7 +26,6 @@ BATCH_ROWS = 5_000  # larger batches are no faster, and text costs four times as
 BATCH_BYTES = 4_000_000
 _FIRST_BATCH = 500
 
-MYSQL = ("mysql", "mariadb")
 _SEARCH_PATH = re.compile(r"-c\s*search_path=\s*\"?([^\s\",]+)\"?\S*")
 
 
@@ -34,7 +35,10 @@ def _wall_clock() -> datetime:
 
 @dataclass
 class Server:
-    """A connection in its snapshot. `schemas` maps the site's database names to schemas of this server."""
+    """A connection in its snapshot. `schemas` maps the site's database names to schemas of this server.
+
+    `wire` says how it travels; None of files, which do not.
+    """
 
     site: str
     label: str
@@ -42,6 +46,7 @@ class Server:
     schemas: dict[str, str]
     con: sa.Connection
     scrub: Scrubber
+    wire: Wire | None = None
     now: datetime = field(default_factory=_wall_clock)
 
     def rows(self, statement: sa.Executable, where: str) -> list[Sequence[Any]]:
@@ -82,7 +87,7 @@ def _batch_size(batch: Sequence[Sequence[Any]]) -> int:
 
 
 @contextmanager
-def open_servers(site: Site, databases: Sequence[str] | None = None) -> Iterator[list[Server]]:
+def open_servers(site: OpenStackSite, databases: Sequence[str] | None = None) -> Iterator[list[Server]]:
     """One server per place that the site's databases lie in, each in its snapshot, for the block."""
     urls: dict[str, str] = {
         name: sites.expand(url, where=f"site {site.key}: databases.{name}")
@@ -91,7 +96,8 @@ def open_servers(site: Site, databases: Sequence[str] | None = None) -> Iterator
     }
     scrub = Scrubber(urls.values())
     with ExitStack() as stack:
-        yield [stack.enter_context(_open(site.key, group, scrub)) for group in _groups(site.key, urls).values()]
+        groups = _groups(site.key, urls).values()
+        yield [stack.enter_context(_open(site.key, group, scrub, site.tls)) for group in groups]
 
 
 @dataclass
@@ -157,16 +163,18 @@ def schema_of(url: URL) -> tuple[URL, str]:
 
 
 @contextmanager
-def _open(site: str, group: _Group, scrub: Scrubber) -> Iterator[Server]:
+def _open(site: str, group: _Group, scrub: Scrubber, tls: Tls | None) -> Iterator[Server]:
     backend = group.url.get_backend_name()
     where = f"databases {', '.join(group.schemas)}"
     engine = None
     con = None
     server = None
     try:
-        engine = _engine(group, site)
+        said = f"site {site}: {where}"
+        engine = _engine(group, site, {} if tls is None or backend == "sqlite" else arguments(group.url, tls, said))
         con = engine.connect()
-        server = Server(site, group.label, backend, group.schemas, con, scrub)
+        wire = None if backend == "sqlite" else wire_of(con, group.url, tls, said)
+        server = Server(site, group.label, backend, group.schemas, con, scrub, wire)
         _BEGIN[backend](server)
     except SourceError as error:
         broken: SourceError | None = error
@@ -195,7 +203,7 @@ def _drop(con: sa.Connection | None, engine: sa.Engine | None) -> None:
         engine.dispose()
 
 
-def _engine(group: _Group, site: str) -> sa.Engine:
+def _engine(group: _Group, site: str, more: dict[str, Any]) -> sa.Engine:
     url = group.url
     backend = url.get_backend_name()
     args: dict[str, Any] = {}
@@ -205,7 +213,7 @@ def _engine(group: _Group, site: str) -> sa.Engine:
         args = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS, "charset": "utf8mb4"}
     elif backend == "postgresql":
         args = {"connect_timeout": CONNECT_SECONDS, "keepalives": 1, "keepalives_idle": 30}
-    args = {name: value for name, value in args.items() if name not in url.query}
+    args = {name: value for name, value in args.items() if name not in url.query} | more
     return sa.create_engine(url, connect_args=args, poolclass=sa.pool.NullPool)
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from usage_assets.raw.declare import RawTable
+from usage_assets.raw.personal import Hider
 from usage_assets.raw.reflect import Found, Relation
 from usage_assets.raw.servers import Server
 from usage_assets.raw.statements import (
@@ -79,8 +80,9 @@ def parsed(column: Column) -> str:
 class Stage:
     """The staging database of one dump."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, only: Filter) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, only: Filter, hider: Hider) -> None:
         self.con = con
+        self._hider = hider
         self._only = only
         self._together = False
 
@@ -167,7 +169,7 @@ class Stage:
         skip = "false"
         if raw.skip_flag:
             skip = f"coalesce({parsed(Column('_skip', Type.BOOL, ''))}, false)"
-        values = ", ".join(f'{parsed(c)} AS "{c.name}"' for c in columns)
+        values = ", ".join(f'{self._hider.sql(raw, c.name) or parsed(c)} AS "{c.name}"' for c in columns)
         select = (
             f"SELECT {values}, CAST({root} AS VARCHAR) AS _root, "
             f"{str(live).lower()} AS _live, {skip} AS _skip, {_lost(instants)} AS _odd, {_lost(numbers)} AS _bad "
@@ -177,7 +179,7 @@ class Stage:
         for statement in statements:
             batches = server.stream(statement, f"{relation.schema}.{relation.name}")
             for chunk in _chunks(batches, [*(c.name for c in columns), *extra]):
-                self.con.register("batch_of_source_rows", chunk)
+                self.con.register("batch_of_source_rows", self._hider.hide(raw, chunk))
                 self.con.execute(f"INSERT INTO s_{raw.name} BY NAME {select}").fetchall()
                 self.con.unregister("batch_of_source_rows")
                 count += chunk.num_rows

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from usage_assets.partitions import Window
 from usage_assets.raw.declare import Dated, Life, Machine, Satellite
 from usage_assets.raw.reflect import Found, Relation, SourceColumn
-from usage_assets.raw.servers import MYSQL
+from usage_assets.raw.wire import MYSQL
 from usage_assets.schema import Type
 
 _SLACK = timedelta(days=1)

@@ -11,11 +11,12 @@ import dagster as dg
 from usage_assets import settings
 from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.checks.gated import expected
-from usage_assets.checks.raw import result
+from usage_assets.checks.raw import RunCheck
+from usage_assets.checks.record import record
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import Kind
-from usage_assets.partitions import Window, window_of
-from usage_assets.presentation import BACKFILL, asset_key, asset_spec, readable_errors, show_month
+from usage_assets.partitions import Window, run_window
+from usage_assets.presentation import BACKFILL, asset_key, asset_spec, readable_errors, show_month, site_of
 from usage_assets.reports import reading
 from usage_assets.reports.plots import Plot, plots_of
 from usage_assets.reports.render import Rendered, Renderer
@@ -29,16 +30,21 @@ _CHECKS = {
 }
 _AT_ONCE = 12
 """Months that are read before they are drawn: the rows of ten years would take a gigabyte."""
-_FEW = 3
-"""Runs of at most so many months have a picture of every plot."""
+_FEW = 1
+"""Runs of at most so many months have a picture of every plot; a night has those that are always pictured."""
 
 
 @dataclass
 class Drawn:
-    """What a run drew: the pages by plot and month (none for the history), and the months left as they were, why."""
+    """What a run drew: the pages by plot and month (none for the history), and the months left as they were, why.
+
+    `empty` are the plots of a whole history that have nothing to show though it was built, such as lead times of a
+    site without leases.
+    """
 
     pages: dict[tuple[str, date | None], Rendered] = field(default_factory=dict)
     closed: dict[tuple[str, date], str] = field(default_factory=dict)
+    empty: set[str] = field(default_factory=set)
 
 
 def report_assets(
@@ -72,8 +78,8 @@ def report_assets(
         name=f"{kind.name}_reports", specs=specs, check_specs=checks, can_subset=True, backfill_policy=BACKFILL
     )
     def draw(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        window = window_of(context.partition_keys)
-        site = sites[window.site]
+        window = run_window(context)
+        site = site_of(sites, window)
         chosen = {key: plot for key, plot in plots.items() if key in context.selected_asset_keys}
         with readable_errors(window, "reports"):
             drawn = draw_window(kind, site, window, warehouse, plots=[*chosen.values()], sites=everywhere or sites)
@@ -83,12 +89,16 @@ def report_assets(
                 shown = _shown(drawn.pages.get((plot.name, month)), drawn.closed.get((plot.name, month)))
                 show_month(context, key, site.key, month, shown)
             yield dg.MaterializeResult(asset_key=key, metadata={} if plot.scope == "month" else _shown(page, None))
+        checked = []
         for key, plot in plots.items():
             wanted = [name for name in _CHECKS if dg.AssetCheckKey(key, name) in context.selected_asset_check_keys]
-            findings = check_pages(kind, site, window, plot, drawn.closed) if wanted else {}
-            for check in wanted:
-                found, what = findings[check]
-                yield result(key, check, site, found, what)
+            findings = check_pages(kind, site, window, plot, drawn) if wanted else {}
+            checked += [RunCheck(key, check, *findings[check]) for check in wanted]
+        with readable_errors(window, "checks"):
+            evaluated = [check.evaluated for check in checked]
+            record(warehouse, site.key, window.months, context.run.run_id, evaluated)
+        for check in checked:
+            yield check.result(site)
 
     return draw
 
@@ -126,25 +136,37 @@ def draw_window(
         renderer.add(name, plot.draw(rows, scene), picture=pictured(plot))
 
     for first in range(0, len(window.months) if monthly else 0, _AT_ONCE):
-        scenes = [Scene(site, at, extracted.get(at), shares) for at in window.months[first : first + _AT_ONCE]]
+        scenes = [
+            Scene(site, at, extracted.get(at), shares, kind.machines) for at in window.months[first : first + _AT_ONCE]
+        ]
         todo = [(plot, scene) for scene in scenes for plot in monthly if (plot.name, scene.month) not in out.closed]
+        asked = {(plot.read, scene.month): scene for plot, scene in todo}
         with warehouse.read() as reader:
-            read = [plot.read(reader, scene) for plot, scene in todo]
-        for (plot, scene), rows in zip(todo, read, strict=True):
-            add(plot, scene, rows)
-    for plot in whole:
-        scene = Scene(site, None, None, shares, sites or {site.key: site})
+            read = {(of, at): of(reader, scene) for (of, at), scene in asked.items()}
+        for plot, scene in todo:
+            add(plot, scene, read[plot.read, scene.month])
+    scene = Scene(site, None, None, shares, kind.machines, sites or {site.key: site})
+    for of in dict.fromkeys(plot.read for plot in whole):
         with warehouse.read() as reader:
-            rows = plot.read(reader, scene)
-        if rows is not None:
-            add(plot, scene, rows)
+            rows = of(reader, scene)
+            for plot in whole if rows is None else ():
+                closed = closed_months(reader, site, window.months, kind.gates(site, plot.after))
+                if plot.read is of and len(closed) < len(window.months):
+                    out.empty.add(plot.name)
+        for plot in whole:
+            if plot.read is of and rows is not None:
+                add(plot, scene, rows)
     done = renderer.finish()
     out.pages = {key: done[name] for key, name in named.items()}
     return out
 
 
 def check_pages(
-    kind: Kind, site: Site, window: Window, plot: Plot, closed: Mapping[tuple[str, date], str]
+    kind: Kind,
+    site: Site,
+    window: Window,
+    plot: Plot,
+    drawn: Drawn,
 ) -> dict[str, tuple[dict[date, Finding], str]]:
     """The page of each month is complete, and there is one for each month that should have one."""
     contract = dict.fromkeys(window.months, GOOD)
@@ -154,8 +176,8 @@ def check_pages(
         there = path.is_file()
         if there and not _is_whole(path):
             contract[month] = Finding(False, f"{path.name} is cut off; draw it again")
-        why = closed.get((plot.name, month))
-        if (why or not there) and expected(site, month):
+        why = drawn.closed.get((plot.name, month))
+        if (why or not (there or plot.name in drawn.empty)) and expected(site, month):
             coverage[month] = Finding(False, f"not drawn: {why or 'there is no page'}")
     return {"contract": (contract, "with a broken page"), "coverage": (coverage, "not drawn")}
 

@@ -10,7 +10,7 @@ from usage_assets.facts.tables import REJECTS
 from usage_assets.kinds import Made, kind_of
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.reports.tolerance import TOLERANCE_HOURS, close_to
-from usage_assets.sites import Gap, Site
+from usage_assets.sites import Gap, OpenStackSite
 from usage_assets.timelines.legacy import METRICS, has_legacy
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader
@@ -57,7 +57,7 @@ class Compared:
     duplicates: pl.DataFrame
 
 
-def read(reader: Reader, site: Site, months: Sequence[date]) -> Compared:
+def read(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Compared:
     """Daily sums of both collectors, and the hours of duplicates."""
     params = {"site": site.key, "months": list(months)}
     hours = reader.sql(_HOURS, params | {"metrics": list(METRICS)})
@@ -67,7 +67,7 @@ def read(reader: Reader, site: Site, months: Sequence[date]) -> Compared:
     return Compared(hours, reader.sql(_DUPLICATES, params | {"metrics": list(CAPACITY)}))
 
 
-def make(site: Site, months: Sequence[date], rows: Compared, extracted: Mapping[date, datetime]) -> Made:
+def make(site: OpenStackSite, months: Sequence[date], rows: Compared, extracted: Mapping[date, datetime]) -> Made:
     """The comparison of some months; the day in which a month was read is not whole and is left out."""
     del months
     scope = kind_of(site).usage_scope(site)
@@ -164,6 +164,6 @@ _TERMS: dict[str, tuple[str, ...]] = {
 }
 
 
-def applies(site: Site) -> bool:
+def applies(site: OpenStackSite) -> bool:
     """Whether there is anything to compare with."""
     return has_legacy(site)

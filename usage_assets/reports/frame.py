@@ -76,6 +76,11 @@ def resource_label(resource: str) -> tuple[str, str]:
     return text, " (with overcommit)" if resource.endswith("_overcommit") else ""
 
 
+def unit_of(resource: str) -> str:
+    """What is counted, within a sentence."""
+    return _UNITS.get(resource, resource)
+
+
 def heading(site: str, text: str) -> str:
     """The title of a figure.
 

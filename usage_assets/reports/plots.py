@@ -1,52 +1,34 @@
-"""The plots: what each shows, what it reads, and the function that draws it. The one registry of them."""
+"""The plots that any kind of site may have: what each shows, what it reads, and the function that draws it.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A kind has those whose tables it has, and its own ones (`Kind.plots`).
+"""
+
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from usage_assets.kinds import Kind
 from usage_assets.reports import figures, reading
-from usage_assets.reports.frame import Figure
+from usage_assets.reports.plot import Plot
 from usage_assets.reports.scene import Scene
-from usage_assets.sites import Site
 from usage_assets.warehouse import Reader
 
-
-@dataclass(frozen=True)
-class Plot:
-    """One plot: an asset of every kind that has the tables it is made of.
-
-    A plot of scope `month` has a page per month; one of scope `history` a page per site and one of scope `sites` a
-    single page, both drawn anew once per run.
-    """
-
-    name: str
-    description: str
-    scope: Literal["month", "history", "sites"]
-    after: tuple[str, ...]
-    """Assets of the kind that it is made of, as `<stage>/<table>`."""
-    read: Callable[[Reader, Scene], Any]
-    """What is drawn, while the warehouse's file is held; none where nothing was built."""
-    draw: Callable[[Any, Scene], Figure]
-    always_pictured: bool = False
-    """Whether it has a picture in runs over many months too."""
-
-    def page(self, site: str, month: date | None = None) -> str:
-        """Where its page lies below the plots folder, without suffix."""
-        if self.scope == "month":
-            return f"{site}/{month:%Y-%m}/{self.name}"
-        return self.name if self.scope == "sites" else f"{site}/{site}_{self.name.removeprefix('site_')}"
-
-    def applies(self, kind: Kind, site: Site) -> bool:
-        """Whether the site has the tables that it is made of."""
-        tables = {f"{table.stage}/{table.name}": table for table in kind.tables}
-        return all(tables[name].applies(site) for name in self.after if name in tables)
+__all__ = ["PLOTS", "Plot", "plots_of"]
 
 
 def _month(scene: Scene) -> date:
     assert scene.month is not None
     return scene.month
+
+
+# plots that name the same function share what it reads
+
+
+def _leases(reader: Reader, scene: Scene) -> Any:
+    return reading.leases_month(reader, scene.site.key, _month(scene))
+
+
+def _leadtime_history(reader: Reader, scene: Scene) -> Any:
+    return reading.leadtime_history(reader, scene.site.key)
 
 
 PLOTS: tuple[Plot, ...] = (
@@ -55,7 +37,9 @@ PLOTS: tuple[Plot, ...] = (
         "Use and capacity over a month, and the shares of use below.",
         "month",
         ("timelines/usage",),
-        lambda reader, scene: reading.usage_month(reader, scene.site.key, _month(scene), shared=scene.shares_machines),
+        lambda reader, scene: reading.usage_month(
+            reader, scene.site.key, _month(scene), shared=scene.shares_machines, machines=scene.machines
+        ),
         figures.usage_stack,
         always_pictured=True,
     ),
@@ -72,7 +56,7 @@ PLOTS: tuple[Plot, ...] = (
         "Utilization of each node type on each day of a month.",
         "month",
         ("timelines/usage",),
-        lambda reader, scene: reading.usage_by_type(reader, scene.site.key, _month(scene)),
+        lambda reader, scene: reading.usage_by_type(reader, scene.site.key, _month(scene), machines=scene.machines),
         figures.node_types,
     ),
     Plot(
@@ -88,7 +72,7 @@ PLOTS: tuple[Plot, ...] = (
         "Lead time asked for against that in fact, and their difference.",
         "month",
         ("facts/leases",),
-        lambda reader, scene: reading.leases_month(reader, scene.site.key, _month(scene)),
+        _leases,
         figures.leadtime_compare,
     ),
     Plot(
@@ -96,7 +80,7 @@ PLOTS: tuple[Plot, ...] = (
         "The least lead time that was possible, and how much longer users chose to wait.",
         "month",
         ("facts/leases",),
-        lambda reader, scene: reading.leases_month(reader, scene.site.key, _month(scene)),
+        _leases,
         figures.leadtime_projected,
     ),
     Plot(
@@ -120,7 +104,9 @@ PLOTS: tuple[Plot, ...] = (
         "Use and capacity over the site's whole history at daily means; drawn anew once per run.",
         "history",
         ("timelines/usage",),
-        lambda reader, scene: reading.history(reader, scene.site.key, shared=scene.shares_machines),
+        lambda reader, scene: reading.history(
+            reader, scene.site.key, shared=scene.shares_machines, machines=scene.machines
+        ),
         lambda days, scene: figures.site_stack(days.rows, scene, missing=days.missing),
         always_pictured=True,
     ),
@@ -139,7 +125,7 @@ PLOTS: tuple[Plot, ...] = (
         "sample; drawn anew once per run.",
         "history",
         ("facts/leases",),
-        lambda reader, scene: reading.leadtime_history(reader, scene.site.key),
+        _leadtime_history,
         figures.site_leadtime,
         always_pictured=True,
     ),
@@ -148,7 +134,7 @@ PLOTS: tuple[Plot, ...] = (
         "Lead time asked for against that in fact over the site's whole history; drawn anew once per run.",
         "history",
         ("facts/leases",),
-        lambda reader, scene: reading.leadtime_history(reader, scene.site.key),
+        _leadtime_history,
         figures.site_leadtime_compare,
         always_pictured=True,
     ),
@@ -165,7 +151,7 @@ PLOTS: tuple[Plot, ...] = (
 
 
 def plots_of(kind: Kind) -> tuple[Plot, ...]:
-    """The plots of a kind: those whose tables it has."""
+    """The plots of a kind: those whose tables it has, and its own."""
     have = {f"raw/{table.name}" for table in kind.raw_tables} | {f"facts/{fact.name}" for fact in kind.facts}
     have |= {"timelines/usage", "timelines/usage_steps"} | {f"{table.stage}/{table.name}" for table in kind.tables}
-    return tuple(plot for plot in PLOTS if have.issuperset(plot.after))
+    return (*(plot for plot in PLOTS if have.issuperset(plot.after)), *kind.plots)

@@ -1,6 +1,6 @@
 """What figures need of the warehouse, added up there: a whole history is millions of rows, its figure thousands."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -8,10 +8,13 @@ from typing import Any
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, LEASES
+from usage_assets.kinds import kind_of
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
+from usage_assets.reports.scene import MACHINES
 from usage_assets.reports.series import SHOWN, candidates
 from usage_assets.reports.tables import LEGACY_COMPARISON
+from usage_assets.sites import Site
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Reader
 
@@ -38,7 +41,8 @@ SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, node_type, resource
        avg(value) FILTER (metric = 'reservable') AS reservable,
        avg(value) FILTER (metric = 'total') AS total
 FROM {USAGE.qualified}
-WHERE site = $site AND month = $month AND collector_type = 'current' AND resource IN ('nodes', 'devices')
+WHERE site = $site AND month = $month AND collector_type = 'current'
+  AND resource IN (SELECT unnest($resources::VARCHAR[]))
 GROUP BY ALL
 """
 _DAILY = f"""
@@ -72,9 +76,11 @@ def shares_machines(reader: Reader, site: str) -> bool:
     return reader.has(INTERVALS) and bool(reader.sql(_SHARED, {"site": site}).item())
 
 
-def usage_month(reader: Reader, site: str, month: date, *, shared: bool) -> pl.DataFrame:
+def usage_month(
+    reader: Reader, site: str, month: date, *, shared: bool, machines: tuple[str, ...] = MACHINES
+) -> pl.DataFrame:
     """The rows of a month's stack: timestamp, metric, resource, node_type, value."""
-    return reader.sql(_MONTH, _params(site, shared=shared) | {"month": month})
+    return reader.sql(_MONTH, _params(site, machines, shared=shared) | {"month": month})
 
 
 def usage_added(reader: Reader, site: str, month: date, *, metrics: Sequence[str] = SHOWN) -> pl.DataFrame:
@@ -82,22 +88,23 @@ def usage_added(reader: Reader, site: str, month: date, *, metrics: Sequence[str
     return reader.sql(_ADDED, {"site": site, "month": month, "metrics": list(metrics)})
 
 
-def usage_by_type(reader: Reader, site: str, month: date) -> pl.DataFrame:
-    """A month's usage by day and node type, in machines or devices: a column per metric."""
-    return reader.sql(_BY_TYPE, {"site": site, "month": month})
+def usage_by_type(reader: Reader, site: str, month: date, *, machines: tuple[str, ...] = MACHINES) -> pl.DataFrame:
+    """A month's usage by day and node type, in what stands for machines: a column per metric."""
+    return reader.sql(_BY_TYPE, {"site": site, "month": month, "resources": list(machines)})
 
 
-def history(reader: Reader, site: str, *, shared: bool) -> History | None:
+def history(reader: Reader, site: str, *, shared: bool, machines: tuple[str, ...] = MACHINES) -> History | None:
     """The whole history of a site, buckets averaged to days; none where nothing was built."""
     if not reader.has(USAGE):
         return None
-    params = _params(site, shared=shared)
+    params = _params(site, machines, shared=shared)
     rows = reader.sql(_DAILY, params)
     return None if rows.is_empty() else History(rows, tuple(reader.sql(_MISSING, params)["node_type"]))
 
 
-def _params(site: str, *, shared: bool) -> dict[str, Any]:
-    return {"site": site, "resources": list(candidates(shares_machines=shared)), "metrics": list(SHOWN)}
+def _params(site: str, machines: tuple[str, ...], *, shared: bool) -> dict[str, Any]:
+    resources = candidates(shares_machines=shared, machines=machines)
+    return {"site": site, "resources": list(resources), "metrics": list(SHOWN)}
 
 
 # --- leases -------------------------------------------------------------------------------------------------------
@@ -146,7 +153,8 @@ FROM quartiles ORDER BY ALL
 """
 _SAMPLED = f"""
 SELECT * EXCLUDE (lease_id) FROM ({_GROUPED})
-QUALIFY row_number() OVER (PARTITION BY node_group ORDER BY md5(lease_id), lease_id) <= $most ORDER BY created_at
+QUALIFY row_number() OVER (PARTITION BY node_group ORDER BY md5(lease_id), lease_id) <= $most
+ORDER BY created_at, lease_id
 """
 
 
@@ -202,8 +210,8 @@ FROM {LEGACY_COMPARISON.qualified} WHERE site = $site AND month = $month GROUP B
 _SITES = f"""
 WITH added AS (
   SELECT site, timestamp, metric, resource, sum(value) AS value FROM {USAGE.qualified}
-  WHERE collector_type = 'current' AND resource IN ('nodes', 'devices') AND metric IN ('total', 'occupied')
-    AND site IN (SELECT unnest($sites::VARCHAR[]))
+  WHERE collector_type = 'current' AND metric IN ('total', 'occupied')
+    AND (site, resource) IN (SELECT unnest($sites::VARCHAR[]), unnest($resources::VARCHAR[]))
   GROUP BY ALL
 ), days AS (
   SELECT site, date_trunc('day', timestamp)::TIMESTAMP AS timestamp, resource, metric,
@@ -228,10 +236,12 @@ def differences(reader: Reader, site: str, month: date) -> pl.DataFrame:
     return reader.sql(_DIFFERENCES, {"site": site, "month": month})
 
 
-def all_sites(reader: Reader, sites: Collection[str]) -> SitesHistory | None:
+def all_sites(reader: Reader, sites: Mapping[str, Site]) -> SitesHistory | None:
     """Total and occupied of every site by days, and which of them share machines; none where nothing was built."""
     if not reader.has(USAGE):
         return None
-    rows = reader.sql(_SITES, {"sites": sorted(sites)})
+    pairs = [(key, resource) for key, site in sorted(sites.items()) for resource in kind_of(site).machines]
+    keys, resources = ([pair[n] for pair in pairs] for n in (0, 1))
+    rows = reader.sql(_SITES, {"sites": keys, "resources": resources})
     shared = frozenset(site for site in sites if shares_machines(reader, site))
     return None if rows.is_empty() else SitesHistory(rows, shared)

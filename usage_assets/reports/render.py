@@ -70,19 +70,25 @@ class Renderer:
         share_plotly_js(self.folder)
 
     def add(self, name: str, figure: Figure, *, picture: bool = True) -> None:
-        """Write the page of a figure; `name` is its place below the plots folder, such as `site/month/plot`."""
+        """Write the page of a figure; `name` is its place below the plots folder, such as `site/month/plot`.
+
+        A page that would be the same and has its picture is left as it is, such as most of a closed month every night.
+        """
         place = _place(self.folder, name)
-        # before the page: an older picture must never stand beside a newer page
-        place.with_suffix(".png").unlink(missing_ok=True)
-        write_file(place.with_suffix(".html"), page(figure, name).encode())
+        content, html, png = page(figure, name).encode(), place.with_suffix(".html"), place.with_suffix(".png")
+        same = png.is_file() and html.is_file() and html.read_bytes() == content
+        if not same:
+            # before the page: an older picture must never stand beside a newer page
+            png.unlink(missing_ok=True)
+            write_file(html, content)
         self._pages[name] = Rendered(
-            path=place.with_suffix(".html"),
+            path=html,
             url=f"{settings.plots_url()}/{quote(name)}.html",
-            png_path=None,
+            png_path=png if same else None,
             thumbnail_markdown=thumbnail.markdown(figure),
-            note=None if picture else "no picture: left out of a long run (USAGE_PICTURES)",
+            note=None if picture or same else "no picture: left out of a long run (USAGE_PICTURES)",
         )
-        if picture:
+        if picture and not same:
             self._wanted[name] = figure
 
     def finish(self) -> dict[str, Rendered]:

@@ -8,6 +8,8 @@ from usage_assets.partitions import next_month
 from usage_assets.reports.frame import Window
 from usage_assets.sites import Site
 
+MACHINES = ("nodes", "devices")
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -20,6 +22,8 @@ class Scene:
     month: date | None = None
     extracted_at: datetime | None = None
     shares_machines: bool = False
+    machines: tuple[str, ...] = MACHINES
+    """Resources that stand for the site's machines, the best first."""
     sites: Mapping[str, Site] = field(default_factory=dict)
     """Every site, for figures across sites."""
 

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from usage_assets.reports.scene import Scene
+from usage_assets.kinds import kind_of
+from usage_assets.reports.scene import MACHINES, Scene
 from usage_assets.sites import Site
 from usage_assets.timelines.metrics import CAPACITIES, STACKED
 
 DAY = timedelta(days=1)
 _NEVER = datetime(1, 1, 1)
-RESOURCES = ("nodes", "devices")
 SHOWN = tuple(dict.fromkeys((*STACKED, *CAPACITIES, "occupied", "active")))
 
 
@@ -41,33 +41,36 @@ class Series:
         return [*self.values["timestamp"].to_list(), self.end_at]
 
 
-def candidates(*, shares_machines: bool) -> tuple[str, ...]:
-    """The resources that may show a site, the best first: machines, or edge devices where there are none.
+def candidates(*, shares_machines: bool, machines: tuple[str, ...] = MACHINES) -> tuple[str, ...]:
+    """The resources that may show a site, the best first: machines, or what stands for them where there are none.
 
     Where servers share machines, vCPUs as the scheduler counts them: machines may be overcommitted, and in nodes such
     a site would look fuller than full.
     """
-    return ("vcpus_overcommit", *RESOURCES) if shares_machines else RESOURCES
+    return ("vcpus_overcommit", *machines) if shares_machines else machines
 
 
-def resource_of(usage: pl.DataFrame, *, shares_machines: bool) -> str:
+def resource_of(usage: pl.DataFrame, *, shares_machines: bool, machines: tuple[str, ...] = MACHINES) -> str:
     """The resource that shows a site best, of those that it has."""
     present = set(usage.filter(pl.col("value") != 0)["resource"].unique()) or set(usage["resource"].unique())
-    return next((name for name in candidates(shares_machines=shares_machines) if name in present), RESOURCES[0])
+    wanted = candidates(shares_machines=shares_machines, machines=machines)
+    return next((name for name in wanted if name in present), machines[0])
 
 
-def shown_resources(usage: pl.DataFrame, *, shares_machines: bool) -> tuple[str, ...]:
+def shown_resources(
+    usage: pl.DataFrame, *, shares_machines: bool, machines: tuple[str, ...] = MACHINES
+) -> tuple[str, ...]:
     """The resources that a stack shows: the best, and nodes too where that is another one of machines."""
-    best = resource_of(usage, shares_machines=shares_machines)
+    best = resource_of(usage, shares_machines=shares_machines, machines=machines)
     nodes = best == "vcpus_overcommit" and not usage.filter(pl.col("resource") == "nodes").is_empty()
     return (best, "nodes") if nodes else (best,)
 
 
-def month_series(usage: pl.DataFrame, scene: Scene, resource: str) -> Series:
+def month_series(usage: pl.DataFrame, scene: Scene, resource: str, metrics: Sequence[str] = SHOWN) -> Series:
     """The series of one month: every bucket, cut at the extraction where that comes before the month's end."""
     start, end = scene.window
     rows = usage.filter((pl.col("timestamp") >= start) & (pl.col("timestamp") < end))
-    wide = _wide(rows, resource)
+    wide = _wide(rows, resource, metrics)
     bucket = _bucket(wide, timedelta(minutes=scene.site.bucket_minutes))
     extracted = scene.extracted_at
     end = min(end, extracted) if extracted is not None and extracted > start else end
@@ -114,29 +117,30 @@ def utilization_over(site: Site, series: Series) -> str:
 
     The site's file may fix it. Over a whole history it is one and the same.
     """
-    if site.utilization_of is not None:
-        return site.utilization_of
+    fixed = kind_of(site).usage_scope(site).utilization_of
+    if fixed is not None:
+        return fixed
     if "reservable" not in series.values.columns:
         return "total"
     on_demand = series.values.get_column("occupied_ondemand", default=pl.Series([0.0]))
     return "total" if on_demand.sum() > 0 else "reservable"
 
 
-def _rows(usage: pl.DataFrame, resource: str) -> pl.DataFrame:
-    rows = usage.filter((pl.col("resource") == resource) & pl.col("metric").is_in(SHOWN))
+def _rows(usage: pl.DataFrame, resource: str, metrics: Sequence[str] = SHOWN) -> pl.DataFrame:
+    rows = usage.filter((pl.col("resource") == resource) & pl.col("metric").is_in(list(metrics)))
     return rows.filter(pl.col("collector_type") == "current") if "collector_type" in rows.columns else rows
 
 
-def _wide(usage: pl.DataFrame, resource: str) -> pl.DataFrame:
+def _wide(usage: pl.DataFrame, resource: str, metrics: Sequence[str] = SHOWN) -> pl.DataFrame:
     """Node types added up; null where none of them is known."""
-    rows = _rows(usage, resource)
+    rows = _rows(usage, resource, metrics)
     present = set(rows["metric"].unique())
     one = pl.col("value").filter
     return (
         rows.group_by("timestamp")
         .agg(
             pl.when(one(pl.col("metric") == name).count() > 0).then(one(pl.col("metric") == name).sum()).alias(name)
-            for name in SHOWN
+            for name in metrics
             if name in present
         )
         .sort("timestamp")

@@ -1,4 +1,4 @@
-"""The plots folder over HTTP, read-only and on loopback: `python -m usage_assets.reports.serve`."""
+"""The plots folder over HTTP, read-only and on loopback by default: `python -m usage_assets.reports.serve`."""
 
 import sys
 from functools import partial
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from usage_assets import settings
 
-HOST, PORT = "127.0.0.1", 3001
+PORT = 3001
 _POLICY = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data: blob:"
 
 
@@ -50,9 +50,8 @@ def port() -> int:
 
 
 def server(folder: Path, at: int) -> ThreadingHTTPServer:
-    """A server of the folder on loopback; port 0 takes a free one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return ThreadingHTTPServer((HOST, at), partial(PlotsHandler, directory=str(folder)))
+    """A server of the folder at `USAGE_PLOTS_HOST`; port 0 takes a free one."""
+    return ThreadingHTTPServer((settings.plots_host(), at), partial(PlotsHandler, directory=str(folder)))
 
 
 def main() -> int:
@@ -62,7 +61,7 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"plots: port {port()} can't be used ({error.strerror}); set USAGE_PLOTS_URL\n")
         return 1
-    sys.stderr.write(f"plots: {settings.plots_dir()} at http://{HOST}:{port()}\n")
+    sys.stderr.write(f"plots: {settings.plots_dir()} at http://{settings.plots_host()}:{port()}\n")
     try:
         plots.serve_forever()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Tables of the reports stage: comparison with the old usage caches, and the audit."""
+"""Tables of the reports stage: comparison with the old usage caches, the audit, and coverage."""
 
 from usage_assets.schema import Column, Rule, Table, Type
 
@@ -69,5 +69,52 @@ AUDIT = Table(
             "(outcome = 'rejected') = (reason <> '')",
             "Each reason is a row of its own",
         ),
+    ),
+)
+
+STATUSES: dict[str, str] = {
+    "ok": "written, and read lately enough",
+    "known_gap": "the source is known to hold no history of the whole month",
+    "stale": "written, but not read again since the month ended, or for too long while it can still change",
+    "waits": "not built, because an input is not good; the old rows were kept",
+    "refused": "its rows broke the table's declaration; the old rows were kept",
+    "missing": "never built",
+}
+"""What can be said of a site-month of an asset, the best first."""
+
+COVERAGE = Table(
+    name="coverage",
+    stage="reports",
+    description="What there is of every site, month since its first one, and asset; made anew for all sites at once. A "
+    "month that has just begun is not there until it was built or should have been.",
+    key=("asset",),
+    columns=(
+        Column("asset", Type.TEXT, "Asset key, parts joined by slashes", nullable=False),
+        Column("status", Type.TEXT, "; ".join(f"{name} = {text}" for name, text in STATUSES.items()), nullable=False),
+        Column("rows", Type.INT, "Rows of the asset in the month", "rows"),
+        Column("version", Type.INT, "How often the month was written", "writes"),
+        Column("written_at", Type.INSTANT, "When it was written last, by the clock of this machine"),
+        Column(
+            "extracted_at",
+            Type.INSTANT,
+            "When the source was last read, by its clock; of an asset made of raw tables the earliest of theirs",
+        ),
+        Column("checks_failed", Type.INT, "Checks of severity ERROR that fail for the month", "checks", nullable=False),
+        Column(
+            "gap_hours",
+            Type.FLOAT,
+            "Part of the month in known gaps: of a raw table its own, of other assets those of any source",
+            "h",
+            nullable=False,
+        ),
+        Column("reason", Type.TEXT, "Why the status is what it is; null where it is ok"),
+    ),
+    rules=(
+        Rule(
+            "status is known",
+            "status IN (" + ", ".join(f"'{name}'" for name in STATUSES) + ")",
+            "A closed list, so that the months of a site add up",
+        ),
+        Rule("reason is said", "(status = 'ok') = (reason IS NULL)", "Whatever is not ok has a reason"),
     ),
 )

@@ -1,8 +1,9 @@
 """A figure as a picture of a few kilobytes, made without a browser: what its first panel shows, as SVG."""
 
 from base64 import b64encode
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 
 from usage_assets.reports.frame import Figure, Trace, Window
 
@@ -27,11 +28,11 @@ def svg(figure: Figure, points: int = 120) -> str | None:
     """The cells, stacked areas, or points and lines of the first panel, over the figure's window."""
     traces = [trace for trace in figure["data"] if trace.get("yaxis", "y") == "y"]
     window = figure["layout"].get("xaxis", {}).get("range")
-    if window is None or not traces:
+    if window is None or not traces or figure["layout"]["xaxis"].get("type") != "date":
         return None
     start, end = (datetime.fromisoformat(edge) for edge in window)
     if traces[0]["type"] == "heatmap":
-        parts = _cells(traces, points)
+        parts = _cells([trace for trace in traces if trace["type"] == "heatmap"], points)
     elif any("stackgroup" in trace for trace in traces):
         parts = _stack(traces, _columns(start, end, points))
     else:
@@ -66,20 +67,30 @@ def _stack(traces: list[Trace], columns: list[datetime]) -> list[str]:
 def _cells(traces: list[Trace], points: int) -> list[str]:
     """The cells of a heat map, of equal colour together; of many rows the uppermost, which are the largest types."""
     rows = min(len(traces[0]["y"]), max(points // 10, 4))
-    days = len(traces[0]["x"])
+    days = len(traces[0]["z"][0])
     height, width = _HEIGHT / rows, _WIDTH / days
     paths: dict[str, list[str]] = {}
     for trace in traces:
-        scale = [colour for _, colour in trace["colorscale"]]
-        top = trace.get("zmax", 1)
+        low, high = trace.get("zmin", 0), trace.get("zmax", 1)
         for row, values in enumerate(reversed(trace["z"][-rows:])):
-            for day, value in enumerate(values):
+            day = 0
+            for value, run in groupby(values):
+                length = len(list(run))
                 if value is not None:
-                    colour = scale[min(round(max(value, 0) / top * (len(scale) - 1)), len(scale) - 1)]
-                    paths.setdefault(colour, []).append(f"M{day * width:.4g} {(row + 0.5) * height:.3g}h{width:.3g}")
+                    colour = _colour(trace["colorscale"], (value - low) / (high - low))
+                    line = f"M{day * width:.4g} {(row + 0.5) * height:.3g}h{length * width:.4g}"
+                    paths.setdefault(colour, []).append(line)
+                day += length
     return [
         f'<path d="{"".join(path)}" stroke="{colour}" stroke-width="{height:.3g}"/>' for colour, path in paths.items()
     ]
+
+
+def _colour(scale: list[tuple[float, str]], place: float) -> str:
+    """The colour of a scale nearest to a place on it, of two at one place that which goes on."""
+    upper = next((n for n, (edge, _) in enumerate(scale) if edge > place), len(scale) - 1)
+    lower = max(upper - 1, 0)
+    return str(scale[upper if abs(scale[upper][0] - place) < abs(place - scale[lower][0]) else lower][1])
 
 
 def _marks(traces: list[Trace], window: Window, reach: tuple[float, float], points: int) -> list[str]:
@@ -91,9 +102,13 @@ def _marks(traces: list[Trace], window: Window, reach: tuple[float, float], poin
     def y(value: float) -> str:
         return f"{_HEIGHT * (1 - (value - low) / (high - low)):.3g}"
 
-    parts = []
+    parts: list[str] = []
+    floors: dict[float, float] = {}  # bars of one place stand on each other
     for trace in traces:
         if trace.get("fill") == "toself":
+            continue
+        if None in trace.get("x", ()):
+            parts += _pieces(trace, start, end, y)
             continue
         known = [(at, value) for at, value in zip(_times(trace), trace["y"], strict=False) if value is not None]
         every = dots if trace.get("mode") == "markers" else max(1, len(known) // points)
@@ -101,7 +116,9 @@ def _marks(traces: list[Trace], window: Window, reach: tuple[float, float], poin
         if not shown:
             continue
         if trace["type"] == "bar":
-            path = "".join(f"M{x:.4g} {y(0)}V{y(value)}" for x, value in shown)
+            ends = [(x, floors.get(x, 0), floors.get(x, 0) + value) for x, value in shown if value]
+            path = "".join(f"M{x:.4g} {y(floor)}V{y(top)}" for x, floor, top in ends)
+            floors |= {x: top for x, _, top in ends}
             parts.append(f'<path d="{path}" stroke="{trace["marker"]["color"]}" stroke-width="6"/>')
         elif trace["mode"] == "markers":
             path = "".join(f"M{x:.4g} {y(value)}h2" for x, value in shown)
@@ -110,6 +127,17 @@ def _marks(traces: list[Trace], window: Window, reach: tuple[float, float], poin
             path = "M" + "L".join(f"{x:.4g} {y(value)}" for x, value in shown)
             parts.append(f'<path d="{path}" fill="none" stroke="{trace["line"]["color"]}"/>')
     return parts
+
+
+def _pieces(trace: Trace, start: datetime, end: datetime, y: Callable[[float], str]) -> Iterable[str]:
+    """A line with holes in it, as many short ones."""
+    path, before = "", None
+    for at, value in zip(trace["x"], trace["y"], strict=True):
+        if at is not None:
+            place = (datetime.fromisoformat(at) - start) / (end - start) * _WIDTH
+            path += f"{'M' if before is None else 'L'}{place:.4g} {y(value)}"
+        before = at
+    yield f'<path d="{path}" fill="none" stroke="{trace["line"]["color"]}" stroke-width="3"/>'
 
 
 def _columns(start: datetime, end: datetime, points: int) -> list[datetime]:

@@ -21,7 +21,10 @@ zero is measured. What the numbers mean is in methodology.md.
 """
 _STAGES = {
     "raw": "Copies of source rows, by site and month, with every column that is used. They are evidence: a row that "
-    "the source has lost is kept and marked.",
+    "the source has lost is kept and marked. A version of a row that a later dump replaced stands in "
+    "`evidence.<table>`: the columns of `raw.<table>` and `seen_to`, the dump that replaced it. Such a table is there "
+    "as soon as it has a row, and only ever grows; what was stored at an instant are the rows of both with "
+    "seen_from <= instant < seen_to (`usage-assets as-of`).",
     "facts": "Intervals: who held what, from when to when, and what does not count and why. View `facts.timeline` "
     "(site, timestamp, source, entity_id, quantity_type, state) has each interval as two events: state start or end, "
     "quantity_type the metric. Starts less ends up to an instant count the intervals that cover it.",
@@ -29,7 +32,8 @@ _STAGES = {
     "collector_type, count_type, value) has nodes of a whole site, one row per key; view `timelines.leadtime_site` "
     "(site, timestamp, leadtime_type, value) has the median of the node types.",
     "reports": "What people read: comparisons, audits.",
-    "serving": "Bookkeeping, written in the same transaction as the rows that it speaks of.",
+    "serving": "Bookkeeping, written in the same transaction as the rows that it speaks of. Table "
+    "`serving.schema_version` (version, release, applied_at) has one row per upgrade of the file.",
 }
 
 
@@ -53,10 +57,11 @@ def tables() -> list[tuple[Table, str]]:
     from usage_assets import serving  # noqa: PLC0415
     from usage_assets.facts import tables as facts  # noqa: PLC0415
     from usage_assets.kinds import KINDS  # noqa: PLC0415
+    from usage_assets.reports import tables as reports  # noqa: PLC0415
     from usage_assets.timelines import tables as timelines  # noqa: PLC0415
 
     raw = [(raw.table, _month_rule(raw)) for kind in KINDS.values() for raw in kind.raw_tables]
-    declared = [table for module in (facts, timelines, serving) for table in _declared(module)]
+    declared = [table for module in (facts, timelines, reports, serving) for table in _declared(module)]
     made = [asset.table for kind in KINDS.values() for asset in kind.tables]
     own = {table.qualified: table for table in [*declared, *made]}
     return [*raw, *((table, "") for table in own.values())]
@@ -130,6 +135,8 @@ def _metrics() -> Iterator[str]:
     def formula(metric: Metric) -> str:
         if metric.is_counted:
             return "counted from facts"
+        if metric.of_time:
+            return "when the site was seen"
         text = " + ".join(metric.plus) + "".join(f" - {name}" for name in metric.minus)
         return f"{text} / {' or '.join(metric.over)}" if metric.is_ratio else text
 

@@ -47,6 +47,8 @@ class Column:
     unit: str = ""
     source: str = ""
     nullable: bool = True
+    personal: bool = False
+    """It names a person: a site may have it hashed or dropped before it is stored."""
 
     def __post_init__(self) -> None:
         if not self.unit:

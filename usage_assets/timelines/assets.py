@@ -7,7 +7,7 @@ import dagster as dg
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import Kind
-from usage_assets.partitions import Window, window_of
+from usage_assets.partitions import Window, run_window
 from usage_assets.presentation import (
     BACKFILL,
     asset_key,
@@ -17,6 +17,7 @@ from usage_assets.presentation import (
     readable_errors,
     rows_per_month,
     show_month,
+    site_of,
 )
 from usage_assets.sites import Site
 from usage_assets.timelines import views
@@ -44,8 +45,8 @@ def timeline_assets(
 
     @dg.multi_asset(name=f"{kind.name}_timelines", specs=specs, can_subset=True, backfill_policy=BACKFILL)
     def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        window = window_of(context.partition_keys)
-        site = sites[window.site]
+        window = run_window(context)
+        site = site_of(sites, window)
         chosen = [key.path[-1] for key in tables if key in context.selected_asset_keys]
         with readable_errors(window, "timelines"), warehouse.site(site.key, f"timelines of {window}"):
             shown = build_window(kind, site, window, warehouse, chosen=chosen, run_id=context.run.run_id)
@@ -72,7 +73,8 @@ def build_window(
         extracted = extracted_at(reader, site, todo, kind.tables_of(site))
         intervals = reader.frame(INTERVALS, site.key, todo)
         types = kind.node_types(reader, site, todo)
-    made = build_usage(kind.usage_scope(site), todo, intervals, extracted, types)
+        seen = kind.seen(reader, site, todo) if kind.seen is not None else None
+    made = build_usage(kind.usage_scope(site), todo, intervals, extracted, types, seen=seen)
     frames = {"usage": made.usage, "usage_steps": made.steps}
     out: dict[str, dict] = {}
     with warehouse.write(f"timelines of {window}") as writer:

@@ -11,7 +11,7 @@ from usage_assets.intervals.steps import DECIMALS_OF, parts_of
 from usage_assets.kinds import Made, kind_of
 from usage_assets.partitions import next_month
 from usage_assets.schema import Table
-from usage_assets.sites import Site
+from usage_assets.sites import OpenStackSite
 from usage_assets.timelines.dimension_tables import NOBODY, USAGE_BY_HOST, USAGE_BY_PROJECT, USAGE_BY_USER
 from usage_assets.timelines.names import hidden, read_names
 from usage_assets.timelines.usage import Scope
@@ -52,7 +52,7 @@ def slots(scope: Scope) -> dict[str, tuple[str, ...]]:
     return {slot: tuple(name for name in names if name in scope.counted) for slot, names in wanted.items()}
 
 
-def read_hosts(reader: Reader, site: Site, months: Sequence[date]) -> Hours:
+def read_hosts(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Hours:
     """Hours of hosts, by months and by days."""
     scope = kind_of(site).usage_scope(site)
     keys = {"node": f"coalesce(node, '{UNNAMED}')", "node_type": "node_type"}
@@ -63,18 +63,18 @@ def read_hosts(reader: Reader, site: Site, months: Sequence[date]) -> Hours:
     )
 
 
-def read_projects(reader: Reader, site: Site, months: Sequence[date]) -> Hours:
+def read_projects(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Hours:
     """Hours of projects, and their names."""
     monthly = _held(reader, site, months, "project_id")
     return Hours(monthly, names=read_names(reader, site, months))
 
 
-def read_users(reader: Reader, site: Site, months: Sequence[date]) -> Hours:
+def read_users(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Hours:
     """Hours of users."""
     return Hours(_held(reader, site, months, "user_id"))
 
 
-def make_hosts(site: Site, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
+def make_hosts(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
     """Rows of timelines.usage_by_host."""
     scope = kind_of(site).usage_scope(site)
     assert read.daily is not None
@@ -87,7 +87,7 @@ def make_hosts(site: Site, months: Sequence[date], read: Hours, extracted: Mappi
     return Made(_shaped(pl.concat(parts), USAGE_BY_HOST, site))
 
 
-def make_projects(site: Site, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
+def make_projects(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
     """Rows of timelines.usage_by_project."""
     assert read.names is not None
     rows = _of_holders(site, months, read, extracted, "project_id")
@@ -95,7 +95,7 @@ def make_projects(site: Site, months: Sequence[date], read: Hours, extracted: Ma
     return Made(_shaped(hidden(named, ("project_id", "project_name"), site), USAGE_BY_PROJECT, site))
 
 
-def make_users(site: Site, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
+def make_users(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
     """Rows of timelines.usage_by_user."""
     rows = _of_holders(site, months, read, extracted, "user_id")
     return Made(_shaped(hidden(rows, ("user_id",), site), USAGE_BY_USER, site))
@@ -105,7 +105,7 @@ def _daily(scope: Scope) -> tuple[str, ...]:
     return tuple(name for name in DAILY if name in scope.resources)
 
 
-def _held(reader: Reader, site: Site, months: Sequence[date], holder: str) -> pl.DataFrame:
+def _held(reader: Reader, site: OpenStackSite, months: Sequence[date], holder: str) -> pl.DataFrame:
     scope = kind_of(site).usage_scope(site)
     wanted = {slot: metrics for slot, metrics in slots(scope).items() if slot in _HELD}
     return _read(reader, site, months, Sums({holder: f"coalesce({holder}, '{NOBODY}')"}, wanted, scope.resources))
@@ -166,7 +166,7 @@ def _hours(metrics: Sequence[str], resource: str) -> str:
     return f"CASE WHEN count(*) {mine} = 0 THEN 0 ELSE sum({resource}) {mine} / {per_hour} END"
 
 
-def _read(reader: Reader, site: Site, months: Sequence[date], sums: Sums) -> pl.DataFrame:
+def _read(reader: Reader, site: OpenStackSite, months: Sequence[date], sums: Sums) -> pl.DataFrame:
     if not reader.has(INTERVALS):
         return sums.empty
     params = {"first": min(months, default=None), "last": max(months, default=None)}
@@ -175,7 +175,7 @@ def _read(reader: Reader, site: Site, months: Sequence[date], sums: Sums) -> pl.
 
 
 def _of_holders(
-    site: Site, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime], holder: str
+    site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime], holder: str
 ) -> pl.DataFrame:
     scope = kind_of(site).usage_scope(site)
     frame = read.monthly.join(_limits(months, extracted), on="month")
@@ -236,7 +236,7 @@ def _in_gap(scope: Scope, metrics: Sequence[str], start: pl.Expr, end: pl.Expr) 
     return found
 
 
-def _shaped(frame: pl.DataFrame, table: Table, site: Site) -> pl.DataFrame:
+def _shaped(frame: pl.DataFrame, table: Table, site: OpenStackSite) -> pl.DataFrame:
     """The declared columns, texts as codes: DuckDB reads them as text, in half the time."""
     return frame.with_columns(site=pl.lit(site.key)).select(
         pl.col(name).cast(pl.Categorical()) if kind == pl.String else pl.col(name)

@@ -12,7 +12,7 @@ import polars as pl
 
 from usage_assets.kinds import Made
 from usage_assets.raw.openstack import BY_NAME
-from usage_assets.sites import Site
+from usage_assets.sites import OpenStackSite
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader
 
@@ -45,28 +45,30 @@ class LegacyRows:
     counts: pl.DataFrame
 
 
-def has_legacy(site: Site) -> bool:
+def has_legacy(site: OpenStackSite) -> bool:
     """Whether the site names the database of the caches."""
     return DATABASE in site.databases
 
 
-def read(reader: Reader, site: Site, months: Sequence[date]) -> LegacyRows:
+def read(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> LegacyRows:
     """The caches' rows of some months."""
     return LegacyRows(reader.frame(REPORTS, site.key, months), reader.frame(COUNTS, site.key, months))
 
 
-def make(site: Site, months: Sequence[date], rows: LegacyRows, extracted: Mapping[date, datetime]) -> Made:
+def make(site: OpenStackSite, months: Sequence[date], rows: LegacyRows, extracted: Mapping[date, datetime]) -> Made:
     """Rows of timelines.usage of collector_type legacy; the caches are whole days, so the read cuts nothing."""
     del months, extracted
     return Made(legacy_usage(rows.reports.lazy(), rows.counts.lazy(), site, counts_fill=counts_fill(site)).collect())
 
 
-def counts_fill(site: Site) -> bool:
+def counts_fill(site: OpenStackSite) -> bool:
     """Whether the site's file lists the cache of node counts as a source of total."""
     return COUNTS.name in {source.name for source in site.sources.get("total", ())}
 
 
-def legacy_usage(reports: pl.LazyFrame, counts: pl.LazyFrame, site: Site, *, counts_fill: bool) -> pl.LazyFrame:
+def legacy_usage(
+    reports: pl.LazyFrame, counts: pl.LazyFrame, site: OpenStackSite, *, counts_fill: bool
+) -> pl.LazyFrame:
     """Rows of timelines.usage: a row per day, node type and metric, resource nodes, value = hours / 24.
 
     With `counts_fill`, a day and node type that has no report has total = cnt, and no other metric.

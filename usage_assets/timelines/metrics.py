@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from usage_assets.pool.classes import BACKFILL, CLASSES, LABELS
+
 
 @dataclass(frozen=True)
 class Metric:
     """A metric of the usage timeline.
 
     A counted metric has no formula. A derived one is the sum of `plus` less the sum of `minus`; a ratio divides the
-    first of `plus` by one of `over`. Terms that are `optional` count as nothing where a site has none of them.
+    first of `plus` by one of `over`. Terms that are `optional` count as nothing where a site has none of them. One
+    `of_time` is a share of a bucket's time: made from when the site was seen, not from facts or other metrics.
     """
 
     name: str
@@ -19,25 +22,62 @@ class Metric:
     minus: tuple[str, ...] = ()
     over: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    of_time: bool = False
 
     @property
     def is_counted(self) -> bool:
         """Made from facts, not from other metrics."""
-        return not self.plus
+        return not (self.plus or self.of_time)
 
     @property
     def is_ratio(self) -> bool:
         """A fraction: neither summed over node types nor integrated."""
-        return bool(self.over)
+        return bool(self.over) or self.of_time
 
 
 _OCCUPIED = ("occupied_reservation", "occupied_ondemand", "occupied_unknown", "occupied_maintenance")
+COVERAGE = "coverage"
+
+# class of a pool of GPUs -> what is allocated of it and what is available, each with its colour: a pair of one hue, the
+# allocated part darker; primary classes in the hues of booked and on-demand use, backfill in those of what is left over
+_POOL_COLOURS: dict[str, tuple[str, str]] = {
+    "prioritized_researcher": ("#0072B2", "#C9E6F5"),
+    "prioritized_hosted": ("#7A4B00", "#E8D5B5"),
+    "open": ("#CC79A7", "#F3DCE9"),
+    "interactive": ("#999999", "#DDDDDD"),
+    "backfill_researcher": ("#117733", "#BFE3C8"),
+    "backfill_hosted": ("#E69F00", "#F8E3B0"),
+    "backfill_open": ("#882255", "#E7C6D6"),
+}
+_ALLOCATED = tuple(f"allocated_{name}" for name in CLASSES)
+
+
+def _of_pools() -> tuple["Metric", ...]:
+    """What is counted of a pool of GPUs beside total."""
+    out = []
+    for name in CLASSES:
+        held, offered = _POOL_COLOURS[name]
+        label = LABELS[name]
+        where = "a backfill slot" if name in BACKFILL else "a primary slot"
+        out.append(
+            Metric(f"available_{name}", f"{label}: available", f"GPUs that {where} of the class offers", offered)
+        )
+        out.append(Metric(f"allocated_{name}", f"{label}: allocated", f"GPUs that {where} of the class holds", held))
+    out.append(Metric("drained", "Drained", "GPUs of drained slots that no job holds: still available", "#D55E00"))
+    out.append(Metric("refusing", "Refusing jobs", "GPUs of machines that take no new jobs, held by none", "#222222"))
+    return tuple(out)
+
 
 # colours: after the palettes of Okabe and Ito and of Tol, told apart by colour-blind readers; blue is reservable, pink
 # on demand, and the freer a machine the lighter its tone, so that the order also shows in grey print; capacities are
 # dark lines
 METRICS: tuple[Metric, ...] = (
-    Metric("total", "Total", "Machines that exist: a compute_nodes row covers the instant", "#000000"),
+    Metric(
+        "total",
+        "Total",
+        "Machines that exist: a compute_nodes row covers the instant; in a pool the GPUs that a poll saw",
+        "#000000",
+    ),
     Metric("reservable", "Reservable", "Machines that exist and that Blazar may reserve", "#00507D"),
     Metric("committed", "Committed", "Reservable machines that a lease holds, once each", "#7A4B00"),
     Metric(
@@ -62,13 +102,14 @@ METRICS: tuple[Metric, ...] = (
         "Held by servers that run within a lease for maintenance",
         "#AA4499",
     ),
+    *_of_pools(),
     Metric(
         "occupied",
         "Occupied",
-        "Held by servers, however booked",
+        "Held by servers, however booked; in a pool of GPUs by jobs of any class",
         "#1F3A52",
-        plus=_OCCUPIED,
-        optional=_OCCUPIED,
+        plus=(*_OCCUPIED, *_ALLOCATED),
+        optional=(*_OCCUPIED, *_ALLOCATED),
     ),
     Metric("active", "Active", "Held by servers that run: neither off, nor paused, nor suspended", "#117733"),
     Metric(
@@ -127,6 +168,13 @@ METRICS: tuple[Metric, ...] = (
         plus=("occupied",),
         over=("reservable", "total"),
     ),
+    Metric(
+        COVERAGE,
+        "Coverage",
+        "Share of the bucket in which the site was seen, where its source looks now and then; means are over that time",
+        "#888888",
+        of_time=True,
+    ),
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
@@ -152,7 +200,8 @@ def derivable(counted: set[str]) -> list[Metric]:
 
 
 # what plots show. Bottom to top, so that committed, reservable and total are each the top of an area: reserved use and
-# idle make committed, with what may be reserved they make reservable, with maintenance and the on-demand part total
+# idle make committed, with what may be reserved they make reservable, with maintenance and the on-demand part total; a
+# pool of GPUs has what each class holds, and what is left below total is free
 STACKED: tuple[str, ...] = (
     "occupied_reservation",
     "idle",
@@ -161,5 +210,6 @@ STACKED: tuple[str, ...] = (
     "occupied_ondemand",
     "occupied_unknown",
     "available_ondemand",
+    *_ALLOCATED,
 )
 CAPACITIES: tuple[str, ...] = ("total", "reservable", "committed")

@@ -1,13 +1,17 @@
 """What the usage timeline of an OpenStack site covers: its metrics, resources, node types and gaps."""
 
+from collections.abc import Sequence
+from datetime import date
+
 import polars as pl
 
-from usage_assets.facts.openstack import Inputs
+from usage_assets.facts.openstack import Inputs, read_raw
 from usage_assets.facts.openstack.build import node_types
 from usage_assets.facts.openstack.sources import sources_of_total
 from usage_assets.site_rules import INVENTORY
 from usage_assets.sites import Gap, OpenStackSite
 from usage_assets.timelines.usage import Scope
+from usage_assets.warehouse import Reader
 
 NODE_TYPE_INPUTS = ("blazar_computehosts", "host_capabilities", "blazar_devices", "device_capabilities")
 """The frames of `read_raw` that `month_node_types` uses."""
@@ -105,3 +109,8 @@ def _sources(metric: str, counted: tuple[str, ...]) -> tuple[str, ...]:
 def month_node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:
     """month, node_type of the machines and devices of each month's own raw rows (context rows left out)."""
     return node_types(site, raw)
+
+
+def stored_node_types(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> pl.DataFrame:
+    """The same of the months' stored raw rows."""
+    return month_node_types(site, read_raw(reader, site.key, months, only=NODE_TYPE_INPUTS))

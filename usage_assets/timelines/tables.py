@@ -23,13 +23,14 @@ USAGE = Table(
         Column(
             "value",
             Type.FLOAT,
-            "Time-weighted mean over the bucket; null in a known gap or where unknown",
-            "unit of the resource; 1 for utilization",
+            "Time-weighted mean over the bucket, or over the part of it that was seen; null in a known gap or where "
+            "unknown",
+            "unit of the resource; 1 for utilization and coverage",
         ),
         Column(
             "hours",
             Type.FLOAT,
-            "Integral over the bucket; null where the value is, and for utilization",
+            "Integral over the bucket, or over the part of it that was seen; null where the value is, and for shares",
             "resource-hours",
         ),
     ),

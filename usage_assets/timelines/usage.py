@@ -11,7 +11,8 @@ from usage_assets.intervals.algebra import ENGINE
 from usage_assets.intervals.steps import DECIMALS_OF
 from usage_assets.partitions import next_month
 from usage_assets.sites import Gap
-from usage_assets.timelines.metrics import BY_NAME, METRICS, Metric, derivable
+from usage_assets.timelines.metrics import BY_NAME, COVERAGE, METRICS, Metric, derivable
+from usage_assets.timelines.seen import edges, ends, known_buckets, known_steps, seen_hours
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 
 _INSTANT = pl.Datetime("us")
@@ -23,6 +24,7 @@ _METRIC = pl.Enum([metric.name for metric in METRICS])
 # the five names of a row as codes: a third of the memory of texts, and DuckDB reads them as text
 _CODED = pl.Categorical()
 _CURRENT = pl.lit("current", dtype=_CODED)
+_WIDTH = (pl.col("until") - pl.col("bucket_at")).dt.total_microseconds() / 3_600_000_000
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,15 @@ def build_usage(
     intervals: pl.DataFrame,
     extracted: Mapping[date, datetime],
     node_types: pl.DataFrame,
+    *,
+    seen: pl.DataFrame | None = None,
 ) -> UsageFrames:
     """Usage of all months at once; each month uses its own facts only.
 
     `node_types` (month, node_type) are the types of the month's machines: dense series exist for them and for those in
-    the facts. Known gaps are null. The running month ends at its extraction.
+    the facts. Known gaps are null. The running month ends at its extraction. `seen` (month, start_at, end_at) are the
+    stretches in which the site was seen, of sources that look now and then: means are over these alone, hours are those
+    observed, and `coverage` says which share of a bucket was seen.
     """
     types = pl.concat([node_types["node_type"], intervals["node_type"], pl.Series(["unknown"])]).unique().sort()
     # small codes in place of names: sorting and grouping by text costs several times as much
@@ -70,18 +76,46 @@ def build_usage(
         .select(*_GROUP, "start_at", "end_at", *scope.resources)
         .cast(pl.Schema(coded))
     )
-    windows = _windows(months, extracted)
+    windows = _windows(months, ends(extracted, seen))
     series = once(_series(scope, facts, node_types.lazy().cast(pl.Schema({"node_type": coded["node_type"]})), windows))
     steps = once(step_function(facts, by=_GROUP, amounts=scope.resources))
     known = once(_known(facts, scope.resources))
     buckets = bucket_edges(series, minutes=scope.bucket_minutes)
     hours = integrate(steps, buckets.select(*_GROUP, "bucket_at", "until"), by=_GROUP, amounts=scope.resources)
     counted = once(_without_gaps(_nulled(hours, known, scope.resources), scope, "bucket_at", "until"))
-    whole = pl.concat([counted, *_derived(scope, counted)], how="diagonal")
+    if seen is None:
+        whole = pl.concat([counted, *_derived(scope, counted)], how="diagonal").with_columns(seen=_WIDTH)
+    else:
+        covered = once(seen_hours(seen, _each_once(buckets)))
+        counted = once(known_buckets(counted, covered, scope.resources).drop("seen"))
+        parts = [counted, *_derived(scope, counted)]
+        whole = pl.concat(parts, how="diagonal").join(covered, on=["month", "bucket_at", "until"], how="left")
+        whole = pl.concat([whole, _coverage(scope, counted, covered)], how="diagonal")
     usage = _means(whole, scope)
-    stepped = _dense_steps(scope, steps, series, known)
+    stepped = _dense_steps(scope, steps, series, known, seen)
     done = pl.collect_all([usage, stepped], engine=ENGINE)
     return UsageFrames(*done)
+
+
+def _each_once(buckets: pl.LazyFrame) -> pl.LazyFrame:
+    """month, bucket_at, until: each bucket once."""
+    return buckets.select("month", "bucket_at", "until").unique()
+
+
+def _coverage(scope: Scope, counted: pl.LazyFrame, covered: pl.LazyFrame) -> pl.LazyFrame:
+    """Buckets of the metric `coverage`, alike for every node type and resource."""
+    share = (pl.col("seen") / _WIDTH).clip(upper_bound=1.0)
+    return (
+        counted.filter(pl.col("metric") == scope.counted[0])
+        .select(_BUCKET)
+        .join(covered, on=["month", "bucket_at", "until"], how="left")
+        .select(
+            *_BUCKET,
+            pl.lit(COVERAGE, dtype=_METRIC).alias("metric"),
+            *(share.alias(name) for name in scope.resources),
+            seen=_WIDTH,
+        )
+    )
 
 
 def _windows(months: Sequence[date], extracted: Mapping[date, datetime]) -> pl.LazyFrame:
@@ -201,11 +235,10 @@ def _utilization(scope: Scope, wide: pl.LazyFrame, metric: Metric) -> pl.LazyFra
 def _means(buckets: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     """Long rows with value and hours of hours per bucket."""
     ratios = [metric.name for metric in METRICS if metric.is_ratio]
-    width = (pl.col("until") - pl.col("timestamp")).dt.total_microseconds() / 3_600_000_000
     return (
         buckets.rename({"bucket_at": "timestamp"})
         .with_columns(
-            width=width,
+            width="seen",
             is_ratio=pl.any_horizontal(pl.col("metric") == ratio for ratio in ratios),
             collector_type=_CURRENT,
             site=pl.lit(scope.site, dtype=_CODED),
@@ -227,17 +260,21 @@ def _means(buckets: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     )
 
 
-def _dense_steps(scope: Scope, steps: pl.LazyFrame, series: pl.LazyFrame, known: pl.LazyFrame) -> pl.LazyFrame:
+def _dense_steps(
+    scope: Scope, steps: pl.LazyFrame, series: pl.LazyFrame, known: pl.LazyFrame, seen: pl.DataFrame | None
+) -> pl.LazyFrame:
     """Long steps: a row at the month's start and one per change of the series; nulls where unknown or in a gap."""
     amounts = list(scope.resources)
     marks = _gap_edges(scope, series)
+    if seen is not None:
+        marks = pl.concat([marks, series.join(edges(seen).select("month", "at"), on="month").select(*_GROUP, "at")])
     starts = series.select(*_GROUP, at="start_at")
     limits = series.select(*_GROUP, "end_at")
     empty = [pl.lit(None, dtype=pl.Float64).alias(name) for name in amounts]
     # an edge that is no step says nothing new: what held before goes on
-    edges = pl.concat([starts, marks]).unique().join(steps.select(*_GROUP, "at"), on=[*_GROUP, "at"], how="anti")
+    quiet = pl.concat([starts, marks]).unique().join(steps.select(*_GROUP, "at"), on=[*_GROUP, "at"], how="anti")
     every = (
-        pl.concat([steps, edges.select(*_GROUP, "at", *empty)])
+        pl.concat([steps, quiet.select(*_GROUP, "at", *empty)])
         .sort([*_GROUP, "at"])
         .with_columns(_first=is_first(_GROUP))
         .with_columns(held_values(amounts))
@@ -245,6 +282,8 @@ def _dense_steps(scope: Scope, steps: pl.LazyFrame, series: pl.LazyFrame, known:
         .filter(pl.col("at") < pl.col("end_at"))
         .with_columns(after=pl.col("at") + pl.duration(microseconds=1))
     )
+    if seen is not None:
+        every = known_steps(every, edges(seen), amounts)
     nulled = once(_without_gaps(_nulled(every, known, amounts), scope, "at", "after").sort([*_GROUP, "at"]))
     first = is_first(_GROUP)
     ordered = once(

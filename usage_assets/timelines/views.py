@@ -3,12 +3,12 @@
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Writer
 
-# a share does not add up over node types, so utilization is left out: divide the sums of its terms
+# a share does not add up over node types, so utilization is left out: divide the sums of its terms; nor does coverage
 USAGE_SITE = f"""
 CREATE OR REPLACE VIEW timelines.usage_site AS
 SELECT site, timestamp, collector_type, metric AS count_type, sum(value) AS value
 FROM {USAGE.qualified}
-WHERE resource = 'nodes' AND metric <> 'utilization'
+WHERE resource = 'nodes' AND metric NOT IN ('utilization', 'coverage')
 GROUP BY ALL
 """
 

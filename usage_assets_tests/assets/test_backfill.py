@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from usage_assets import read
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import MADE, make_site, tables
 
@@ -39,7 +40,8 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 def statuses() -> list[str]:
     with dg.DagsterInstance.get() as instance:
-        return [record.dagster_run.status.value for record in instance.get_run_records(ascending=True)]
+        built = instance.get_run_records(dg.RunsFilter(job_name="openstack"), ascending=True)
+        return [record.dagster_run.status.value for record in built]
 
 
 def until(condition, seconds: float = 60) -> None:
@@ -58,7 +60,10 @@ def test_a_backfill_that_is_killed_and_started_again_gives_the_tables_of_an_undi
         said = again.communicate()[0]
     assert again.returncode == 0, said
     assert "of a killed process was reported as failed" in said
+    assert "DEBUG" not in said
     assert statuses() == ["FAILURE", "SUCCESS"]
+    with read.open() as published:
+        assert published.sites() == ["tiny"]
     found = tables(warehouse, MADE)
     with start() as twice, start() as at_once:
         assert (twice.wait(), at_once.wait()) == (0, 0)

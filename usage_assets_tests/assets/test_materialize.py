@@ -7,10 +7,13 @@ import dagster as dg
 import pytest
 
 from usage_assets import settings
+from usage_assets.definitions import build_defs
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds import OPENSTACK
-from usage_assets.partitions import Window, partition_key
+from usage_assets.partitions import RANGE_END, RANGE_START, Window, partition_key
+from usage_assets.presentation import asset_key
 from usage_assets.schema import Violation, violations
+from usage_assets.serving import CHECKED, FAILED_CHECKS, VERSIONS
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets_tests.assets.tiny import FEB, JAN, MADE, MAR, WINDOW, build, change, checks, failed, make_site, tables
 
@@ -121,6 +124,22 @@ def test_checks_of_facts_and_timelines_stand_beside_their_month(built: Built):
     assert ("openstack/raw/blazar_leases", "contract", None) in found
 
 
+def errors(warehouse: Warehouse) -> set[tuple]:
+    with warehouse.read() as reader:
+        rows = reader.frame(FAILED_CHECKS, where="severity = 'ERROR'", columns=["month", "asset", "check_name"])
+    return set(rows.iter_rows())
+
+
+def test_what_a_run_wrote_has_a_version_and_was_checked_by_the_same_run(built: Built):
+    with built.warehouse.read() as reader:
+        written = reader.frame(VERSIONS, columns=["month", "asset", "version", "run_id"])
+        checked = reader.frame(CHECKED, columns=["month", "asset", "run_id"])
+    assert set(written["version"]) == {1}
+    assert set(written["run_id"]) == {built.result.run_id}
+    assert set(written.drop("version").iter_rows()) == set(checked.iter_rows())
+    assert errors(built.warehouse) == set()
+
+
 def refuse_february(con, relation, table):
     """What the contract says when raw.blazar_leases breaks a rule in February."""
     extra = [Violation(FEB, "a rule", 1, [{"id": "l1"}])] if table.name == "blazar_leases" else []
@@ -134,7 +153,7 @@ def test_a_bad_month_of_a_raw_table_is_kept_gated_and_does_not_stop_the_others(
     assert failed(before) == set()
     february = hours(warehouse, "committed")[FEB]
     change(site, "blazar", "UPDATE leases SET end_date = '2020-01-21 00:00:00', updated_at = '2020-01-20 00:00:00'")
-    monkeypatch.setattr("usage_assets.warehouse.violations", refuse_february)
+    monkeypatch.setattr("usage_assets.warehouse.rows.violations", refuse_february)
     result = build(site, warehouse, instance)
     assert result.success
     bad = failed(result)
@@ -148,6 +167,14 @@ def test_a_bad_month_of_a_raw_table_is_kept_gated_and_does_not_stop_the_others(
     assert "site tiny 2020-02" in said
     assert "openstack/raw/blazar_leases was refused" in said
     assert hours(warehouse, "committed") == {JAN: 10 * 24.0, FEB: february, MAR: 0.0}
+    assert {(asset, check) for month, asset, check in errors(warehouse) if month == FEB} >= {
+        ("openstack/raw/blazar_leases", "contract"),
+        ("openstack/facts/committed", "coverage"),
+        ("openstack/timelines/usage", "coverage"),
+        ("openstack/reports/usage_stack", "coverage"),
+        ("openstack/reports/usage_wide", "coverage"),
+    }
+    assert {month for month, *_ in errors(warehouse)} == {FEB}
     months = {
         event.partition: event.materialization.metadata["status"].value
         for event in result.get_asset_materialization_events()
@@ -161,7 +188,7 @@ def test_a_run_whose_only_month_is_gated_keeps_it_and_does_not_fail(
 ):
     build(site, warehouse, instance)
     before = hours(warehouse, "committed")
-    monkeypatch.setattr("usage_assets.warehouse.violations", refuse_february)
+    monkeypatch.setattr("usage_assets.warehouse.rows.violations", refuse_february)
     result = build(site, warehouse, instance, Window(site.key, (FEB,)))
     assert result.success
     assert ("openstack/timelines/usage", "coverage", KEYS[1]) in failed(result)
@@ -222,6 +249,24 @@ def test_some_assets_of_a_stage_can_be_built_alone(site, warehouse: Warehouse, i
     assert {event.asset_key for event in result.get_asset_materialization_events()} == only
     after = tables(warehouse, ["facts.intervals", "facts.rejects", "serving.accounts", "timelines.usage"])
     assert after == before
+
+
+def test_a_range_with_the_dimensions_of_its_first_month_beside_it_is_built_whole(site, warehouse: Warehouse, instance):
+    job = build_defs({"tiny": site}, warehouse, automation=False).resolve_job_def("openstack")
+    key = asset_key("openstack", "raw", "nova_instances")
+    tags = {
+        RANGE_START: str(WINDOW.keys[0]),
+        RANGE_END: str(WINDOW.keys[-1]),
+        "dagster/partition/month": str(JAN),  # a backfill launched from a job's page has these too
+        "dagster/partition/site": "tiny",
+    }
+    assert job.execute_in_process(instance=instance, asset_selection=[key], tags=tags).success
+    assert instance.get_materialized_partitions(key) == {str(key) for key in WINDOW.keys}
+    with warehouse.read() as reader:
+        gates = reader.sql(
+            "SELECT month FROM serving.gates WHERE asset = 'openstack/raw/nova_instances' ORDER BY month"
+        )
+    assert gates["month"].to_list() == [JAN, FEB, MAR]
 
 
 def test_months_one_by_one_in_reverse_or_in_a_range_give_equal_tables(site, tmp_path: Path, instance):

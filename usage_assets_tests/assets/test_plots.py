@@ -7,10 +7,11 @@ import pytest
 
 from usage_assets import settings
 from usage_assets.errors import UsageError
+from usage_assets.facts.tables import LEASES
 from usage_assets.kinds import OPENSTACK
 from usage_assets.partitions import Window
 from usage_assets.reports import pictures
-from usage_assets.reports.assets import check_pages, draw_window
+from usage_assets.reports.assets import Drawn, check_pages, draw_window
 from usage_assets.reports.plots import PLOTS, plots_of
 from usage_assets.sites import OpenStackSite
 from usage_assets.timelines.tables import USAGE
@@ -81,9 +82,25 @@ def test_every_page_is_whole_and_names_its_site(warehouse: Warehouse):
 def test_a_plot_that_does_not_apply_is_not_drawn_and_counts_as_covered(warehouse: Warehouse):
     drawn = draw(warehouse)
     for plot in plots_of(OPENSTACK):
-        found = check_pages(OPENSTACK, SITE, Window("metal", MONTHS), plot, drawn.closed)
+        found = check_pages(OPENSTACK, SITE, Window("metal", MONTHS), plot, drawn)
         failing = [month for month, finding in found["coverage"][0].items() if not finding.passed]
         assert failing == ([MONTHS[3]] if plot.name in OF_USAGE else []), plot.name
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_history_without_a_lease_has_no_page_and_fails_only_where_it_was_not_built(warehouse: Warehouse, built: bool):
+    site = SITE.model_copy(update={"databases": {"nova": "x", "blazar": "y"}})
+    window = Window("metal", MONTHS[:2])
+    if built:
+        with warehouse.write("test") as writer:
+            writer.replace(
+                LEASES, LEASES.empty(), site="metal", months=window.months, asset="openstack/facts/leases", run_id="1"
+            )
+    (plot,) = [plot for plot in PLOTS if plot.name == "site_leadtime"]
+    drawn = draw_window(OPENSTACK, site, window, warehouse, plots=[plot])
+    assert drawn.pages == {}
+    coverage, _ = check_pages(OPENSTACK, site, window, plot, drawn)["coverage"]
+    assert {finding.passed for finding in coverage.values()} == {built}
 
 
 def test_a_page_that_is_cut_off_fails_its_contract(warehouse: Warehouse):
@@ -91,7 +108,7 @@ def test_a_page_that_is_cut_off_fails_its_contract(warehouse: Warehouse):
     path = settings.plots_dir() / "metal/2026-02/utilization.html"
     path.write_text(path.read_text(encoding="utf-8")[:500], encoding="utf-8")
     (plot,) = [plot for plot in PLOTS if plot.name == "utilization"]
-    contract, _ = check_pages(OPENSTACK, SITE, Window("metal", MONTHS[:3]), plot, {})["contract"]
+    contract, _ = check_pages(OPENSTACK, SITE, Window("metal", MONTHS[:3]), plot, Drawn())["contract"]
     assert [finding.passed for finding in contract.values()] == [True, False, True]
 
 
@@ -99,7 +116,8 @@ def test_a_page_that_is_cut_off_fails_its_contract(warehouse: Warehouse):
     ("policy", "months", "expected"),
     [
         ("auto", MONTHS, {"usage_stack"}),
-        ("auto", MONTHS[:3], OF_USAGE),
+        ("auto", MONTHS[:2], {"usage_stack"}),
+        ("auto", MONTHS[:1], OF_USAGE),
         ("all", MONTHS, OF_USAGE),
         ("none", MONTHS[:1], set()),
     ],
@@ -115,6 +133,7 @@ def test_long_runs_leave_pictures_out_unless_all_are_wanted(warehouse, monkeypat
 def test_an_older_picture_never_stands_beside_a_newer_page(warehouse: Warehouse):
     draw(warehouse, MONTHS[:1])
     assert "metal/2026-01/utilization" in files(".png")
+    (settings.plots_dir() / "metal/2026-01/utilization.html").write_text("what it said then", encoding="utf-8")
     shown = draw(warehouse).pages["utilization", MONTHS[0]]
     assert "metal/2026-01/utilization" not in files(".png")
     assert shown.png_path is None
@@ -126,3 +145,11 @@ def test_a_wrong_policy_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("USAGE_PICTURES", "some")
     with pytest.raises(UsageError, match="write auto, all or none"):
         settings.pictures()
+
+
+def test_a_page_that_says_the_same_keeps_its_picture(warehouse: Warehouse):
+    draw(warehouse, MONTHS[:1])
+    png = settings.plots_dir() / "metal/2026-01/utilization.png"
+    png.write_bytes(b"made before")
+    shown = draw(warehouse).pages["utilization", MONTHS[0]]
+    assert (shown.png_path, png.read_bytes()) == (png, b"made before")

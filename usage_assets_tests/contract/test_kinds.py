@@ -8,7 +8,7 @@ import pytest
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
 from usage_assets.kinds import KINDS, Kind, kind_of
 from usage_assets.sites import KINDS as KINDS_OF_FILES
-from usage_assets.sites import OpenStackSite, Site
+from usage_assets.sites import HTCondorSite, OpenStackSite, Site
 from usage_assets.timelines.metrics import BY_NAME as METRICS
 from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse
@@ -16,7 +16,7 @@ from usage_assets.warehouse import Warehouse
 MONTHS = (date(2024, 1, 1), date(2024, 2, 1))
 URL = "sqlite:///nowhere.db"
 # sites of every kind, with everything and with as little as the kind allows
-SITES: tuple[Site, ...] = tuple(
+CLOUDS: tuple[Site, ...] = tuple(
     OpenStackSite.model_validate({"kind": "openstack", "key": f"site_{n}", "name": "Site", "databases": databases})
     for n, databases in enumerate(
         (
@@ -27,8 +27,13 @@ SITES: tuple[Site, ...] = tuple(
         )
     )
 )
+POOLS: tuple[Site, ...] = tuple(
+    HTCondorSite.model_validate({"kind": "htcondor", "key": f"pool_{n}", "name": "Pool", "snapshots": "nowhere"} | said)
+    for n, said in enumerate(({}, {"timezone": "Europe/Berlin", "masked": {"h": "why"}, "hosted": ["g"]}))
+)
+SITES = (*CLOUDS, *POOLS)
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
-every_site = pytest.mark.parametrize("site", SITES, ids=[",".join(site.databases) for site in SITES])
+every_site = pytest.mark.parametrize("site", SITES, ids=[f"{site.kind} {site.key}" for site in SITES])
 
 
 def test_the_registry_and_the_site_files_know_the_same_kinds():
@@ -70,17 +75,20 @@ def test_the_scope_counts_metrics_that_a_fact_owns_in_resources_that_intervals_h
 
 
 @every_site
-def test_a_site_without_a_single_row_gives_dense_zeros_and_no_error(site: Site, tmp_path):
+def test_a_site_without_a_single_row_gives_dense_zeros_or_nulls_where_nothing_was_seen_and_no_error(
+    site: Site, tmp_path
+):
     kind = kind_of(site)
     with Warehouse(tmp_path / "warehouse.duckdb").read() as reader:
         raw = kind.read_raw(reader, site, MONTHS)
         types = kind.node_types(reader, site, MONTHS)
+        seen = kind.seen(reader, site, MONTHS) if kind.seen is not None else None
     facts = kind.build_facts(site, MONTHS, raw, {}, [fact.name for fact in kind.facts])
     assert facts.intervals.schema == INTERVALS.polars_schema
     assert facts.intervals.is_empty()
     assert facts.rejects.is_empty()
     scope = kind.usage_scope(site)
-    usage = build_usage(scope, MONTHS, facts.intervals, {}, types).usage
+    usage = build_usage(scope, MONTHS, facts.intervals, {}, types, seen=seen).usage
     counted = usage.filter(usage["metric"].is_in(list(scope.counted)))
     assert counted.height == (31 + 29) * len(scope.counted) * len(scope.resources)
-    assert (counted["value"] == 0).all()
+    assert (counted["value"] == 0).all() if seen is None else counted["value"].is_null().all()

@@ -32,7 +32,9 @@ def raw_frame(
 ) -> pl.DataFrame:
     """Raw rows of some months as the table's frame."""
     rows = [
-        {"site": site, "month": month, "extracted_at": extracted[month]} | row for month in held for row in held[month]
+        {"site": site, "month": month, "extracted_at": extracted[month], "seen_from": extracted[month]} | row
+        for month in held
+        for row in held[month]
     ]
     return pl.DataFrame(rows, schema=table.table.polars_schema, orient="row")
 

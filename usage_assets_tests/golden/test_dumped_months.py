@@ -24,7 +24,7 @@ def _stored(reader: Reader, months: list[Month]) -> dict[tuple[str, Month], list
     for table in SERVED:
         frame = reader.frame(table.table, "golden", months)
         for month in months:
-            mine = frame.filter(month=month).drop("site", "month", "extracted_at")
+            mine = frame.filter(month=month).drop("site", "month", "extracted_at", "seen_from")
             out[table.name, month] = _ordered(mine.to_dicts())
     return out
 

@@ -8,7 +8,6 @@ where `USAGE_REQUIRE_SERVICES=1`.
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,52 +17,20 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-START_SECONDS = 60
-
-
-def _works(url: URL) -> str | None:
-    """Why the server does not answer; None where it does."""
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": 5})
-    try:
-        with engine.connect() as con:
-            con.exec_driver_sql("SELECT 1").scalar()
-    except Exception as error:
-        return str(getattr(error, "orig", error)).splitlines()[0]
-    return None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _missing(reason: str) -> None:
-    if os.environ.get("USAGE_REQUIRE_SERVICES") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
+from usage_assets_tests.services.servers import START_SECONDS, free_port, mariadb_in, missing, unanswered, wait_for
 
 
 def _found(variable: str, default: URL, start: Callable[[], Iterator[URL]]) -> Iterator[URL]:
     if named := os.environ.get(variable):
         url = sa.make_url(named)
-        if reason := _works(url):
-            _missing(f"{variable} names a server that does not answer: {reason}")
+        if reason := unanswered(url):
+            missing(f"{variable} names a server that does not answer: {reason}")
         yield url
         return
-    if _works(default) is None:
+    if unanswered(default) is None:
         yield default
         return
     yield from start()
-
-
-def _wait(process: subprocess.Popen[bytes], url: URL, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while reason := _works(url):
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            _missing(f"the server started for the tests does not answer: {reason}; {log.read_text()[-500:]}")
-        time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")
@@ -71,37 +38,8 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     """A MariaDB or MySQL server with an account that may do everything."""
 
     def start() -> Iterator[URL]:
-        server, install = shutil.which("mariadbd") or shutil.which("mysqld"), shutil.which("mariadb-install-db")
-        if not server or not install:
-            _missing("no MariaDB: set USAGE_TEST_MARIADB_URL, run one on 127.0.0.1:3306, or install mariadb-server")
-            return
-        folder = tmp_path_factory.mktemp("mariadb")
-        user = f"--user={getpass.getuser()}"
-        made = subprocess.run(
-            [
-                install,
-                "--no-defaults",
-                f"--datadir={folder / 'data'}",
-                "--auth-root-authentication-method=normal",
-                user,
-            ],
-            capture_output=True,
-            check=False,
-        )
-        if made.returncode:
-            _missing(f"mariadb-install-db failed: {made.stderr.decode()[-500:]}")
-        port = _free_port()
-        options = [f"--datadir={folder / 'data'}", f"--socket={folder / 'socket'}", f"--port={port}"]
-        log = folder / "log"
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [server, "--no-defaults", *options, "--bind-address=127.0.0.1", user], stdout=out, stderr=out
-            )
-            url = sa.make_url(f"mysql+pymysql://root@127.0.0.1:{port}")
-            _wait(process, url, log)
-            yield url
-            process.terminate()
-            process.wait(START_SECONDS)
+        with mariadb_in(tmp_path_factory.mktemp("mariadb")) as server:
+            yield server.url
 
     yield from _found("USAGE_TEST_MARIADB_URL", sa.make_url("mysql+pymysql://root@127.0.0.1:3306"), start)
 
@@ -115,7 +53,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
         path = os.pathsep.join([os.environ.get("PATH", ""), *map(str, folders)])
         initdb, server = shutil.which("initdb", path=path), shutil.which("postgres", path=path)
         if not initdb or not server or getpass.getuser() == "root":
-            _missing(
+            missing(
                 "no PostgreSQL: set USAGE_TEST_POSTGRES_URL, run one on 127.0.0.1:5432 that trusts user postgres, or "
                 "install postgresql (root can't start one)"
             )
@@ -126,7 +64,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
             capture_output=True,
             check=True,
         )
-        port, log = _free_port(), folder / "log"
+        port, log = free_port(), folder / "log"
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [server, "-D", folder / "data", "-p", str(port), "-h", "127.0.0.1", "-k", folder],
@@ -134,7 +72,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
                 stderr=out,
             )
             url = sa.make_url(f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres")
-            _wait(process, url, log)
+            wait_for(process, url, log)
             yield url
             process.terminate()
             process.wait(START_SECONDS)

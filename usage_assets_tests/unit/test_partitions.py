@@ -5,7 +5,18 @@ from datetime import date, datetime
 import dagster as dg
 import pytest
 
-from usage_assets.partitions import Window, months_between, next_month, partition_key, partitions, window_of
+from usage_assets.partitions import (
+    PARTITION,
+    RANGE_END,
+    RANGE_START,
+    Window,
+    months_between,
+    next_month,
+    partition_key,
+    partitions,
+    window_of,
+    window_of_tags,
+)
 
 JAN, FEB, MAR = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
 
@@ -51,3 +62,15 @@ def test_a_key_without_dimensions_is_refused():
 def test_one_definition_gives_equal_partitions_each_time():
     assert partitions(["a", "b"]) == partitions(["b", "a"])
     assert isinstance(partitions(["a"]), dg.MultiPartitionsDefinition)
+
+
+def test_the_tags_of_a_run_name_its_window_whether_it_has_a_range_or_one_partition():
+    assert window_of_tags({RANGE_START: "2020-01-01|a", RANGE_END: "2020-03-01|a"}) == Window("a", (JAN, FEB, MAR))
+    assert window_of_tags({PARTITION: "2020-02-01|a"}) == Window("a", (FEB,))
+
+
+def test_tags_that_name_no_month_of_one_site_have_no_window():
+    assert window_of_tags({}) is None
+    assert window_of_tags({PARTITION: "blue"}) is None
+    assert window_of_tags({RANGE_START: "2020-01-01|a", RANGE_END: "2020-03-01|b"}) is None
+    assert window_of_tags({RANGE_START: "2020-03-01|a", RANGE_END: "2020-01-01|a"}) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from usage_assets.errors import SiteError
-from usage_assets.sites import expand, load_site, load_sites
+from usage_assets.sites import OpenStackSite, expand, load_book, load_site, load_sites
 
 GOOD = """\
 kind: openstack
@@ -24,6 +24,12 @@ def write(folder: Path, text: str, name: str = "chi.yaml") -> Path:
     return path
 
 
+def cloud(folder: Path, text: str) -> OpenStackSite:
+    site = load_site(write(folder, text))
+    assert isinstance(site, OpenStackSite)
+    return site
+
+
 def test_a_site_takes_its_key_from_the_file_and_its_name_from_within(tmp_path: Path):
     site = load_site(write(tmp_path, GOOD))
     assert (site.key, site.name, site.first_month) == ("chi", "CHI@Somewhere", date(2018, 3, 1))
@@ -31,9 +37,9 @@ def test_a_site_takes_its_key_from_the_file_and_its_name_from_within(tmp_path: P
 
 
 def test_maintenance_is_named_by_projects_by_a_pattern_or_not_at_all(tmp_path: Path):
-    assert load_site(write(tmp_path, GOOD)).maintenance is None
+    assert cloud(tmp_path, GOOD).maintenance is None
     text = GOOD + "maintenance: {projects: [0123abc], lease_name: '^maint-of-'}\n"
-    said = load_site(write(tmp_path, text)).maintenance
+    said = cloud(tmp_path, text).maintenance
     assert said is not None
     assert (said.projects, said.lease_name) == (("0123abc",), "^maint-of-")
 
@@ -87,6 +93,69 @@ def test_every_broken_file_of_a_folder_is_said_at_once(tmp_path: Path):
         load_sites(tmp_path)
 
 
+def test_a_book_holds_the_good_sites_and_says_the_faults_of_the_others(tmp_path: Path):
+    write(tmp_path, GOOD)
+    write(tmp_path, GOOD + "colour: red\n", "bad.yaml")
+    book = load_book(tmp_path)
+    assert list(book) == ["chi"]
+    assert book["chi"].name == "CHI@Somewhere"
+    assert "bad" not in book
+    assert "bad.yaml:7: colour: unknown key" in book.faults["bad"]
+    with pytest.raises(SiteError, match=r"site bad can't be used until its file is mended: bad\.yaml:7"):
+        book["bad"]
+    with pytest.raises(KeyError):
+        book["nobody"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["kind: openstack\ncolour: red\n", "kind: 'openstack'\na: [\n", "kind: nope\n", ""],
+)
+def test_a_site_whose_file_broke_keeps_its_partitions(tmp_path: Path, text: str):
+    write(tmp_path, GOOD)
+    write(tmp_path, text, "bad.yaml")
+    write(tmp_path, text, "Never-A-Site.yaml")
+    book = load_book(tmp_path)
+    assert book.keys_of("openstack") == ["bad", "chi"]
+    assert sorted(book.faults) == ["Never-A-Site", "bad"]
+
+
+def test_a_file_of_another_kind_keeps_no_partition_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("usage_assets.sites.KINDS", ("openstack", "htcondor"))
+    write(tmp_path, "kind: htcondor\n", "other.yaml")
+    assert load_book(tmp_path).keys_of("openstack") == []
+    assert load_book(tmp_path).keys_of("htcondor") == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kind: openstack\nannotations: [{at: 2026-02-30, text: a}]\n", "day"),
+        ("kind: " + "[" * 3000, "no value"),
+        ("kind: &a [*a]\n", "a part of it holds itself"),
+        ("kind: openstack\n? [a, b]\n: c\n", "is not YAML"),
+        ("kind: open\x00stack\n", "is not YAML"),
+        ("7: a\nkind: openstack\n", "Keys should be strings"),
+        ("", "expected keys and values"),
+    ],
+)
+def test_whatever_a_file_holds_its_fault_is_told_and_the_others_load(tmp_path: Path, text: str, said: str):
+    write(tmp_path, GOOD)
+    write(tmp_path, text, "bad.yaml")
+    book = load_book(tmp_path)
+    assert list(book) == ["chi"]
+    assert said in book.faults["bad"]
+    assert book.faults["bad"].startswith("bad.yaml")
+
+
+def test_a_file_that_is_no_text_or_can_not_be_read_is_a_fault(tmp_path: Path):
+    write(tmp_path, GOOD)
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "dangling.yaml").symlink_to(tmp_path / "nowhere")
+    assert sorted(load_book(tmp_path).faults) == ["bytes", "dangling", "folder"]
+
+
 def test_a_missing_folder_names_the_setting(tmp_path: Path):
     with pytest.raises(SiteError, match="USAGE_SITES"):
         load_sites(tmp_path / "nowhere")
@@ -97,6 +166,14 @@ def test_secrets_come_from_the_environment_when_connecting(monkeypatch: pytest.M
     assert expand("mysql://u:${DB_PASSWORD}@h/d", where="chi") == "mysql://u:s3cret@h/d"
     with pytest.raises(SiteError, match="chi: the environment has no OTHER"):
         expand("${OTHER}", where="chi")
+
+
+def test_secrets_come_from_the_secrets_file_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "secrets"
+    path.write_text("DB_PASSWORD=s3cret\n", encoding="utf-8")
+    path.chmod(0o600)
+    monkeypatch.setenv("USAGE_SECRETS", str(path))
+    assert expand("mysql://u:${DB_PASSWORD}@h/d", where="chi") == "mysql://u:s3cret@h/d"
 
 
 @pytest.mark.parametrize(
@@ -117,12 +194,12 @@ RULE = "{table: nova_instances, where: {project_id: 0123abc}, from: 2019-05-01, 
 
 
 def test_a_rule_takes_dates_as_utc_and_values_as_their_text(tmp_path: Path):
-    site = load_site(write(tmp_path, GOOD + f"exclusions: [{RULE}]\n"))
+    site = cloud(tmp_path, GOOD + f"exclusions: [{RULE}]\n")
     (rule,) = site.exclusions
     assert (rule.start, rule.end) == (datetime(2019, 5, 1), datetime(2019, 6, 1))
     assert (rule.where, rule.said) == ({"project_id": ("0123abc",)}, "excluded by ops: test")
     zoned = RULE.replace("2019-05-01", "2019-05-01T02:00:00+02:00").replace(", to: 2019-06-01", "")
-    (rule,) = load_site(write(tmp_path, GOOD + f"exclusions: [{zoned}]\n")).exclusions
+    (rule,) = cloud(tmp_path, GOOD + f"exclusions: [{zoned}]\n").exclusions
     assert (rule.start, rule.end) == (datetime(2019, 5, 1), None)
 
 
@@ -150,7 +227,7 @@ def test_a_rule_that_could_match_nothing_is_refused(tmp_path: Path, before: str,
 
 def test_the_first_source_is_authoritative_others_fill_gaps_and_a_file_lies_beside_the_site(tmp_path: Path):
     text = GOOD + "sources: {total: [nova_compute_nodes, {name: inventory, file: machines.csv}]}\n"
-    first, second = load_site(write(tmp_path, text)).sources["total"]
+    first, second = cloud(tmp_path, text).sources["total"]
     assert (first.name, first.policy, first.file) == ("nova_compute_nodes", "authoritative", None)
     assert (second.name, second.policy, second.file) == ("inventory", "gap_fill", tmp_path / "machines.csv")
 
@@ -175,3 +252,25 @@ def test_sources_that_a_metric_can_not_have_are_refused(tmp_path: Path, sources:
         load_site(write(tmp_path, GOOD + f"sources: {sources}\n"))
     assert said in str(error.value)
     assert str(error.value).startswith("chi.yaml:7: sources")
+
+
+@pytest.mark.parametrize(
+    ("tls", "said"),
+    [
+        ("{cert: c.pem}", "cert and key belong together"),
+        ("{verify: ca}", "name ca"),
+        ("{verify: none, ca: ca.pem}", "leave ca out"),
+        ("{verify: maybe}", "tls.verify"),
+        ("{cipher: x}", "tls.cipher: unknown key"),
+    ],
+)
+def test_a_tls_that_means_nothing_is_refused(tmp_path: Path, tls: str, said: str):
+    with pytest.raises(SiteError, match=said):
+        load_site(write(tmp_path, f"kind: openstack\ndatabases: {{nova: 'mysql://h/nova'}}\ntls: {tls}\n"))
+
+
+def test_files_of_tls_lie_beside_the_sites_file(tmp_path: Path):
+    text = "kind: openstack\ndatabases: {nova: 'mysql://h/nova'}\ntls: {ca: ca.pem, cert: /etc/c.pem, key: k.pem}\n"
+    tls = cloud(tmp_path, text).tls
+    assert tls is not None
+    assert (tls.ca, tls.cert, tls.key) == (tmp_path / "ca.pem", Path("/etc/c.pem"), tmp_path / "k.pem")

@@ -5,13 +5,14 @@ import sys
 import threading
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-from usage_assets.errors import ContractError, WarehouseError
+from usage_assets.errors import ContractError, DiskError, WarehouseError
 from usage_assets.schema import Column, Rule, Table, Type
-from usage_assets.serving import GATES
+from usage_assets.serving import GATES, VERSIONS
 from usage_assets.warehouse import Warehouse
 
 JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
@@ -98,6 +99,36 @@ def test_an_owner_replaces_only_its_own_rows(warehouse: Warehouse):
     assert stored(warehouse) == [(JAN, "mine", 5), (JAN, "theirs", 2)]
 
 
+def versions(warehouse: Warehouse) -> dict[date, tuple[int, int, str]]:
+    with warehouse.read() as reader:
+        rows = reader.frame(VERSIONS).iter_rows(named=True)
+        return {row["month"]: (row["version"], row["rows"], row["run_id"]) for row in rows}
+
+
+def test_each_write_of_a_month_counts_its_version_and_those_not_written_keep_theirs(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 1), (FEB, "y", 2)))
+    assert versions(warehouse) == {JAN: (1, 1, "r"), FEB: (1, 1, "r")}
+    store(warehouse, frame((FEB, "y", 2), (FEB, "z", 3)), months=(FEB,))
+    store(warehouse, frame((JAN, "x", -5), (FEB, "z", 3)))
+    assert versions(warehouse) == {JAN: (1, 1, "r"), FEB: (3, 1, "r")}
+
+
+def test_an_asset_of_several_tables_counts_once_per_transaction(warehouse: Warehouse):
+    with warehouse.write("test") as writer:
+        for n in (1, 2):
+            rows = pl.concat([frame((JAN, f"{i}", i)) for i in range(n)])
+            writer.replace(THINGS, rows, site="a", months=[JAN], asset="k/facts/things", run_id="r")
+    assert versions(warehouse) == {JAN: (1, 2, "r")}
+
+
+def test_names_with_quotes_and_brackets_are_bound_as_they_are(warehouse: Warehouse):
+    names = ["it's", 'a "b"', "[c, d]", "e\\f", "", "NULL", " g "]
+    store(warehouse, pl.concat([frame((JAN, name, 1)) for name in [*names, "other"]]))
+    with warehouse.read() as reader:
+        found = reader.sql("SELECT name FROM facts.things WHERE name IN (SELECT unnest($n::VARCHAR[]))", {"n": names})
+    assert sorted(found["name"]) == sorted(names)
+
+
 def test_a_fault_within_a_transaction_undoes_all_of_it(warehouse: Warehouse):
     store(warehouse, frame((JAN, "x", 1)))
 
@@ -150,6 +181,7 @@ def test_a_reader_of_an_empty_warehouse_sees_no_rows(warehouse: Warehouse):
 HOLD = """
 import sys, time
 from pathlib import Path
+from types import SimpleNamespace
 from usage_assets.warehouse import Warehouse
 with Warehouse(Path(sys.argv[1])).write("the other run"):
     print("held", flush=True)
@@ -192,3 +224,41 @@ def test_compacting_keeps_every_row_and_view(warehouse: Warehouse):
     assert 0 < new <= old
     with warehouse.read() as reader:
         assert reader.sql("SELECT count(*) AS n FROM facts.seen")["n"].to_list() == [200]
+
+
+KILLED_COMPACTING = """
+import os, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+import usage_assets.warehouse.file
+from usage_assets.warehouse import Warehouse
+usage_assets.warehouse.file.put_in_place = lambda fresh, target: os.kill(os.getpid(), signal.SIGKILL)
+Warehouse(Path(sys.argv[1])).compact()
+"""
+
+
+def test_a_killed_compaction_leaves_the_old_file_and_the_next_one_removes_what_it_had_begun(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 1)))
+    command = [sys.executable, "-c", KILLED_COMPACTING, str(warehouse.path)]
+    assert subprocess.run(command, check=False, cwd=Path(__file__).parents[2]).returncode == -9
+    assert list(warehouse.path.parent.glob("*.compact"))
+    assert stored(warehouse) == [(JAN, "x", 1)]
+    warehouse.compact()
+    assert stored(warehouse) == [(JAN, "x", 1)]
+    assert not list(warehouse.path.parent.glob("*.compact*"))
+
+
+def test_compacting_without_room_on_the_disk_changes_nothing(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch):
+    store(warehouse, frame((JAN, "x", 1)))
+    before = warehouse.path.read_bytes()
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(total=1, used=1, free=1000))
+    with pytest.raises(DiskError, match=r"0 MB are free, .* to compact the warehouse; nothing was changed"):
+        warehouse.compact()
+    assert warehouse.path.read_bytes() == before
+
+
+def test_compacting_waits_for_readers(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch):
+    store(warehouse, frame((JAN, "x", 1)))
+    monkeypatch.setenv("USAGE_LOCK_WAIT", "0.05")
+    with warehouse.read(), pytest.raises(WarehouseError, match="held by another reader"):
+        warehouse.compact()

@@ -1,7 +1,7 @@
 """The fact assets of an OpenStack site, from the raw rows of any number of its months at once."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import polars as pl
@@ -41,6 +41,8 @@ class Facts:
     intervals: pl.DataFrame
     rejects: pl.DataFrame
     accounts: pl.DataFrame
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    """Fact assets that are a whole table: none of this kind."""
 
 
 def build_facts(
@@ -68,8 +70,8 @@ def build_facts(
     intervals = _stacked([one.intervals for _, one in settled], INTERVALS.empty())
     rejects = _stacked([one.rejects for _, one in settled], REJECTS.empty())
     accounts = _stacked([_account(asset, one) for asset, one in settled], ACCOUNTS.empty())
-    done = pl.collect_all([intervals, rejects, accounts], engine=ENGINE)
-    return Facts(*done)
+    kept, rejected, counted = pl.collect_all([intervals, rejects, accounts], engine=ENGINE)
+    return Facts(kept, rejected, counted)
 
 
 def _with_activity(settled: list[tuple[str, Settled]], raw: Inputs, site: str) -> list[tuple[str, Settled]]:

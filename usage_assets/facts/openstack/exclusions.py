@@ -8,6 +8,7 @@ import polars as pl
 from usage_assets.intervals import clip, once, owned
 from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
 from usage_assets.raw.openstack import BY_NAME
+from usage_assets.raw.personal import Hider
 from usage_assets.sites import OpenStackSite
 from usage_assets.warehouse import Reader
 
@@ -47,6 +48,7 @@ def _read(
     reader: Reader, site: OpenStackSite, months: Sequence[date], queries: Callable[[str], dict[str, str]]
 ) -> pl.DataFrame:
     found = [pl.DataFrame(schema=_SCHEMA)]
+    hider = Hider(site)
     for number, rule in enumerate(site.exclusions):
         for source, query in queries(rule.table).items():
             if not all(reader.has(BY_NAME[table].table) for table in {rule.table, source, *_between(rule.table)}):
@@ -55,7 +57,7 @@ def _read(
             matches = []
             for index, (column, values) in enumerate(rule.where.items()):
                 matches.append(f"m.{column}::VARCHAR IN (SELECT unnest($values{index}::VARCHAR[]))")
-                params[f"values{index}"] = list(values)
+                params[f"values{index}"] = hider.stored(f"{rule.table}.{column}", values)
             rows = reader.sql(f"{query} WHERE {' AND '.join((_SCOPE, *matches))}", params)
             found.append(
                 rows.with_columns(

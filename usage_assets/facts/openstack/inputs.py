@@ -12,6 +12,7 @@ import polars as pl
 from usage_assets.facts.openstack.exclusions import read_exclusions, with_exclusions
 from usage_assets.facts.openstack.inventory import inventory_of_months, read_inventory
 from usage_assets.raw.openstack import BY_NAME
+from usage_assets.raw.personal import SPEC_PATHS
 from usage_assets.sites import OpenStackSite
 from usage_assets.warehouse import Reader
 
@@ -68,14 +69,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "zun_container": ("id", "uuid", *_TIMES, "project_id", "user_id", "status", "started_at", "host", "annotations"),
 }
 
-# where a request names its reservation and its flavor; the envelope of versioned objects, or plain
-_DATA = '$."nova_object.data"'
-SPEC_PATHS = (
-    f"{_DATA}.scheduler_hints.reservation",
-    "$.scheduler_hints.reservation",
-    f'{_DATA}.flavor."nova_object.data".name',
-    f'{_DATA}.flavor."nova_object.data".extra_specs',
-)
 _TERMINATE = "compute_terminate_instance"
 _SHELVING = ("compute_shelve_instance", "compute_shelve_offload_instance", "compute_unshelve_instance")
 # after the first event of a pair a server no longer runs, after the second it does

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from usage_assets.errors import SiteError
+from usage_assets.sites import OpenStackSite
 
 INVENTORY_SCHEMA: dict[str, pl.DataType] = {
     "line": pl.Int64(),
@@ -81,6 +82,11 @@ def describe_inventory(site: str, path: Path) -> str:
     since = f", the first in service from {first:%Y-%m-%d}" if isinstance(first, datetime) else ""
     now = machines["in_service_to"].is_null().sum()
     return f"{path}: {machines['hostname'].n_unique()} machines in {len(machines)} rows, {now} without an end{since}"
+
+
+def describe_inventories(site: OpenStackSite) -> list[str]:
+    """The same of each inventory that the site's file names."""
+    return [describe_inventory(site.key, file) for file in site.files]
 
 
 def inventory_of_months(inventory: pl.DataFrame, months: Sequence[date], first_month: date) -> pl.LazyFrame:

@@ -1,7 +1,7 @@
 """Which raw rows an interval of an OpenStack site is made of: the row of its source, and what that belongs to."""
 
-from usage_assets.facts.openstack.inputs import SPEC_PATHS
 from usage_assets.facts.origins import Origin
+from usage_assets.raw.personal import SPEC_PATHS
 
 
 def _json(*paths: str) -> str:

@@ -13,12 +13,21 @@ import dagster as dg
 import polars as pl
 
 from usage_assets import settings
-from usage_assets.checks.raw import result
+from usage_assets.checks.raw import RunCheck
+from usage_assets.checks.record import record
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import Kind
 from usage_assets.locks import file_lock
-from usage_assets.partitions import Window, window_of
-from usage_assets.presentation import BACKFILL, asset_key, asset_spec, markdown_table, readable_errors, show_month
+from usage_assets.partitions import Window, run_window
+from usage_assets.presentation import (
+    BACKFILL,
+    asset_key,
+    asset_spec,
+    markdown_table,
+    readable_errors,
+    show_month,
+    site_of,
+)
 from usage_assets.reports.exports import checks, database, frames, reading
 from usage_assets.reports.exports.files import month_path, site_paths, write_month
 from usage_assets.reports.exports.snapshot import snapshot_path, write_snapshot
@@ -73,8 +82,8 @@ def export_assets(
         name=f"{kind.name}_exports", specs=specs, check_specs=check_specs, can_subset=True, backfill_policy=BACKFILL
     )
     def export(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        window = window_of(context.partition_keys)
-        site = sites[window.site]
+        window = run_window(context)
+        site = site_of(sites, window)
         chosen = {key: table for key, table in tables.items() if key in context.selected_asset_keys}
         with readable_errors(window, "exports"):
             done = export_window(kind, site, window, warehouse, tables=list(chosen.values()))
@@ -83,10 +92,18 @@ def export_assets(
             for month in window.months:
                 show_month(context, key, site.key, month, _shown(table, site, month, done))
             yield dg.MaterializeResult(asset_key=key, metadata=_of_run(table, scope, window, done))
-            for check in checks.of(table):
-                if dg.AssetCheckKey(key, check.name) in context.selected_asset_check_keys:
-                    found = check.evaluate(table, site, window, scope, done.closed)
-                    yield result(key, check.name, site, found, check.failing, warn=check.warn)
+        evaluated = [
+            RunCheck(
+                key, check.name, check.evaluate(table, site, window, scope, done.closed), check.failing, check.warn
+            )
+            for key, table in chosen.items()
+            for check in checks.of(table)
+            if dg.AssetCheckKey(key, check.name) in context.selected_asset_check_keys
+        ]
+        with readable_errors(window, "checks"):
+            record(warehouse, site.key, window.months, context.run.run_id, [one.evaluated for one in evaluated])
+        for one in evaluated:
+            yield one.result(site)
 
     return export
 
@@ -118,7 +135,7 @@ def export_window(
         f"exports of {window}",
         wait_seconds=settings.lock_wait_seconds(),
     ):
-        write_snapshot()
+        write_snapshot(site.key)
         if out.target is not None and any(out.rows.values()):
             loads = [
                 database.Load(

@@ -5,7 +5,6 @@ A reader meets the old tables or the new ones. A process that is killed leaves e
 server.
 """
 
-import os
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +19,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL
 
-from usage_assets import sites
+from usage_assets import settings, sites
 from usage_assets.errors import ExportError
 from usage_assets.partitions import next_month
 from usage_assets.raw.faults import Scrubber
-from usage_assets.raw.servers import MYSQL
+from usage_assets.raw.wire import MYSQL
 from usage_assets.reports.exports.tables import ExportTable
 from usage_assets.schema import Type
 
@@ -54,14 +53,14 @@ class Load:
 
 
 def target() -> str | None:
-    """The address in the environment, as it may be shown; None where there is none."""
-    text = os.environ.get(VARIABLE)
+    """The address in the environment or the secrets file, as it may be shown; None where there is none."""
+    text = settings.secret(VARIABLE)
     return None if not text else _shown(_url(text)[0])
 
 
 def load(site: str, loads: Sequence[Load]) -> dict[str, int]:
     """Replace the months of a site in all tables at once; how many rows of the site each has then."""
-    url, scrub = _url(os.environ[VARIABLE])
+    url, scrub = _url(settings.secret(VARIABLE) or "")
     engine = None
     try:
         engine = _engine(url)

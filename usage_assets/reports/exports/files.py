@@ -38,8 +38,18 @@ def write_month(table: ExportTable, site: str, month: date, rows: pl.DataFrame) 
     path = month_path(table, site, month)
     whole = rows.select(table.names).cast(dict(table.polars_schema))  # type: ignore[arg-type]  # a schema is a mapping
     _beside(path, whole.write_parquet)
-    _beside(path.with_suffix(".csv"), lambda to: whole.write_csv(to, datetime_format="%Y-%m-%d %H:%M:%S"))
+    inert = _inert(whole)
+    _beside(path.with_suffix(".csv"), lambda to: inert.write_csv(to, datetime_format="%Y-%m-%d %H:%M:%S"))
     return path
+
+
+def _inert(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows; texts that a spreadsheet would take for a formula have an apostrophe before them."""
+    texts = [pl.col(name) for name, kind in rows.schema.items() if kind == pl.String]
+    return rows.with_columns(
+        pl.when(text.str.contains(r"^[=+\-@\t\r]")).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).name.keep()
+        for text in texts
+    )
 
 
 def read_files(table: ExportTable, paths: Iterable[Path], columns: list[str] | None = None) -> pl.DataFrame:
@@ -54,8 +64,9 @@ def _beside(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(fresh)
         fresh.replace(path)
-    except OSError as error:
-        msg = f"{path.parent.name}: {path.name} could not be written ({error}); the old file is untouched"
+    except (OSError, pl.exceptions.PolarsError) as error:  # of a full disk Polars speaks in its own way
+        where = f"site {path.parent.name} {path.stem}"
+        msg = f"{where}: {path.name} could not be written ({error}); the old file is untouched"
         raise ExportError(msg) from None
     finally:
         fresh.unlink(missing_ok=True)

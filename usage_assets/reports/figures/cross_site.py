@@ -1,11 +1,13 @@
 """All sites over their whole history: what is used and what is available, in machines."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from html import escape
 
 import polars as pl
 
+from usage_assets.kinds import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.figures.stack import NOTHING
@@ -28,7 +30,7 @@ _YELLOWS = (("#C79A00", "#FAEBA8"), ("#8A6D00", "#E8DDA0"))
 
 @dataclass(frozen=True)
 class SitesHistory:
-    """All sites by days: `rows` with site, timestamp, resource (nodes or devices), total, occupied.
+    """All sites by days: `rows` with site, timestamp, resource (nodes, devices, gpus ...), total, occupied.
 
     `shared` are the sites whose servers share machines.
     """
@@ -40,7 +42,8 @@ class SitesHistory:
 def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     """Used and available machines of every site, stacked; below, of which time each site's use is known.
 
-    Used is what servers hold; available is what else exists. Sites of edge devices count devices.
+    Used is what servers and jobs hold; available is what else exists. Sites of edge devices count devices, pools of
+    GPUs count GPUs.
     """
     title = "<b>All sites</b>  Machines used and available, whole history"
     sites = [key for key in scene.sites if key in set(history.rows["site"])]
@@ -54,13 +57,16 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     styles: dict[str, Trace] = {}
     spans: list[Trace] = []
     gaps: list[Label] = []
+    units: dict[str, str] = {}
     colours = _colours(sites, history.shared)
     for number, key in enumerate(sites):
-        resource, rows = _of_site(history.rows.filter(pl.col("site") == key))
+        machines = kind_of(scene.sites[key]).machines
+        resource, rows = _of_site(history.rows.filter(pl.col("site") == key), machines)
+        units[resource] = unit = frame.unit_of(resource)
         dense = grid.join(rows, on="timestamp", how="left", maintain_order="left").with_columns(
             known=pl.col("total").is_not_null() & pl.col("occupied").is_not_null()
         )
-        name = escape(scene.sites[key].name) + (" (devices)" if resource == "devices" else "")
+        name = escape(scene.sites[key].name) + ("" if resource == "nodes" else f" ({unit})")
         for part, value, colour in (
             ("used", pl.col("occupied"), colours[key][0]),
             ("available", pl.col("total") - pl.col("occupied"), colours[key][1]),
@@ -82,7 +88,7 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     names = [escape(scene.sites[key].name) for key in sites]
     rows_axis = {"tickmode": "array", "tickvals": list(range(len(sites))), "ticktext": names, "showgrid": False}
     panels = [
-        Panel("Machines", (0, top * 1.03 or 1), 1.0, {"tickformat": ",~r"}, legend=True),
+        Panel(_axis_title(units), (0, top * 1.03 or 1), 1.0, {"tickformat": ",~r"}, legend=True),
         Panel("Known", (len(sites) - 0.4, -0.6), 0.045 * len(sites) + 0.04, rows_axis),
     ]
     labels = [label for key in sites for label in frame.remarks(scene.sites[key], window, named=True)]
@@ -90,7 +96,7 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     longest = max(len(name) for name in names)
     layout = frame.layout(
         title,
-        f"{frame.span_text(window)}, means per day; used is held by servers, available is the rest"
+        f"{frame.span_text(window)}, means per day; used is held by servers or jobs, available is the rest"
         + ("; grey: a site's use is not known, it is not in the stack" if gaps else ""),
         panels,
         window,
@@ -109,15 +115,21 @@ def _colours(sites: list[str], shared: frozenset[str]) -> dict[str, tuple[str, s
     return out | {key: _YELLOWS[number % len(_YELLOWS)] for number, key in enumerate(yellow)}
 
 
-def _of_site(rows: pl.DataFrame) -> tuple[str, pl.DataFrame]:
-    """Machines where the site has any, else devices."""
-    nodes = rows.filter(pl.col("resource") == "nodes")
-    best = "nodes" if float(nodes["total"].sum() or 0) > 0 else "devices"
-    best = best if best in set(rows["resource"]) else str(rows["resource"][0])
+def _of_site(rows: pl.DataFrame, machines: tuple[str, ...]) -> tuple[str, pl.DataFrame]:
+    """In the first of these resources of which the site has any, else in one that it has."""
+    sums = dict(rows.group_by("resource").agg(pl.col("total").sum()).iter_rows())
+    some = [name for name in machines if (sums.get(name) or 0) > 0]
+    best = next(iter([*some, *(name for name in reversed(machines) if name in sums)]))
     found = rows.filter(pl.col("resource") == best).select(
         pl.col("timestamp").cast(pl.Datetime("us")), "total", "occupied", has_row=True
     )
     return best, found
+
+
+def _axis_title(units: Mapping[str, str]) -> str:
+    """What is counted: of machines only, as it always was; of others beside them, each by its name."""
+    others = [unit for name, unit in sorted(units.items()) if name != "nodes"]
+    return " and ".join(filter(None, ["Machines" if "nodes" in units or not others else "", ", ".join(others)]))
 
 
 def _known(dense: pl.DataFrame, name: str, colour: str, *, row: int, start: datetime) -> list[Trace]:

@@ -4,6 +4,7 @@ from html import escape
 
 import polars as pl
 
+from usage_assets.kinds import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import hours
 from usage_assets.reports.frame import Figure, Trace
@@ -79,7 +80,7 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
     projected_inexact. A censored lease, whose least wait lies past the horizon, stands at the horizon.
     """
     title = frame.heading(scene.site.name, f"Projected lead time, {scene.label}")
-    days = scene.site.leadtime_horizon_days
+    days = kind_of(scene.site).horizon_days(scene.site)
     censored = leases.filter(pl.col("is_censored").fill_null(value=False)).with_columns(
         at="created_at", horizon=pl.lit(24.0 * days)
     )

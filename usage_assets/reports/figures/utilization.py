@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from usage_assets.kinds import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Panel, Trace
@@ -89,7 +90,7 @@ def node_types(daily: pl.DataFrame, scene: Scene) -> Figure:
     """
     title = frame.heading(scene.site.name, f"Utilization by node type, {scene.label}")
     subtitle = f"{frame.span_text(scene.window)}, means per day{scene.read_text}"
-    resource = next((name for name in ("nodes", "devices") if name in set(daily["resource"])), "nodes")
+    resource = next((name for name in scene.machines if name in set(daily["resource"])), scene.machines[0])
     rows = daily.filter(pl.col("resource") == resource)
     over = "total" if _on_demand(rows, scene) else "reservable"
     if over not in rows.columns or rows[over].null_count() == rows.height:
@@ -97,7 +98,7 @@ def node_types(daily: pl.DataFrame, scene: Scene) -> Figure:
     known = rows.filter(pl.col("total").is_not_null() | pl.col("reservable").is_not_null())
     if known.is_empty() or rows["occupied"].null_count() == rows.height:
         return frame.sentence(title, subtitle, "No use by node type is known for this time")
-    unit = frame.resource_label(resource)[0].lower()
+    unit = frame.unit_of(resource)
     counts = (
         rows.group_by("node_type")
         .agg(pl.max_horizontal("total", over).max().alias("count"))
@@ -187,8 +188,9 @@ def _mean(series: Series, of: str, over: str) -> float:
 
 
 def _on_demand(rows: pl.DataFrame, scene: Scene) -> bool:
-    if scene.site.utilization_of is not None:
-        return scene.site.utilization_of == "total"
+    fixed = kind_of(scene.site).usage_scope(scene.site).utilization_of
+    if fixed is not None:
+        return fixed == "total"
     return float(rows["occupied_ondemand"].sum() or 0) > 0
 
 

@@ -1,95 +1,25 @@
-"""What runs by itself besides alerts: the nightly requests, dead runs, and the event log that keeps its files open."""
+"""What runs by itself besides alerts and nightlies: dead runs, and the event log that keeps its files open."""
 
 import os
 import subprocess
 import sys
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
-import polars as pl
 import pytest
+from dagster._core.events import EngineEventData
 
-from usage_assets.automation.nightly import RANGE_END, RANGE_START, nightly_schedule, pending_since, requests
-from usage_assets.automation.orphans import BOOT, HOST, PID, SINCE, is_gone, process_tags, report_dead_runs
+from usage_assets.automation.orphans import (
+    BOOT,
+    HOST,
+    PID,
+    SINCE,
+    is_gone,
+    name_processes,
+    process_tags,
+    report_dead_runs,
+)
 from usage_assets.automation.storage import SteadySqliteEventLogStorage
-from usage_assets.facts.tables import LEASES
-from usage_assets.kinds import OPENSTACK
-from usage_assets.sites import OpenStackSite
-from usage_assets.warehouse import Warehouse
-
-
-def site(key: str, **more) -> OpenStackSite:
-    return OpenStackSite.model_validate(
-        {"kind": "openstack", "key": key, "name": key, "databases": {"nova": "sqlite://"}, **more}
-    )
-
-
-def test_a_night_asks_for_previous_and_current_month_of_every_site_as_one_range_each():
-    found = list(requests({"a": site("a"), "b": site("b")}, date(2020, 1, 15), "now"))
-    assert [(one.tags[RANGE_START], one.tags[RANGE_END]) for one in found] == [
-        ("2019-12-01|a", "2020-01-01|a"),
-        ("2019-12-01|b", "2020-01-01|b"),
-    ]
-    assert len({one.run_key for one in found}) == 2
-
-
-def test_a_night_does_not_ask_for_months_before_a_sites_first():
-    found = list(
-        requests(
-            {"new": site("new", first_month="2020-01"), "planned": site("planned", first_month="2020-02")},
-            date(2020, 1, 15),
-            "now",
-        )
-    )
-    assert [(one.tags[RANGE_START], one.tags[RANGE_END]) for one in found] == [("2020-01-01|new", "2020-01-01|new")]
-
-
-def with_leases(folder: Path, *leases: tuple[str, str, date, str]) -> Warehouse:
-    """A warehouse with leases: id, site, month, outcome."""
-    empty = dict.fromkeys(LEASES.names)
-    rows = [
-        empty
-        | {"lease_id": name, "site": at, "month": month, "outcome": outcome, "node_type": "t"}
-        | {"created_at": datetime(month.year, month.month, 2)}
-        for name, at, month, outcome in leases
-    ]
-    warehouse = Warehouse(folder / "warehouse.duckdb")
-    with warehouse.write("test") as writer:
-        writer.ensure(LEASES)
-        writer.put(LEASES, pl.DataFrame(rows, schema=LEASES.polars_schema))
-    return warehouse
-
-
-def test_a_night_reaches_back_to_the_first_month_with_pending_leases_at_most_a_year(tmp_path: Path):
-    warehouse = with_leases(
-        tmp_path,
-        ("1", "a", date(2019, 9, 1), "pending"),
-        ("2", "a", date(2019, 5, 1), "started"),
-        ("3", "b", date(2018, 12, 1), "pending"),
-        ("4", "c", date(2020, 1, 1), "pending"),
-        ("5", "d", date(2019, 1, 1), "pending"),
-    )
-    pending = pending_since(warehouse, date(2020, 1, 15))
-    assert pending == {"a": date(2019, 9, 1), "c": date(2020, 1, 1), "d": date(2019, 1, 1)}
-    sites = {key: site(key) for key in "abc"} | {"d": site("d", first_month="2019-11")}
-    found = list(requests(sites, date(2020, 1, 15), "now", pending))
-    assert [one.tags[RANGE_START] for one in found] == ["2019-09-01|a", "2019-12-01|b", "2019-12-01|c", "2019-11-01|d"]
-    assert {one.tags[RANGE_END].partition("|")[0] for one in found} == {"2020-01-01"}
-
-
-def test_a_warehouse_that_holds_no_leases_yet_leaves_the_plain_range(tmp_path: Path):
-    assert pending_since(Warehouse(tmp_path / "none.duckdb"), date(2020, 1, 15)) == {}
-
-
-def test_a_warehouse_that_can_not_be_read_leaves_the_plain_range(tmp_path: Path):
-    broken = tmp_path / "warehouse.duckdb"
-    broken.write_text("no database", encoding="utf-8")
-    schedule = nightly_schedule(OPENSTACK, {"a": site("a")}, Warehouse(broken))
-    context = dg.build_schedule_context(scheduled_execution_time=datetime(2020, 1, 15, tzinfo=UTC))
-    requested = schedule.evaluate_tick(context).run_requests
-    assert requested is not None
-    assert [one.tags[RANGE_START] for one in requested] == ["2019-12-01|a"]
 
 
 def test_this_process_is_not_gone_and_one_that_ended_is():
@@ -121,6 +51,34 @@ def test_only_unfinished_runs_of_dead_processes_are_reported_as_failed():
         found = [instance.get_run_by_id(run.run_id) for run in (started, alive, ended)]
         statuses = [run.status.value for run in found if run is not None]
         assert statuses == ["FAILURE", "STARTED", "SUCCESS"]
+
+
+def test_a_run_of_the_daemon_is_reported_as_failed_when_its_process_was_killed_with_the_code_server():
+    server = {".dagster/grpc_info": '{"host": "localhost", "socket": "/run/usage-assets/code.sock"}'}
+    remote = {".dagster/grpc_info": '{"host": "elsewhere", "port": 4000}'}
+    started = dg.DagsterRunStatus.STARTED
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process,
+    ):
+        run = instance.create_run_for_job(_job, tags=server, status=started)
+        other = instance.create_run_for_job(_job, tags=remote, status=started)
+        for each in (run, other):
+            said = EngineEventData.in_process(process.pid)
+            instance.report_engine_event("Started process for run", each, said)
+        name_processes(instance)
+        assert report_dead_runs(instance) == []
+        process.communicate(b"\n")
+        name_processes(instance)
+        assert report_dead_runs(instance) == [run.run_id]
+
+
+def test_a_run_of_the_daemon_that_has_not_said_its_process_is_left_alone():
+    server = {".dagster/grpc_info": '{"socket": "/run/usage-assets/code.sock"}'}
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.create_run_for_job(_job, tags=server, status=dg.DagsterRunStatus.STARTED)
+        name_processes(instance)
+        assert report_dead_runs(instance) == []
 
 
 @dg.asset(

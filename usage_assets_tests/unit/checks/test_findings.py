@@ -96,3 +96,14 @@ def test_what_is_said_of_passing_months_is_shown_too():
     assert said["failing_months"] == 0
     assert "| 2020-01 | all is well |" in said["passing"].value
     assert "2020-02" not in said["passing"].value
+
+
+def test_every_failing_month_is_named_for_programs_however_many_there_are():
+    months = {date(2000 + n // 12, n % 12 + 1, 1): Finding(n % 2 == 0, f"{n} " + "x" * 500) for n in range(200)}
+    failing = table(months)["failing"].value
+    assert [entry["month"] for entry in failing] == [
+        f"{month:%Y-%m}" for month, one in months.items() if not one.passed
+    ]
+    assert failing[0]["text"].startswith("1 xx")
+    assert {len(entry["text"]) for entry in failing} == {200}
+    assert "failing" not in table({JAN: GOOD})

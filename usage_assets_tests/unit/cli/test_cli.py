@@ -1,6 +1,7 @@
 """The command line: wrong usage is said with what is allowed, and ends with 2."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -17,7 +18,7 @@ from usage_assets.cli.daemon import submit
 from usage_assets.cli.home import dagster_home
 from usage_assets.cli.local import runs_of
 from usage_assets.cli.look import ranges
-from usage_assets.errors import UsageError
+from usage_assets.errors import SiteError, UsageError
 from usage_assets.partitions import Window
 from usage_assets.sites import OpenStackSite
 
@@ -71,6 +72,37 @@ def test_the_status_of_an_empty_warehouse_says_that_everything_is_missing():
     assert found.exit_code == 0
     assert " raw/nova_instances " in found.output
     assert "2016-01.." in found.output
+
+
+@pytest.fixture
+def broken(sites: None) -> None:
+    text = "kind: openstack\ncolour: red\ndatabases: {nova: 'sqlite:///nova.db'}\n"
+    (Path(os.environ["USAGE_SITES"]) / "chi_bad.yaml").write_text(text)
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_command_that_names_good_sites_works_beside_a_broken_file_and_says_its_fault():
+    found = CliRunner().invoke(app, ["status", "--site", "chi_a"])
+    assert found.exit_code == 0
+    assert " raw/nova_instances " in found.stdout
+    assert "site chi_bad is left out, its file has a fault: chi_bad.yaml:2: colour" in found.stderr
+
+
+@pytest.mark.usefixtures("broken")
+def test_the_status_of_all_shows_the_good_sites_and_ends_with_2_where_a_file_is_broken():
+    found = CliRunner().invoke(app, ["status"])
+    assert found.exit_code == 2
+    assert "(chi_a)" in found.stdout
+    assert "(chi_b)" in found.stdout
+    assert "chi_bad.yaml:2: colour" in found.stderr
+
+
+@pytest.mark.parametrize("command", ["check-site chi_bad", "backfill --site chi_bad --from 2019-01 --to 2019-02"])
+@pytest.mark.usefixtures("broken")
+def test_naming_a_site_whose_file_is_broken_is_refused_with_its_fault(command: str):
+    found = CliRunner().invoke(app, command.split())
+    assert isinstance(found.exception, SiteError)  # main() prints it and ends with 2
+    assert "chi_bad.yaml:2: colour: unknown key" in str(found.exception)
 
 
 def test_a_plan_is_one_window_per_site_and_two_calendar_years():

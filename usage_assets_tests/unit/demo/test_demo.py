@@ -317,7 +317,7 @@ def test_the_inventory_knows_every_machine_and_two_more(tmp_path: Path, monkeypa
     make_site("demo_metal", folder, until=datetime(2025, 3, 1, tzinfo=UTC), scale=SMALL)
     monkeypatch.setenv("USAGE_DATA", str(tmp_path))
     site = load_site(Path(__file__).parents[3] / "sites" / "demo_metal.yaml")
-    (path,) = [source.file for source in site.sources["total"] if source.file]
+    (path,) = site.files
     listed = set(read_inventory(site.key, path)["hostname"])
     known = {name for (name,) in rows(folder, "nova", "SELECT hypervisor_hostname FROM compute_nodes")}
     assert path == folder / "inventory.csv"

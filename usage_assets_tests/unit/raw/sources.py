@@ -136,9 +136,11 @@ def run(
 
 
 def stored(warehouse: Warehouse, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """A raw table, sorted; without the time of extraction unless it is asked for."""
+    """A raw table, sorted; without the times of the dumps that saw its rows unless they are asked for."""
     raw = BY_NAME[table]
-    names = list(columns) if columns else [name for name in raw.table.names if name != "extracted_at"]
+    names = (
+        list(columns) if columns else [name for name in raw.table.names if name not in {"extracted_at", "seen_from"}]
+    )
     with warehouse.read() as reader:
         frame = reader.frame(raw.table, columns=names)
     return frame.sort(["month", *[name for name in raw.key if name in names]] if "month" in names else names)

@@ -10,12 +10,12 @@ import pytest
 from usage_assets.checks import dimensions as checks
 from usage_assets.errors import UsageError
 from usage_assets.facts.tables import INTERVALS
+from usage_assets.hashing import hashed
 from usage_assets.partitions import Window
 from usage_assets.raw.openstack import BY_NAME
 from usage_assets.sites import OpenStackSite
 from usage_assets.timelines import dimensions as made_of
 from usage_assets.timelines.dimension_tables import USAGE_BY_HOST, USAGE_BY_PROJECT, USAGE_BY_USER
-from usage_assets.timelines.names import hashed
 from usage_assets.timelines.openstack import usage_scope
 from usage_assets.timelines.tables import USAGE
 from usage_assets.timelines.usage import build_usage
@@ -224,7 +224,8 @@ def names(tables: dict[str, pl.DataFrame]) -> dict[str, str | None]:
 
 def put_keystone(warehouse: Warehouse) -> None:
     rows = [{"site": "s", "month": FEB, "id": key, "name": f"{key} of Keystone", "is_context": False,
-             "extracted_at": datetime(2024, 4, 1)} for key in ("p", "q")]  # fmt: skip
+             "extracted_at": datetime(2024, 4, 1), "seen_from": datetime(2024, 4, 1)}
+            for key in ("p", "q")]  # fmt: skip
     with warehouse.write("raw") as writer:
         table = BY_NAME["keystone_project"].table
         frame = pl.DataFrame(rows, schema=table.polars_schema)

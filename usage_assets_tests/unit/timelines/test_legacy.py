@@ -20,6 +20,7 @@ def report(day=1, node_type="a", *, maint=24.0, reserved=12.0, used=36.0, idle=2
         "site": "s", "month": MONTH, "date": datetime(2020, 1, day, hour), "node_type": node_type,
         "maint_hours": maint, "reserved_hours": reserved, "used_hours": used, "idle_hours": idle,
         "total_hours": total, "is_context": False, "gone_at": gone, "extracted_at": datetime(2020, 2, 1),
+        "seen_from": datetime(2020, 2, 1),
     }  # fmt: skip
 
 
@@ -27,6 +28,7 @@ def counted(day=1, node_type="a", cnt=4):
     return {
         "site": "s", "month": MONTH, "date": date(2020, 1, day), "node_type": node_type, "cnt": cnt,
         "is_context": False, "gone_at": None, "extracted_at": datetime(2020, 2, 1),
+        "seen_from": datetime(2020, 2, 1),
     }  # fmt: skip
 
 

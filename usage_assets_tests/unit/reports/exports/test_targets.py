@@ -1,5 +1,6 @@
 """Where exports go: files, the snapshot and a database in SQLite. Old or new, whole, and nobody else's rows."""
 
+import shutil
 import sqlite3
 from datetime import date, datetime
 from pathlib import Path
@@ -76,6 +77,27 @@ def test_the_snapshot_has_all_tables_in_a_version_that_dashboards_read():
         assert con.execute("SELECT max(value) FROM usage_long WHERE site = 's'").fetchall() == [(1.0,)]
     with duckdb.connect(str(path), read_only=True) as con:
         assert con.execute("SELECT max(value) FROM usage_long WHERE site = 's'").fetchall() == [(5.0,)]
+
+
+def sums(path: Path) -> dict[str, float]:
+    with duckdb.connect(str(path), read_only=True) as con:
+        return dict(con.execute("SELECT site, sum(value) FROM usage_long GROUP BY site ORDER BY site").fetchall())
+
+
+def test_rows_of_sites_that_have_not_changed_come_from_the_old_snapshot_and_all_others_from_their_files():
+    for site, value in (("s", 1.0), ("t", 2.0), ("gone", 3.0)):
+        put(site, JAN, value)
+    path = snapshot.write_snapshot()
+    whole = sums(path)
+    assert sums(snapshot.write_snapshot("s")) == whole
+    for table in EXPORTS.values():
+        shutil.rmtree(path.parent / table.name / "gone", ignore_errors=True)
+    put("s", JAN, 10.0)
+    put("t", JAN, 20.0)  # by a run that was killed before its own snapshot
+    put("new", JAN, 30.0)
+    assert sums(snapshot.write_snapshot("s")) == {"new": 60.0, "s": 20.0, "t": 40.0}
+    path.write_bytes(b"no database at all")
+    assert sums(snapshot.write_snapshot("s")) == {"new": 60.0, "s": 20.0, "t": 40.0}
 
 
 def test_a_snapshot_that_a_killed_process_left_is_no_hindrance():

@@ -1,0 +1,140 @@
+"""Facts of a month of a full-size GPU pool, and one more poll of a running month; prints its own figures.
+
+    python -m bench.gpu_facts [FOLDER]
+
+FOLDER (default data/bench/gpu_year) is that of bench.gpu_year, which is run first where it has not been; a month of
+its raw rows is put beside them as Parquet.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from bench.gpu_year import SITE
+from bench.measure import run
+from usage_assets.facts.assets import build_window
+from usage_assets.facts.htcondor.build import MonthFacts, month_facts
+from usage_assets.facts.htcondor.extend import extend
+from usage_assets.facts.htcondor.rows import SAID, Polled, read_polled
+from usage_assets.kinds import HTCONDOR
+from usage_assets.partitions import Window
+from usage_assets.raw.htcondor.table import GPU_STATE
+from usage_assets.site_htcondor import HTCondorSite
+from usage_assets.sites import load_site
+from usage_assets.warehouse import Reader, Warehouse
+
+MONTH = date(2025, 10, 1)
+_COLUMNS = ("site", "month", "poll_at", "local_at", "average_usage", *SAID)
+
+
+def main(folder: Path) -> None:
+    """Each figure in a process of its own, so that its memory is its own."""
+    path = folder / "gpu_state.parquet"
+    if not (folder / "data" / "warehouse.duckdb").exists():
+        print(run([sys.executable, "-m", "bench.gpu_year", str(folder)]).output, end="", flush=True)
+    # made by a process of its own: the memory of this one would count as its children's
+    for what in ("month", "poll", "step") if path.exists() else ("make", "month", "poll", "step"):
+        print(run([sys.executable, "-m", "bench.gpu_facts", what, str(path)]).output, end="", flush=True)
+
+
+def month(path: Path) -> None:
+    """All facts of the month from its Parquet file."""
+    begun, cpu = time.perf_counter(), time.process_time()
+    facts = month_facts(_site(path).pool(), SITE, MONTH, _polled(path))
+    rows = sum(frame.height for frame in (*facts.tables.values(), facts.intervals, facts.rejects))
+    print(
+        f"GPU facts of a month, {facts.rows_kept + facts.rows_rejected:,} raw rows, {rows:,} rows of facts "
+        f"(bound: 4 s, 1 GB): {_since(begun, cpu)}, peak {_peak_mb():.0f} MB"
+    )
+
+
+def poll(path: Path) -> None:
+    """The last poll added to all others of the month."""
+    newest = duckdb.sql(f"SELECT max(poll_at) FROM '{path}'").fetchall()[0][0]
+    stored = month_facts(_site(path).pool(), SITE, MONTH, _polled(path, f"poll_at < '{newest}'"))
+    whole = month_facts(_site(path).pool(), SITE, MONTH, _polled(path))
+    begun, cpu = time.perf_counter(), time.process_time()
+    found = extend(_site(path).pool(), SITE, MONTH, stored, _polled(path, f"poll_at = '{newest}'"))
+    took = _since(begun, cpu)
+    assert _sums(found) == _sums(whole), "one more poll gives other facts than the whole month"
+    print(f"GPU facts, one more poll of a running month (bound: 0.3 s): {took}")
+
+
+def step(path: Path) -> None:
+    """The facts step of a warehouse: the month but its last poll, then that poll; reading, checking and writing."""
+    site = _site(path)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        warehouse = Warehouse(Path(folder) / "warehouse.duckdb")
+        newest = duckdb.sql(f"SELECT max(poll_at) FROM '{path}'").fetchall()[0][0]
+        for what, polls, bound in (
+            ("a month, with its writes", "<", "none"),
+            ("one more poll of a running month, with its writes", "=", "none"),
+        ):
+            _store(warehouse, path, f"poll_at {polls} '{newest}'")
+            begun, cpu = time.perf_counter(), time.process_time()
+            window = Window(SITE, (MONTH,))
+            build_window(HTCONDOR, site, window, warehouse, chosen=list(HTCONDOR.facts), run_id="bench")
+            print(f"GPU facts step, {what} (bound: {bound}): {_since(begun, cpu)}, peak {_peak_mb():.0f} MB")
+
+
+def make(path: Path) -> None:
+    """A month's raw rows as Parquet."""
+    with Warehouse(path.parent / "data" / "warehouse.duckdb").read() as reader:
+        reader.frame(GPU_STATE.table, SITE, [MONTH], columns=_COLUMNS).write_parquet(path)
+
+
+def _site(path: Path) -> HTCondorSite:
+    site = load_site(path.parent / "sites" / f"{SITE}.yaml")
+    assert isinstance(site, HTCondorSite)
+    return site
+
+
+def _store(warehouse: Warehouse, path: Path, where: str) -> None:
+    """Rows as the raw stage stores them."""
+    now = "TIMESTAMP '2025-11-01'"
+    with warehouse.write("raw rows") as writer:
+        writer.ensure(GPU_STATE.table)
+        writer.con.execute(
+            f"INSERT INTO {GPU_STATE.table.qualified} BY NAME SELECT *, 1::BIGINT AS copies, false AS is_context, "
+            f"{now} AS extracted_at, {now} AS seen_from FROM '{path}' WHERE {where}"
+        ).fetchall()
+        writer.gate(HTCONDOR.asset("raw", GPU_STATE.name), SITE, [MONTH], {}, "bench")
+
+
+def _polled(path: Path, where: str = "true") -> Polled:
+    with duckdb.connect() as con:
+        return read_polled(Reader(con), f"(SELECT * FROM '{path}' WHERE {where})", SITE, [MONTH])[MONTH]
+
+
+def _sums(facts: MonthFacts) -> list[tuple]:
+    runs = facts.runs.select(pl.len(), pl.col("polls").sum(), pl.col("end_at").dt.timestamp().sum())
+    spans = facts.intervals.select(pl.len(), pl.col("end_at").dt.timestamp().sum())
+    return [*runs.rows(), *spans.rows(), *facts.performance.select(pl.len(), pl.col("gpus").sum()).rows()]
+
+
+def _since(begun: float, cpu: float) -> str:
+    return f"{time.perf_counter() - begun:.2f} s wall, {time.process_time() - cpu:.2f} s CPU"
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["make", path]:
+            make(Path(path))
+        case ["month", path]:
+            month(Path(path))
+        case ["poll", path]:
+            poll(Path(path))
+        case ["step", path]:
+            step(Path(path))
+        case [*folder]:
+            main(Path(folder[0] if folder else "data/bench/gpu_year").resolve())

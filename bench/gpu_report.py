@@ -1,0 +1,104 @@
+"""Reports of a GPU pool from its facts: prints its own figures.
+
+    python -m bench.gpu_report [FOLDER]        a day, a week and a month, each in a process of its own; and the assets
+    python -m bench.gpu_report FOLDER daily    one report
+    python -m bench.gpu_report FOLDER assets   all reports of the pool's year, and again where nothing has changed
+
+The pool is that of bench.gpu_tables: 532 GPUs, 12 months, a poll every 15 minutes; made where it is not there.
+"""
+
+import os
+import resource
+import sys
+import time
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import duckdb
+
+from bench.gpu_tables import END, SITE, START
+from bench.measure import run
+from usage_assets.gpu.report import assets
+from usage_assets.gpu.report.mailing import made
+from usage_assets.gpu.report.period import NAMES, newest
+from usage_assets.gpu.report.render import as_html, as_text
+from usage_assets.partitions import month_of, months_between
+from usage_assets.reports.render import write_file
+from usage_assets.site_htcondor import HTCondorSite
+from usage_assets.warehouse import Warehouse
+
+_LIMITS = {"daily": "1 s", "weekly": "1 s", "monthly": "2 s", "assets": "40 s"}
+
+
+def _site() -> HTCondorSite:
+    said = {"kind": "htcondor", "key": SITE, "name": "Made", "snapshots": "nowhere", "timezone": "America/Chicago"}
+    return HTCondorSite.model_validate(said | {"first_month": f"{START:%Y-%m}"})
+
+
+def one(folder: Path, name: str) -> None:
+    """One report, from the warehouse to its page and its text."""
+    site = _site()
+    report = next(each for each in NAMES if each == name)
+    begun, cpu = time.perf_counter(), time.process_time()
+    with Warehouse(folder / "warehouse.duckdb").read() as reader:
+        found = made(reader, site, newest(report, END, site.reports, site.timezone))
+    counted = time.perf_counter()
+    page, text = as_html(found), as_text(found)
+    print(
+        f"{name}: {found.metadata.runs:,} runs -> a page of {len(page) / 1e3:.0f} kB, a text of {len(text) / 1e3:.0f} "
+        f"kB: {time.perf_counter() - begun:.2f} s wall (of it the page and the text "
+        f"{time.perf_counter() - counted:.2f}), {time.process_time() - cpu:.2f} s CPU, peak "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+    )
+
+
+def every(folder: Path) -> None:
+    """What the three assets do over a year in one run: read, make, write files; then the same with nothing new."""
+    os.environ["USAGE_DATA"] = str(folder.resolve())
+    site, warehouse = _site(), Warehouse(folder / "warehouse.duckdb")
+    months = months_between(month_of(START.date()), month_of(datetime(END.year, END.month - 1, 1).date()))
+    with duckdb.connect(str(warehouse.path)) as con:
+        con.execute("DROP TABLE IF EXISTS reports.gpu_reports")
+    for what in ("first", "again"):
+        for name in NAMES:
+            begun = time.perf_counter()
+            with warehouse.read() as reader:
+                due = assets.read_due(name, reader, site, months)
+            done = partial(assets.make_reports, site, months, due, {})()
+            files = [each for found in done.files.values() for each in found.items()]
+            for path, content in files:
+                write_file(folder.resolve() / "plots" / path, content)
+            with warehouse.write("bench") as writer:
+                asset = f"htcondor/reports/{name}_report"
+                writer.replace(
+                    assets.GPU_REPORTS,
+                    done.rows,
+                    site=SITE,
+                    months=months,
+                    asset=asset,
+                    run_id="bench",
+                    owned={"report": (name,)},
+                )
+            seconds = time.perf_counter() - begun
+            print(f"{what}, {name}: {done.rows.height} reports, {len(files)} files written: {seconds:.2f} s wall")
+    print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+def main(folder: str = "data/bench/gpu", what: str = "") -> None:
+    """One step, or all of them."""
+    if what == "assets":
+        every(Path(folder))
+    elif what:
+        one(Path(folder), what)
+    else:
+        if not (Path(folder) / "warehouse.duckdb").exists():
+            print(run([sys.executable, "-m", "bench.gpu_tables", "make", folder]).output, end="", flush=True)
+        for each in (*NAMES, "assets"):
+            done = run([sys.executable, "-m", "bench.gpu_report", folder, each])
+            print(done.line(f"{each}, with start-up", _LIMITS[each]))
+            print(done.output, end="", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

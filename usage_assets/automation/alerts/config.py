@@ -1,0 +1,53 @@
+"""alerts.yaml: channels, the grace of nightlies, the heartbeat. Faults name file, line and key."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator
+
+from usage_assets import settings
+from usage_assets.automation.alerts.channels import KINDS, AnyChannel, Log
+from usage_assets.automation.alerts.channels.base import Strict
+from usage_assets.automation.alerts.channels.web import Address
+from usage_assets.errors import AlertError
+from usage_assets.yaml_files import describe, parse
+
+
+class Heartbeat(Strict):
+    """An address that is asked as long as all is well: a dead man's switch raises the alarm when that ends."""
+
+    url: Address
+
+
+class Alerts(Strict):
+    """What alerts.yaml says; without the file the log only."""
+
+    channels: tuple[AnyChannel, ...] = Field(default=(Log(),), min_length=1)
+    nightly_grace_hours: float = Field(default=2.0, gt=0, le=23)
+    heartbeat: Heartbeat | None = None
+
+    @field_validator("channels")
+    @classmethod
+    def _told_apart(cls, value: tuple[AnyChannel, ...]) -> tuple[AnyChannel, ...]:
+        names = [channel.name for channel in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            msg = f"two channels are named {', '.join(twice)}; give each a name"
+            raise ValueError(msg)
+        return value
+
+
+def load(path: Path | None = None) -> Alerts:
+    """The configuration; AlertError names file, line and key of what is wrong."""
+    path = path or settings.alerts_file()
+    if not path.exists():
+        return Alerts()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: can't be read ({getattr(error, 'strerror', 'it is not UTF-8 text')}); look at USAGE_ALERTS"
+        raise AlertError(msg) from None
+    data, lines = parse(path, text, AlertError, help_at="docs/operations.md, Alerts")
+    try:
+        return Alerts.model_validate(data)
+    except ValidationError as error:
+        raise AlertError(describe(path, error, lines, Alerts.model_fields, unsaid=KINDS)) from None

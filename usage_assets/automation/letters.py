@@ -1,0 +1,224 @@
+"""The sensor that mails reports: each once, soon after its period has ended and its site was read again.
+
+A report that is due and not whole, since its site was last read before its end, has its months read first; two hours
+after it was due it is sent with what there is, and its coverage says how much that is. What was sent is noted after
+it was taken by the mail server: a crash in between sends it again, nothing is lost.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+
+from usage_assets import settings
+from usage_assets.automation.alerts.channels.mail import Mail, send_mail
+from usage_assets.automation.alerts.config import load
+from usage_assets.errors import AlertError, UsageError, WarehouseError
+from usage_assets.gates import extracted_at
+from usage_assets.kinds import Kind
+from usage_assets.letters import Letter, Posting
+from usage_assets.locks import file_lock
+from usage_assets.partitions import RANGE_END, RANGE_START, partition_key
+from usage_assets.site_book import SiteBook
+from usage_assets.sites import Site
+from usage_assets.warehouse import Warehouse
+
+GRACE = timedelta(hours=2)
+_SECONDS = 120
+_SENDING_SECONDS = 30.0
+"""After so long a tick begins no further mail: Dagster gives it a minute."""
+_WAIT_SECONDS = 5.0
+_FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
+_UNFINISHED = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
+_log = logging.getLogger("usage_assets")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Which reports were mailed: a file in `DAGSTER_HOME`."""
+
+    path: Path
+
+    @classmethod
+    def here(cls) -> "Sent":
+        """That of the environment."""
+        return cls(settings.alerts_state().with_name("letters.db"))
+
+    def has(self, site: str, posting: Posting) -> bool:
+        """Whether a report was mailed already."""
+        with closing(self._open()) as con:
+            found = con.execute(
+                "SELECT 1 FROM sent WHERE site = ? AND report = ? AND name = ?", (site, posting.report, posting.name)
+            ).fetchone()
+        return found is not None
+
+    def note(self, site: str, posting: Posting, at: datetime) -> None:
+        """Note a report as mailed."""
+        row = (site, posting.report, posting.name, ", ".join(posting.to), at.isoformat(timespec="seconds"))
+        with closing(self._open()) as con, con:
+            con.execute("INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?, ?)", row)
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        con = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)
+        con.execute(
+            "CREATE TABLE IF NOT EXISTS sent (site TEXT, report TEXT, name TEXT, recipients TEXT, "
+            "sent_at TEXT, PRIMARY KEY (site, report, name))"
+        )
+        return con
+
+
+@dataclass
+class Looked:
+    """What a look at all sites found: mails that went out, runs to ask for, and why others wait or failed."""
+
+    sent: list[str]
+    requests: list[dg.RunRequest]
+    waiting: list[str]
+    failed: list[str]
+
+    def __str__(self) -> str:
+        return "; ".join([*(f"sent {text}" for text in self.sent), *self.waiting]) or "no report is due"
+
+
+def letter_sensor(kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse) -> dg.SensorDefinition:
+    """The sensor: every two minutes, on unless stopped in the UI."""
+    book = SiteBook.of(sites)
+
+    @dg.sensor(
+        name=f"{kind.name}_letters",
+        job_name=kind.name,
+        minimum_interval_seconds=_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Mails the reports that site files name receivers of, each once, by the mail server of a channel "
+        "of alerts.yaml; reads a site again first where it was last read before the report's period ended.",
+    )
+    def letters(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        now = datetime.now(tz=UTC).replace(tzinfo=None)
+        sent = Sent.here()
+        try:
+            with file_lock(sent.path.with_name(".letters.lock"), "a tick of the letters", wait_seconds=1.0):
+                found = look(context.instance, kind, book, warehouse, now, sent=sent)
+        except WarehouseError as error:
+            yield dg.SkipReason(f"another tick is under way, or the warehouse is held ({error})")
+            return
+        if found.failed:
+            raise AlertError("; ".join(found.failed))
+        yield from found.requests
+        if not found.requests:
+            yield dg.SkipReason(str(found))
+
+    return letters
+
+
+def look(
+    instance: dg.DagsterInstance,
+    kind: Kind,
+    sites: Mapping[str, Site],
+    warehouse: Warehouse,
+    now: datetime,
+    *,
+    sent: Sent,
+) -> Looked:
+    """Send what is due and whole (or due for long), ask for runs of what is not; each site by itself."""
+    out = Looked([], [], [], [])
+    begun = datetime.now(tz=UTC)
+    for key, site in sites.items():
+        try:
+            todo = [posting for posting in kind.postings(site, now) if not sent.has(key, posting)]
+        except UsageError as error:
+            out.failed.append(f"site {key}: {error}")
+            continue
+        except sqlite3.Error as error:
+            out.failed.append(f"{sent.path} can't be used ({error}); remove it: reports of today may be mailed again")
+            break
+        for posting in todo:
+            what = f"{posting.report} report of {key} for {posting.name}"
+            late = now >= posting.due_at + GRACE
+            if not late and _is_running(instance, kind, key):
+                out.waiting.append(f"{what} waits: a run of the site goes on")
+            elif not late and not _is_whole(warehouse, kind, site, posting):
+                out.waiting.append(f"{what} waits: the site is read first")
+                if not any(request.tags["usage/site"] == key for request in out.requests):
+                    out.requests.append(_request(site, posting))
+            elif (datetime.now(tz=UTC) - begun).total_seconds() > _SENDING_SECONDS:
+                out.waiting.append(f"{what} waits for the next tick")
+            else:
+                try:
+                    out.sent.append(f"{what}: {_send(kind, site, posting, warehouse)}")
+                    sent.note(key, posting, now)
+                except (UsageError, duckdb.Error, OSError) as error:
+                    _log.warning("%s was not mailed: %s", what, error)
+                    out.failed.append(f"{what} was not mailed: {error}")
+    return out
+
+
+def post(site: str, posting: Posting, letter: Letter) -> None:
+    """Mail a report by the server of its channel; AlertError where it was not taken."""
+    channel = mail_channel(posting.channel)
+    send_mail(
+        channel.smtp,
+        letter.subject,
+        letter.text,
+        letter.html,
+        to=posting.to,
+        sender=channel.sender,
+        where=f"{posting.report} report of {site}, channel {channel.name}",
+    )
+
+
+def mail_channel(name: str | None) -> Mail:
+    """The mail channel of alerts.yaml of that name, or the first one."""
+    found = [channel for channel in load().channels if isinstance(channel, Mail)]
+    named = [channel for channel in found if name in {None, channel.name}]
+    if named:
+        return named[0]
+    if name is None:
+        msg = "reports are mailed by a mail channel of alerts.yaml, and it has none; see docs/gpu-reports.md"
+    else:
+        names = ", ".join(channel.name for channel in found) or "none"
+        msg = f"alerts.yaml has no mail channel {name!r}; mail channels there: {names}"
+    raise AlertError(msg)
+
+
+def _send(kind: Kind, site: Site, posting: Posting, warehouse: Warehouse) -> str:
+    """The subject of the mail that was taken."""
+    assert kind.letter is not None
+    mail_channel(posting.channel)  # a fault is told before anything is read
+    with warehouse.read(wait_seconds=_WAIT_SECONDS) as reader:
+        letter: Letter = kind.letter(reader, site, posting)
+    post(site.key, posting, letter)
+    return letter.subject
+
+
+def _is_whole(warehouse: Warehouse, kind: Kind, site: Site, posting: Posting) -> bool:
+    """Whether the site was read after the period's end, as far as its months can hold it."""
+    last = posting.months[-1]
+    with warehouse.read(wait_seconds=_WAIT_SECONDS) as reader:
+        extracted = extracted_at(reader, site, [last], kind.tables_of(site))
+    return last in extracted and extracted[last] >= posting.end_at
+
+
+def _is_running(instance: dg.DagsterInstance, kind: Kind, site: str) -> bool:
+    filters = dg.RunsFilter(job_name=kind.name, tags={"usage/site": site}, statuses=_UNFINISHED)
+    return bool(instance.get_runs(filters, limit=1))
+
+
+def _request(site: Site, posting: Posting) -> dg.RunRequest:
+    """A run of the last months of a report; asked for once, as the report goes out without it after a while."""
+    months = [month for month in posting.months[-2:] if month >= site.first_month] or [posting.months[-1]]
+    return dg.RunRequest(
+        run_key=f"{site.key} {posting.report} {posting.name}",
+        tags={
+            RANGE_START: str(partition_key(site.key, months[0])),
+            RANGE_END: str(partition_key(site.key, months[-1])),
+            "usage/site": site.key,
+            "usage/trigger": "letters",
+        },
+    )

@@ -1,0 +1,36 @@
+"""`usage-assets alert-test`: a message through each channel of alerts.yaml, and whether it was taken."""
+
+from datetime import UTC, datetime
+
+import typer
+from rich.console import Console
+
+from usage_assets import settings
+from usage_assets.automation.alerts.config import load
+from usage_assets.automation.alerts.message import trial
+from usage_assets.cli.app import FAILED, OK
+from usage_assets.errors import AlertError
+
+
+def try_channels(name: str | None, console: Console) -> int:
+    """Send a test message through each channel, or the one named; the exit code."""
+    if not settings.alerts_file().exists():
+        console.print(f"there is no {settings.alerts_file()} (USAGE_ALERTS): alerts go to the log only", markup=False)
+    channels = load().channels
+    if name is not None:
+        names = [channel.name for channel in channels]
+        if name not in names:
+            msg = f"unknown channel {name}; there are: {', '.join(names)}"
+            raise typer.BadParameter(msg, param_hint="--channel")
+        channels = tuple(channel for channel in channels if channel.name == name)
+    message = trial(datetime.now(tz=UTC))
+    code = OK
+    for channel in channels:
+        try:
+            channel.send(message)
+        except AlertError as error:
+            code = FAILED
+            console.print(f"{channel.name} ({channel.kind}): failed: {error}", markup=False)
+        else:
+            console.print(f"{channel.name} ({channel.kind}): ok", markup=False)
+    return code

@@ -1,0 +1,104 @@
+"""Months that only grew: their later raw rows are added to the stored facts, and nothing is built anew.
+
+A kind that can do so says in a mark what a month's facts were made of. Where the mark still fits the rows of then and
+the rules of now, `Kind.grow` gives the rows to add; else the month is built whole.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.kind import FactAsset, Facts, Kind
+from usage_assets.schema import Table
+from usage_assets.serving import ACCOUNTS, MADE_OF
+from usage_assets.sites import Site
+from usage_assets.warehouse import Reader, Warehouse, Writer
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What later raw rows make of a month: rows that take the place of those that reach beyond `since`.
+
+    The accounts are those of the whole month. `mark` is the month's new mark.
+    """
+
+    since: datetime
+    facts: Facts
+    mark: str
+
+
+def grown_months(
+    kind: Kind, site: Site, months: Sequence[date], warehouse: Warehouse, chosen: Sequence[FactAsset]
+) -> dict[date, Grown]:
+    """The months to which rows can be added; none unless all facts of the kind are asked for."""
+    if kind.grow is None or len(chosen) < len(kind.facts):
+        return {}
+    out = {}
+    with warehouse.read() as reader:
+        marks = _marks(reader, kind, site, months)
+        for month, mark in marks.items():
+            found = kind.grow(reader, site, month, mark)
+            if found is not None:
+                out[month] = found
+    return out
+
+
+def write_grown(
+    writer: Writer, kind: Kind, site: Site, fact: FactAsset, grown: Mapping[date, Grown], *, run_id: str
+) -> dict[date, str]:
+    """Add the rows of one fact asset; the months refused, with the reason. A refused month keeps its rows."""
+    asset = kind.asset("facts", fact.name)
+    refused: dict[date, str] = {}
+    for month, found in grown.items():
+        broken = []
+        for table, rows, owned in _frames(fact, found.facts):
+            column = "end_at" if "end_at" in table.names else "poll_at"
+            broken += writer.amend(
+                table,
+                rows,
+                site=site.key,
+                month=month,
+                asset=asset,
+                run_id=run_id,
+                beyond=(column, found.since),
+                owned=owned,
+            )
+        if broken:
+            refused[month] = "; ".join(map(str, broken))
+            writer.gate(asset, site.key, [month], {month: broken}, run_id)
+        elif fact.table is None:
+            writer.delete(ACCOUNTS, site=site.key, months=[month], owned={"asset": [asset]})
+            writer.put(ACCOUNTS, found.facts.accounts.filter(pl.col("asset") == asset))
+    return refused
+
+
+def write_marks(writer: Writer, kind: Kind, site: Site, marks: Mapping[date, str | None], run_id: str) -> None:
+    """Say what the facts of some months are made of now; null = not known, the next run builds them whole."""
+    if kind.grow is None:
+        return
+    writer.ensure(MADE_OF)
+    writer.delete(MADE_OF, site=site.key, months=list(marks), owned={"asset": [_name(kind)]})
+    rows = [(site.key, month, _name(kind), mark, run_id) for month, mark in marks.items() if mark is not None]
+    writer.put(MADE_OF, pl.DataFrame(rows, schema=MADE_OF.polars_schema, orient="row"))
+
+
+def _frames(fact: FactAsset, facts: Facts) -> list[tuple[Table, pl.DataFrame, dict[str, tuple[str, ...]]]]:
+    if fact.table is not None:
+        return [(fact.table, facts.tables[fact.name], {})]
+    mine = pl.col("metric").is_in(list(fact.metrics))
+    owned = {"metric": fact.metrics}
+    return [(REJECTS, facts.rejects.filter(mine), owned), (INTERVALS, facts.intervals.filter(mine), owned)]
+
+
+def _marks(reader: Reader, kind: Kind, site: Site, months: Sequence[date]) -> dict[date, str]:
+    if not reader.has(MADE_OF) or not months:
+        return {}
+    found = reader.frame(MADE_OF, site.key, months, columns=("month", "asset", "mark"))
+    return {month: mark for month, asset, mark in found.iter_rows() if asset == _name(kind)}
+
+
+def _name(kind: Kind) -> str:
+    return f"{kind.name}/facts"

@@ -1,0 +1,95 @@
+"""Later polls of a stored month, read from the warehouse: what they add, and when a month has to be built whole."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime
+
+import polars as pl
+
+from usage_assets.facts.growing import Grown
+from usage_assets.facts.htcondor.build import VERSION, MonthFacts, together
+from usage_assets.facts.htcondor.extend import addition
+from usage_assets.facts.htcondor.kind import read_raw
+from usage_assets.facts.htcondor.tables import GPU_PERFORMANCE, GPU_POLLS, GPU_RUNS
+from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.pool.rules import Pool
+from usage_assets.raw.declare import SEEN_FROM
+from usage_assets.raw.htcondor.table import GPU_STATE
+from usage_assets.serving import ACCOUNTS
+from usage_assets.site_htcondor import HTCondorSite
+from usage_assets.warehouse import Reader
+
+_SUMS = [name for name, dtype in ACCOUNTS.polars_schema.items() if dtype.is_numeric()]
+# a poll that is read anew has another seen_from
+_SIGN = f"coalesce(sum((hash(poll_at, {SEEN_FROM.name}) % 1000000007)::BIGINT), 0)::BIGINT"
+_KEY = ["site", "month", "asset", "source"]
+
+
+def mark(reader: Reader, site: HTCondorSite, month: date, until: datetime | None = None) -> str:
+    """The rules, and the raw rows of the month, or those of its polls up to an instant: equal marks, equal facts."""
+    scope = "WHERE site = $site AND month = $month AND poll_at <= $until"
+    count, sign, last = 0, 0, None
+    if reader.has(GPU_STATE.table):
+        found = reader.sql(
+            f"SELECT count(*), {_SIGN}, max(poll_at) FROM {GPU_STATE.table.qualified} {scope}",
+            {"site": site.key, "month": month, "until": until or datetime(9999, 1, 1)},
+        )
+        count, sign, last = found.row(0)
+    said = {
+        "version": VERSION,
+        "rules": _rules(site.pool()),
+        "rows": count,
+        "sign": sign,
+        "last": last and last.isoformat(),
+    }
+    return json.dumps(said, sort_keys=True)
+
+
+def grow(reader: Reader, site: HTCondorSite, month: date, before: str) -> Grown | None:
+    """What the polls since the mark add to the month's facts; null where it has to be built whole."""
+    told = json.loads(before).get("last")
+    if told is None:
+        return None
+    since = datetime.fromisoformat(told)
+    if mark(reader, site, month, since) != before:
+        return None
+    polled = read_raw(reader, site, [month], since)[month]
+    if polled.polls.is_empty():
+        return None
+    pool = site.pool()
+    tail = _tail(reader, site, month, since)
+    added = addition(pool, site.key, month, tail, polled)
+    facts = together(site.key, {month: added})
+    was = together(site.key, {month: tail}).accounts
+    stored = reader.frame(ACCOUNTS, site.key, [month], where="asset LIKE 'htcondor/facts/%'")
+    accounts = _summed([stored, facts.accounts, was.with_columns(-pl.col(name) for name in _SUMS)])
+    return Grown(since, replace(facts, accounts=accounts), mark(reader, site, month))
+
+
+def _tail(reader: Reader, site: HTCondorSite, month: date, since: datetime) -> MonthFacts:
+    """What is stored of the last poll, and of runs, intervals and rejects that reach beyond it."""
+    beyond = f"end_at > TIMESTAMP '{since.isoformat(sep=' ')}'"
+    polls = reader.frame(GPU_POLLS, site.key, [month], where=f"poll_at = TIMESTAMP '{since.isoformat(sep=' ')}'")
+    runs, spans, rejects = (
+        reader.frame(table, site.key, [month], where=beyond) for table in (GPU_RUNS, INTERVALS, REJECTS)
+    )
+    return MonthFacts(polls, runs, GPU_PERFORMANCE.empty(), spans, rejects, 0, 0)
+
+
+def _summed(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    every = pl.concat([part.select(ACCOUNTS.names) for part in parts])
+    sums = every.group_by(_KEY, maintain_order=True).agg(pl.col(_SUMS).sum(), pl.col("joins").first())
+    return sums.select(ACCOUNTS.names)
+
+
+def _rules(pool: Pool) -> str:
+    said = [
+        pool.poll_minutes,
+        pool.timezone,
+        sorted(pool.hosted),
+        sorted(pool.masked.items()),
+        sorted(pool.display_names.items()),
+    ]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]

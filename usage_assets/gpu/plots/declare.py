@@ -1,0 +1,48 @@
+"""The plots that only pools of GPUs have. What draws them is loaded when it is first called."""
+
+from usage_assets.declared import later
+from usage_assets.reports.plot import Plot
+
+PLOTS: tuple[Plot, ...] = (
+    Plot(
+        "gpu_classes",
+        "GPUs that each class offered over a month, and those of them that jobs held.",
+        "month",
+        ("timelines/usage",),
+        later("gpu.plots.reading", "classes"),
+        later("gpu.plots.classes", "gpu_classes"),
+    ),
+    Plot(
+        "gpu_heatmap",
+        "What each GPU was over a month, by device: a row per GPU.",
+        "month",
+        ("facts/gpu_runs",),
+        later("gpu.plots.reading", "heatmap"),
+        later("gpu.plots.heatmap", "gpu_heatmap"),
+    ),
+    Plot(
+        "gpu_user_hours",
+        "GPU-hours of a month by user and class: those with the most.",
+        "month",
+        ("reports/gpu_users",),
+        later("gpu.plots.reading", "users"),
+        later("gpu.plots.users", "gpu_user_hours"),
+    ),
+    Plot(
+        "gpu_draining_times",
+        "When machines drained over a month, or refused new jobs.",
+        "month",
+        ("facts/gpu_runs",),
+        later("gpu.plots.reading", "closed_hosts"),
+        later("gpu.plots.draining", "gpu_draining_times"),
+    ),
+    Plot(
+        "site_gpu_weekly",
+        "GPU-hours by week and class over the pool's whole history, with their trend; drawn anew once per run.",
+        "history",
+        ("reports/gpu_days",),
+        later("gpu.plots.reading", "days"),
+        later("gpu.plots.weekly", "gpu_weekly"),
+        always_pictured=True,
+    ),
+)

@@ -1,0 +1,60 @@
+"""The classes of capacity that a GPU is offered in: their names, what people read, and how they add up."""
+
+PRIORITIZED_RESEARCHER = "prioritized_researcher"
+PRIORITIZED_HOSTED = "prioritized_hosted"
+OPEN = "open"
+INTERACTIVE = "interactive"
+BACKFILL_RESEARCHER = "backfill_researcher"
+BACKFILL_HOSTED = "backfill_hosted"
+BACKFILL_OPEN = "backfill_open"
+
+LABELS: dict[str, str] = {
+    PRIORITIZED_RESEARCHER: "Researcher-owned hardware",
+    PRIORITIZED_HOSTED: "Hosted / reserved capacity",
+    OPEN: "Open capacity",
+    INTERACTIVE: "Interactive slots",
+    BACKFILL_RESEARCHER: "Backfill, researcher owned",
+    BACKFILL_HOSTED: "Backfill, hosted",
+    BACKFILL_OPEN: "Backfill, open capacity",
+}
+"""Class -> what people read, in the order in which tables show them."""
+
+CLASSES: tuple[str, ...] = tuple(LABELS)
+PRIMARY: tuple[str, ...] = (PRIORITIZED_RESEARCHER, PRIORITIZED_HOSTED, OPEN, INTERACTIVE)
+PRIORITIZED: tuple[str, ...] = (PRIORITIZED_RESEARCHER, PRIORITIZED_HOSTED)
+BACKFILL: tuple[str, ...] = (BACKFILL_RESEARCHER, BACKFILL_HOSTED, BACKFILL_OPEN)
+
+LEGACY: dict[str, tuple[str, ...]] = {"Priority": PRIORITIZED, "Shared": (OPEN,), "Backfill": BACKFILL}
+"""The three classes of older reports, each a sum of classes; interactive slots are in none of them."""
+LEGACY_OF: dict[str, str] = {name: legacy for legacy, names in LEGACY.items() for name in names}
+
+
+def primary_class(*, is_hosted: bool, has_projects: bool, is_interactive: bool) -> str:
+    """The class of a primary slot: the hosted list decides alone, then the projects of the slot at that poll."""
+    if is_hosted:
+        return PRIORITIZED_HOSTED
+    if has_projects:
+        return PRIORITIZED_RESEARCHER
+    return INTERACTIVE if is_interactive else OPEN
+
+
+def backfill_class(*, is_hosted: bool, has_projects: bool) -> str:
+    """The class of a backfill slot; `has_projects`: some primary slot of the machine has projects at that poll."""
+    if is_hosted:
+        return BACKFILL_HOSTED
+    return BACKFILL_RESEARCHER if has_projects else BACKFILL_OPEN
+
+
+def slot_part(slot: str) -> str:
+    """The part of a slot's name that says what it is: a machine may be called anything."""
+    return slot.partition("@")[0].lower()
+
+
+def is_backfill(slot: str) -> bool:
+    """Whether a slot is one of backfill, by its name."""
+    return "backfill" in slot_part(slot)
+
+
+def is_interactive(slot: str) -> bool:
+    """Whether a slot is an interactive one, by its name."""
+    return "interactive" in slot_part(slot)

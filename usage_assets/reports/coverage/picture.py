@@ -1,0 +1,157 @@
+"""Coverage as a heat map: a row per site and stage, a column per month, the colour of the worst asset."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from html import escape
+from typing import Any
+
+import polars as pl
+
+from usage_assets.partitions import months_between, next_month
+from usage_assets.reports import frame
+from usage_assets.reports.frame import Figure, Panel, Trace
+from usage_assets.reports.tables import STATUSES
+
+NAME = "coverage"
+"""Place of page, picture and CSV file below the plots folder."""
+# by lightness too, so that it reads in grey print: what needs a hand is dark
+COLOURS = {
+    "ok": "#C5DFF0",
+    "known_gap": "#E8E8E8",
+    "stale": "#F0D43A",
+    "waits": "#E69F00",
+    "refused": "#C44E00",
+    "missing": "#2B2B2B",
+}
+LABELS = {name: name.replace("_", " ") for name in STATUSES}
+STAGES = ("raw", "facts", "timelines", "reports")
+_ROW_PX = 24
+_SAID = 3  # assets that a cell names
+_REASON = 90
+
+
+def coverage_map(rows: pl.DataFrame, names: Mapping[str, str]) -> Figure:
+    """The heat map of rows of reports.coverage; `names` are the sites' names by key, in the order shown.
+
+    It says nothing of when it was drawn: as long as nothing changes the figure is the same.
+    """
+    title = "<b>All sites</b>  What there is of each month"
+    if rows.is_empty():
+        return frame.sentence(title, "nothing to cover", "No site has begun yet.")
+    cells = _cells(rows)
+    found = set(cells.select("site", "stage").unique().rows())
+    lines = [(site, stage) for site in names for stage in STAGES if (site, stage) in found]
+    months = months_between(cells["month"].min(), cells["month"].max())  # type: ignore[arg-type]  # dates, not empty
+    window = (_midnight(months[0]), _midnight(next_month(months[-1])))
+    labels = [f"{escape(names[site])}  {stage}" for site, stage in lines]
+    upwards = list(reversed(range(len(lines))))
+    axis = {
+        "tickmode": "array", "tickvals": list(range(len(lines))), "ticktext": [labels[row] for row in upwards],
+        "showgrid": False, "ticks": "",
+    }  # fmt: skip
+    height = frame.height_of(len(lines), _ROW_PX, least=300)
+    layout = frame.layout(
+        title,
+        f"{frame.span_text(window)}; each cell has the colour of the stage's worst table, hover for which and why",
+        [Panel("", (-0.5, len(lines) - 0.5), 1.0, axis, legend=True)],
+        window,
+        hover="closest",
+        height=height,
+        left_px=max(110, 30 + 7 * max(len(label) for label in labels)),
+    )
+    layout["shapes"] = [_rule(len(lines) - row - 0.5) for row in _firsts(lines)]
+    return {"data": [_heat(cells, names, lines, months, upwards), *_legend()], "layout": layout}
+
+
+def _cells(rows: pl.DataFrame) -> pl.DataFrame:
+    """site, stage, month, code (of the worst status), counts, and said: what of which asset, the worst first."""
+    codes = {name: code for code, name in enumerate(STATUSES)}
+    parts = pl.col("asset").str.split("/")
+    each = rows.lazy().select(
+        "site",
+        "month",
+        pl.col("status").replace_strict(LABELS).alias("label"),
+        stage=parts.list.get(1),
+        table=parts.list.get(2),
+        code=pl.col("status").replace_strict(codes, return_dtype=pl.Int64),
+        why=pl.col("reason").str.slice(0, _REASON).fill_null(""),
+    )
+    cell = ["site", "stage", "month"]
+    counts = (
+        each.group_by(*cell, "code", "label")
+        .agg(pl.len().alias("count"))
+        .sort("code", descending=True)
+        .group_by(cell, maintain_order=True)
+        .agg(pl.col("code").first(), pl.format("{} {}", "count", "label").str.join(", ").alias("counts"))
+    )
+    said = (
+        each.filter(pl.col("code") > codes["known_gap"])
+        .sort(["code", "table"], descending=[True, False])
+        .group_by(cell, maintain_order=True)
+        .agg(pl.format("{}: {}", "table", "why").head(_SAID).str.join("\n").alias("said"))
+    )
+    return counts.join(said, on=cell, how="left").sort(cell).collect()
+
+
+def _heat(
+    cells: pl.DataFrame,
+    names: Mapping[str, str],
+    lines: Sequence[tuple[str, str]],
+    months: Sequence[date],
+    upwards: Sequence[int],
+) -> Trace:
+    found = {(row["site"], row["stage"], row["month"]): row for row in cells.iter_rows(named=True)}
+    codes: list[list[int | None]] = []
+    texts: list[list[str]] = []
+    for row in upwards:
+        site, stage = lines[row]
+        of_line = [found.get((site, stage, month)) for month in months]
+        codes.append([None if cell is None else cell["code"] for cell in of_line])
+        texts.append(["" if cell is None else _text(names[site], cell) for cell in of_line])
+    top = len(STATUSES) - 1
+    return {
+        "type": "heatmap",
+        "x": [f"{month:%Y-%m}-15" for month in months],  # middles: the cells then reach to the months' ends
+        "y": list(range(len(lines))),
+        "z": codes,
+        "text": texts,
+        "hovertemplate": "%{text}<extra></extra>",
+        "zmin": 0,
+        "zmax": top,
+        "colorscale": [[code / top, COLOURS[name]] for code, name in enumerate(STATUSES)],
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 2,
+        "meta": "coverage",
+    }
+
+
+def _text(name: str, cell: Mapping[str, Any]) -> str:
+    head = f"<b>{escape(name)}</b> {cell['stage']} {cell['month']:%Y-%m}: {cell['counts']}"
+    return "<br>".join([head, *(escape(line) for line in (cell["said"] or "").splitlines())])
+
+
+def _legend() -> list[Trace]:
+    """A square per status, the worst on top: a heat map has no legend of its own."""
+    return [
+        {
+            "type": "scatter", "mode": "markers", "x": [None], "y": [None], "name": LABELS[name],
+            "marker": {"symbol": "square", "size": 12, "color": COLOURS[name], "line": {"width": 1, "color": "#999"}},
+            "hoverinfo": "skip",
+        }
+        for name in reversed(STATUSES)
+    ]  # fmt: skip
+
+
+def _firsts(lines: Sequence[tuple[str, str]]) -> list[int]:
+    """Where another site begins."""
+    return [row for row in range(1, len(lines)) if lines[row][0] != lines[row - 1][0]]
+
+
+def _rule(y: float) -> dict[str, Any]:
+    edge = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": y, "y1": y}
+    return edge | {"line": {"width": 1.5, "color": frame.INK}}
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min)

@@ -1,0 +1,48 @@
+"""When a site was seen, of kinds whose sources look now and then: the rest is unknown, neither idle nor busy."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
+import polars as pl
+
+from usage_assets.intervals import integrate, once, step_function
+
+_SEEN = "seen"
+
+
+def ends(months: Mapping[date, datetime], seen: pl.DataFrame | None) -> dict[date, datetime]:
+    """Until when each month is known: what a source saw last may hold a little beyond the instant of its reading."""
+    if seen is None:
+        return dict(months)
+    latest = dict(seen.group_by("month").agg(pl.col("end_at").max()).iter_rows())
+    return {month: max(end, latest.get(month, end)) for month, end in months.items()}
+
+
+def seen_hours(seen: pl.DataFrame, buckets: pl.LazyFrame) -> pl.LazyFrame:
+    """Of each bucket (month, bucket_at, until) the hours that were seen, as `seen`."""
+    spans = seen.lazy().select("month", "start_at", "end_at", pl.lit(1.0).alias(_SEEN))
+    steps = once(step_function(spans, by=["month"], amounts=[_SEEN]))
+    return integrate(steps, buckets, by=["month"], amounts=[_SEEN])
+
+
+def known_buckets(hours: pl.LazyFrame, seen: pl.LazyFrame, resources: Sequence[str]) -> pl.LazyFrame:
+    """The buckets' hours with `seen` beside them, null where nothing was seen."""
+    joined = hours.join(seen, on=["month", "bucket_at", "until"], how="left")
+    return joined.with_columns(pl.when(pl.col(_SEEN) > 0).then(name).alias(name) for name in resources)
+
+
+def edges(seen: pl.DataFrame) -> pl.LazyFrame:
+    """month, at, is_seen: where a stretch begins or ends, and at the month's start; sorted."""
+    starts = seen.lazy().select("month", at="start_at", is_seen=pl.lit(value=True))
+    stops = seen.lazy().select("month", at="end_at", is_seen=pl.lit(value=False))
+    begins = seen.lazy().select("month", at=pl.col("month").cast(pl.Datetime("us")), is_seen=pl.lit(value=False))
+    # where two meet, what begins counts
+    return pl.concat([starts, stops, begins]).group_by("month", "at").agg(pl.col("is_seen").any()).sort("month", "at")
+
+
+def known_steps(steps: pl.LazyFrame, marks: pl.LazyFrame, resources: Sequence[str]) -> pl.LazyFrame:
+    """Rows with `month` and `at`, their values null where the site was not seen."""
+    joined = steps.sort("at").join_asof(marks.sort("at"), on="at", by="month", check_sortedness=False)
+    return joined.with_columns(
+        pl.when(pl.col("is_seen").fill_null(value=False)).then(name).alias(name) for name in resources
+    ).drop("is_seen")

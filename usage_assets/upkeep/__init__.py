@@ -1,0 +1,1 @@
+"""What keeps an installation in order: backup, restore, the removal of old runs."""

@@ -1,0 +1,104 @@
+"""Connections to DuckDB files: how they are opened, and that they are let go of."""
+
+import re
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from usage_assets import settings
+from usage_assets.disk import remove
+from usage_assets.errors import WarehouseError
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "preserve_insertion_order": False}
+_STAGING_MEMORY = "128MB"  # what does not fit lies in the file or is spilled beside it
+_POLL_SECONDS = 0.1
+_HELD = re.compile(r"Conflicting lock is held in (.*?\(PID \d+\))", re.DOTALL)  # as DuckDB says who it is
+
+_T = TypeVar("_T")
+
+
+@contextmanager
+def staging(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A scratch database in a file, so that a dump of any size is sorted into months in bounded memory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove(path)  # a killed process may have left its own
+    try:
+        with connect(path) as con:
+            con.execute(f"SET memory_limit = '{_STAGING_MEMORY}'").fetchall()
+            con.execute(
+                "SET threads = 1"
+            ).fetchall()  # rows come in small chunks: more threads only wait for each other
+            yield con
+    finally:
+        remove(path)
+
+
+def attach(con: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: bool = True) -> None:
+    """Make the tables of another file readable as `<name>.<schema>.<table>`."""
+    quoted = str(path).replace("'", "''")
+    sql = f"ATTACH '{quoted}' AS {name}{' (READ_ONLY)' if read_only else ''}"
+    _when_free(path, lambda: con.execute(sql).fetchall())
+
+
+@contextmanager
+def in_memory(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to no file, to attach some to; what does not fit in memory is spilled in that folder."""
+    with duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": str(folder / ".tmp")}) as con:
+        con.execute("SET TimeZone = 'UTC'").fetchall()
+        yield con
+
+
+@contextmanager
+def connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to one file, closed at the end of the block; instants in UTC, spilling beside the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = _CONFIG | {"temp_directory": str(path.parent / ".tmp")}
+    try:
+        con = _when_free(path, lambda: duckdb.connect(str(path), read_only=read_only, config=config))
+    except duckdb.Error as error:
+        msg = f"{path} can't be opened: {error}; close other programs that hold it, and see that its disk has room"
+        raise WarehouseError(msg) from error
+    try:
+        con.execute("SET TimeZone = 'UTC'").fetchall()
+        yield con
+    except BaseException as error:
+        _let_go(error)
+        raise
+    finally:
+        con.close()
+
+
+def _when_free(path: Path, opened: Callable[[], _T]) -> _T:
+    """Open a file once no program outside this project, such as the duckdb shell, holds it any more."""
+    wait = settings.lock_wait_seconds()
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return opened()
+        except duckdb.IOException as error:
+            found = _HELD.search(str(error))
+            if found is None:
+                raise
+            if time.monotonic() >= deadline:
+                msg = (
+                    f"{path}: held by {found[1]} for more than {wait:g} s; nothing was changed. End that program "
+                    "(dashboards and notebooks read the published snapshot instead), or raise USAGE_LOCK_WAIT"
+                )
+                raise WarehouseError(msg) from None
+        time.sleep(_POLL_SECONDS)
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what the frames of an error hold: an unfinished result keeps the file's instance alive.
+
+    The next connection of this process to the file would then wait for its end for ever (seen with DuckDB 1.5).
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        traceback.clear_frames(seen.__traceback__)
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,168 @@
+"""The UI as an operator meets it: a backfill by clicking, partitions that turn green, a failed check, a plot."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from usage_assets.reports import pictures
+from usage_assets_tests.assets.tiny import change, make_site
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+ROOT = Path(__file__).parents[2]
+SECONDS = float(os.environ.get("USAGE_TEST_PATIENCE", "120"))
+MONTHS = ("2020-01-01", "2020-02-01")
+
+
+def missing(reason: str) -> None:
+    if os.environ.get("USAGE_REQUIRE_SERVICES") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Ui:
+    """Where the UI and the plots are."""
+
+    url: str
+    plots: str
+    data: Path
+
+
+@pytest.fixture
+def ui(tmp_path: Path) -> Iterator[Ui]:
+    """`usage-assets ui` on a site with a zero date, which fails the check `evidence` of its leases."""
+    site = make_site(tmp_path)
+    change(
+        site,
+        "blazar",
+        "INSERT INTO leases (id, created_at, start_date, end_date, updated_at) VALUES "
+        "('l2', '2020-01-05 00:00:00', '2020-01-05 00:00:00', '2020-01-09 00:00:00', '0000-00-00 00:00:00')",
+    )
+    (tmp_path / "sites").mkdir()
+    urls = "\n".join(f"  {name}: {url}" for name, url in site.databases.items())
+    (tmp_path / "sites" / "tiny.yaml").write_text(
+        f"kind: openstack\nname: Tiny\nfirst_month: 2020-01\ndatabases:\n{urls}\n"
+    )
+    port, plots = free_port(), f"http://127.0.0.1:{free_port()}"
+    environment = os.environ | {
+        "USAGE_SITES": str(tmp_path / "sites"),
+        "USAGE_PLOTS_URL": plots,
+        "USAGE_NIGHTLY_CRON": "0 0 1 1 *",  # not while the test runs
+        "BROWSER_PATH": "nowhere",
+        "PYTHONPATH": str(ROOT),
+    }
+    log = tmp_path / "ui.log"
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", "usage_assets", "ui", "--host", "127.0.0.1", "--port", str(port)]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=out, stderr=out)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        end = time.monotonic() + SECONDS
+        while not answers(f"{url}/server_info"):
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < end, log.read_text()[-3000:]
+            time.sleep(0.3)
+        yield Ui(url, plots, tmp_path / "data")
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def page(tmp_path: Path):
+    """A page of the browser that this machine has."""
+    binary = pictures.find_browser()
+    if binary is None:
+        missing("needs a Chrome or Chromium")
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=binary, args=["--no-sandbox"])
+        found = browser.new_page(viewport={"width": 1400, "height": 900})
+        found.set_default_timeout(SECONDS * 1000)
+        yield found
+        browser.close()
+
+
+class Shots:
+    """Numbered pictures of what the test sees; kept where `USAGE_TEST_SCREENSHOTS` says."""
+
+    def __init__(self, page, folder: Path) -> None:
+        self._page, self._folder, self._number = page, folder, 0
+
+    def __call__(self, name: str) -> None:
+        self._number += 1
+        path = self._folder / f"{self._number}_{name}.png"
+        self._page.screenshot(path=path)
+        if keep := os.environ.get("USAGE_TEST_SCREENSHOTS"):
+            Path(keep).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, keep)
+
+
+def test_an_operator_backfills_by_clicking_sees_what_failed_and_opens_a_plot(ui: Ui, page, tmp_path: Path):
+    shot = Shots(page, tmp_path)
+    expect = sync_api.expect
+    expect.set_options(timeout=SECONDS * 1000)
+
+    page.goto(f"{ui.url}/locations/usage_assets/jobs/openstack")
+    page.get_by_role("button", name="Materialize all…").click()
+    months = page.get_by_placeholder("ex: 2016-01-01")
+    months.fill(f"[{MONTHS[0]}...{MONTHS[1]}]")
+    months.press("Enter")
+    page.get_by_role("button", name="All", exact=True).nth(1).click()
+    expect(page.get_by_text("2 partitions")).to_be_visible()
+    shot("launch")
+    page.get_by_role("button", name="Launch backfill").click()
+    expect(page.get_by_role("button", name="Launch backfill")).to_be_hidden()
+
+    page.goto(f"{ui.url}/runs?tab=backfills")
+    # a publishing that the backfill brought about may have ended beside it
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible()
+    shot("backfill")
+
+    page.goto(f"{ui.url}/assets/openstack/reports/usage_stack?view=partitions")
+    expect(page.get_by_text("Materialized (2)")).to_be_visible()
+    expect(page.get_by_text("Failed (0)")).to_be_visible()
+    shot("partitions")
+
+    page.goto(f"{ui.url}/assets/openstack/raw/blazar_leases?view=checks")
+    page.get_by_text("evidence", exact=True).first.click()
+    expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"2020-01: 1 instant\(s\) that are no date")).first).to_be_visible()
+    shot("failed_check")
+
+    page.goto(f"{ui.url}/assets/openstack/reports/usage_stack?view=overview")
+    link = page.locator(f"a[href^='{ui.plots}']").first
+    expect(link).to_be_visible()
+    image = page.locator("img[src^='data:image']").first
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.naturalWidth") > 50
+    shot("preview")
+
+    page.goto(link.get_attribute("href"))
+    expect(page.locator("svg.main-svg").first).to_be_visible()
+    expect(page.get_by_text(re.compile("Tiny")).first).to_be_visible()
+    shot("plot")

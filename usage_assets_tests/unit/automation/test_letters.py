@@ -1,0 +1,173 @@
+"""Mailed reports: each once, when its site was read after its end, or late with what there is."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from email import message_from_string
+from email.policy import default
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from usage_assets.automation import letters
+from usage_assets.automation.letters import GRACE, Looked, Sent, look
+from usage_assets.definitions import build_defs
+from usage_assets.errors import AlertError
+from usage_assets.kinds import HTCONDOR, OPENSTACK
+from usage_assets.letters import Letter, Posting
+from usage_assets.partitions import RANGE_END, RANGE_START, partition_key
+from usage_assets.serving import DUMPS
+from usage_assets.site_reports import Reports
+from usage_assets.sites import HTCondorSite
+from usage_assets.warehouse import Warehouse
+from usage_assets_tests.unit.automation.alerts.smtp import MailServer, mail_server
+
+END = datetime(2026, 3, 3, 12)  # 06:00 in Chicago
+NOW = END + timedelta(minutes=5)
+MAR = date(2026, 3, 1)
+Look = Callable[..., Looked]
+
+
+@pytest.fixture
+def site() -> HTCondorSite:
+    said = {"daily": {"to": ["ops@example.org"]}, "prefix": "GPUs"}
+    return HTCondorSite.model_validate(
+        {
+            "kind": "htcondor", "key": "p", "name": "P", "snapshots": "nowhere", "first_month": "2026-03",
+            "timezone": "America/Chicago", "reports": said,
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    """A mail server that alerts.yaml names."""
+    with mail_server() as running:
+        config = tmp_path / "alerts.yaml"
+        smtp = f"{{host: 127.0.0.1, port: {running.port}, tls: none}}"
+        config.write_text(f"channels: [{{kind: mail, to: [alerts@example.org], from: u@example.org, smtp: {smtp}}}]")
+        monkeypatch.setenv("USAGE_ALERTS", str(config))
+        yield running
+
+
+@pytest.fixture
+def look_at(site: HTCondorSite, warehouse: Warehouse) -> Iterator[Look]:
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def now(at: datetime = NOW, kind=HTCONDOR, sites=None) -> Looked:
+            return look(instance, kind, sites or {"p": site}, warehouse, at, sent=Sent.here())
+
+        yield now
+
+
+def read_at(warehouse: Warehouse, at: datetime) -> None:
+    """Note that the month's snapshots were read."""
+    with warehouse.write("test") as writer:
+        writer.ensure(DUMPS)
+        columns = {column.name: column for column in DUMPS.columns}
+        row = {"site": "p", "month": MAR, "table_name": "gpu_state", "extracted_at": at}
+        rest = [name for name in columns if name not in row and not columns[name].nullable]
+        values = {
+            **row,
+            **{name: 0 if str(columns[name].type) in {"BIGINT", "BOOLEAN", "DOUBLE"} else "x" for name in rest},
+        }
+        values |= {name: at for name in rest if str(columns[name].type) == "TIMESTAMP"}
+        names = ", ".join(values)
+        marks = ", ".join("?" for _ in values)
+        writer.con.execute(f"INSERT INTO {DUMPS.qualified} ({names}) VALUES ({marks})", list(values.values()))
+
+
+def test_a_report_of_a_site_that_was_read_is_mailed_once(look_at: Look, server: MailServer, warehouse: Warehouse):
+    read_at(warehouse, END)
+    assert len(look_at().sent) == 1
+    (mail,) = server.mails
+    found = message_from_string(mail, policy=default)
+    assert found["To"] == "ops@example.org"
+    assert found["From"] == "u@example.org"
+    assert found["Subject"].startswith("GPUs 2026-03-03 24h: ")
+    kinds = [part.get_content_type() for part in found.walk()]
+    assert kinds == ["multipart/alternative", "text/plain", "text/html"]
+    # a restart knows what was sent
+    assert look_at(NOW + timedelta(hours=3)).sent == []
+    assert len(look_at(NOW + timedelta(days=1, hours=3)).sent) == 1, "the next day has a report of its own"
+    assert len(server.mails) == 2
+
+
+def test_a_site_that_was_read_before_the_end_is_read_first(look_at: Look, server: MailServer, warehouse: Warehouse):
+    read_at(warehouse, END - timedelta(minutes=1))
+    found = look_at()
+    (request,) = found.requests
+    assert request.tags[RANGE_START] == request.tags[RANGE_END] == str(partition_key("p", MAR))
+    assert request.tags["usage/site"] == "p"
+    assert found.sent == server.mails == []
+    read_at(warehouse, END + timedelta(minutes=6))
+    assert len(look_at(NOW + timedelta(minutes=10)).sent) == 1
+
+
+def test_after_the_grace_it_is_sent_with_what_there_is(look_at: Look, server: MailServer):
+    assert look_at(END + GRACE - timedelta(seconds=1)).sent == []
+    assert len(look_at(END + GRACE).sent) == 1
+    assert "No poll saw the pool in this period" in server.mails[0]
+
+
+def test_it_waits_for_a_run_that_goes_on(look_at: Look, site: HTCondorSite, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(letters, "_is_running", lambda *_: True)
+    found = look_at()
+    assert (found.sent, found.requests) == ([], [])
+    assert "a run of the site goes on" in str(found)
+
+
+def test_what_a_server_does_not_take_is_tried_again(
+    look_at: Look, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    read_at(warehouse, END)
+    config = tmp_path / "alerts.yaml"
+    monkeypatch.setenv("USAGE_ALERTS", str(config))
+    config.write_text("channels: [{kind: mail, to: [a@b], smtp: {host: 127.0.0.1, port: 9, tls: none}}]")
+    (said,) = look_at().failed
+    assert "did not take the mail" in said
+    with mail_server() as server:
+        config.write_text(
+            f"channels: [{{kind: mail, to: [a@b], smtp: {{host: 127.0.0.1, port: {server.port}, tls: none}}}}]"
+        )
+        assert len(look_at().sent) == 1
+    assert len(server.mails) == 1
+
+
+def test_without_a_mail_channel_that_is_said(look_at: Look, warehouse: Warehouse):
+    read_at(warehouse, END)
+    (said,) = look_at().failed
+    assert "mail channel of alerts.yaml, and it has none" in said
+    with pytest.raises(AlertError, match="no mail channel 'other'; mail channels there: none"):
+        letters.mail_channel("other")
+
+
+def test_a_broken_note_of_what_was_sent_stops_mails_and_is_told(
+    look_at: Look, server: MailServer, warehouse: Warehouse
+):
+    read_at(warehouse, END)
+    path = Sent.here().path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"no database" * 100)
+    (said,) = look_at().failed
+    assert "letters.db can't be used" in said
+    assert server.mails == []
+
+
+def test_a_site_without_receivers_gets_no_mail(look_at: Look, site: HTCondorSite):
+    silent = site.model_copy(update={"reports": Reports()})
+    assert str(look_at(sites={"p": silent})) == "no report is due"
+
+
+def test_a_kind_that_mails_nothing_is_asked_nothing(look_at: Look, server: MailServer, site: HTCondorSite):
+    assert OPENSTACK.postings(site, NOW) == ()
+    posting = Posting("hourly", "x", (MAR,), END, END, ("a@b",))
+    other = replace(OPENSTACK, postings=lambda *_: [posting], letter=lambda *_: Letter("s\r\nBcc: x@y", "text"))
+    assert len(look_at(END + GRACE, kind=other).sent) == 1, "any kind may mail: nothing here knows pools"
+    assert "Bcc:" not in server.mails[0].split("\n\n")[0].replace("s Bcc: x@y", "")
+
+
+def test_definitions_have_the_sensor_of_kinds_that_mail(site: HTCondorSite, warehouse: Warehouse):
+    defs = build_defs({"p": site}, warehouse)
+    assert {"htcondor_letters"} <= {sensor.name for sensor in defs.sensors or ()}

@@ -1,0 +1,52 @@
+"""What checks found is kept by site-month: failing ones only, replaced by every evaluation."""
+
+from datetime import date
+
+import pytest
+
+from usage_assets.checks.findings import GOOD, Finding
+from usage_assets.checks.record import record
+from usage_assets.serving import CHECKED, FAILED_CHECKS
+from usage_assets.warehouse import Warehouse
+
+JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
+BAD = Finding(False, "12 hours too many")
+USAGE = "k/timelines/usage"
+
+
+def failing(warehouse: Warehouse) -> set[tuple]:
+    with warehouse.read() as reader:
+        frame = reader.frame(FAILED_CHECKS, columns=["site", "month", "asset", "check_name", "severity", "text"])
+    return set(frame.iter_rows())
+
+
+def test_only_failing_months_are_rows_and_a_later_evaluation_takes_their_place(warehouse: Warehouse):
+    record(warehouse, "a", [JAN, FEB], "r1", [(USAGE, "order", "WARN", {JAN: GOOD, FEB: BAD})])
+    assert failing(warehouse) == {("a", FEB, USAGE, "order", "WARN", "12 hours too many")}
+    record(warehouse, "a", [JAN, FEB], "r2", [(USAGE, "order", "WARN", {JAN: BAD, FEB: GOOD})])
+    assert {(month, text) for _, month, *_, text in failing(warehouse)} == {(JAN, "12 hours too many")}
+
+
+def test_other_sites_months_and_checks_keep_what_was_found(warehouse: Warehouse):
+    both = {JAN: BAD, FEB: BAD}
+    record(warehouse, "a", [JAN, FEB], "r", [(USAGE, "order", "WARN", both), (USAGE, "contract", "ERROR", both)])
+    record(warehouse, "b", [JAN], "r", [(USAGE, "order", "WARN", {JAN: BAD})])
+    record(warehouse, "a", [JAN], "r", [(USAGE, "order", "WARN", {JAN: GOOD})])
+    assert {(site, month, check) for site, month, _, check, *_ in failing(warehouse)} == {
+        ("a", JAN, "contract"), ("a", FEB, "contract"), ("a", FEB, "order"), ("b", JAN, "order")
+    }  # fmt: skip
+
+
+def test_nothing_is_written_where_nothing_fails_or_failed(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch):
+    record(warehouse, "a", [JAN], "r", [(USAGE, "order", "WARN", {JAN: BAD})])
+    monkeypatch.setattr(Warehouse, "write", None)
+    record(warehouse, "a", [FEB], "r", [(USAGE, "order", "WARN", {FEB: GOOD})])
+    record(warehouse, "b", [JAN], "r", [(USAGE, "order", "WARN", {JAN: GOOD})])
+
+
+def test_it_is_kept_which_rows_were_checked_and_by_which_run(warehouse: Warehouse):
+    record(warehouse, "a", [JAN, FEB], "r1", [], checked=[USAGE])
+    record(warehouse, "a", [FEB], "r2", [], checked=[USAGE])
+    with warehouse.read() as reader:
+        rows = reader.frame(CHECKED, columns=["month", "asset", "run_id"])
+    assert set(rows.iter_rows()) == {(JAN, USAGE, "r1"), (FEB, USAGE, "r2")}
