@@ -55,7 +55,7 @@ def main(folder: Path) -> None:
     print(run([*_PYTHON, "bench.alerts"]).output, end="", flush=True)
     print(run([*_PYTHON, "bench.publish", str(folder / "publish")]).output, end="", flush=True)
     print(run([*_PYTHON, "bench.gpu_raw", str(folder / "gpu")]).output, end="", flush=True)
-    for what in ("gpu_year", "gpu_facts", "gpu_tables"):
+    for what in ("gpu_year", "gpu_facts", "gpu_tables", "gpu_report"):
         print(run([*_PYTHON, f"bench.{what}", str(folder / "gpu_year")]).output, end="", flush=True)
     demo = {"USAGE_DATA": str(folder / "demo"), "DAGSTER_HOME": str(folder / "demo_dagster"), "USAGE_SITES": "sites"}
     for scratch in ("demo", "demo_dagster"):

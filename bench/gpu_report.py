@@ -1,23 +1,24 @@
 """Reports of a GPU pool from its facts: prints its own figures.
 
     python -m bench.gpu_report [FOLDER]        a day, a week and a month, each in a process of its own; and the assets
-    python -m bench.gpu_report FOLDER daily    one report
-    python -m bench.gpu_report FOLDER assets   all reports of the pool's year, and again where nothing has changed
+    python -m bench.gpu_report daily FOLDER    one report
+    python -m bench.gpu_report assets FOLDER   all reports of the pool's year, and again where nothing has changed
 
-The pool is that of bench.gpu_tables: 532 GPUs, 12 months, a poll every 15 minutes; made where it is not there.
+FOLDER (default data/bench/gpu_year) is that of bench.gpu_year, which is run first where it has not been.
 """
 
 import os
 import resource
+import shutil
 import sys
 import time
-from datetime import datetime
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import duckdb
 
-from bench.gpu_tables import END, SITE, START
+from bench.gpu_year import END, SITE, START
 from bench.measure import run
 from usage_assets.gpu.report import assets
 from usage_assets.gpu.report.mailing import made
@@ -41,7 +42,7 @@ def one(folder: Path, name: str) -> None:
     site = _site()
     report = next(each for each in NAMES if each == name)
     begun, cpu = time.perf_counter(), time.process_time()
-    with Warehouse(folder / "warehouse.duckdb").read() as reader:
+    with Warehouse(folder / "data" / "warehouse.duckdb").read() as reader:
         found = made(reader, site, newest(report, END, site.reports, site.timezone))
     counted = time.perf_counter()
     page, text = as_html(found), as_text(found)
@@ -55,9 +56,13 @@ def one(folder: Path, name: str) -> None:
 
 def every(folder: Path) -> None:
     """What the three assets do over a year in one run: read, make, write files; then the same with nothing new."""
-    os.environ["USAGE_DATA"] = str(folder.resolve())
-    site, warehouse = _site(), Warehouse(folder / "warehouse.duckdb")
-    months = months_between(month_of(START.date()), month_of(datetime(END.year, END.month - 1, 1).date()))
+    copy = folder / "reports"  # the year's own warehouse is left as it is
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    shutil.copyfile(folder / "data" / "warehouse.duckdb", copy / "warehouse.duckdb")
+    os.environ["USAGE_DATA"] = str(copy)
+    site, warehouse = _site(), Warehouse(copy / "warehouse.duckdb")
+    months = months_between(START.date(), month_of((END - timedelta(days=1)).date()))
     with duckdb.connect(str(warehouse.path)) as con:
         con.execute("DROP TABLE IF EXISTS reports.gpu_reports")
     for what in ("first", "again"):
@@ -68,7 +73,7 @@ def every(folder: Path) -> None:
             done = partial(assets.make_reports, site, months, due, {})()
             files = [each for found in done.files.values() for each in found.items()]
             for path, content in files:
-                write_file(folder.resolve() / "plots" / path, content)
+                write_file(copy / "plots" / path, content)
             with warehouse.write("bench") as writer:
                 asset = f"htcondor/reports/{name}_report"
                 writer.replace(
@@ -85,20 +90,20 @@ def every(folder: Path) -> None:
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
-def main(folder: str = "data/bench/gpu", what: str = "") -> None:
-    """One step, or all of them."""
-    if what == "assets":
-        every(Path(folder))
-    elif what:
-        one(Path(folder), what)
-    else:
-        if not (Path(folder) / "warehouse.duckdb").exists():
-            print(run([sys.executable, "-m", "bench.gpu_tables", "make", folder]).output, end="", flush=True)
-        for each in (*NAMES, "assets"):
-            done = run([sys.executable, "-m", "bench.gpu_report", folder, each])
-            print(done.line(f"{each}, with start-up", _LIMITS[each]))
-            print(done.output, end="", flush=True)
+def main(folder: Path) -> None:
+    """All of it, each in a process of its own."""
+    if not (folder / "data" / "warehouse.duckdb").exists():
+        print(run([sys.executable, "-m", "bench.gpu_year", str(folder)]).output, end="", flush=True)
+    for each in (*NAMES, "assets"):
+        done = run([sys.executable, "-m", "bench.gpu_report", each, str(folder)])
+        print(done.line(f"{each}, with start-up", _LIMITS[each]))
+        print(done.output, end="", flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:2] == ["assets"]:
+        every(Path(sys.argv[2]).resolve())
+    elif sys.argv[1:] and sys.argv[1] in NAMES:
+        one(Path(sys.argv[2]), sys.argv[1])
+    else:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else "data/bench/gpu_year").resolve())

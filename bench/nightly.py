@@ -118,7 +118,7 @@ def night(folder: Path, months: int) -> float:
                 if datetime.now(tz=UTC) > fires + timedelta(seconds=_FIRES_S):
                     sys.exit(f"the schedule did not fire: the daemon was too slow to start; see {at / 'daemon.log'}")
             nightly = [record for record in records if record.dagster_run.tags.get("usage/trigger") == "nightly"]
-            if len(nightly) == len(SCHEMAS) and all(record.end_time for record in records) and _published(at, nightly):
+            if len(nightly) == len(SCHEMAS) and all(record.end_time for record in records) and _published(at):
                 break
             time.sleep(_EVERY_S)
         else:
@@ -140,10 +140,10 @@ def night(folder: Path, months: int) -> float:
     return cpu
 
 
-def _published(at: Path, nightly: list) -> bool:
-    """Whether the snapshot of the night is there."""
-    current = at / "data" / "published" / "CURRENT"
-    return current.exists() and current.stat().st_mtime > max(record.end_time or 0 for record in nightly)
+def _published(at: Path) -> bool:
+    """Whether readers have all that the runs wrote, be it from a publishing after them or between their ends."""
+    current, warehouse = at / "data" / "published" / "CURRENT", at / "data" / "warehouse.duckdb"
+    return current.exists() and current.stat().st_mtime >= warehouse.stat().st_mtime
 
 
 def _home(folder: Path, months: int) -> Path:

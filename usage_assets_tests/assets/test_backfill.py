@@ -15,6 +15,7 @@ from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import MADE, make_site, tables
 
 ROOT = Path(__file__).parents[2]
+LONG = 240
 NO_WEBSERVER = "import usage_assets.cli.daemon as d; d.DEFAULT_URL = 'http://127.0.0.1:9'"
 
 
@@ -57,7 +58,7 @@ def test_a_backfill_that_is_killed_and_started_again_gives_the_tables_of_an_undi
         until(warehouse.path.exists)  # in the middle: the raw tables are being written
         killed.kill()
     with start() as again:
-        said = again.communicate()[0]
+        said = again.communicate(timeout=LONG)[0]
     assert again.returncode == 0, said
     assert "of a killed process was reported as failed" in said
     assert "DEBUG" not in said
@@ -66,7 +67,8 @@ def test_a_backfill_that_is_killed_and_started_again_gives_the_tables_of_an_undi
         assert published.sites() == ["tiny"]
     found = tables(warehouse, MADE)
     with start() as twice, start() as at_once:
-        assert (twice.wait(), at_once.wait()) == (0, 0)
+        both = [each.communicate(timeout=LONG)[0] for each in (twice, at_once)]
+    assert (twice.returncode, at_once.returncode) == (0, 0), both
     assert tables(warehouse, MADE) == found
     assert len(found["timelines.usage"]) > 0
 
@@ -75,7 +77,7 @@ def test_an_interrupt_cancels_the_run_and_ends_with_130(folder: Path):
     with start() as run:
         until(lambda: (folder / "home" / "storage").exists() and "STARTED" in statuses())
         run.send_signal(signal.SIGTERM)
-        said = run.communicate()[0]
+        said = run.communicate(timeout=LONG)[0]
     assert run.returncode == 130, said
     assert "what is stored is whole" in said
     assert statuses() == ["CANCELED"]

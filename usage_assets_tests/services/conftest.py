@@ -90,7 +90,8 @@ def prefix() -> str:
 @pytest.fixture
 def mariadb_admin(mariadb: URL, prefix: str) -> Iterator[sa.Engine]:
     """An engine on the server; databases and users with the test's prefix are dropped afterwards."""
-    engine = sa.create_engine(mariadb, poolclass=sa.NullPool)
+    bounded = {"init_command": "SET SESSION lock_wait_timeout = 60"}  # the server's own is a day
+    engine = sa.create_engine(mariadb, poolclass=sa.NullPool, connect_args=bounded)
     yield engine
     with engine.begin() as con:
         for (name,) in con.exec_driver_sql("SHOW DATABASES").all():

@@ -52,7 +52,7 @@ class Command:
     def kill(self) -> None:
         """End it as a lack of power does."""
         self.process.kill()
-        self.process.communicate()
+        self.process.communicate(timeout=60)
 
 
 def backfill(site: str, first: str, last: str, env: dict[str, str] | None = None) -> Command:

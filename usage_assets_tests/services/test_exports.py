@@ -20,6 +20,8 @@ from usage_assets.reports.exports.tables import EXPORTS, USAGE_LONG
 from usage_assets_tests import export_queries as examples
 from usage_assets_tests.export_queries import MONTHS, SITES, assert_series
 
+WAIT_SECONDS = 60
+
 ROOT = Path(__file__).parents[2]
 JAN, FEB = MONTHS
 
@@ -121,12 +123,14 @@ def test_a_reader_never_meets_an_empty_or_half_table(url, engine):
     readers = [threading.Thread(target=read) for _ in range(2)]
     for reader in readers:
         reader.start()
-    for value in range(2, 8):
-        put("s", JAN, float(value))
-        load("s", JAN)
-    stop.set()
-    for reader in readers:
-        reader.join()
+    try:
+        for value in range(2, 8):
+            put("s", JAN, float(value))
+            load("s", JAN)
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join(WAIT_SECONDS)
     assert faults == []
     assert seen <= {5.0 * value for value in range(1, 8)}
     assert len(seen) > 1
@@ -180,7 +184,7 @@ def test_exports_at_once_wait_for_each_other_and_lose_no_rows(url, engine):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(WAIT_SECONDS)
     assert faults == []
     assert sums(engine) == dict.fromkeys(("s", "t", "u"), (5, 5.0))
 

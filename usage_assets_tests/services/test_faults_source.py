@@ -85,9 +85,11 @@ def test_a_source_killed_while_it_is_read_costs_no_row_and_the_next_run_takes_wh
         killed, ended = threading.Event(), threading.Event()
         killer = threading.Thread(target=kill_while_it_sends, args=(server, killed, ended))
         killer.start()
-        said = raw_run(server, warehouse, instance)
-        ended.set()
-        killer.join()
+        try:
+            said = raw_run(server, warehouse, instance)
+        finally:
+            ended.set()
+            killer.join(60)
         assert killed.is_set(), "the server was not seen sending"
         assert said.startswith("site here: nova.instances: "), said
         assert "Lost connection to MySQL server during query" in said

@@ -215,12 +215,14 @@ def test_four_threads_read_through_thirty_publishings_without_an_error_or_a_torn
         threads = [threading.Thread(target=ask, args=(reader,)) for _ in range(4)]
         for thread in threads:
             thread.start()
-        for state in range(2, 32):
-            publish_state(warehouse, folder, state)
-        time.sleep(0.2)
-        stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            for state in range(2, 32):
+                publish_state(warehouse, folder, state)
+            time.sleep(0.2)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(60)
         assert reader.generation == 31
     assert faults == []
     assert len(seen) == 4

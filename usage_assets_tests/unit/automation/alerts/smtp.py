@@ -72,7 +72,7 @@ def mail_server(
             elif line == "DATA":
                 self.answer("354 go on")
                 body = []
-                while (part := self.rfile.readline().decode()) != ".\r\n":
+                while (part := self.rfile.readline().decode()) not in (".\r\n", ""):
                     body.append(part)
                 got.mails.append("".join(body))
                 self.answer("250 taken")

@@ -3,8 +3,10 @@
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,10 +15,10 @@ import pytest
 
 from usage_assets import settings
 from usage_assets.automation.alerts import collect, sensor
-from usage_assets.automation.alerts.state import State
 from usage_assets.errors import AlertError
-from usage_assets_tests.unit.automation.alerts.conftest import Receiver, World
+from usage_assets_tests.unit.automation.alerts.conftest import NOW, Receiver, World
 
+ROOT = Path(__file__).parents[4]
 MINUTE = timedelta(minutes=1)
 DEAD = "http://127.0.0.1:9/t0ken"
 
@@ -90,39 +92,52 @@ def test_what_waited_for_hours_comes_as_one_message_with_each_cause_once(world: 
     assert "waiting since" in hook.bodies[0]["text"]
 
 
-def test_a_kill_between_delivery_and_note_repeats_the_alert_and_loses_nothing(
-    world: World, hook: Receiver, monkeypatch: pytest.MonkeyPatch
-):
-    world.run("2020-01")
-    child = os.fork()
-    if not child:
-        monkeypatch.setattr(State, "taken", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        try:
-            world.tick()
-        finally:
-            os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+_KILLED = """
+import os, signal, sys
+from datetime import datetime
+import dagster as dg
+from usage_assets import settings
+from usage_assets.automation.alerts import sensor
+from usage_assets.automation.alerts.state import State
+setattr(State, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+State.plans = (lambda *_: {"x": None}) if sys.argv[2] == "set_plans" else State.plans
+with dg.DagsterInstance.local_temp(sys.argv[1]) as instance:
+    sensor.tick(instance, settings.alerts_state(), [], dict, datetime.fromisoformat(sys.argv[3]))
+"""
+
+
+@pytest.fixture
+def stored_world(tmp_path: Path) -> Iterator[World]:
+    """A world whose runs another process can see."""
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+        yield World(instance)
+
+
+def tick_killed_in(step: str) -> None:
+    """A tick in a process of its own, killed as it comes to that step of the alerts' memory."""
+    home = os.environ["DAGSTER_HOME"]
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED, home, step, NOW.isoformat()], cwd=ROOT, check=False, capture_output=True,
+        text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_a_kill_between_delivery_and_note_repeats_the_alert_and_loses_nothing(stored_world: World, hook: Receiver):
+    stored_world.run("2020-01")
+    tick_killed_in("taken")
     assert len(hook.bodies) == 1
-    world.tick()
-    world.tick()
+    stored_world.tick()
+    stored_world.tick()
     assert hook.subjects == ["usage_assets: 1 error (a)"] * 2
 
 
-def test_a_kill_before_the_transaction_ends_leaves_the_run_to_the_next_tick(
-    world: World, hook: Receiver, monkeypatch: pytest.MonkeyPatch
-):
-    world.run("2020-01")
-    child = os.fork()
-    if not child:
-        monkeypatch.setattr(State, "set_plans", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        monkeypatch.setattr(State, "plans", lambda *_: {"x": None})
-        try:
-            world.tick()
-        finally:
-            os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+def test_a_kill_before_the_transaction_ends_leaves_the_run_to_the_next_tick(stored_world: World, hook: Receiver):
+    stored_world.run("2020-01")
+    tick_killed_in("set_plans")
     assert hook.bodies == []
-    world.tick()
+    stored_world.tick()
     assert len(hook.bodies) == 1
 
 
