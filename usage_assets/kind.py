@@ -81,7 +81,9 @@ class Kind:
     build_facts: Callable[..., Facts]
     """(site, months, what read_raw gave, extraction per month, names of the facts wanted) -> the facts."""
     months_at_once: int | None = field(default=None, kw_only=True)
-    """How many months' rows may be in memory at a time; none = all months of a run."""
+    """How many months' raw rows may be in memory at a time; none = all months of a run."""
+    table_months_at_once: int | None = field(default=None, kw_only=True)
+    """How many months' facts may be in memory at a time where tables are made of them; none = all months of a run."""
     seen: Callable[[Reader, Any, Sequence[date]], pl.DataFrame] | None = field(default=None, kw_only=True)
     """month, start_at, end_at: when a site was seen, of kinds whose sources say it; none = the source knows all."""
     mark: Callable[[Reader, Any, date], str] | None = field(default=None, kw_only=True)

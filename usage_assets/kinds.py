@@ -297,6 +297,7 @@ _HTCONDOR = Kind(
     read_raw=later("facts.htcondor.kind", "read_raw"),
     build_facts=later("facts.htcondor.build", "build_facts"),
     months_at_once=1,
+    table_months_at_once=6,
     mark=later("facts.htcondor.grow", "mark"),
     grow=later("facts.htcondor.grow", "grow"),
     seen=later("facts.htcondor.kind", "seen"),

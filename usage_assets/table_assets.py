@@ -106,7 +106,7 @@ def build_family(
     """
     parts = [
         _build_part(kind, site, part, warehouse, tables=tables, run_id=run_id)
-        for part in window.parts(kind.months_at_once)
+        for part in window.parts(kind.table_months_at_once)
     ]
     out: list[Shown] = []
     for of_table in zip(*parts, strict=True):

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from usage_assets.errors import WarehouseError
 from usage_assets.schema import Table, Violation, violations
@@ -15,6 +16,8 @@ from usage_assets.schema.contract import require_columns
 from usage_assets.serving import GATES
 from usage_assets.versions import Writes
 from usage_assets.warehouse.connections import attach
+
+_BATCH_ROWS = 60_000
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Writer(Reader):
         relation = rows
         if isinstance(rows, pl.DataFrame):
             relation = "incoming_rows"
-            self.con.register(relation, rows.to_arrow())
+            self.con.register(relation, _in_batches(rows))
         described = self.con.sql(f"SELECT * FROM {relation} LIMIT 0")
         require_columns(table, zip(described.columns, map(str, described.types), strict=True))
         months = sorted(months)
@@ -151,7 +154,7 @@ class Writer(Reader):
 
     def refused(self, table: Table, rows: pl.DataFrame) -> dict[date, list[Violation]]:
         """The months of a frame that its table's declaration refuses, without writing anything."""
-        self.con.register("rows_to_check", rows.to_arrow())
+        self.con.register("rows_to_check", _in_batches(rows))
         described = self.con.sql("SELECT * FROM rows_to_check LIMIT 0")
         require_columns(table, zip(described.columns, map(str, described.types), strict=True))
         out: dict[date, list[Violation]] = {}
@@ -231,7 +234,7 @@ class Writer(Reader):
 
     def put(self, table: Table, frame: pl.DataFrame) -> None:
         """Append rows to a bookkeeping table; use `replace` for tables that people read."""
-        self.con.register("rows_to_put", frame.to_arrow())
+        self.con.register("rows_to_put", _in_batches(frame))
         self.con.execute(f"INSERT INTO {table.qualified} BY NAME SELECT * FROM rows_to_put").fetchall()
         self.con.unregister("rows_to_put")
 
@@ -242,6 +245,12 @@ class Writer(Reader):
         conditions, params = _scope(site, months)
         _own(conditions, params, owned or {})
         self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", bound(params)).fetchall()
+
+
+def _in_batches(frame: pl.DataFrame) -> pa.Table:
+    """The rows in batches: DuckDB gives each to a thread, and all rows to one thread where they are one batch."""
+    rows = frame.to_arrow()
+    return pa.Table.from_batches(rows.to_batches(max_chunksize=_BATCH_ROWS), schema=rows.schema)
 
 
 def _fetch(

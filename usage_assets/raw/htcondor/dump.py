@@ -161,6 +161,8 @@ class _Month:
     def _store(self, pulled: Pulled, known: Known, *, purge_known: bool) -> TableMonth:
         rows = MonthRows(self.site.key, self.month, pulled.parts, pulled.twice, pulled.whole, pulled.kept)
         with self.warehouse.write(f"dump of {self.site.key} {self.month:%Y-%m}") as writer:
+            # texts come again and again: looking whether parts of them do costs a sixth of a month and saves nothing
+            writer.con.execute("SET disabled_compression_methods = 'fsst'").fetchall()
             stored = merge(writer, rows, now=self.now, purge_known=purge_known, asset=self.asset, run_id=self.run_id)
             files: dict[str, Mapping[str, Any]] = {} if pulled.whole else dict(known)
             files |= {row["file"]: row for row in pulled.files}
