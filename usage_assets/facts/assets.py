@@ -227,9 +227,10 @@ def _write(
         )
     good = [month for month in months if month not in refused]
     refused |= {month: why for month, why in grown.items() if why is not None}
-    writer.ensure(ACCOUNTS)
-    writer.delete(ACCOUNTS, site=window.site, months=good, owned={"asset": [asset]})
-    writer.put(ACCOUNTS, facts.accounts.filter(pl.col("asset") == asset, pl.col("month").is_in(good)))
+    if months:
+        writer.ensure(ACCOUNTS)
+        writer.delete(ACCOUNTS, site=window.site, months=good, owned={"asset": [asset]})
+        writer.put(ACCOUNTS, facts.accounts.filter(pl.col("asset") == asset, pl.col("month").is_in(good)))
     names = ", ".join(f"'{metric}'" for metric in fact.metrics)
     return Written(
         rows=rows_per_month(writer, INTERVALS, window, owned),

@@ -12,10 +12,9 @@ import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.kind import FactAsset, Facts, Kind
-from usage_assets.schema import Table
 from usage_assets.serving import ACCOUNTS, MADE_OF
 from usage_assets.sites import Site
-from usage_assets.warehouse import Reader, Warehouse, Writer
+from usage_assets.warehouse import Later, Reader, Warehouse, Writer
 
 
 @dataclass(frozen=True)
@@ -53,22 +52,11 @@ def write_grown(
     asset = kind.asset("facts", fact.name)
     refused: dict[date, str] = {}
     for month, found in grown.items():
-        broken = []
-        for table, rows, owned in _frames(fact, found.facts):
-            column = "end_at" if "end_at" in table.names else "poll_at"
-            broken += writer.amend(
-                table,
-                rows,
-                site=site.key,
-                month=month,
-                asset=asset,
-                run_id=run_id,
-                beyond=(column, found.since),
-                owned=owned,
-            )
+        broken = writer.amend(
+            _later(fact, found.facts), since=found.since, site=site.key, month=month, asset=asset, run_id=run_id
+        )
         if broken:
             refused[month] = "; ".join(map(str, broken))
-            writer.gate(asset, site.key, [month], {month: broken}, run_id)
         elif fact.table is None:
             writer.delete(ACCOUNTS, site=site.key, months=[month], owned={"asset": [asset]})
             writer.put(ACCOUNTS, found.facts.accounts.filter(pl.col("asset") == asset))
@@ -85,12 +73,16 @@ def write_marks(writer: Writer, kind: Kind, site: Site, marks: Mapping[date, str
     writer.put(MADE_OF, pl.DataFrame(rows, schema=MADE_OF.polars_schema, orient="row"))
 
 
-def _frames(fact: FactAsset, facts: Facts) -> list[tuple[Table, pl.DataFrame, dict[str, tuple[str, ...]]]]:
+def _later(fact: FactAsset, facts: Facts) -> list[Later]:
+    """What a fact asset writes; the table that is its own, or its intervals, last."""
     if fact.table is not None:
-        return [(fact.table, facts.tables[fact.name], {})]
-    mine = pl.col("metric").is_in(list(fact.metrics))
-    owned = {"metric": fact.metrics}
-    return [(REJECTS, facts.rejects.filter(mine), owned), (INTERVALS, facts.intervals.filter(mine), owned)]
+        column = "end_at" if "end_at" in fact.table.names else "poll_at"
+        return [Later(fact.table, facts.tables[fact.name], column)]
+    mine, owned = pl.col("metric").is_in(list(fact.metrics)), {"metric": fact.metrics}
+    return [
+        Later(table, rows.filter(mine), "end_at", owned)
+        for table, rows in ((REJECTS, facts.rejects), (INTERVALS, facts.intervals))
+    ]
 
 
 def _marks(reader: Reader, kind: Kind, site: Site, months: Sequence[date]) -> dict[date, str]:

@@ -28,6 +28,16 @@ class Replaced:
     refused: dict[date, list[Violation]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Later:
+    """Rows that take the place of a table's rows whose `column` lies after an instant, those with values of `owned`."""
+
+    table: Table
+    rows: pl.DataFrame
+    column: str
+    owned: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
 class Reader:
     """Reads of one consistent state of the warehouse."""
 
@@ -164,37 +174,32 @@ class Writer(Reader):
         return out
 
     def amend(
-        self,
-        table: Table,
-        rows: pl.DataFrame,
-        *,
-        site: str,
-        month: date,
-        asset: str,
-        run_id: str,
-        beyond: tuple[str, datetime],
-        owned: Mapping[str, Sequence[str]] | None = None,
+        self, parts: Sequence[Later], *, since: datetime, site: str, month: date, asset: str, run_id: str
     ) -> list[Violation]:
-        """Replace only those rows of a site's month whose column, the first of `beyond`, lies after the second.
+        """Replace only those rows of a site's month that reach beyond an instant, in all tables of an asset or in none.
 
-        Rows that break the declaration leave the month as it is; else it is gated as good and counts as written.
+        Rows that break a declaration leave the month as it is. Either way it is gated; where it was written, the rows
+        of the last table count as the asset's.
         """
-        self.ensure(table, GATES)
-        broken = self.refused(table, rows).get(month, [])
+        self.ensure(*(part.table for part in parts), GATES)
+        broken = [
+            found
+            for part in parts
+            if not part.rows.is_empty()
+            for found in self.refused(part.table, part.rows).get(month, [])
+        ]
+        self.gate(asset, site, [month], {month: broken} if broken else {}, run_id)
         if broken:
             return broken
-        conditions, params = _scope(site, [month])
-        _own(conditions, params, owned or {})
-        where = " AND ".join(conditions)
-        column, after = beyond
-        self.con.execute(
-            f'DELETE FROM {table.qualified} WHERE {where} AND "{column}" > $after', bound(params | {"after": after})
-        ).fetchall()
-        self.put(table, rows)
-        self.gate(asset, site, [month], {}, run_id)
-        (count,) = self.con.execute(f"SELECT count(*) FROM {table.qualified} WHERE {where}", bound(params)).fetchall()[
-            0
-        ]
+        for part in parts:
+            conditions, params = _scope(site, [month])
+            _own(conditions, params, part.owned)
+            where, table = " AND ".join(conditions), part.table.qualified
+            sql = f'DELETE FROM {table} WHERE {where} AND "{part.column}" > $since'
+            self.con.execute(sql, bound(params | {"since": since})).fetchall()
+            if not part.rows.is_empty():
+                self.put(part.table, part.rows)
+        ((count,),) = self.con.execute(f"SELECT count(*) FROM {table} WHERE {where}", bound(params)).fetchall()
         self.writes.add(site, asset, run_id, {month: count})
         return []
 

@@ -13,7 +13,7 @@ import pytest
 from usage_assets.errors import ContractError, DiskError, WarehouseError
 from usage_assets.schema import Column, Rule, Table, Type
 from usage_assets.serving import GATES, VERSIONS
-from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse import Later, Warehouse
 
 JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
 THINGS = Table(
@@ -24,6 +24,14 @@ THINGS = Table(
     columns=(Column("name", Type.TEXT, "Name", nullable=False), Column("n", Type.INT, "Count", "things")),
     rules=(Rule("n is not negative", "n >= 0", "Nothing holds less than nothing"),),
 )
+
+OTHERS = Table(
+    name="others", stage="facts", description="Others.", key=("at",), columns=(Column("at", Type.INT, "When", "h"),)
+)
+
+
+def others(*at: int) -> pl.DataFrame:
+    return pl.DataFrame([("a", JAN, each) for each in at], schema=OTHERS.polars_schema, orient="row")
 
 
 def frame(*rows: tuple[date, str, int | None]) -> pl.DataFrame:
@@ -66,6 +74,34 @@ def test_a_month_that_breaks_a_rule_keeps_its_old_rows_and_closes_its_gate(wareh
     ok, reason = gates(warehouse)[JAN]
     assert not ok
     assert "n is not negative broken by 1 row(s)" in str(reason)
+
+
+def amend(warehouse: Warehouse, others: pl.DataFrame, things: pl.DataFrame) -> list:
+    with warehouse.write("test") as writer:
+        parts = [Later(OTHERS, others, "at"), Later(THINGS, things, "n", {"name": ("x", "y")})]
+        return writer.amend(parts, since=5, site="a", month=JAN, asset="k/facts/things", run_id="r")  # type: ignore[arg-type]  # any order will do
+
+
+def test_later_rows_take_the_place_of_what_reaches_beyond_in_all_tables_of_an_asset(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 3), (JAN, "y", 9), (JAN, "z", 9), (FEB, "y", 9)))
+    assert amend(warehouse, others(6), frame((JAN, "y", 7))) == []
+    assert stored(warehouse) == [(JAN, "x", 3), (JAN, "y", 7), (JAN, "z", 9), (FEB, "y", 9)]
+    assert amend(warehouse, others(), frame()) == []
+    with warehouse.read() as reader:
+        assert reader.frame(OTHERS).is_empty()
+        versions = reader.frame(VERSIONS, "a", [JAN])
+    assert stored(warehouse) == [(JAN, "x", 3), (JAN, "z", 9), (FEB, "y", 9)]
+    assert (versions["version"].item(), versions["rows"].item()) == (3, 1)
+
+
+def test_later_rows_that_break_a_rule_leave_all_tables_of_an_asset_as_they_were(warehouse: Warehouse):
+    store(warehouse, frame((JAN, "x", 3), (JAN, "y", 9)))
+    (broken,) = amend(warehouse, others(6), frame((JAN, "y", -7)))
+    assert "n is not negative" in broken.rule
+    assert stored(warehouse) == [(JAN, "x", 3), (JAN, "y", 9)]
+    assert not gates(warehouse)[JAN][0]
+    with warehouse.read() as reader:
+        assert reader.frame(OTHERS).is_empty()
 
 
 def test_a_doubled_key_refuses_its_month_only(warehouse: Warehouse):
@@ -182,7 +218,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse import Later, Warehouse
 with Warehouse(Path(sys.argv[1])).write("the other run"):
     print("held", flush=True)
     time.sleep(60)
@@ -231,7 +267,7 @@ import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 import usage_assets.warehouse.file
-from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse import Later, Warehouse
 usage_assets.warehouse.file.put_in_place = lambda fresh, target: os.kill(os.getpid(), signal.SIGKILL)
 Warehouse(Path(sys.argv[1])).compact()
 """

@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
 
 import polars as pl
 
@@ -23,27 +25,31 @@ from usage_assets.warehouse import Reader
 
 _SUMS = [name for name, dtype in ACCOUNTS.polars_schema.items() if dtype.is_numeric()]
 # a poll that is read anew has another seen_from
-_SIGN = f"coalesce(sum((hash(poll_at, {SEEN_FROM.name}) % 1000000007)::BIGINT), 0)::BIGINT"
+_SIGN = f"sum((hash(poll_at, {SEEN_FROM.name}) % 1000000007)::BIGINT)"
 _KEY = ["site", "month", "asset", "source"]
 
 
-def mark(reader: Reader, site: HTCondorSite, month: date, until: datetime | None = None) -> str:
-    """The rules, and the raw rows of the month, or those of its polls up to an instant: equal marks, equal facts."""
-    scope = "WHERE site = $site AND month = $month AND poll_at <= $until"
-    count, sign, last = 0, 0, None
+def mark(reader: Reader, site: HTCondorSite, month: date) -> str:
+    """The rules, and the raw rows of the month: equal marks, equal facts."""
+    return _marks(reader, site, month, datetime(9999, 1, 1))[1]
+
+
+def _marks(reader: Reader, site: HTCondorSite, month: date, until: datetime) -> tuple[str, str]:
+    """The mark of the month's polls up to an instant, and that of all, of one look at its rows."""
+    found: tuple[Any, ...] = (0, 0, None) * 2
     if reader.has(GPU_STATE.table):
-        found = reader.sql(
-            f"SELECT count(*), {_SIGN}, max(poll_at) FROM {GPU_STATE.table.qualified} {scope}",
-            {"site": site.key, "month": month, "until": until or datetime(9999, 1, 1)},
+        signs = ("count(*)", _SIGN, "max(poll_at)")
+        early = ", ".join(f"{sign} FILTER (WHERE poll_at <= $until)" for sign in signs)
+        sql = (
+            f"SELECT {early}, {', '.join(signs)} FROM {GPU_STATE.table.qualified} WHERE site = $site AND month = $month"
         )
-        count, sign, last = found.row(0)
-    said = {
-        "version": VERSION,
-        "rules": _rules(site.pool()),
-        "rows": count,
-        "sign": sign,
-        "last": last and last.isoformat(),
-    }
+        found = reader.sql(sql, {"site": site.key, "month": month, "until": until}).row(0)
+    rules = _rules(site.pool())
+    return _said(rules, *found[:3]), _said(rules, *found[3:])
+
+
+def _said(rules: str, rows: int, sign: Decimal | None, last: datetime | None) -> str:
+    said = {"version": VERSION, "rules": rules, "rows": rows, "sign": int(sign or 0), "last": last and last.isoformat()}
     return json.dumps(said, sort_keys=True)
 
 
@@ -53,7 +59,8 @@ def grow(reader: Reader, site: HTCondorSite, month: date, before: str) -> Grown 
     if told is None:
         return None
     since = datetime.fromisoformat(told)
-    if mark(reader, site, month, since) != before:
+    found, after = _marks(reader, site, month, since)
+    if found != before:
         return None
     polled = read_raw(reader, site, [month], since)[month]
     if polled.polls.is_empty():
@@ -65,7 +72,7 @@ def grow(reader: Reader, site: HTCondorSite, month: date, before: str) -> Grown 
     was = together(site.key, {month: tail}).accounts
     stored = reader.frame(ACCOUNTS, site.key, [month], where="asset LIKE 'htcondor/facts/%'")
     accounts = _summed([stored, facts.accounts, was.with_columns(-pl.col(name) for name in _SUMS)])
-    return Grown(since, replace(facts, accounts=accounts), mark(reader, site, month))
+    return Grown(since, replace(facts, accounts=accounts), after)
 
 
 def _tail(reader: Reader, site: HTCondorSite, month: date, since: datetime) -> MonthFacts:
