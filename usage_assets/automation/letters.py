@@ -7,8 +7,7 @@ it was taken by the mail server: a crash in between sends it again, nothing is l
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +15,9 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from usage_assets import settings
 from usage_assets.automation.alerts.channels.mail import Mail, send_mail
 from usage_assets.automation.alerts.config import load
+from usage_assets.automation.sent import Sent
 from usage_assets.errors import AlertError, UsageError, WarehouseError
 from usage_assets.gates import extracted_at
 from usage_assets.kinds import Kind
@@ -30,6 +29,8 @@ from usage_assets.sites import Site
 from usage_assets.warehouse import Warehouse
 
 GRACE = timedelta(hours=2)
+_ALL_DUE = timedelta(days=62)
+"""So much later every report that a site's file wants mailed has been due."""
 _SECONDS = 120
 _SENDING_SECONDS = 30.0
 """After so long a tick begins no further mail: Dagster gives it a minute."""
@@ -37,41 +38,6 @@ _WAIT_SECONDS = 5.0
 _FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 _UNFINISHED = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
 _log = logging.getLogger("usage_assets")
-
-
-@dataclass(frozen=True)
-class Sent:
-    """Which reports were mailed: a file in `DAGSTER_HOME`."""
-
-    path: Path
-
-    @classmethod
-    def here(cls) -> "Sent":
-        """That of the environment."""
-        return cls(settings.alerts_state().with_name("letters.db"))
-
-    def has(self, site: str, posting: Posting) -> bool:
-        """Whether a report was mailed already."""
-        with closing(self._open()) as con:
-            found = con.execute(
-                "SELECT 1 FROM sent WHERE site = ? AND report = ? AND name = ?", (site, posting.report, posting.name)
-            ).fetchone()
-        return found is not None
-
-    def note(self, site: str, posting: Posting, at: datetime) -> None:
-        """Note a report as mailed."""
-        row = (site, posting.report, posting.name, ", ".join(posting.to), at.isoformat(timespec="seconds"))
-        with closing(self._open()) as con, con:
-            con.execute("INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?, ?)", row)
-
-    def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        con = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)
-        con.execute(
-            "CREATE TABLE IF NOT EXISTS sent (site TEXT, report TEXT, name TEXT, recipients TEXT, "
-            "sent_at TEXT, PRIMARY KEY (site, report, name))"
-        )
-        return con
 
 
 @dataclass
@@ -129,15 +95,17 @@ def look(
     """Send what is due and whole (or due for long), ask for runs of what is not; each site by itself."""
     out = Looked([], [], [], [])
     begun = datetime.now(tz=UTC)
+    wanted: set[tuple[str, str]] = set()
     for key, site in sites.items():
         try:
+            wanted |= {(key, posting.report) for posting in wanted_of(kind, site, now)}
             todo = [posting for posting in kind.postings(site, now) if not sent.has(key, posting)]
         except UsageError as error:
             out.failed.append(f"site {key}: {error}")
             continue
         except sqlite3.Error as error:
-            out.failed.append(f"{sent.path} can't be used ({error}); remove it: reports of today may be mailed again")
-            break
+            out.failed.append(sent.unusable(error))
+            return out
         for posting in todo:
             what = f"{posting.report} report of {key} for {posting.name}"
             late = now >= posting.due_at + GRACE
@@ -156,7 +124,15 @@ def look(
                 except (UsageError, duckdb.Error, OSError) as error:
                     _log.warning("%s was not mailed: %s", what, error)
                     out.failed.append(f"{what} was not mailed: {error}")
+                    sent.note_failure(key, posting, str(error))
+    if sent.path.exists():
+        sent.keep(wanted)
     return out
+
+
+def wanted_of(kind: Kind, site: Site, now: datetime) -> Sequence[Posting]:
+    """Every report that a site's file wants mailed, be it due or not."""
+    return kind.postings(site, now + _ALL_DUE)
 
 
 def post(site: str, posting: Posting, letter: Letter) -> None:
@@ -173,9 +149,9 @@ def post(site: str, posting: Posting, letter: Letter) -> None:
     )
 
 
-def mail_channel(name: str | None) -> Mail:
+def mail_channel(name: str | None, path: Path | None = None) -> Mail:
     """The mail channel of alerts.yaml of that name, or the first one."""
-    found = [channel for channel in load().channels if isinstance(channel, Mail)]
+    found = [channel for channel in load(path).channels if isinstance(channel, Mail)]
     named = [channel for channel in found if name in {None, channel.name}]
     if named:
         return named[0]

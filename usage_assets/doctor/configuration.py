@@ -13,7 +13,11 @@ from packaging.requirements import Requirement
 from usage_assets import settings
 from usage_assets.automation.alerts import config as alerts
 from usage_assets.automation.clock import coverage_clock, nightly_clock
+from usage_assets.automation.letters import mail_channel, wanted_of
+from usage_assets.automation.sent import LETTERS, Sent
 from usage_assets.doctor.questions import Patient, Said, fail, ok, question, warn
+from usage_assets.errors import AlertError
+from usage_assets.kinds import kind_of
 from usage_assets.upkeep.places import asked_for
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -42,6 +46,26 @@ def alert_channels(patient: Patient) -> Iterator[Said]:
         return
     names = [channel.name for channel in alerts.load(path).channels]
     yield ok(f"{path.name}: {', '.join(names)}")
+
+
+@question("mailed reports")
+def mailed_reports(patient: Patient) -> Iterator[Said]:
+    """Whether the reports that site files want mailed have a mail channel, and were taken by its server."""
+    failing = Sent(patient.places.home / LETTERS).failures()
+    wanted = 0
+    for key, site in patient.good_sites().items():
+        for posting in wanted_of(kind_of(site), site, patient.now.replace(tzinfo=None)):
+            wanted += 1
+            what = f"{posting.report} report of {key} to {', '.join(posting.to)}"
+            why = failing.get((key, posting.report))
+            try:
+                mail_channel(posting.channel, patient.places.alerts)
+            except AlertError as error:
+                yield fail(f"{what}: {error}", "write the channel into alerts.yaml, or take the receivers out")
+            else:
+                if why is not None:
+                    yield fail(f"{what} was not mailed: {why}", "mend it; the next report tells whether it is")
+    yield ok(f"{wanted} wanted" if wanted else "no site file names receivers")
 
 
 @question("secrets")

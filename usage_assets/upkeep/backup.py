@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from usage_assets import migrations
+from usage_assets.automation.sent import LETTERS
 from usage_assets.disk import put_in_place, require_room
 from usage_assets.errors import BackupError, SiteError, WarehouseError
 from usage_assets.locks import file_lock
@@ -112,7 +113,7 @@ def databases(home: Path) -> Iterator[Path]:
     """The SQLite files of a DAGSTER_HOME, in the order in which they are copied."""
     # A sensor's memory before the runs: else a restored one would believe to have started, or told of, what is not
     # there. The index before the runs, and each run's own events last, of which there may only be more.
-    told = [home / "alerts.db", home / "letters.db"]
+    told = [home / "alerts.db", home / LETTERS]
     first = [*told, *sorted((home / "schedules").glob("*.db")), home / INDEX, home / RUNS]
     yield from (path for path in first if path.is_file())
     seen = set(first)

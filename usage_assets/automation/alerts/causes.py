@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from usage_assets.text import printable
 
 ERROR, WARN, RECOVERED = "ERROR", "WARN", "RECOVERED"
-RUN, NIGHTLY, FILE = "run", "nightly", "file"
-"""What fails where it is no check: a run, the nightly of a site, a file of the operator."""
+RUN, NIGHTLY, FILE, MAIL = "run", "nightly", "file", "mail"
+"""What fails where it is no check: a run, the nightly of a site, a file of the operator, the mail of a report."""
 
 _SENTENCE, _SAMPLE = 400, 300
 _MASKS = (
@@ -21,12 +21,12 @@ _MASKS = (
 
 @dataclass(frozen=True, order=True)
 class Cause:
-    """What is told once: a check of an asset in a month of a site, a run's month, a nightly, a file."""
+    """What is told once: a check of an asset in a month of a site, a run's month, a nightly, a file, a mail."""
 
     site: str
     asset: str
     what: str
-    """Name of the check, or one of RUN, NIGHTLY, FILE."""
+    """Name of the check, or one of RUN, NIGHTLY, FILE, MAIL."""
     month: str = ""
     """As 2026-10; empty where there is none."""
 

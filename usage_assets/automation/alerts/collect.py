@@ -14,7 +14,7 @@ import dagster as dg
 
 from usage_assets import settings
 from usage_assets.automation.alerts import missed
-from usage_assets.automation.alerts.causes import ERROR, FILE, NIGHTLY, RUN, Cause, Trouble, Verdict, sentence
+from usage_assets.automation.alerts.causes import ERROR, FILE, MAIL, NIGHTLY, RUN, Cause, Trouble, Verdict, sentence
 from usage_assets.automation.alerts.ledger import Ledger
 from usage_assets.automation.alerts.missed import Nightly
 from usage_assets.automation.alerts.runs import verdicts_of
@@ -131,15 +131,24 @@ def look_at_nightlies(
         state.set_plans(plans)
 
 
-def look_at_files(state: State, ledger: Ledger, faults: Mapping[str, str], config_fault: str | None) -> None:
-    """Take in which site files (`faults` by site), and whether alerts.yaml, can't be read."""
-    found = {f"site file {key}.yaml": text for key, text in faults.items()}
-    if config_fault is not None:
-        found["alerts.yaml"] = f"alerts go to the log only: {config_fault}"
+def look_at_files(state: State, ledger: Ledger, faults: Mapping[str, str], others: Mapping[str, str]) -> None:
+    """Take in which site files (`faults` by site) and which `others` can't be used, and why."""
+    found = {f"site file {key}.yaml": text for key, text in faults.items()} | dict(others)
     for asset in {*found, *(cause.asset for cause in state.causes_of(FILE))}:
         cause = Cause("", asset, FILE)
         troubles = {cause: Trouble(cause, ERROR, sentence(found[asset]))} if asset in found else {}
         ledger.add(Verdict(asset, FILE, "", None, troubles))
+
+
+def look_at_mails(state: State, ledger: Ledger, failures: Mapping[tuple[str, str], str | None]) -> None:
+    """Take in which reports could not be mailed (why, by site and report; none = again mailed)."""
+    for (site, report), why in failures.items():
+        cause = Cause(site, f"{report} report", MAIL)
+        troubles = {cause: Trouble(cause, ERROR, sentence(why))} if why is not None else {}
+        ledger.add(Verdict(cause.asset, MAIL, site, None, troubles))
+    for cause in state.causes_of(MAIL):
+        if (cause.site, cause.asset.removesuffix(" report")) not in failures:
+            ledger.forget(cause)
 
 
 def _note_new_runs(instance: dg.DagsterInstance, state: State, now: datetime) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from usage_assets import settings
-from usage_assets.automation.alerts.causes import ERROR, FILE, NIGHTLY, RECOVERED, RUN, WARN, one_line
+from usage_assets.automation.alerts.causes import ERROR, FILE, MAIL, NIGHTLY, RECOVERED, RUN, WARN, one_line
 from usage_assets.automation.alerts.state import Item
 from usage_assets.partitions import next_month
 
@@ -21,8 +21,8 @@ _MONTHS = 300
 _SITES = 4
 _NAME = 120
 _LATE_SECONDS = 600
-_FAILED = {RUN: "run", NIGHTLY: "nightly", FILE: "can't be used"}
-_BACK = {RUN: "a run succeeded", NIGHTLY: "nightly is back", FILE: "can be used again"}
+_FAILED = {RUN: "run", NIGHTLY: "nightly", FILE: "can't be used", MAIL: "not mailed"}
+_BACK = {RUN: "a run succeeded", NIGHTLY: "nightly is back", FILE: "can be used again", MAIL: "mailed again"}
 _WORDS = {ERROR: ("error", "errors"), WARN: ("warning", "warnings"), RECOVERED: ("recovered", "recovered")}
 
 
@@ -222,7 +222,7 @@ def _links(line: Line, group: Group) -> list[tuple[str, str]]:
     out = []
     if line.run_id:
         out.append(("run", f"{base}/runs/{quote(line.run_id, safe='')}"))
-    if group.asset.count("/") and line.what not in {RUN, NIGHTLY, FILE}:
+    if group.asset.count("/") and line.what not in {RUN, NIGHTLY, FILE, MAIL}:
         path = "/".join(quote(part, safe="") for part in group.asset.split("/"))
         out.append(("checks", f"{base}/assets/{path}?view=checks&checkDetail={quote(line.what, safe='')}"))
     return out

@@ -1,6 +1,7 @@
 """The sensor `alerts`: a look, then what is to be told in one transaction, then the delivery of every outbox."""
 
 import logging
+import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from usage_assets import settings
 from usage_assets.automation.alerts.causes import ERROR, FILE, NIGHTLY, Cause, Trouble
 from usage_assets.automation.alerts.channels import Channel
 from usage_assets.automation.alerts.channels.web import request
-from usage_assets.automation.alerts.collect import Faults, look_at_files, look_at_nightlies, look_at_runs
+from usage_assets.automation.alerts.collect import Faults, look_at_files, look_at_mails, look_at_nightlies, look_at_runs
 from usage_assets.automation.alerts.config import Alerts, load
 from usage_assets.automation.alerts.ledger import Ledger
 from usage_assets.automation.alerts.message import Message
 from usage_assets.automation.alerts.missed import Nightly
 from usage_assets.automation.alerts.state import Health, State
+from usage_assets.automation.sent import LETTERS, Sent
 from usage_assets.errors import AlertError, UsageError, WarehouseError
 from usage_assets.locks import file_lock
 
@@ -109,7 +111,13 @@ def _collect(
     broken = faults()
     look_at_runs(instance, state, ledger, now, unseen=broken.keys())
     look_at_nightlies(instance, state, ledger, nightlies, now=now, grace=timedelta(hours=config.nightly_grace_hours))
-    look_at_files(state, ledger, broken, config_fault)
+    files = {} if config_fault is None else {"alerts.yaml": f"alerts go to the log only: {config_fault}"}
+    sent = Sent.here()
+    try:
+        look_at_mails(state, ledger, sent.failures())
+    except sqlite3.Error as error:
+        files[LETTERS] = f"no report is mailed: {sent.unusable(error)}"
+    look_at_files(state, ledger, broken, files)
     return ledger.settle(now.timestamp())
 
 

@@ -1,8 +1,9 @@
 """Mailed reports: each once, when its site was read after its end, or late with what there is."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email import message_from_string
 from email.policy import default
 from pathlib import Path
@@ -10,8 +11,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from usage_assets import settings
 from usage_assets.automation import letters
-from usage_assets.automation.letters import GRACE, Looked, Sent, look
+from usage_assets.automation.alerts import sensor
+from usage_assets.automation.alerts.channels.log import Log
+from usage_assets.automation.alerts.message import Message
+from usage_assets.automation.letters import GRACE, Looked, look
+from usage_assets.automation.sent import Sent
 from usage_assets.definitions import build_defs
 from usage_assets.errors import AlertError
 from usage_assets.kinds import HTCONDOR, OPENSTACK
@@ -171,3 +177,57 @@ def test_a_kind_that_mails_nothing_is_asked_nothing(look_at: Look, server: MailS
 def test_definitions_have_the_sensor_of_kinds_that_mail(site: HTCondorSite, warehouse: Warehouse):
     defs = build_defs({"p": site}, warehouse)
     assert {"htcondor_letters"} <= {sensor.name for sensor in defs.sensors or ()}
+
+
+def test_a_report_that_is_not_mailed_is_told_and_so_is_that_it_was_again(
+    look_at: Look, site: HTCondorSite, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    read_at(warehouse, END)
+    config = tmp_path / "alerts.yaml"
+    monkeypatch.setenv("USAGE_ALERTS", str(config))
+    told: list[Message] = []
+    monkeypatch.setattr(Log, "send", lambda self, message: told.append(message))
+
+    def tick() -> str:
+        told.clear()
+        with dg.DagsterInstance.ephemeral() as instance:
+            sensor.tick(instance, settings.alerts_state(), [], dict, datetime.now(tz=UTC))
+        return "\n".join(message.text() for message in told)
+
+    config.write_text(
+        "channels: [{kind: log}, {kind: mail, name: dead, to: [a@b], smtp: {host: 127.0.0.1, port: 9, tls: none}}]"
+    )
+    look_at()
+    config.write_text("channels: [{kind: log}]")
+    assert re.search(r"ERROR p daily report\n  not mailed\n    - .*did not take the mail", tick())
+    assert tick() == ""
+    with mail_server() as server:
+        mail = f"{{kind: mail, to: [a@b], smtp: {{host: 127.0.0.1, port: {server.port}, tls: none}}}}"
+        config.write_text(f"channels: [{{kind: log}}, {mail}]")
+        look_at()
+    config.write_text("channels: [{kind: log}]")
+    assert re.search(r"RECOVERED p daily report\n  mailed again", tick())
+
+
+def test_failures_of_reports_that_nobody_wants_any_more_are_forgotten_without_a_word(
+    look_at: Look, site: HTCondorSite, warehouse: Warehouse
+):
+    read_at(warehouse, END)
+    look_at()
+    assert set(Sent.here().failures()) == {("p", "daily")}
+    look_at(sites={"p": site.model_copy(update={"reports": Reports()})})
+    assert Sent.here().failures() == {}
+
+
+def test_a_broken_note_of_what_was_sent_does_not_silence_alerts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("USAGE_ALERTS", str(tmp_path / "none.yaml"))
+    (tmp_path / "none.yaml").write_text("channels: [{kind: log}]")
+    told: list[Message] = []
+    monkeypatch.setattr(Log, "send", lambda self, message: told.append(message))
+    path = Sent.here().path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"no database" * 100)
+    with dg.DagsterInstance.ephemeral() as instance:
+        sensor.tick(instance, settings.alerts_state(), [], dict, datetime.now(tz=UTC))
+    assert "letters.db" in told[0].text()
+    assert "no report is mailed" in told[0].text()

@@ -18,9 +18,11 @@ from typer.testing import CliRunner
 
 from usage_assets import migrations, settings
 from usage_assets.automation.orphans import SINCE, process_tags
+from usage_assets.automation.sent import LETTERS, Sent
 from usage_assets.cli.app import app
 from usage_assets.doctor import questions
 from usage_assets.doctor.questions import QUESTIONS, Patient, Said, answered, examine
+from usage_assets.letters import Posting
 from usage_assets.published.publish import publish
 from usage_assets.raw.answers import ServerAccess, SiteAccess, TableAccess
 from usage_assets.sites import Site
@@ -98,6 +100,24 @@ def test_without_alerts_yaml_it_warns_and_a_broken_one_fails(patient: Patient):
     assert states(patient, "alerts") == ["fail"]
     patient.places.alerts.unlink()
     assert states(patient, "alerts") == ["warn"]
+
+
+def test_reports_that_have_no_mail_channel_or_were_not_taken_fail(patient: Patient):
+    assert ask(patient, "mailed reports") == [Said("ok", "no site file names receivers")]
+    reports = "reports: {daily: {to: [ops@example.org]}, monthly: {to: [boss@example.org]}}"
+    pool = f"kind: htcondor\nname: P\nfirst_month: 2026-01\ntimezone: UTC\nsnapshots: nowhere\n{reports}\n"
+    (patient.places.sites / "pool.yaml").write_text(pool)
+    patient = Patient(patient.places, patient.now)
+    assert ask(patient, "mailed reports") == [Said("ok", "2 wanted")]
+    at = patient.now.replace(tzinfo=None)
+    posting = Posting("daily", "x", (), at, at, ("ops@example.org",))
+    Sent(patient.places.home / LETTERS).note_failure("pool", posting, "no route to host")
+    failing, _ = ask(patient, "mailed reports")
+    assert (failing.state, failing.found) == (
+        "fail", "daily report of pool to ops@example.org was not mailed: no route to host"
+    )  # fmt: skip
+    patient.places.alerts.write_text("channels: [{kind: log}]\n")
+    assert states(patient, "mailed reports") == ["fail", "fail", "ok"]
 
 
 def test_a_secrets_file_that_others_may_read_fails(patient: Patient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
