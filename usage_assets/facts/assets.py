@@ -29,7 +29,7 @@ from usage_assets.presentation import (
 from usage_assets.schema import Table
 from usage_assets.serving import ACCOUNTS
 from usage_assets.sites import Site
-from usage_assets.warehouse import Reader, Warehouse, Writer
+from usage_assets.warehouse import Warehouse, Writer
 
 _SUMS = tuple(
     f"{what}_{where}" for what in ("rows", "hours") for where in ("in", "kept", "clipped", "rejected", "outside")
@@ -130,7 +130,9 @@ def _build_part(
     kind: Kind, site: Site, window: Window, warehouse: Warehouse, *, chosen: list[FactAsset], run_id: str
 ) -> dict[str, Written]:
     with warehouse.read() as reader:
-        closed = {fact.name: closed_months(reader, site, window.months, kind.inputs(site, fact)) for fact in chosen}
+        inputs = {fact.name: tuple(kind.inputs(site, fact)) for fact in chosen}  # many facts have the same
+        by_inputs = {each: closed_months(reader, site, window.months, each) for each in set(inputs.values())}
+        closed = {name: by_inputs[each] for name, each in inputs.items()}
         todo = [month for month in window.months if any(month not in closed[fact.name] for fact in chosen)]
         extracted = extracted_at(reader, site, todo, kind.tables_of(site))
     open_for_all = [month for month in todo if not any(month in closed[fact.name] for fact in chosen)]
@@ -151,6 +153,8 @@ def _build_part(
                 grown={month: refused.get(month) for month in grown},
                 run_id=run_id,
             )
+        of_metrics = {kind.asset("facts", fact.name): written[fact.name] for fact in chosen if fact.table is None}
+        _write_accounts(writer, of_metrics, [facts, *(found.facts for found in grown.values())], window)
         good = {month for month in todo if not any(month in done.refused for done in written.values())}
         known = {month: found.mark for month, found in grown.items()} | marks
         complete = len(chosen) == len(kind.facts)
@@ -225,18 +229,12 @@ def _write(
             owned=owned,
             closed=refused,
         )
-    good = [month for month in months if month not in refused]
     refused |= {month: why for month, why in grown.items() if why is not None}
-    if months:
-        writer.ensure(ACCOUNTS)
-        writer.delete(ACCOUNTS, site=window.site, months=good, owned={"asset": [asset]})
-        writer.put(ACCOUNTS, facts.accounts.filter(pl.col("asset") == asset, pl.col("month").is_in(good)))
     names = ", ".join(f"'{metric}'" for metric in fact.metrics)
     return Written(
         rows=rows_per_month(writer, INTERVALS, window, owned),
         rejects=rows_per_month(writer, REJECTS, window, owned),
         refused=refused,
-        accounts=_accounts(writer, asset, window),
         preview=preview(writer, INTERVALS, window, f"metric IN ({names})"),
     )
 
@@ -269,16 +267,27 @@ def _write_table(
     )
 
 
-def _accounts(reader: Reader, asset: str, window: Window) -> dict[date, dict[str, Any]]:
-    """Rows and hours of each month over all sources, and the rows before and after each join."""
-    frame = reader.frame(ACCOUNTS, window.site, window.months).filter(pl.col("asset") == asset)
-    sums = [name for name in _SUMS if name in frame.columns]
-    out: dict[date, dict[str, Any]] = {}
-    for (month,), rows in frame.group_by("month"):
-        shown: dict[str, Any] = {name: rows[name].sum() for name in sums}
+def _write_accounts(writer: Writer, written: Mapping[str, Written], facts: Sequence[Facts], window: Window) -> None:
+    """Replace the accounts of the months that were written, by asset, and show what is stored of all months.
+
+    Shown are rows and hours over all sources, and the rows before and after each join.
+    """
+    writer.ensure(ACCOUNTS)
+    fresh = pl.concat([each.accounts.select(ACCOUNTS.names) for each in facts])
+    months: dict[tuple[date, ...], list[str]] = {}
+    for asset, done in written.items():
+        months.setdefault(tuple(month for month in window.months if month not in done.refused), []).append(asset)
+    for good, assets in ((good, assets) for good, assets in months.items() if good):
+        writer.delete(ACCOUNTS, site=window.site, months=good, owned={"asset": assets})
+        writer.put(ACCOUNTS, fresh.filter(pl.col("asset").is_in(assets), pl.col("month").is_in(good)))
+    stored = writer.frame(ACCOUNTS, window.site, window.months).filter(pl.col("asset").is_in(list(written)))
+    for (asset, month), rows in stored.group_by("asset", "month"):
+        assert isinstance(asset, str)
+        assert isinstance(month, date)
+        shown: dict[str, Any] = {name: rows[name].sum() for name in _SUMS if name in rows.columns}
         joins = {row["source"]: json.loads(row["joins"]) for row in rows.iter_rows(named=True) if row["joins"]}
         if joins:
             shown["joins"] = joins
-        assert isinstance(month, date)
-        out[month] = {name: round(v, 6) if isinstance(v, float) else v for name, v in shown.items()}
-    return out
+        written[asset].accounts[month] = {
+            name: round(value, 6) if isinstance(value, float) else value for name, value in shown.items()
+        }

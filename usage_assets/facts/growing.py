@@ -12,7 +12,7 @@ import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.kind import FactAsset, Facts, Kind
-from usage_assets.serving import ACCOUNTS, MADE_OF
+from usage_assets.serving import MADE_OF
 from usage_assets.sites import Site
 from usage_assets.warehouse import Later, Reader, Warehouse, Writer
 
@@ -57,9 +57,6 @@ def write_grown(
         )
         if broken:
             refused[month] = "; ".join(map(str, broken))
-        elif fact.table is None:
-            writer.delete(ACCOUNTS, site=site.key, months=[month], owned={"asset": [asset]})
-            writer.put(ACCOUNTS, found.facts.accounts.filter(pl.col("asset") == asset))
     return refused
 
 

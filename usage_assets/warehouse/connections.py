@@ -1,12 +1,10 @@
 """Connections to DuckDB files: how they are opened, and that they are let go of."""
 
 import re
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,9 +20,6 @@ _POLL_SECONDS = 0.1
 _HELD = re.compile(r"Conflicting lock is held in (.*?\(PID \d+\))", re.DOTALL)  # as DuckDB says who it is
 
 _T = TypeVar("_T")
-
-if find_spec("pandas") is None:  # DuckDB looks along sys.path for it with every value that it binds: 0.1 ms each
-    sys.modules["pandas"] = None  # type: ignore[assignment]  # how Python notes that there is no such module
 
 
 @contextmanager

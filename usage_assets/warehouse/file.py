@@ -81,7 +81,7 @@ class Warehouse:
                 try:
                     writer = Writer(con)
                     yield writer
-                    writer.writes.record(writer)
+                    writer.finish()
                 except BaseException:
                     con.execute("ROLLBACK").fetchall()
                     raise

@@ -18,6 +18,7 @@ from usage_assets.versions import Writes
 from usage_assets.warehouse.connections import attach
 
 _BATCH_ROWS = 60_000
+_SAME_GATE = " AND ".join(f"{GATES.qualified}.{name} = n.{name}" for name in ("site", "month", "asset"))
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Writer(Reader):
         self.con = con
         self._ensured: set[str] = set()
         self.writes = Writes()
+        self._gates: dict[tuple[str, date, str], tuple[object, ...]] = {}
 
     def ensure(self, *tables: Table) -> None:
         """Create the tables that are not there yet; refuse one that was made with other columns."""
@@ -136,7 +138,7 @@ class Writer(Reader):
         written. `owned` limits what is replaced to rows with these values in a column (`facts.intervals` has several
         owners).
         """
-        self.ensure(table, GATES)
+        self.ensure(table)
         relation = rows
         if isinstance(rows, pl.DataFrame):
             relation = "incoming_rows"
@@ -181,7 +183,7 @@ class Writer(Reader):
         Rows that break a declaration leave the month as it is. Either way it is gated; where it was written, the rows
         of the last table count as the asset's.
         """
-        self.ensure(*(part.table for part in parts), GATES)
+        self.ensure(*(part.table for part in parts))
         broken = [
             found
             for part in parts
@@ -219,19 +221,24 @@ class Writer(Reader):
     def gate(
         self, asset: str, site: str, months: Sequence[date], refused: Mapping[date, Sequence[Violation]], run_id: str
     ) -> None:
-        """Record for every month whether the asset's rows are good, and why not."""
+        """Record for every month whether the asset's rows are good, and why not; stored with the transaction."""
+        for month in months:
+            reason = "; ".join(map(str, refused.get(month, ()))) or None
+            self._gates[site, month, asset] = (site, month, asset, month not in refused, reason, run_id)
+
+    def finish(self) -> None:
+        """Store what the transaction says of its writes: versions, and gates, those of all assets at once."""
+        self.writes.record(self)
+        if not self._gates:
+            return
         self.ensure(GATES)
-        rows = [
-            (site, month, asset, month not in refused, "; ".join(map(str, refused.get(month, ()))) or None, run_id)
-            for month in months
-        ]
-        frame = pl.DataFrame(rows, schema=GATES.polars_schema, orient="row")
-        conditions, params = _scope(site, months)
-        self.con.execute(
-            f"DELETE FROM {GATES.qualified} WHERE asset = $asset AND {' AND '.join(conditions)}",
-            bound(params | {"asset": asset}),
-        ).fetchall()
-        self.put(GATES, frame)
+        self.con.register(
+            "gates_to_put", pl.DataFrame(list(self._gates.values()), GATES.polars_schema, orient="row").to_arrow()
+        )
+        self.con.execute(f"DELETE FROM {GATES.qualified} USING gates_to_put AS n WHERE {_SAME_GATE}").fetchall()
+        self.con.execute(f"INSERT INTO {GATES.qualified} BY NAME SELECT * FROM gates_to_put").fetchall()
+        self.con.unregister("gates_to_put")
+        self._gates.clear()
 
     def attach(self, path: Path) -> None:
         """Make the tables of a staging database, closed by now, readable as `staged.<table>`."""

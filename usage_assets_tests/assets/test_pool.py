@@ -4,6 +4,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from usage_assets import sites
@@ -12,6 +13,7 @@ from usage_assets.definitions import build_defs
 from usage_assets.demo.pool import make_pool
 from usage_assets.facts.explain import Question, explain
 from usage_assets.partitions import RANGE_END, RANGE_START, Window
+from usage_assets.reports.exports import files
 from usage_assets.sites import HTCondorSite
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import checks, failed, tables
@@ -57,6 +59,11 @@ def test_every_asset_of_a_pool_is_built_explained_and_rebuilt_as_of(
         asked = Question("allocated_open", datetime(2025, 11, 1, 12), None, None, 1, rejected=False)
         ((piece,),) = [term.pieces for term in explain(reader, site, asked).terms]
         assert {name: row["state"] for name, row in piece.origins} == {"gpu_state": "Claimed"}
+    exported = pl.read_parquet(files.exports_dir() / "usage_long" / "pool" / "2025-11.parquet")
+    seen, total = (exported.filter(metric=name).sort("time")["value"] for name in ("coverage", "total"))
+    assert len(seen) == len(total) == 30
+    assert (seen.max(), seen.min()) == (1.0, 0.0)  # the files end on the third
+    assert ((seen == 0) == total.is_null()).all()
     past = rebuild(site, datetime(2025, 12, 21), (OCT, NOV), warehouse, tmp_path / "as_of.duckdb")
     names = ("timelines.usage", "facts.gpu_runs")
     assert tables(Warehouse(past.path), names) == tables(warehouse, names)

@@ -8,7 +8,7 @@ import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
 from usage_assets.sites import Site
-from usage_assets.timelines.metrics import METRICS
+from usage_assets.timelines.metrics import COVERAGE, METRICS
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader
 
@@ -18,9 +18,12 @@ _RATIOS = [metric.name for metric in METRICS if metric.is_ratio]
 _MONTHS = "site = $site AND month BETWEEN $first AND $last AND month IN (SELECT unnest($months::DATE[]))"
 _CURRENT = f"FROM {USAGE.qualified} WHERE {_MONTHS} AND collector_type = 'current'"
 
+# the share of a bucket that was seen is that of all node types, and is no sum
 _ADDED = f"""
 SELECT month, timestamp, metric, resource, sum(value) AS value
 {_CURRENT} AND metric NOT IN (SELECT unnest($ratios::VARCHAR[])) GROUP BY ALL
+UNION ALL
+SELECT month, timestamp, metric, resource, max(value) AS value {_CURRENT} AND metric = '{COVERAGE}' GROUP BY ALL
 """
 # what a series of a month does not know at all, while the same series of another node type does
 _LEFT_OUT = f"""
@@ -63,7 +66,8 @@ UNPIVOT added ON {", ".join(RESOURCE_NAMES)} INTO NAME resource VALUE hours
 class SiteUsage:
     """A site's usage of some months.
 
-    `added`: month, timestamp, metric, resource, value of the node types that are known, together; null where none is.
+    `added`: month, timestamp, metric, resource, value of the node types that are known, together; null where none is;
+    `coverage` is a metric too, where a site was only seen now and then.
     `left_out`: month, resource, node_types that are in no sum of the month's, since nothing tells how much they have.
     `active`: month, timestamp, metric (a booking), resource, hours in which servers of that booking ran; a row only
     where some did. `daily`: month, date, node_type, metric, hours of nodes.
