@@ -35,7 +35,12 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     command = f"{NO_WEBSERVER}\nfrom usage_assets.cli import main\nmain()"
     args = [sys.executable, "-c", command, "backfill", "--site", "tiny", "--from", "2020-01", "--to", "2020-02"]
     return subprocess.Popen(
-        [*args, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
+        [*args, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ,
+        start_new_session=True,
     )
 
 
@@ -56,7 +61,7 @@ def test_a_backfill_that_is_killed_and_started_again_gives_the_tables_of_an_undi
     warehouse = Warehouse(folder / "data" / "warehouse.duckdb")
     with start() as killed:
         until(warehouse.path.exists)  # in the middle: the raw tables are being written
-        killed.kill()
+        os.killpg(killed.pid, signal.SIGKILL)  # with what mirrors its output
     with start() as again:
         said = again.communicate(timeout=LONG)[0]
     assert again.returncode == 0, said

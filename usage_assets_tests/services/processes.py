@@ -1,6 +1,7 @@
 """Commands as processes of their own, ready to run at once, so that a test meets what they do and not their start."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ class Command:
     def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", _READY, *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             env=environment() if env is None else env,
         )  # fmt: skip
 
@@ -50,8 +51,12 @@ class Command:
         return self.process.returncode, said
 
     def kill(self) -> None:
-        """End it as a lack of power does."""
-        self.process.kill()
+        """End it as a lack of power does: with all that it started.
+
+        A run mirrors what it prints by a `tail` of Dagster's, which a kill at the wrong moment leaves behind: it would
+        hold our end of the pipe for ever.
+        """
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate(timeout=60)
 
 

@@ -218,7 +218,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from usage_assets.warehouse import Later, Warehouse
+from usage_assets.warehouse import Warehouse
 with Warehouse(Path(sys.argv[1])).write("the other run"):
     print("held", flush=True)
     time.sleep(60)

@@ -1,6 +1,8 @@
 """A backup is consistent while runs go on, whole or not there, and holds no secret."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -130,14 +132,14 @@ for n in range(1000):
 def test_a_backup_made_while_another_process_runs_and_writes_restores_to_one_moment(places: Places, tmp_path: Path):
     made = []
     with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path / "here")], stdout=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-c", WRITER, str(tmp_path / "here")], stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True
     ) as writer:
         assert writer.stdout is not None
         for _ in range(3):
             writer.stdout.readline()
             writer.stdout.readline()
             made.append(make_backup(places, tmp_path / "backups")[0])
-        writer.kill()
+        os.killpg(writer.pid, signal.SIGKILL)  # with what mirrors the output of its runs
     for number, folder in enumerate(made):
         other = places_in(tmp_path / f"other{number}")
         restore(folder, other)
