@@ -237,11 +237,12 @@ def collect(
 @app.command()
 def demo(
     months: Annotated[int, typer.Option(help="How many of the last months to build", min=1, max=131)] = 36,
+    site: Annotated[list[str] | None, typer.Option(help="Only this demo site; may be given more than once")] = None,
 ) -> None:
     """Make the databases of the demo sites and build their last months; says where the plots are."""
     from usage_assets.cli.demo import run_demo
 
-    raise typer.Exit(run_demo(months, console))
+    raise typer.Exit(run_demo(months, site or (), console))
 
 
 @app.command()

@@ -1,29 +1,55 @@
 """`usage-assets demo`: make the demo sites' sources, build their last months, say where the plots are."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
 import typer
 from rich.console import Console
 
 from usage_assets import settings
-from usage_assets.cli.backfill import plan, run
+from usage_assets.cli.backfill import INTERRUPTED, plan, run
 from usage_assets.demo.make import DEMOS, POOLS, make_site
-from usage_assets.partitions import month_of, months_between
-from usage_assets.sites import load_book, utc_now
+from usage_assets.partitions import Window, month_of, months_between
+from usage_assets.sites import Site, load_book, utc_now
 
 _POOL_MONTHS = 12
 """Of a pool the last year at most: a month of it is half a million rows."""
+_BY_WEIGHT = ("demo_metal", "demo_pool", "demo_kvm", "demo_edge")
+"""The demo sites, the one that takes longest first."""
 
 _PAGES = (("stack",), ("usage_stack",))
 _POOL_PAGES = (("stack", "gpu_weekly"), ("usage_stack", "gpu_classes", "gpu_heatmap", "gpu_user_hours"))
 """The plots that are named: of the whole history, and of the last month."""
 
 
-def run_demo(months: int, console: Console) -> int:
-    """Make and build; the exit code."""
-    sites = {name: site for name, site in load_book().items() if name in DEMOS}
-    if not sites:
-        raise typer.BadParameter(f"there is no demo site among the site files: {', '.join(DEMOS)}")
+def run_demo(months: int, only: Collection[str], console: Console) -> int:
+    """Make and build, sites beside each other where there is more than one processor; the exit code."""
+    sites = {name: site for name, site in load_book().items() if name in DEMOS and (not only or name in only)}
+    unknown = sorted(set(only) - set(sites))
+    if unknown or not sites:
+        raise typer.BadParameter(f"no demo site {', '.join(unknown)}; there are {', '.join(DEMOS)}")
+    shares = shared_out(sites, os.cpu_count() or 1)
+    code = _build_beside(shares, months, console) if len(shares) > 1 else _build(sites, months, console)
+    if not only and code != INTERRUPTED:
+        _say(sites, console)
+    return code
+
+
+def shared_out(sites: Iterable[str], processors: int) -> list[list[str]]:
+    """The sites in at most two shares that take about as long: two processes keep two processors busy."""
+    ordered = sorted(sites, key=_BY_WEIGHT.index)
+    if processors == 1 or len(ordered) == 1:
+        return [ordered]
+    return [ordered[0::4] + ordered[3::4], ordered[1::4] + ordered[2::4]]
+
+
+def _build(sites: Mapping[str, Site], months: int, console: Console) -> int:
     now = utc_now()
     for name in sites:
         folder = settings.data_dir() / "demo" / name
@@ -31,12 +57,52 @@ def run_demo(months: int, console: Console) -> int:
         counts = make_site(name, folder, until=until.replace(tzinfo=UTC))
         what = "files" if name in POOLS else "tables"
         console.print(f"{name}: {sum(counts.values()):,} rows in {len(counts)} {what} made in {folder}", markup=False)
-    last = month_of(now.date())
-    first = max(months_between(date(2016, 1, 1), last)[-months:][0], date(2016, 1, 1))
-    windows = plan({name: site for name, site in sites.items() if name not in POOLS}, first, last, today=now.date())
-    year = max(first, months_between(date(2016, 1, 1), last)[-_POOL_MONTHS:][0])
-    windows += plan({name: site for name, site in sites.items() if name in POOLS}, year, last, today=now.date())
-    code = run(sites, windows, purge_known=False, in_process=False)
+    return run(sites, _windows(sites, months, now.date()), purge_known=False, in_process=False)
+
+
+def _windows(sites: Mapping[str, Site], months: int, today: date) -> list[Window]:
+    every = months_between(date(2016, 1, 1), month_of(today))
+    out = []
+    for name, site in sites.items():
+        first = every[-min(months, _POOL_MONTHS, len(every)) if name in POOLS else -min(months, len(every))]
+        out += plan({name: site}, first, every[-1], today=today)
+    return out
+
+
+def _build_beside(shares: Sequence[Sequence[str]], months: int, console: Console) -> int:
+    """Each share by a process of its own, whose lines are passed on; the worst exit code."""
+    from usage_assets.cli.home import make_home
+
+    make_home()
+    processes = []
+    for share in shares:
+        chosen = [part for name in share for part in ("--site", name)]
+        command = [sys.executable, "-m", "usage_assets", "demo", "--months", str(months), *chosen]
+        processes.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603 - our own
+        )
+    with ThreadPoolExecutor(len(processes)) as readers:
+        try:
+            for process in processes:
+                readers.submit(_pass_on, process, console)
+            while any(process.poll() is None for process in processes):
+                time.sleep(0.2)  # a signal may reach another thread: look up now and then
+            codes = [process.wait() for process in processes]
+        except KeyboardInterrupt:
+            for process in processes:
+                process.send_signal(signal.SIGINT)
+            codes = [INTERRUPTED, *(process.wait() for process in processes)]
+    return max(abs(code) for code in codes)
+
+
+def _pass_on(process: subprocess.Popen[str], console: Console) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+
+
+def _say(sites: Iterable[str], console: Console) -> None:
+    last = month_of(utc_now().date())
     console.print("\nPlots:")
     for name in sites:
         whole, monthly = _POOL_PAGES if name in POOLS else _PAGES
@@ -49,4 +115,3 @@ def run_demo(months: int, console: Console) -> int:
         "make ui shows them beside their assets; there every month since each site's first one can be built. Until "
         "they are, the check complete of usage/reports/coverage fails and names them."
     )
-    return code
