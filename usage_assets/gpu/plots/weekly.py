@@ -27,10 +27,8 @@ def gpu_weekly(found: Days, scene: Scene) -> Figure:
         return frame.sentence(title, "nothing built yet", "No week was seen")
     first, last = span(weeks["week"])
     window = (first, last + _WEEK)
-    subtitle = (
-        f"{first:%Y-%m-%d} to {window[1]:%Y-%m-%d}, weeks from Monday by the pool's clocks; bars as observed, paler "
-        "where less than 95% of a week was seen"
-    )
+    # short: the buttons of the history stand beside it
+    subtitle = f"{first:%Y-%m-%d} to {window[1]:%Y-%m-%d}, observed; paler: less than 95% of the week was seen"
     starts = weeks["week"].to_list()
     pale = [0.45 if seen < 0.95 else 1.0 for seen in weeks["seen"]]
     traces: list[Trace] = []
@@ -69,7 +67,7 @@ def gpu_weekly(found: Days, scene: Scene) -> Figure:
         labels=frame.site_labels(scene.site, window),
     )
     layout["xaxis"] |= {"hoverformat": "week around %Y-%m-%d", "rangeselector": frame.buttons()}
-    layout["xaxis"]["title"] = {"text": f"Weeks ({zone(scene)})", "standoff": 10, "font": {"size": 13}}
+    layout["xaxis"]["title"] = {"text": f"Weeks from Monday ({zone(scene)})", "standoff": 10, "font": {"size": 13}}
     layout |= {"barmode": "stack"}
     layout["margin"]["r"] = 250
     return {"data": traces, "layout": layout}
