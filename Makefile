@@ -8,6 +8,8 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 # tests and runs start hundreds of processes: without compiled modules each would compile the package anew
 unexport PYTHONDONTWRITEBYTECODE
+# one more than processors: some tests wait, for a schedule's minute or a server's end
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 5)))
 UI_HOST ?= 127.0.0.1
 UI_PORT ?= 3000
 
@@ -31,7 +33,7 @@ test: $(READY)  ## Linter, formatter, types and tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 ui: $(READY)  ## The Dagster UI with its daemon, and the plots beside it
 	@exec $(BIN)/usage-assets ui --host $(UI_HOST) --port $(UI_PORT)
