@@ -29,12 +29,12 @@ _POOL_PAGES = (("stack", "gpu_weekly"), ("usage_stack", "gpu_classes", "gpu_heat
 
 
 def run_demo(months: int, only: Collection[str], console: Console) -> int:
-    """Make and build, sites beside each other where there is more than one processor; the exit code."""
+    """Make and build; all sites in two processes, those of `only` in this one; the exit code."""
     sites = {name: site for name, site in load_book().items() if name in DEMOS and (not only or name in only)}
     unknown = sorted(set(only) - set(sites))
     if unknown or not sites:
         raise typer.BadParameter(f"no demo site {', '.join(unknown)}; there are {', '.join(DEMOS)}")
-    shares = shared_out(sites, os.cpu_count() or 1)
+    shares = [list(sites)] if only else shared_out(sites, os.cpu_count() or 1)
     code = _build_beside(shares, months, console) if len(shares) > 1 else _build(sites, months, console)
     if not only and code != INTERRUPTED:
         _say(sites, console)
