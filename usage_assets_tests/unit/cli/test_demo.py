@@ -25,7 +25,12 @@ def test_sites_are_shared_out_between_two_processes_and_each_is_in_one():
 
 def test_sites_that_are_named_are_built_by_this_very_process(monkeypatch: pytest.MonkeyPatch):
     built: list[list[str]] = []
-    monkeypatch.setattr(demo, "_build", lambda sites, *_: built.append(sorted(sites)) or 0)
+
+    def build(sites, *_) -> int:
+        built.append(sorted(sites))
+        return 0
+
+    monkeypatch.setattr(demo, "_build", build)
     monkeypatch.setattr(demo, "_build_beside", lambda *_: pytest.fail("processes of processes"))
     done = CliRunner().invoke(app, ["demo", "--site", "demo_metal", "--site", "demo_edge"])
     assert (done.exit_code, done.output, built) == (0, "", [["demo_edge", "demo_metal"]])
