@@ -124,9 +124,9 @@ def look(
                 except (UsageError, duckdb.Error, OSError) as error:
                     _log.warning("%s was not mailed: %s", what, error)
                     out.failed.append(f"{what} was not mailed: {error}")
-                    sent.note_failure(key, posting, str(error))
+                    sent.note_failure(kind.name, key, posting, str(error))
     if sent.path.exists():
-        sent.keep(wanted)
+        sent.keep(kind.name, wanted)
     return out
 
 

@@ -14,8 +14,9 @@ LETTERS = "letters.db"
 _WAIT_SECONDS = 5.0
 _TABLES = (
     "sent (site TEXT, report TEXT, name TEXT, recipients TEXT, sent_at TEXT, PRIMARY KEY (site, report, name))",
-    "failing (site TEXT, report TEXT, why TEXT, PRIMARY KEY (site, report))",
+    "failing (kind TEXT, site TEXT, report TEXT, why TEXT, PRIMARY KEY (site, report))",
 )
+_FAILING = "SELECT site, report, why FROM failing"
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ class Sent:
             con.execute("INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?, ?)", row)
             con.execute("UPDATE failing SET why = NULL WHERE site = ? AND report = ?", (site, posting.report))
 
-    def note_failure(self, site: str, posting: Posting, why: str) -> None:
+    def note_failure(self, kind: str, site: str, posting: Posting, why: str) -> None:
         """Note that a report could not be mailed."""
         with closing(self._open()) as con, con:
-            con.execute("INSERT OR REPLACE INTO failing VALUES (?, ?, ?)", (site, posting.report, why))
+            con.execute("INSERT OR REPLACE INTO failing VALUES (?, ?, ?, ?)", (kind, site, posting.report, why))
 
-    def keep(self, wanted: Collection[tuple[str, str]]) -> None:
-        """Forget the failures of sites and their reports that nobody wants mailed any more."""
+    def keep(self, kind: str, wanted: Collection[tuple[str, str]]) -> None:
+        """Forget the failures of a kind's sites and their reports that nobody wants mailed any more."""
         with closing(self._open()) as con, con:
-            for site, report in con.execute("SELECT site, report FROM failing").fetchall():
+            for site, report in con.execute("SELECT site, report FROM failing WHERE kind = ?", (kind,)).fetchall():
                 if (site, report) not in wanted:
                     con.execute("DELETE FROM failing WHERE site = ? AND report = ?", (site, report))
 
@@ -63,7 +64,7 @@ class Sent:
         with closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)) as con:
             if con.execute("SELECT 1 FROM sqlite_master WHERE name = 'failing'").fetchone() is None:
                 return {}
-            return {(site, report): why for site, report, why in con.execute("SELECT * FROM failing").fetchall()}
+            return {(site, report): why for site, report, why in con.execute(_FAILING).fetchall()}
 
     def unusable(self, error: sqlite3.Error) -> str:
         """What to say where the file is damaged or held."""

@@ -215,8 +215,9 @@ def test_failures_of_reports_that_nobody_wants_any_more_are_forgotten_without_a_
     read_at(warehouse, END)
     look_at()
     assert set(Sent.here().failures()) == {("p", "daily")}
+    Sent.here().note_failure("service", "q", Posting("hourly", "x", (MAR,), END, END, ("a@b",)), "as it was")
     look_at(sites={"p": site.model_copy(update={"reports": Reports()})})
-    assert Sent.here().failures() == {}
+    assert Sent.here().failures() == {("q", "hourly"): "as it was"}  # of another kind, whose sensor looks after it
 
 
 def test_a_broken_note_of_what_was_sent_does_not_silence_alerts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

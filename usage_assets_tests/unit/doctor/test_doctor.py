@@ -111,7 +111,7 @@ def test_reports_that_have_no_mail_channel_or_were_not_taken_fail(patient: Patie
     assert ask(patient, "mailed reports") == [Said("ok", "2 wanted")]
     at = patient.now.replace(tzinfo=None)
     posting = Posting("daily", "x", (), at, at, ("ops@example.org",))
-    Sent(patient.places.home / LETTERS).note_failure("pool", posting, "no route to host")
+    Sent(patient.places.home / LETTERS).note_failure("htcondor", "pool", posting, "no route to host")
     failing, _ = ask(patient, "mailed reports")
     assert (failing.state, failing.found) == (
         "fail", "daily report of pool to ops@example.org was not mailed: no route to host"
