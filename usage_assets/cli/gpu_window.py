@@ -17,7 +17,7 @@ from usage_assets.facts.htcondor.tables import GPU_POLLS
 from usage_assets.gpu.cube import matching
 from usage_assets.gpu.facts import Facts
 from usage_assets.gpu.options import CLASS_SETS, Options
-from usage_assets.gpu.reading import newest_poll, read_facts
+from usage_assets.gpu.reading import newest_end, newest_poll, read_facts
 from usage_assets.gpu.window import Window, to_local, to_utc
 from usage_assets.published.pointer import read_pointer
 from usage_assets.sites import HTCondorSite
@@ -99,13 +99,14 @@ def window_of(reader: Reader, site: HTCondorSite, asked: Asked) -> Window:
     if asked.start is not None and asked.hours_back is not None and asked.end is not None:
         raise typer.BadParameter("two of --start, --end and --hours-back say the window", param_hint="--hours-back")
     end = None if asked.end is None else instant(asked.end, "--end", zone)
+    last = newest_end(reader, site.key, site.pool().bucket_minutes)
     if asked.start is not None:
         start = instant(asked.start, "--start", zone)
         if end is None:
-            end = newest if asked.hours_back is None else start + timedelta(hours=asked.hours_back)
+            end = last if asked.hours_back is None else start + timedelta(hours=asked.hours_back)
         window = Window(start, end, zone)
     else:
-        window = Window.back(asked.hours_back or _DAY_HOURS, end or newest, zone)
+        window = Window.back(asked.hours_back or _DAY_HOURS, end or last, zone)
     require_stored(reader, site, window, newest)
     return window
 

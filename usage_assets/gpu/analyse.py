@@ -13,7 +13,7 @@ from usage_assets.gpu import allocation, backfill, draining, hosts, performance,
 from usage_assets.gpu.cube import Cube
 from usage_assets.gpu.facts import Facts
 from usage_assets.gpu.options import MODES, Metadata, Mode, Options, Result
-from usage_assets.gpu.window import Window
+from usage_assets.gpu.window import Window, default_end
 from usage_assets.pool.rules import Pool
 
 Build = Callable[[Cube], Result]
@@ -65,12 +65,15 @@ class Analysis:
 
 def default_window(facts: Facts, pool: Pool, hours: float = 24, end: datetime | None = None) -> Window:
     """So many hours back from a naive UTC instant; from the newest poll, exclusive, where none is given."""
-    newest = facts.polls["poll_at"].max()
-    until = end or newest
-    if not isinstance(until, datetime):
+    polls = facts.polls["poll_at"]
+    newest = polls.max()
+    if end is None and isinstance(newest, datetime):
+        before = polls.filter(polls < newest).max()
+        end = default_end(newest, before if isinstance(before, datetime) else None, pool.bucket_minutes)
+    if end is None:
         msg = "the pool has no poll: read its snapshots first"
         raise UsageError(msg)
-    return Window.back(hours, until, pool.timezone)
+    return Window.back(hours, end, pool.timezone)
 
 
 def analyse(

@@ -9,7 +9,7 @@ from usage_assets.errors import UsageError
 from usage_assets.facts.htcondor.tables import GPU_PERFORMANCE, GPU_POLLS, GPU_RUNS
 from usage_assets.gpu.facts import KIND, USAGE, Coded, Facts, code
 from usage_assets.gpu.moment import nearest_poll
-from usage_assets.gpu.window import Window
+from usage_assets.gpu.window import Window, default_end
 from usage_assets.warehouse import Reader
 
 _KINDS = ", ".join(KIND)
@@ -41,8 +41,15 @@ def read_moment(reader: Reader, site: str, at: datetime) -> Facts:
     return Facts.of(runs, polls, usage)
 
 
+def newest_end(reader: Reader, site: str, bucket_minutes: int) -> datetime:
+    """Where windows of a pool end by default; an error where it has no poll."""
+    newest = newest_poll(reader, site)
+    query = f"SELECT max(poll_at) FROM {GPU_POLLS.qualified} WHERE site = $site AND poll_at < $newest"
+    return default_end(newest, reader.sql(query, {"site": site, "newest": newest}).item(), bucket_minutes)
+
+
 def newest_poll(reader: Reader, site: str) -> datetime:
-    """The newest poll of a pool, where windows end by default; an error where it has none."""
+    """The newest poll of a pool; an error where it has none."""
     if reader.has(GPU_POLLS):
         found = reader.sql(f"SELECT max(poll_at) AS at FROM {GPU_POLLS.qualified} WHERE site = $site", {"site": site})
         newest = found["at"][0]

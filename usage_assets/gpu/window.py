@@ -29,6 +29,16 @@ def to_local(instant: datetime, timezone: str) -> datetime:
     return instant.replace(tzinfo=UTC).astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
 
 
+def default_end(newest: datetime, before: datetime | None, minutes: int) -> datetime:
+    """Where windows end by default: at the newest poll, exclusive; `before` is the poll before it.
+
+    Where it is the first of its bucket, at the start of that: then 24 hours hold 96 quarters, and not parts of 97,
+    however late in its quarter a poll comes.
+    """
+    start = newest - (newest - _EPOCH) % timedelta(minutes=minutes)
+    return start if before is None or before < start else newest
+
+
 @dataclass(frozen=True)
 class Window:
     """`[start, end)` in naive UTC; `timezone` is the pool's, in which days, weeks and months begin."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from usage_assets.errors import UsageError
-from usage_assets.gpu.window import Window, to_utc
+from usage_assets.gpu.window import Window, default_end, to_utc
 
 CHICAGO = "America/Chicago"
 
@@ -65,3 +65,26 @@ def test_a_window_that_ends_before_it_starts_is_an_error():
         Window(datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC))
     with pytest.raises(UsageError, match="hours long"):
         Window.back(0, datetime(2026, 3, 2))
+
+
+@pytest.mark.parametrize(
+    ("newest", "before", "end"),
+    [
+        ("12:00:03.9", "11:45:02", "12:00"),  # polls come some seconds late: the quarters are whole all the same
+        ("12:00", "11:45", "12:00"),
+        ("12:10", "12:05", "12:10"),  # earlier polls of the bucket stay in the window
+        ("12:10", "11:40", "12:00"),
+        ("12:10", None, "12:00"),
+    ],
+)
+def test_a_window_ends_by_default_where_the_newest_poll_begins_its_bucket_or_at_it(
+    newest: str, before: str | None, end: str
+):
+    at, wanted = (datetime.fromisoformat(f"2026-03-02T{each}") for each in (newest, end))
+    earlier = None if before is None else datetime.fromisoformat(f"2026-03-02T{before}")
+    found = default_end(at, earlier, 15)
+    assert found == wanted
+    if earlier is not None:
+        window = Window.back(24, found)
+        assert window.buckets(15) == (96 if found.minute % 15 == 0 else 97)
+        assert window.start <= earlier < window.end
