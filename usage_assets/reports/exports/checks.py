@@ -1,6 +1,6 @@
 """What is asked of exported files: shape, key, every bucket there, capacities in order, parts that add up."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -86,7 +86,8 @@ def coverage(table: ExportTable, site: Site, window: Window, scope: Scope, close
     paths = site_paths(table, site.key)
     out = dict.fromkeys(window.months, GOOD)
     width = timedelta(days=1) if table is PARITY else timedelta(minutes=scope.bucket_minutes)
-    times = read_files(table, paths.values(), [table.time])[table.time].unique().sort()
+    files = [paths[month] for month in _around(list(paths), window)]
+    times = read_files(table, files, [table.time])[table.time].unique().sort()
     gaps = (
         times.to_frame("at").with_columns(before=pl.col("at").shift(1)).filter(pl.col("at") - pl.col("before") > width)
     )
@@ -101,6 +102,13 @@ def coverage(table: ExportTable, site: Site, window: Window, scope: Scope, close
             text = f"nothing between {before:%Y-%m-%d %H:%M} and {at:%Y-%m-%d %H:%M}"
             out[month] = Finding(False, text, {"buckets_missing": int((at - before) / width) - 1})
     return out
+
+
+def _around(months: Sequence[date], window: Window) -> list[date]:
+    """Of the sorted months those of the window, and the nearest on either side: what is missing may begin there."""
+    before = [month for month in months if month < window.months[0]]
+    after = [month for month in months if month > window.months[-1]]
+    return [*before[-1:], *months[len(before) : len(months) - len(after)], *after[:1]]
 
 
 def order(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
