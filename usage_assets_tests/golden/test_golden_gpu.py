@@ -132,6 +132,15 @@ def test_idle_primary_busy_backfill() -> None:
     }
 
 
+@pytest.mark.parametrize("blank", ["", "  ", None])
+def test_a_row_that_names_no_gpu_takes_no_share_of_what_its_slot_used(blank: str | None) -> None:
+    rows = [
+        row(0, "slot1_1@h1", "CUDA0", "Claimed", average_usage=0.5),
+        row(0, "slot1_1@h1", blank, "Claimed", average_usage=0.5),
+    ]
+    assert facts_of(rows).performance.select("gpus", "usage").rows() == [(1, 0.5)]
+
+
 def test_usage_of_a_two_gpu_slot() -> None:
     """A slot of two GPUs that reports 1.2 uses each for 60 %; the slot of one reports 0.6."""
     rows = [

@@ -122,9 +122,9 @@ def _anywhere(sayings: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _with_usage(sayings: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, count: int) -> pl.DataFrame:
     """Of claimed GPUs the saying that holds it, its usage, and how many GPUs its slot holds at the poll."""
-    claimed = rows.select(
-        "at", slot=sayings["slot_id"].gather(rows["saying"]), rank=sayings["rank"].gather(rows["saying"])
-    ).filter(pl.col("rank") == CLAIMED)
+    # a row that names no GPU is none of those that share what the slot used
+    shares = (sayings["rank"] == CLAIMED) & sayings["reject"].is_null()
+    claimed = rows.select("at", slot=sayings["slot_id"].gather(rows["saying"])).filter(shares.gather(rows["saying"]))
     # rows of a GPU in one slot stand together: each slot counts it once
     new = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in ("at", "slot"))
     place = pl.col("slot").cast(pl.Int64) * count + pl.col("at") % count
