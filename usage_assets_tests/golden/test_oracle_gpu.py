@@ -31,7 +31,7 @@ def runs_of(facts: MonthFacts) -> set:
     }  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(pool_rows())
 def test_facts_are_those_of_the_oracle(rows: list[dict]) -> None:
     facts = facts_of(rows, POOL)
@@ -48,7 +48,7 @@ def test_facts_are_those_of_the_oracle(rows: list[dict]) -> None:
         assert usage == pytest.approx(wanted[tuple(key)][1], abs=1e-8)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(pool_rows())
 def test_rows_and_hours_are_conserved(rows: list[dict]) -> None:
     facts = facts_of(rows, POOL)
