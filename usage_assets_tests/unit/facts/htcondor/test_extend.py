@@ -20,7 +20,7 @@ def assert_same(left: MonthFacts, right: MonthFacts) -> None:
     assert (left.rows_kept, left.rows_rejected) == (right.rows_kept, right.rows_rejected)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(pool_rows(), st.data())
 def test_polls_added_one_by_one_give_the_facts_of_the_whole_month(rows: list[dict], data: st.DataObject) -> None:
     polls = sorted({one["poll_at"] for one in rows})
