@@ -99,7 +99,7 @@ def window_of(reader: Reader, site: HTCondorSite, asked: Asked) -> Window:
     if asked.start is not None and asked.hours_back is not None and asked.end is not None:
         raise typer.BadParameter("two of --start, --end and --hours-back say the window", param_hint="--hours-back")
     end = None if asked.end is None else instant(asked.end, "--end", zone)
-    last = newest_end(reader, site.key, site.pool().bucket_minutes)
+    last = newest_end(reader, site.key, newest, site.counted_minutes)
     if asked.start is not None:
         start = instant(asked.start, "--start", zone)
         if end is None:

@@ -41,9 +41,8 @@ def read_moment(reader: Reader, site: str, at: datetime) -> Facts:
     return Facts.of(runs, polls, usage)
 
 
-def newest_end(reader: Reader, site: str, bucket_minutes: int) -> datetime:
-    """Where windows of a pool end by default; an error where it has no poll."""
-    newest = newest_poll(reader, site)
+def newest_end(reader: Reader, site: str, newest: datetime, bucket_minutes: int) -> datetime:
+    """Where windows of a pool end by default, by its newest poll."""
     query = f"SELECT max(poll_at) FROM {GPU_POLLS.qualified} WHERE site = $site AND poll_at < $newest"
     return default_end(newest, reader.sql(query, {"site": site, "newest": newest}).item(), bucket_minutes)
 
