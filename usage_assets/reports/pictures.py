@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from usage_assets.reports.frame import HEIGHT, Figure
+from usage_assets.reports.frame import HEIGHT, PLOT_WIDTH_PX, Figure
+from usage_assets.reports.thinned import thinned
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTH, SCALE = 1120, 1.5
@@ -84,7 +85,9 @@ def _end(kaleido: Any) -> None:
 def _printed(figure: Figure) -> Figure:
     """The figure without what only a screen needs."""
     xaxis = {key: value for key, value in figure["layout"].get("xaxis", {}).items() if key != "rangeselector"}
-    return {"data": figure["data"], "layout": figure["layout"] | {"xaxis": xaxis}}
+    return thinned(
+        {"data": figure["data"], "layout": figure["layout"] | {"xaxis": xaxis}}, round(PLOT_WIDTH_PX * SCALE)
+    )
 
 
 def _brief(error: BaseException) -> str:

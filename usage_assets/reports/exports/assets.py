@@ -135,7 +135,7 @@ def export_window(
         f"exports of {window}",
         wait_seconds=settings.lock_wait_seconds(),
     ):
-        write_snapshot(site.key)
+        write_snapshot([(site.key, month) for month in window.months])
         if out.target is not None and any(out.rows.values()):
             loads = [
                 database.Load(

@@ -25,7 +25,12 @@ def month_path(table: ExportTable, site: str, month: date) -> Path:
 def site_paths(table: ExportTable, site: str) -> dict[date, Path]:
     """The Parquet files of a site by month."""
     paths = sorted((exports_dir() / table.name / site).glob("????-??.parquet"))
-    return {date(int(path.stem[:4]), int(path.stem[5:]), 1): path for path in paths}
+    return {month_of(path): path for path in paths}
+
+
+def month_of(path: Path) -> date:
+    """The month of a file."""
+    return date(int(path.stem[:4]), int(path.stem[5:]), 1)
 
 
 def all_paths(table: ExportTable) -> list[Path]:

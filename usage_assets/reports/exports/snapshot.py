@@ -1,18 +1,22 @@
 """The exported tables as one DuckDB file that dashboards may open while the warehouse is written."""
 
 import os
+import shutil
 import time
 from collections.abc import Collection
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from usage_assets.errors import ExportError
-from usage_assets.reports.exports.files import all_paths, exports_dir
+from usage_assets.reports.exports.files import all_paths, exports_dir, month_of
 from usage_assets.reports.exports.tables import EXPORTS, ExportTable
 
 STORAGE_VERSION = "v1.0.0"
 """What DuckDB 1.0 and everything since can read; plugins of dashboards are slow to follow."""
+
+SiteMonth = tuple[str, date]
 
 
 def snapshot_path() -> Path:
@@ -20,11 +24,12 @@ def snapshot_path() -> Path:
     return exports_dir() / "usage_public.duckdb"
 
 
-def write_snapshot(site: str | None = None) -> Path:
+def write_snapshot(written: Collection[SiteMonth] = ()) -> Path:
     """Make the file anew and put it in the old one's place; readers keep what they opened.
 
-    Its rows come from the Parquet files, thousands of them after some years: where those of one site have changed, the
-    rows of sites whose files are all older than the old snapshot come from that. A snapshot is as old as its begin.
+    Its rows come from the Parquet files, thousands of them after some years. So the new file is a copy of the old one
+    in which those months are exchanged whose files are younger than it, and those just `written`: a clock may have been
+    set back. A snapshot is as old as its begin. Where the old one can't be used, all files are read.
     """
     path = snapshot_path()
     began = time.time_ns()
@@ -32,13 +37,13 @@ def write_snapshot(site: str | None = None) -> Path:
     fresh = path.with_name(f".{path.name}.new")
     _remove(fresh)  # a killed process may have left its own
     try:
-        with duckdb.connect(":memory:", config={"memory_limit": "1GB"}) as con:
-            quoted = str(fresh).replace("'", "''")
-            con.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')").fetchall()
-            kept = _unchanged(path) - {site} if site is not None and _attach_old(con, path) else ()
-            for table in EXPORTS.values():
-                _fill(con, table, kept)
-            con.execute("DETACH fresh").fetchall()
+        if not _exchanged(path, fresh, set(written)):
+            _remove(fresh)
+            with duckdb.connect(":memory:", config={"memory_limit": "1GB"}) as con:
+                _attach(con, fresh)
+                for table in EXPORTS.values():
+                    con.execute(f"CREATE TABLE fresh.{table.name} ({_columns(table)})").fetchall()
+                    _insert(con, table, all_paths(table))
         os.utime(fresh, ns=(began, began))
         fresh.replace(path)
     except (duckdb.Error, OSError) as error:
@@ -49,51 +54,74 @@ def write_snapshot(site: str | None = None) -> Path:
     return path
 
 
-def _attach_old(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """The old file as `old`; false where there is none, or it is not what this release writes."""
+def _exchanged(path: Path, fresh: Path, written: Collection[SiteMonth]) -> bool:
+    """Make the new file of the old one; false where there is none, or it is not what this release writes."""
     if not path.is_file():
         return False
-    quoted = str(path).replace("'", "''")
+    since = path.stat().st_mtime_ns
     try:
-        con.execute(f"ATTACH '{quoted}' AS old (READ_ONLY)").fetchall()
-        for table in EXPORTS.values():
-            con.execute(f"SELECT {_names(table)} FROM old.{table.name} LIMIT 0").fetchall()
-    except duckdb.Error:
+        shutil.copyfile(path, fresh)
+        with duckdb.connect(":memory:", config={"memory_limit": "1GB"}) as con:
+            _attach(con, fresh)
+            if any(_described(con, table) != _declared(table) for table in EXPORTS.values()):
+                return False
+            for table in EXPORTS.values():
+                _exchange(con, table, since, written)
+    except duckdb.Error:  # damaged; where the reason is another one, it stops the file's making anew too
         return False
     return True
+
+
+def _exchange(con: duckdb.DuckDBPyConnection, table: ExportTable, since: int, written: Collection[SiteMonth]) -> None:
+    """Rows of a table: months that have changed from their files, those without a file not at all."""
+    paths = {(path.parent.name, month_of(path)): path for path in all_paths(table)}
+    month = f"date_trunc('month', \"{table.time}\")::DATE"
+    times = f'SELECT DISTINCT site, "{table.time}" FROM fresh.{table.name}'  # few; a month of each row would be dear
+    stored = set(con.execute(f"SELECT DISTINCT site, {month} FROM ({times})").fetchall())
+    changed = {key for key, path in paths.items() if key in written or path.stat().st_mtime_ns >= since}
+    old = stored & changed | stored - paths.keys()
+    if old:
+        sites, months = zip(*old, strict=True)
+        pairs = "SELECT unnest($sites::VARCHAR[]), unnest($months::DATE[])"
+        con.execute(
+            f'DELETE FROM fresh.{table.name} WHERE "{table.time}" >= $first AND (site, {month}) IN ({pairs})',
+            {"sites": list(sites), "months": list(months), "first": min(months)},
+        ).fetchall()
+    _insert(con, table, [paths[key] for key in sorted(changed)])
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: ExportTable, paths: Collection[Path]) -> None:
+    if not paths:
+        return
+    order = ", ".join(f'"{name}"' for name in ("site", *table.key) if name in table.names)
+    select = f"SELECT {_names(table)} FROM read_parquet($paths) ORDER BY {order}"
+    con.execute(f"INSERT INTO fresh.{table.name} {select}", {"paths": list(map(os.fspath, paths))}).fetchall()
+
+
+def _attach(con: duckdb.DuckDBPyConnection, fresh: Path) -> None:
+    quoted = str(fresh).replace("'", "''")
+    con.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')").fetchall()
+
+
+def _declared(table: ExportTable) -> list[tuple[str, str]]:
+    return [(column.name, str(column.type)) for column in table.columns]
+
+
+def _described(con: duckdb.DuckDBPyConnection, table: ExportTable) -> list[tuple[str, str]]:
+    """Names and types of a stored table's columns; none where there is no such table."""
+    return con.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'fresh' AND table_name = $table "
+        "ORDER BY column_index",
+        {"table": table.name},
+    ).fetchall()
 
 
 def _names(table: ExportTable) -> str:
     return ", ".join(f'"{name}"' for name in table.names)
 
 
-def _fill(con: duckdb.DuckDBPyConnection, table: ExportTable, kept: Collection[str]) -> None:
-    """Rows of a table: those of the `kept` sites from the old file, others from their Parquet files."""
-    columns = ", ".join(f'"{column.name}" {column.type}' for column in table.columns)
-    con.execute(f"CREATE TABLE fresh.{table.name} ({columns})").fetchall()
-    read = [os.fspath(path) for path in all_paths(table) if path.parent.name not in kept]
-    sources: dict[str, str] = {}
-    asked: dict[str, list[str]] = {}
-    if kept:
-        sources["kept"] = f"SELECT {_names(table)} FROM old.{table.name} WHERE site IN (SELECT unnest($kept))"
-        asked["kept"] = sorted(kept)
-    if read:
-        sources["paths"] = f"SELECT {_names(table)} FROM read_parquet($paths)"
-        asked["paths"] = read
-    if sources:
-        order = ", ".join(f'"{name}"' for name in ("site", *table.key) if name in table.names)
-        union = " UNION ALL ".join(sources.values())
-        con.execute(f"INSERT INTO fresh.{table.name} SELECT * FROM ({union}) ORDER BY {order}", asked).fetchall()
-
-
-def _unchanged(path: Path) -> set[str]:
-    """The sites whose Parquet files, of all tables, are older than the snapshot."""
-    since = path.stat().st_mtime_ns
-    newest: dict[str, int] = {}
-    for table in EXPORTS.values():
-        for file in all_paths(table):
-            newest[file.parent.name] = max(newest.get(file.parent.name, 0), file.stat().st_mtime_ns)
-    return {site for site, at in newest.items() if at < since}
+def _columns(table: ExportTable) -> str:
+    return ", ".join(f'"{name}" {kind}' for name, kind in _declared(table))
 
 
 def _remove(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Where exports go: files, the snapshot and a database in SQLite. Old or new, whole, and nobody else's rows."""
 
+import os
 import shutil
 import sqlite3
 from datetime import date, datetime
@@ -84,20 +85,42 @@ def sums(path: Path) -> dict[str, float]:
         return dict(con.execute("SELECT site, sum(value) FROM usage_long GROUP BY site ORDER BY site").fetchall())
 
 
-def test_rows_of_sites_that_have_not_changed_come_from_the_old_snapshot_and_all_others_from_their_files():
+def test_months_that_have_not_changed_come_from_the_old_snapshot_and_all_others_from_their_files():
     for site, value in (("s", 1.0), ("t", 2.0), ("gone", 3.0)):
         put(site, JAN, value)
+        put(site, FEB, value)
     path = snapshot.write_snapshot()
     whole = sums(path)
-    assert sums(snapshot.write_snapshot("s")) == whole
-    for table in EXPORTS.values():
-        shutil.rmtree(path.parent / table.name / "gone", ignore_errors=True)
+    assert sums(snapshot.write_snapshot()) == whole
+    shutil.rmtree(path.parent / USAGE_LONG.name / "gone")
+    files.month_path(USAGE_LONG, "t", FEB).unlink()
     put("s", JAN, 10.0)
     put("t", JAN, 20.0)  # by a run that was killed before its own snapshot
     put("new", JAN, 30.0)
-    assert sums(snapshot.write_snapshot("s")) == {"new": 60.0, "s": 20.0, "t": 40.0}
+    assert sums(snapshot.write_snapshot()) == {"new": 60.0, "s": 22.0, "t": 40.0}
     path.write_bytes(b"no database at all")
-    assert sums(snapshot.write_snapshot("s")) == {"new": 60.0, "s": 20.0, "t": 40.0}
+    assert sums(snapshot.write_snapshot()) == {"new": 60.0, "s": 22.0, "t": 40.0}
+
+
+def test_files_that_were_not_changed_are_not_read_and_months_just_written_are_whatever_the_clock_says():
+    put("s", JAN, 1.0)
+    put("s", FEB, 2.0)
+    path = snapshot.write_snapshot()
+    for month in (JAN, FEB):
+        put("s", month, 10.0)
+        os.utime(files.month_path(USAGE_LONG, "s", month), (0, 0))
+    assert sums(snapshot.write_snapshot([("s", FEB)])) == {"s": 22.0}
+    assert path.with_name(f".{path.name}.new").exists() is False
+
+
+def test_the_snapshot_of_another_release_is_made_anew():
+    put("s", JAN, 1.0)
+    path = snapshot.write_snapshot()
+    with duckdb.connect(str(path)) as con:
+        con.execute("ALTER TABLE usage_wide RENAME COLUMN total TO sum").fetchall()
+    assert sums(snapshot.write_snapshot()) == {"s": 2.0}
+    with duckdb.connect(str(path), read_only=True) as con:
+        assert con.execute("SELECT total FROM usage_wide").fetchall() == []
 
 
 def test_a_snapshot_that_a_killed_process_left_is_no_hindrance():
