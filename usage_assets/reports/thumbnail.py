@@ -1,6 +1,7 @@
 """A figure as a picture of a few kilobytes, made without a browser: what its first panel shows, as SVG."""
 
 from base64 import b64encode
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from itertools import accumulate, groupby, pairwise
@@ -149,21 +150,26 @@ def _columns(start: datetime, end: datetime, points: int) -> list[datetime]:
 
 def _sampled(trace: Trace, columns: list[datetime]) -> list[float | None]:
     """The value that holds at each instant; null where the trace has none."""
-    values, edges = trace["y"], _times(trace)
-    out: list[float | None] = []
-    position = 0
-    for at in columns:
-        while position + 1 < len(edges) and edges[position + 1] <= at:
-            position += 1
-        out.append(float(values[position]) if edges[position] <= at < edges[-1] else None)
-    return out
+    values = trace["y"]
+    if "x0" in trace:  # a long history has an edge per day, and few of them are asked for
+        first, step = _regular(trace)
+        places = [(at - first) // step for at in columns]
+    else:
+        edges = _times(trace)
+        places = [bisect_right(edges, at) - 1 for at in columns]
+    return [float(values[place]) if 0 <= place < len(values) - 1 else None for place in places]
 
 
 def _times(trace: Trace) -> list[datetime]:
     if "x0" not in trace:
         return [datetime.fromisoformat(at) for at in trace["x"]]
-    first, step = datetime.fromisoformat(trace["x0"]), timedelta(milliseconds=trace["dx"])
+    first, step = _regular(trace)
     return [first + step * index for index in range(len(trace["y"]))]
+
+
+def _regular(trace: Trace) -> tuple[datetime, timedelta]:
+    """First time and width of regular steps (`steps.points_of`)."""
+    return datetime.fromisoformat(trace["x0"]), timedelta(milliseconds=trace["dx"])
 
 
 def _x(index: int, count: int) -> str:
