@@ -85,9 +85,7 @@ def _end(kaleido: Any) -> None:
 def _printed(figure: Figure) -> Figure:
     """The figure without what only a screen needs."""
     xaxis = {key: value for key, value in figure["layout"].get("xaxis", {}).items() if key != "rangeselector"}
-    return thinned(
-        {"data": figure["data"], "layout": figure["layout"] | {"xaxis": xaxis}}, round(PLOT_WIDTH_PX * SCALE)
-    )
+    return thinned({"data": figure["data"], "layout": figure["layout"] | {"xaxis": xaxis}}, PLOT_WIDTH_PX)
 
 
 def _brief(error: BaseException) -> str:

@@ -27,6 +27,10 @@ def _leases(reader: Reader, scene: Scene) -> Any:
     return reading.leases_month(reader, scene.site.key, _month(scene))
 
 
+def _history(reader: Reader, scene: Scene) -> Any:
+    return reading.history(reader, scene.site.key, shared=scene.shares_machines, machines=scene.machines)
+
+
 def _leadtime_history(reader: Reader, scene: Scene) -> Any:
     return reading.leadtime_history(reader, scene.site.key)
 
@@ -104,10 +108,8 @@ PLOTS: tuple[Plot, ...] = (
         "Use and capacity over the site's whole history at daily means; drawn anew once per run.",
         "history",
         ("timelines/usage",),
-        lambda reader, scene: reading.history(
-            reader, scene.site.key, shared=scene.shares_machines, machines=scene.machines
-        ),
-        lambda days, scene: figures.site_stack(days.rows, scene, missing=days.missing),
+        _history,
+        lambda history, scene: figures.site_stack(history.current, scene, missing=history.missing),
         always_pictured=True,
     ),
     Plot(
@@ -115,8 +117,8 @@ PLOTS: tuple[Plot, ...] = (
         "The old usage caches beside this warehouse over the site's whole history; drawn anew once per run.",
         "history",
         ("timelines/usage", "timelines/legacy_usage"),
-        lambda reader, scene: reading.both_collectors(reader, scene.site.key),
-        figures.legacy_facet,
+        _history,
+        lambda history, scene: figures.legacy_facet(history.both, scene),
         always_pictured=True,
     ),
     Plot(

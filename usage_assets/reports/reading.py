@@ -18,6 +18,9 @@ from usage_assets.sites import Site
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Reader
 
+LEGACY_METRICS = (
+    "total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance"
+)  # fmt: skip
 _SHARED = f"""
 SELECT count(*) > 0 AS shares_machines FROM (
   SELECT 1 FROM {INTERVALS.qualified} WHERE site = $site AND starts_with(metric, 'occupied') AND nodes < 1 LIMIT 1
@@ -46,12 +49,19 @@ WHERE site = $site AND month = $month AND collector_type = 'current'
 GROUP BY ALL
 """
 _DAILY = f"""
-WITH added AS (SELECT timestamp, metric, resource, sum(value) AS value FROM ({_ROWS}) GROUP BY ALL)
-SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, metric, resource,
-       CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value
+WITH added AS (
+  SELECT timestamp, collector_type, metric, resource, sum(value) AS value,
+         count(value) BETWEEN 1 AND count(*) - 1 AS is_partly_known
+  FROM {USAGE.qualified}
+  WHERE site = $site AND resource IN (SELECT unnest($resources::VARCHAR[]))
+    AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+  GROUP BY ALL
+)
+SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, collector_type, metric, resource,
+       CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value,
+       bool_or(is_partly_known) AS is_partly_known
 FROM added GROUP BY ALL
 """
-_HOLES = f"SELECT count(*) FROM ({_ROWS} AND value IS NULL)"
 _MISSING = f"""
 WITH found AS ({_ROWS}), partly AS (
   SELECT timestamp, metric, resource FROM found GROUP BY ALL HAVING count(value) BETWEEN 1 AND count(*) - 1
@@ -63,13 +73,23 @@ WHERE value IS NULL ORDER BY node_type
 
 @dataclass(frozen=True)
 class History:
-    """A site's usage by days, node types added up: timestamp, metric, resource, value.
+    """A site's usage by days, node types added up: timestamp, collector_type, metric, resource, value.
 
     `missing` are node types of which the resource is not known while that of others is.
     """
 
-    rows: pl.DataFrame
+    days: pl.DataFrame
     missing: tuple[str, ...] = ()
+
+    @property
+    def current(self) -> pl.DataFrame:
+        """What this warehouse makes of the sources."""
+        return self.days.filter(pl.col("collector_type") == "current")
+
+    @property
+    def both(self) -> pl.DataFrame:
+        """Nodes in the metrics that the old usage caches have, of both collectors."""
+        return self.days.filter((pl.col("resource") == "nodes") & pl.col("metric").is_in(LEGACY_METRICS))
 
 
 def shares_machines(reader: Reader, site: str) -> bool:
@@ -99,12 +119,13 @@ def history(reader: Reader, site: str, *, shared: bool, machines: tuple[str, ...
     if not reader.has(USAGE):
         return None
     params = _params(site, machines, shared=shared)
-    rows = reader.sql(_DAILY, params)
-    if rows.is_empty():
+    days = reader.sql(_DAILY, params)
+    if days.is_empty():
         return None
-    # what is missing of ten years is dear to find, and mostly nothing is unknown
-    missing = reader.sql(_MISSING, params)["node_type"] if reader.sql(_HOLES, params).item() else ()
-    return History(rows, tuple(missing))
+    # which node types are missing is dear to find in ten years, and mostly none is
+    partly = days.filter((pl.col("collector_type") == "current") & pl.col("is_partly_known"))
+    missing = () if partly.is_empty() else tuple(reader.sql(_MISSING, params)["node_type"])
+    return History(days.drop("is_partly_known"), missing)
 
 
 def _params(site: str, machines: tuple[str, ...], *, shared: bool) -> dict[str, Any]:
@@ -156,10 +177,13 @@ WITH grouped AS ({_GROUPED}),
 SELECT start, months, node_group, kind, leases, of[1] AS low, of[2] AS middle, of[3] AS high
 FROM quartiles ORDER BY ALL
 """
+# the most of each group at once: an order of all leases would cost three times as much
 _SAMPLED = f"""
-SELECT * EXCLUDE (lease_id) FROM ({_GROUPED})
-QUALIFY row_number() OVER (PARTITION BY node_group ORDER BY md5(lease_id), lease_id) <= $most
-ORDER BY created_at, lease_id
+SELECT lease.* EXCLUDE (lease_id) FROM (
+  SELECT unnest(arg_min(grouped, md5(grouped.lease_id), $most)) AS lease FROM ({_GROUPED}) AS grouped
+  GROUP BY grouped.node_group
+)
+ORDER BY lease.created_at, lease.lease_id
 """
 
 
@@ -193,13 +217,10 @@ def leadtime_history(reader: Reader, site: str) -> LeadtimeHistory | None:
 
 # --- the old usage caches, and all sites ----------------------------------------------------------------------------
 
-LEGACY_METRICS = (
-    "total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance"
-)  # fmt: skip
 _BOTH = f"""
 WITH added AS (
   SELECT timestamp, collector_type, metric, sum(value) AS value FROM {USAGE.qualified}
-  WHERE site = $site AND ($month IS NULL OR month = $month) AND resource = 'nodes'
+  WHERE site = $site AND month = $month AND resource = 'nodes'
     AND metric IN (SELECT unnest($metrics::VARCHAR[]))
   GROUP BY ALL
 )
@@ -229,10 +250,8 @@ FROM days GROUP BY ALL
 """
 
 
-def both_collectors(reader: Reader, site: str, month: date | None = None) -> pl.DataFrame | None:
-    """Ours and the old caches' nodes by days, of a month or of all: timestamp, collector_type, metric, value."""
-    if not reader.has(USAGE):
-        return None
+def both_collectors(reader: Reader, site: str, month: date) -> pl.DataFrame:
+    """Ours and the old caches' nodes by days of a month: timestamp, collector_type, metric, value."""
     return reader.sql(_BOTH, {"site": site, "month": month, "metrics": list(LEGACY_METRICS)})
 
 

@@ -28,45 +28,61 @@ def test_servers_share_machines_where_one_holds_a_part_of_a_node(tmp_path, nodes
         assert reading.shares_machines(reader, "made") is expected
 
 
-def test_a_history_adds_node_types_up_averages_buckets_and_names_what_is_missing(tmp_path):
-    rows = [
-        (at, node_type, "nodes", value)
-        for at, node_type, value in [
-            (START, "large", 2.0),
-            (START, "small", 1.0),
-            (START + DAY / 2, "large", 4.0),
-            (START + DAY / 2, "small", 1.0),
-            (START + DAY, "large", None),
-            (START + DAY, "small", None),
-            (START + 2 * DAY, "large", None),
-            (START + 2 * DAY, "small", 1.0),
-        ]
-    ]
-    frame = (
-        pl.DataFrame(rows, schema=["timestamp", "node_type", "resource", "value"], orient="row")
-        .with_columns(
-            pl.lit("made").alias("site"),
-            pl.lit(START.date()).alias("month"),
-            pl.lit("current").alias("collector_type"),
-            pl.lit("total").alias("metric"),
-            pl.lit(None, pl.Float64).alias("hours"),
-            pl.col("timestamp").cast(pl.Datetime("us")),
-        )
-        .select(USAGE.names)
+def stored(folder, *rows):
+    """A warehouse with usage of nodes: timestamp, node_type, value and, where it is not ours, collector."""
+    filled = [(at, node_type, value, (*more, "current")[0]) for at, node_type, value, *more in rows]
+    schema = ["timestamp", "node_type", "value", "collector_type"]
+    frame = pl.DataFrame(filled, schema=schema, orient="row").with_columns(
+        pl.lit("made").alias("site"),
+        pl.lit(START.date()).alias("month"),
+        pl.lit("nodes").alias("resource"),
+        pl.lit("total").alias("metric"),
+        pl.lit(None, pl.Float64).alias("hours"),
+        pl.col("timestamp").cast(pl.Datetime("us")),
     )
-    warehouse = Warehouse(tmp_path / "w.duckdb")
+    warehouse = Warehouse(folder / "w.duckdb")
     with warehouse.write("test") as writer:
         writer.ensure(USAGE)
-        writer.put(USAGE, frame)
+        writer.put(USAGE, frame.select(USAGE.names))
+    return warehouse
+
+
+def test_a_history_adds_node_types_up_averages_buckets_and_names_what_is_missing(tmp_path):
+    warehouse = stored(
+        tmp_path,
+        (START, "large", 2.0),
+        (START, "small", 1.0),
+        (START + DAY / 2, "large", 4.0),
+        (START + DAY / 2, "small", 1.0),
+        (START + DAY, "large", None),
+        (START + DAY, "small", None),
+        (START + 2 * DAY, "large", None),
+        (START + 2 * DAY, "small", 1.0),
+    )
     with warehouse.read() as reader:
         found = reading.history(reader, "made", shared=False)
     assert found is not None
-    assert found.rows.select("timestamp", "value").sort("timestamp").rows() == [
+    assert found.current.select("timestamp", "value").sort("timestamp").rows() == [
         (START, 4.0),
         (START + DAY, None),
         (START + 2 * DAY, 1.0),
     ]
     assert found.missing == ("large",)
+
+
+def test_a_history_has_the_old_caches_beside_ours_and_misses_nothing_that_only_they_do_not_know(tmp_path):
+    warehouse = stored(
+        tmp_path,
+        (START, "large", 2.0),
+        (START, "large", 3.0, "legacy"),
+        (START, "small", None, "legacy"),
+    )
+    with warehouse.read() as reader:
+        found = reading.history(reader, "made", shared=False)
+    assert found is not None
+    assert found.current["value"].to_list() == [2.0]
+    assert sorted(found.both.select("collector_type", "value").rows()) == [("current", 2.0), ("legacy", 3.0)]
+    assert found.missing == ()
 
 
 def test_a_warehouse_without_timelines_has_no_history(tmp_path):
