@@ -13,6 +13,7 @@ from usage_assets.definitions import build_defs
 from usage_assets.demo.pool import make_pool
 from usage_assets.facts.explain import Question, explain
 from usage_assets.partitions import RANGE_END, RANGE_START, Window
+from usage_assets.presentation import asset_key
 from usage_assets.reports.exports import files
 from usage_assets.sites import HTCondorSite
 from usage_assets.warehouse import Warehouse
@@ -32,10 +33,14 @@ def site(tmp_path: Path) -> HTCondorSite:
     return HTCondorSite.model_validate(said | lists | {"timezone": ZONE, "poll_minutes": 60, "bucket_minutes": 60})
 
 
-def build(site: HTCondorSite, warehouse: Warehouse, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+def build(
+    site: HTCondorSite, warehouse: Warehouse, instance: dg.DagsterInstance, *names: str
+) -> dg.ExecuteInProcessResult:
+    """One range run over all assets of the pool, or over those named as `<stage>/<table>`."""
     job = build_defs({site.key: site}, warehouse, automation=False).resolve_job_def("htcondor")
     return job.execute_in_process(
         instance=instance,
+        asset_selection=[asset_key("htcondor", *name.split("/")) for name in names] or None,
         tags={RANGE_START: str(WINDOW.keys[0]), RANGE_END: str(WINDOW.keys[-1])},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,

@@ -208,7 +208,7 @@ def test_four_threads_read_through_thirty_publishings_without_an_error_or_a_torn
                 faults.append(f"torn or older: {f}, {t}, {rows['state'].to_list()} after {newest}")
             newest = f
             mine.add(f)
-            time.sleep(0.002)
+            time.sleep(0.01)
         seen.append(mine)
 
     with read.open(folder) as reader:
