@@ -23,6 +23,7 @@ SITES = ("chi_tacc", "chi_uc", "kvm_tacc", "chi_edge")
 _MONTHS = ("2026-10-01", "2026-11-01")
 _CHECKS = 100
 """Evaluations of a nightly run of one site."""
+_WITH_EVENTS = 40
 
 
 def main(runs: int) -> None:
@@ -46,21 +47,23 @@ def _measure(runs: int) -> None:
     from usage_assets.automation.alerts.missed import Nightly  # noqa: PLC0415 - as above
 
     nightly = Nightly("openstack_nightly", "15 2 * * *", "UTC", dict.fromkeys(SITES, date(2016, 1, 1)))
-    with dg.DagsterInstance.get() as instance:
-        now = datetime.now(tz=UTC)
-        _store(instance, runs, now)
 
-        def tick() -> float:
-            begun = time.perf_counter()
-            sensor.tick(instance, settings.alerts_state(), [nightly], dict, datetime.now(tz=UTC))
-            return time.perf_counter() - begun
+    def tick(instance: dg.DagsterInstance) -> float:
+        begun = time.perf_counter()
+        sensor.tick(instance, settings.alerts_state(), [nightly], dict, datetime.now(tz=UTC))
+        return time.perf_counter() - begun
 
-        first = tick()
-        quiet = statistics.median(tick() for _ in range(15))
+    # runs are processes of their own: what they have open, the daemon opens when it looks
+    with dg.DagsterInstance.get() as wrote:
+        _store(wrote, runs, datetime.now(tz=UTC))
+    with dg.DagsterInstance.get() as daemon:
+        first = tick(daemon)
+        quiet = statistics.median(tick(daemon) for _ in range(15))
         busy = []
         for night in range(3):
-            _night(instance, night)
-            busy.append(tick())
+            with dg.DagsterInstance.get() as wrote:
+                _night(wrote, night)
+            busy.append(tick(daemon))
     print(
         f"tick of the alerts over {runs:,} runs (bound: {BOUND_S} s): {quiet:.3f} s with nothing new, "
         f"{statistics.median(busy):.3f} s after a night of {len(SITES)} sites, {first:.3f} s the first"
@@ -109,6 +112,8 @@ def _store(instance: Any, runs: int, now: datetime) -> None:
     with instance.run_storage.connect() as connection:
         connection.execute(RunsTable.insert(), rows)
         connection.execute(RunTagsTable.insert(), tags)
+    for row in rows[-_WITH_EVENTS:]:  # the first tick looks into those of the last days
+        instance.report_engine_event("stored", run_id=row["run_id"], job_name="openstack")
 
 
 def _night(instance: Any, night: int) -> None:

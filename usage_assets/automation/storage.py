@@ -88,7 +88,8 @@ class SteadySqliteEventLogStorage(SqliteEventLogStorage):
             )
             event.listen(engine, "connect", _tune)
             if shard not in self._initialized_dbs:
-                self._initdb(engine)
+                if not _is_made(engine):
+                    self._initdb(engine)
                 self._initialized_dbs.add(shard)
             self._engines[key] = engine
         self._engines.move_to_end(key)
@@ -165,6 +166,15 @@ class SteadySqliteEventLogStorage(SqliteEventLogStorage):
             self._let_go()
             self._tables.clear()
         super().wipe()
+
+
+def _is_made(engine: Engine) -> bool:
+    """Whether a file has Dagster's tables: their revision is stamped last. Dagster's own look reads every revision."""
+    try:
+        with engine.connect() as connection:
+            return connection.execute(sa.text("SELECT count(*) FROM alembic_version")).scalar_one() > 0
+    except sa.exc.DatabaseError:  # no such table, or one that is being made
+        return False
 
 
 def _tune(connection: Any, _record: object) -> None:
