@@ -159,6 +159,13 @@ SELECT lease_id, created_at, requested, effective,
        CASE WHEN {_GROUP} IN (SELECT unnest($groups::VARCHAR[])) THEN {_GROUP} ELSE 'other' END AS node_group
 {_LEASES}
 """
+_KINDS = ("requested", "effective", "late")
+
+
+def _quartiles(kind: str) -> str:
+    return f"{{'leases': count({kind}), 'of': quantile_cont({kind}, [0.25, 0.5, 0.75])}} AS {kind}"
+
+
 _PERIODS = f"""
 WITH grouped AS ({_GROUPED}),
      began AS (SELECT * REPLACE ('began' AS node_group) FROM grouped WHERE effective IS NOT NULL),
@@ -168,14 +175,15 @@ WITH grouped AS ({_GROUPED}),
               AS months
        FROM every GROUP BY ALL
      ),
-     long AS (UNPIVOT every ON requested, effective, late INTO NAME kind VALUE hours),
-     quartiles AS (
+     found AS (
        SELECT date_trunc(CASE months WHEN 3 THEN 'quarter' ELSE 'month' END, created_at)::TIMESTAMP AS start, months,
-              node_group, kind, count(*) AS leases, quantile_cont(hours, [0.25, 0.5, 0.75]) AS of
-       FROM long JOIN sizes USING (node_group) GROUP BY ALL
-     )
-SELECT start, months, node_group, kind, leases, of[1] AS low, of[2] AS middle, of[3] AS high
-FROM quartiles ORDER BY ALL
+              node_group, {", ".join(map(_quartiles, _KINDS))}
+       FROM every JOIN sizes USING (node_group) GROUP BY ALL
+     ),
+     long AS (UNPIVOT found ON {", ".join(_KINDS)} INTO NAME kind VALUE quartiles)
+SELECT start, months, node_group, kind, quartiles.leases AS leases,
+       quartiles.of[1] AS low, quartiles.of[2] AS middle, quartiles.of[3] AS high
+FROM long WHERE quartiles.leases > 0 ORDER BY ALL
 """
 # the most of each group at once: an order of all leases would cost three times as much
 _SAMPLED = f"""
