@@ -56,6 +56,11 @@ def stamp(at: datetime) -> str:
     return f"{at:%Y-%m-%d}" if at.time() == time.min else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
+def regular(trace: Trace) -> tuple[datetime, timedelta]:
+    """First time and width of a trace of regular steps, which has these instead of a time for each value."""
+    return datetime.fromisoformat(trace["x0"]), timedelta(milliseconds=trace["dx"])
+
+
 def width_text(bucket: timedelta) -> str:
     """The width of a bucket in words."""
     minutes = int(bucket.total_seconds() // 60)

@@ -11,6 +11,7 @@ from usage_assets.facts.tables import INTERVALS, LEASES
 from usage_assets.kinds import kind_of
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
+from usage_assets.reports.figures.legacy import LEGACY_METRICS
 from usage_assets.reports.scene import MACHINES
 from usage_assets.reports.series import SHOWN, candidates
 from usage_assets.reports.tables import LEGACY_COMPARISON
@@ -18,9 +19,6 @@ from usage_assets.sites import Site
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Reader
 
-LEGACY_METRICS = (
-    "total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance"
-)  # fmt: skip
 _SHARED = f"""
 SELECT count(*) > 0 AS shares_machines FROM (
   SELECT 1 FROM {INTERVALS.qualified} WHERE site = $site AND starts_with(metric, 'occupied') AND nodes < 1 LIMIT 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from itertools import accumulate, groupby, pairwise
 
-from usage_assets.reports.frame import Figure, Trace, Window
+from usage_assets.reports.frame import Figure, Trace, Window, regular
 
 MAX_BYTES = 8192
 _WIDTH, _HEIGHT = 320, 72
@@ -152,7 +152,7 @@ def _sampled(trace: Trace, columns: list[datetime]) -> list[float | None]:
     """The value that holds at each instant; null where the trace has none."""
     values = trace["y"]
     if "x0" in trace:  # a long history has an edge per day, and few of them are asked for
-        first, step = _regular(trace)
+        first, step = regular(trace)
         places = [(at - first) // step for at in columns]
     else:
         edges = _times(trace)
@@ -163,13 +163,8 @@ def _sampled(trace: Trace, columns: list[datetime]) -> list[float | None]:
 def _times(trace: Trace) -> list[datetime]:
     if "x0" not in trace:
         return [datetime.fromisoformat(at) for at in trace["x"]]
-    first, step = _regular(trace)
+    first, step = regular(trace)
     return [first + step * index for index in range(len(trace["y"]))]
-
-
-def _regular(trace: Trace) -> tuple[datetime, timedelta]:
-    """First time and width of regular steps (`steps.points_of`)."""
-    return datetime.fromisoformat(trace["x0"]), timedelta(milliseconds=trace["dx"])
 
 
 def _x(index: int, count: int) -> str:

@@ -1,14 +1,15 @@
 """The exported tables as one DuckDB file that dashboards may open while the warehouse is written."""
 
 import os
-import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
+from usage_assets.disk import copy_file, put_in_place, remove
 from usage_assets.errors import ExportError
 from usage_assets.reports.exports.files import all_paths, exports_dir, month_of
 from usage_assets.reports.exports.tables import EXPORTS, ExportTable
@@ -35,22 +36,21 @@ def write_snapshot(written: Collection[SiteMonth] = ()) -> Path:
     began = time.time_ns()
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
-    _remove(fresh)  # a killed process may have left its own
+    remove(fresh)  # a killed process may have left its own
     try:
         if not _exchanged(path, fresh, set(written)):
-            _remove(fresh)
-            with duckdb.connect(":memory:", config={"memory_limit": "1GB"}) as con:
-                _attach(con, fresh)
+            remove(fresh)
+            with _opened(fresh) as con:
                 for table in EXPORTS.values():
                     con.execute(f"CREATE TABLE fresh.{table.name} ({_columns(table)})").fetchall()
                     _insert(con, table, all_paths(table))
         os.utime(fresh, ns=(began, began))
-        fresh.replace(path)
+        put_in_place(fresh, path)
     except (duckdb.Error, OSError) as error:
         msg = f"{path.name} could not be made ({error}); the old file is untouched"
         raise ExportError(msg) from error
     finally:
-        _remove(fresh)
+        remove(fresh)
     return path
 
 
@@ -59,10 +59,9 @@ def _exchanged(path: Path, fresh: Path, written: Collection[SiteMonth]) -> bool:
     if not path.is_file():
         return False
     since = path.stat().st_mtime_ns
+    copy_file(path, fresh)
     try:
-        shutil.copyfile(path, fresh)
-        with duckdb.connect(":memory:", config={"memory_limit": "1GB"}) as con:
-            _attach(con, fresh)
+        with _opened(fresh) as con:
             if any(_described(con, table) != _declared(table) for table in EXPORTS.values()):
                 return False
             for table in EXPORTS.values():
@@ -72,6 +71,17 @@ def _exchanged(path: Path, fresh: Path, written: Collection[SiteMonth]) -> bool:
     return True
 
 
+@contextmanager
+def _opened(fresh: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that has the file as `fresh`; at the end of the block all is in the file, or that is raised."""
+    with duckdb.connect(":memory:", config={"memory_limit": "1GB"}) as con:
+        quoted = str(fresh).replace("'", "''")
+        con.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')").fetchall()
+        yield con
+        con.execute("CHECKPOINT fresh").fetchall()
+        con.execute("DETACH fresh").fetchall()
+
+
 def _exchange(con: duckdb.DuckDBPyConnection, table: ExportTable, since: int, written: Collection[SiteMonth]) -> None:
     """Rows of a table: months that have changed from their files, those without a file not at all."""
     paths = {(path.parent.name, month_of(path)): path for path in all_paths(table)}
@@ -79,7 +89,7 @@ def _exchange(con: duckdb.DuckDBPyConnection, table: ExportTable, since: int, wr
     times = f'SELECT DISTINCT site, "{table.time}" FROM fresh.{table.name}'  # few; a month of each row would be dear
     stored = set(con.execute(f"SELECT DISTINCT site, {month} FROM ({times})").fetchall())
     changed = {key for key, path in paths.items() if key in written or path.stat().st_mtime_ns >= since}
-    old = stored & changed | stored - paths.keys()
+    old = (stored & changed) | (stored - paths.keys())
     if old:
         sites, months = zip(*old, strict=True)
         pairs = "SELECT unnest($sites::VARCHAR[]), unnest($months::DATE[])"
@@ -96,11 +106,6 @@ def _insert(con: duckdb.DuckDBPyConnection, table: ExportTable, paths: Collectio
     order = ", ".join(f'"{name}"' for name in ("site", *table.key) if name in table.names)
     select = f"SELECT {_names(table)} FROM read_parquet($paths) ORDER BY {order}"
     con.execute(f"INSERT INTO fresh.{table.name} {select}", {"paths": list(map(os.fspath, paths))}).fetchall()
-
-
-def _attach(con: duckdb.DuckDBPyConnection, fresh: Path) -> None:
-    quoted = str(fresh).replace("'", "''")
-    con.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')").fetchall()
 
 
 def _declared(table: ExportTable) -> list[tuple[str, str]]:
@@ -122,8 +127,3 @@ def _names(table: ExportTable) -> str:
 
 def _columns(table: ExportTable) -> str:
     return ", ".join(f'"{name}" {kind}' for name, kind in _declared(table))
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)

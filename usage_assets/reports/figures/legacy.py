@@ -11,7 +11,10 @@ from usage_assets.reports.scene import Scene
 from usage_assets.reports.series import DAY, Series, extremes, span
 from usage_assets.timelines.metrics import BY_NAME
 
-_METRICS = ("total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance")
+LEGACY_METRICS = (
+    "total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance"
+)  # fmt: skip
+"""What the old usage caches had, of nodes."""
 _COLLECTORS = (
     ("legacy", "Legacy", "#E69F00", 4.0),
     ("current", "Current", "#00507D", 1.5),
@@ -39,7 +42,7 @@ def legacy_facet(usage: pl.DataFrame, scene: Scene) -> Figure:
         return frame.sentence(title, when, NO_LEGACY)
     first, last = span(usage["timestamp"])
     window = scene.window if scene.month else (first, last + DAY)
-    metrics = [name for name in _METRICS if name in set(legacy["metric"])]
+    metrics = [name for name in LEGACY_METRICS if name in set(legacy["metric"])]
     traces: list[Trace] = []
     panels = []
     for number, metric in enumerate(metrics):
@@ -85,7 +88,7 @@ def collector_difference(differences: pl.DataFrame, scene: Scene) -> Figure:
     if known.is_empty():
         said = NO_LEGACY if differences.is_empty() else "No day of this time is known to both"
         return frame.sentence(title, when, said)
-    metrics = [name for name in _METRICS if name in set(known["metric"])]
+    metrics = [name for name in LEGACY_METRICS if name in set(known["metric"])]
     traces: list[Trace] = []
     panels = []
     shown: set[str] = set()

@@ -5,6 +5,8 @@ import pytest
 
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.reports import reading
+from usage_assets.reports.figures.legacy import LEGACY_METRICS
+from usage_assets.reports.series import SHOWN
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.reports.test_figures import DAY, START
@@ -83,6 +85,10 @@ def test_a_history_has_the_old_caches_beside_ours_and_misses_nothing_that_only_t
     assert found.current["value"].to_list() == [2.0]
     assert sorted(found.both.select("collector_type", "value").rows()) == [("current", 2.0), ("legacy", 3.0)]
     assert found.missing == ()
+
+
+def test_a_history_has_every_metric_that_is_compared_with_the_old_caches():
+    assert set(LEGACY_METRICS) <= set(SHOWN)
 
 
 def test_a_warehouse_without_timelines_has_no_history(tmp_path):
