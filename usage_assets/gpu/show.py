@@ -6,7 +6,7 @@ in CSV no spreadsheet takes them for a formula.
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date
 from html import escape
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import polars as pl
 
 from usage_assets.errors import UsageError
 from usage_assets.gpu.options import Metadata, Result
+from usage_assets.gpu.report.grid import cell
 from usage_assets.text import printable
 
 Format = Literal["text", "html", "json", "csv"]
@@ -218,21 +219,7 @@ def _is_number(kind: pl.DataType) -> bool:
 
 def _cells(frame: pl.DataFrame) -> Iterable[list[str]]:
     for row in frame.iter_rows():
-        yield [_cell(value) for value in row]
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.1f}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    return str(value)
+        yield [cell(value) for value in row]
 
 
 def _rows(frame: pl.DataFrame) -> Iterable[dict[str, Any]]:
