@@ -11,14 +11,19 @@ def thinned(figure: Figure, columns: int) -> Figure:
 
     What a browser draws of ten years of days looks the same, and takes it half the time.
     """
-    steps = [(*regular(trace), len(trace["y"]) - 1) for trace in figure["data"] if "dx" in trace]
+    steps = [(*regular(trace), len(trace["y"]) - 1) for trace in figure["data"] if _is_steps(trace)]
     if not steps:
         return figure
     first, last = min(start for start, _, _ in steps), max(start + width * count for start, width, count in steps)
     share = ceil((last - first) / min(width for _, width, _ in steps) / columns)
     if share < 2:
         return figure
-    return {**figure, "data": [_coarse(trace, share) if "dx" in trace else trace for trace in figure["data"]]}
+    return {**figure, "data": [_coarse(trace, share) if _is_steps(trace) else trace for trace in figure["data"]]}
+
+
+def _is_steps(trace: Trace) -> bool:
+    """Whether a trace is regular steps (`steps.points_of`); cells of a heat map stand in regular columns too."""
+    return trace["type"] == "scatter" and "dx" in trace
 
 
 def _coarse(trace: Trace, share: int) -> Trace:

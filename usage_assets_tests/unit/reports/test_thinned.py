@@ -13,7 +13,7 @@ DAY_MS = 86_400_000
 
 def steps(values: list[float], *, start: datetime = START, **more: object) -> Trace:
     """A run of known values by days, as figures have it: the last one again at the end of its day."""
-    return {"x0": f"{start:%Y-%m-%d}", "dx": DAY_MS, "y": [*values, values[-1]], **more}
+    return {"type": "scatter", "x0": f"{start:%Y-%m-%d}", "dx": DAY_MS, "y": [*values, values[-1]], **more}
 
 
 def day(number: int) -> str:
@@ -23,7 +23,7 @@ def day(number: int) -> str:
 def test_steps_that_share_a_column_become_their_mean_and_the_last_one_ends_where_the_run_did():
     figure = {"data": [steps([1.0, 3.0, 5.0, 5.0, 8.0], name="a", customdata=[0] * 6)], "layout": {"title": "t"}}
     assert thinned(figure, columns=3) == {
-        "data": [{"name": "a", "x": [day(0), day(2), day(4), day(5)], "y": [2.0, 5.0, 8.0, 8.0]}],
+        "data": [{"type": "scatter", "name": "a", "x": [day(0), day(2), day(4), day(5)], "y": [2.0, 5.0, 8.0, 8.0]}],
         "layout": {"title": "t"},
     }
 
@@ -39,7 +39,11 @@ def test_runs_of_one_figure_are_made_coarser_alike_be_they_long_or_short():
     "trace",
     [
         pytest.param(steps([1.0, 2.0, 3.0]), id="as many steps as columns"),
-        pytest.param({"x": [day(n) for n in range(9)], "y": [1.0] * 9}, id="no regular steps"),
+        pytest.param({"type": "scatter", "x": [day(n) for n in range(9)], "y": [1.0] * 9}, id="no regular steps"),
+        pytest.param(
+            {"type": "heatmap", "x0": day(0), "dx": DAY_MS, "y": [f"gpu{n}" for n in range(9)], "z": [[1.0]] * 9},
+            id="a heat map of many rows",
+        ),
     ],
 )
 def test_what_a_picture_can_show_is_left_as_it_is(trace: Trace):
