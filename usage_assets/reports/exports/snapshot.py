@@ -103,7 +103,7 @@ def _exchange(con: duckdb.DuckDBPyConnection, table: ExportTable, since: int, wr
 def _insert(con: duckdb.DuckDBPyConnection, table: ExportTable, paths: Collection[Path]) -> None:
     if not paths:
         return
-    order = ", ".join(f'"{name}"' for name in ("site", *table.key) if name in table.names)
+    order = ", ".join(f'"{name}"' for name in dict.fromkeys(("site", *table.key)))
     select = f"SELECT {_names(table)} FROM read_parquet($paths) ORDER BY {order}"
     con.execute(f"INSERT INTO fresh.{table.name} {select}", {"paths": list(map(os.fspath, paths))}).fetchall()
 
