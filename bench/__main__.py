@@ -9,6 +9,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import typer
+
+from bench.arguments import Folder
 from bench.full_rebuild import make_sources, write_sites
 from bench.measure import run
 
@@ -17,7 +20,7 @@ FIRST, LAST = "2016-01", "2026-10"
 _PYTHON = [sys.executable, "-m"]
 
 
-def main(folder: Path) -> None:
+def main(folder: Folder = Path("data/bench")) -> None:
     """Print one line per figure, with the bound that it must keep."""
     sites, sources = folder / "sites", folder / "sources"
     sites.mkdir(parents=True, exist_ok=True)
@@ -41,7 +44,7 @@ def main(folder: Path) -> None:
     dimensions = run([*_PYTHON, "bench.dimensions", SITE, FIRST, LAST], **env).output
     print("usage by host, project and user (bound: 15 s CPU):", dimensions, end="", flush=True)
     for facts in ("occupied", "occupied,active"):
-        alone = run([*compute, FIRST, LAST, "20", facts], **env).output
+        alone = run([*compute, FIRST, LAST, "--facts", facts], **env).output
         print(f"facts {facts} (bound: 3 s more with active):", alone, end="", flush=True)
     one = [*compute, LAST, LAST]
     print("one month after 130 stored (bound: 0.5 s):", run(one, **env).output, end="", flush=True)
@@ -67,4 +70,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "data/bench").resolve())
+    typer.run(main)

@@ -10,13 +10,14 @@ import logging
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 BOUND_S = 0.5
 SITES = ("chi_tacc", "chi_uc", "kvm_tacc", "chi_edge")
@@ -26,7 +27,7 @@ _CHECKS = 100
 _WITH_EVENTS = 40
 
 
-def main(runs: int) -> None:
+def main(runs: Annotated[int, typer.Argument(min=1)] = 10_000) -> None:
     """Print the figures."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DAGSTER_HOME"] = folder
@@ -142,4 +143,4 @@ def _night(instance: Any, night: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    typer.run(main)

@@ -1,16 +1,17 @@
 """Raw tables in the warehouse -> facts -> steps and daily usage, writes apart; prints its own figures.
 
-python -m bench.compute SITE FIRST LAST [MONTHS_AT_ONCE [FACTS]]
+python -m bench.compute SITE FIRST LAST [--at-once MONTHS] [--facts NAMES]
 
-With FACTS, names joined by commas such as occupied,active, it computes these and no usage.
+With --facts, names joined by commas such as occupied,active, it computes these and no usage.
 """
 
 import resource
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+
+import typer
 
 from usage_assets.facts.openstack import build_facts, read_inputs
 from usage_assets.partitions import months_between
@@ -20,12 +21,12 @@ from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse
 
 
-def main(key: str, first: str, last: str, at_once: str = "20", facts: str = "") -> None:
+def main(site_key: str, first: str, last: str, at_once: int = 20, facts: str = "") -> None:
     """Compute all months, so many at once that memory stays small, on both cores; print rows, time and memory."""
-    site = load_sites()[key]
+    site = load_sites()[site_key]
     assert isinstance(site, OpenStackSite)
     months = months_between(date.fromisoformat(f"{first}-01"), date.fromisoformat(f"{last}-01"))
-    windows = [months[start : start + int(at_once)] for start in range(0, len(months), int(at_once))]
+    windows = [months[start : start + at_once] for start in range(0, len(months), at_once)]
     base = _peak_mb()
     begun, cpu = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(2) as pool:
@@ -51,4 +52,4 @@ def _peak_mb() -> float:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)

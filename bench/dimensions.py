@@ -4,9 +4,10 @@ python -m bench.dimensions SITE FIRST LAST
 """
 
 import resource
-import sys
 import time
 from datetime import date
+
+import typer
 
 from usage_assets.partitions import months_between
 from usage_assets.sites import load_sites
@@ -33,4 +34,4 @@ def main(key: str, first: str, last: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)

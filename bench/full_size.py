@@ -4,17 +4,27 @@ python -m bench.full_size make SOURCES [NAME]
 python -m bench.full_size last-year WHOLE YEAR
 """
 
-import sys
 from datetime import date
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from usage_assets.demo.make import make_full_size
 from usage_assets.raw.openstack import TABLES
 from usage_assets.warehouse import Warehouse
 
 SITE = "full_size"
+app = typer.Typer(add_completion=False)
 
 
+@app.command()
+def make(sources: Path, name: Annotated[str, typer.Argument()] = SITE) -> None:
+    """The databases of a site."""
+    print(make_full_size(sources, name))
+
+
+@app.command()
 def last_year(whole: Path, year: Path) -> None:
     """A warehouse that holds the raw rows of the last twelve months only."""
     months = [date(2025 + (10 + n) // 12, (10 + n) % 12 + 1, 1) for n in range(12)]
@@ -28,7 +38,4 @@ def last_year(whole: Path, year: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "make":
-        print(make_full_size(Path(sys.argv[2]), *sys.argv[3:]))
-    else:
-        last_year(Path(sys.argv[2]), Path(sys.argv[3]))
+    app()

@@ -10,12 +10,15 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import polars as pl
+import typer
 
+from bench.arguments import Folder, Only, require_part
 from bench.gpu_year import SITE
 from bench.measure import run
 from usage_assets.facts.assets import build_window
@@ -34,14 +37,18 @@ _POLLS = 4  # the first one comes when the storage has a whole month to take in
 _COLUMNS = ("site", "month", "poll_at", "local_at", "average_usage", *SAID)
 
 
-def main(folder: Path) -> None:
+def main(folder: Folder = Path("data/bench/gpu_year"), only: Only = None) -> None:
     """Each figure in a process of its own, so that its memory is its own."""
     path = folder / "gpu_state.parquet"
+    if only is not None:
+        parts: dict[str, Callable[[Path], None]] = {"make": make, "month": month, "poll": poll, "step": step}
+        parts[require_part(only, tuple(parts))](path)
+        return
     if not (folder / "data" / "warehouse.duckdb").exists():
         print(run([sys.executable, "-m", "bench.gpu_year", str(folder)]).output, end="", flush=True)
     # made by a process of its own: the memory of this one would count as its children's
     for what in ("month", "poll", "step") if path.exists() else ("make", "month", "poll", "step"):
-        print(run([sys.executable, "-m", "bench.gpu_facts", what, str(path)]).output, end="", flush=True)
+        print(run([sys.executable, "-m", "bench.gpu_facts", str(folder), "--only", what]).output, end="", flush=True)
 
 
 def month(path: Path) -> None:
@@ -127,14 +134,4 @@ def _peak_mb() -> float:
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["make", path]:
-            make(Path(path))
-        case ["month", path]:
-            month(Path(path))
-        case ["poll", path]:
-            poll(Path(path))
-        case ["step", path]:
-            step(Path(path))
-        case [*folder]:
-            main(Path(folder[0] if folder else "data/bench/gpu_year").resolve())
+    typer.run(main)

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
+import typer
 
+from bench.arguments import Folder, Only, require_part
 from bench.measure import run
 from usage_assets import sites
 from usage_assets.demo.pool import make_pool
@@ -31,12 +33,20 @@ RUNNING = datetime(2025, 10, 31, 12)
 CUT = datetime(2025, 10, 30, 18)
 
 
-def main(folder: Path, suffix: str = ".parquet") -> None:
+def main(
+    folder: Folder = Path("data/bench/gpu"),
+    suffix: Annotated[str, typer.Argument(help=".parquet or .db")] = ".parquet",
+    only: Only = None,
+) -> None:
     """Make the month in FOLDER unless it is there, and read it in a process of its own."""
     made = folder / suffix.strip(".")
+    if only is not None:
+        require_part(only, ("read",))
+        read(made, suffix)
+        return
     if not made.exists():
         make_pool(made, START, END, suffix=suffix, timezone=ZONE)
-    print(run([sys.executable, "-m", "bench.gpu_raw", "read", str(made), suffix]).output, end="")
+    print(run([sys.executable, "-m", "bench.gpu_raw", str(folder), suffix, "--only", "read"]).output, end="")
 
 
 def read(made: Path, suffix: str) -> None:
@@ -108,7 +118,4 @@ def _peak() -> float:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["read"]:
-        read(Path(sys.argv[2]), sys.argv[3])
-    else:
-        main(Path(*sys.argv[1:2] or ["data/bench/gpu"]), *sys.argv[2:3])
+    typer.run(main)

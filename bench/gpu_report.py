@@ -1,8 +1,8 @@
 """Reports of a GPU pool from its facts: prints its own figures.
 
-    python -m bench.gpu_report [FOLDER]        a day, a week and a month, each in a process of its own; and the assets
-    python -m bench.gpu_report daily FOLDER    one report
-    python -m bench.gpu_report assets FOLDER   all reports of the pool's year, and again where nothing has changed
+    python -m bench.gpu_report [FOLDER]                 a day, a week and a month, each in a process; and the assets
+    python -m bench.gpu_report [FOLDER] --only daily    one report
+    python -m bench.gpu_report [FOLDER] --only assets   all reports of the pool's year, then again with nothing changed
 
 FOLDER (default data/bench/gpu_year) is that of bench.gpu_year, which is run first where it has not been.
 """
@@ -17,7 +17,9 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
+import typer
 
+from bench.arguments import Folder, Only, require_part
 from bench.gpu_year import END, SITE, START
 from bench.measure import run
 from usage_assets.gpu.report import assets
@@ -90,20 +92,19 @@ def every(folder: Path) -> None:
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
-def main(folder: Path) -> None:
+def main(folder: Folder = Path("data/bench/gpu_year"), only: Only = None) -> None:
     """All of it, each in a process of its own."""
+    if only is not None:
+        part = require_part(only, (*NAMES, "assets"))
+        every(folder) if part == "assets" else one(folder, part)
+        return
     if not (folder / "data" / "warehouse.duckdb").exists():
         print(run([sys.executable, "-m", "bench.gpu_year", str(folder)]).output, end="", flush=True)
     for each in (*NAMES, "assets"):
-        done = run([sys.executable, "-m", "bench.gpu_report", each, str(folder)])
+        done = run([sys.executable, "-m", "bench.gpu_report", str(folder), "--only", each])
         print(done.line(f"{each}, with start-up", _LIMITS[each]))
         print(done.output, end="", flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["assets"]:
-        every(Path(sys.argv[2]).resolve())
-    elif sys.argv[1:] and sys.argv[1] in NAMES:
-        one(Path(sys.argv[2]), sys.argv[1])
-    else:
-        main(Path(sys.argv[1] if len(sys.argv) > 1 else "data/bench/gpu_year").resolve())
+    typer.run(main)

@@ -11,6 +11,9 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import typer
+
+from bench.arguments import Folder, Only, require_part
 from bench.gpu_year import END, SITE, START
 from bench.measure import run
 from usage_assets.gpu.analyse import TABLES, all_tables
@@ -49,16 +52,16 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main(folder: Path) -> None:
+def main(folder: Folder = Path("data/bench/gpu_year"), only: Only = None) -> None:
     """Each window in a process of its own, so that its memory is its own."""
+    if only is not None:
+        tables(folder, require_part(only, tuple(_BOUNDS)))
+        return
     if not (folder / "data" / "warehouse.duckdb").exists():
         print(run([sys.executable, "-m", "bench.gpu_year", str(folder)]).output, end="", flush=True)
     for span in _BOUNDS:
-        print(run([sys.executable, "-m", "bench.gpu_tables", span, str(folder)]).output, end="", flush=True)
+        print(run([sys.executable, "-m", "bench.gpu_tables", str(folder), "--only", span]).output, end="", flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] in (["year"], ["day"]):
-        tables(Path(sys.argv[2]), sys.argv[1])
-    else:
-        main(Path(sys.argv[1] if len(sys.argv) > 1 else "data/bench/gpu_year").resolve())
+    typer.run(main)

@@ -11,6 +11,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import typer
+
+from bench.arguments import Folder, Only, require_part
 from bench.full_rebuild import steps
 from bench.measure import run
 
@@ -28,11 +31,15 @@ def make(folder: Path) -> None:
     print(f"{len(made.hosts)} machines, {len(made.files)} files")
 
 
-def main(folder: Path) -> None:
-    """Print what the backfill costs, and its steps."""
+def main(folder: Folder = Path("data/bench/gpu_year"), only: Only = None) -> None:
+    """Print what the backfill costs, and its steps; with `--only pool` make the pool's files alone."""
     pool = folder / "pool"
+    if only is not None:
+        require_part(only, ("pool",))
+        make(pool)
+        return
     if not pool.exists():
-        print(run([sys.executable, "-m", "bench.gpu_year", "make", str(pool)]).output, end="", flush=True)
+        print(run([sys.executable, "-m", "bench.gpu_year", str(folder), "--only", "pool"]).output, end="", flush=True)
     data, home, sites = (folder / name for name in ("data", "home", "sites"))
     for each in (data, home, sites):
         shutil.rmtree(each, ignore_errors=True)
@@ -49,7 +56,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["make"]:
-        make(Path(sys.argv[2]))
-    else:
-        main(Path(sys.argv[1] if len(sys.argv) > 1 else "data/bench/gpu_year").resolve())
+    typer.run(main)

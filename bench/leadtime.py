@@ -1,12 +1,13 @@
 """Raw tables in the warehouse -> facts.leases with projected lead times -> timelines.leadtime; prints its own figures.
 
-python -m bench.leadtime SITE FIRST LAST [MONTHS_AT_ONCE]
+python -m bench.leadtime SITE FIRST LAST [--at-once MONTHS]
 """
 
 import resource
-import sys
 import time
 from datetime import date
+
+import typer
 
 from usage_assets.facts.openstack.leases import build_leases, read_leases
 from usage_assets.partitions import months_between
@@ -15,17 +16,16 @@ from usage_assets.timelines.leadtime import leadtime
 from usage_assets.warehouse import Warehouse
 
 
-def main(key: str, first: str, last: str, at_once: str = "12") -> None:
+def main(key: str, first: str, last: str, at_once: int = 12) -> None:
     """Compute all months, so many at once as a run of a backfill does; print rows, time and memory."""
     site = load_sites()[key]
     assert isinstance(site, OpenStackSite)
     months = months_between(date.fromisoformat(f"{first}-01"), date.fromisoformat(f"{last}-01"))
-    size = int(at_once)
     base = _peak_mb()
     begun, cpu = time.perf_counter(), time.process_time()
     leases = found = points = 0
-    for start in range(0, len(months), size):
-        window = months[start : start + size]
+    for start in range(0, len(months), at_once):
+        window = months[start : start + at_once]
         with Warehouse.default().read() as reader:
             raw = read_leases(reader, site, window)
         rows = build_leases(site, window, raw, {}).rows
@@ -44,4 +44,4 @@ def _peak_mb() -> float:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)

@@ -21,6 +21,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from bench.arguments import Folder
 from bench.full_rebuild import SCHEMAS, make_sources, write_sites
 from bench.measure import Measured, run
 
@@ -188,9 +191,8 @@ def _daemon(at: Path, cron: str) -> Iterator[subprocess.Popen]:
             process.wait(60)
 
 
-def main() -> None:
+def main(folder: Folder = Path("data/bench")) -> None:
     """The nights, and how much dearer the long history makes one."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "data/bench").resolve()
     prepare(folder)
     nights = [(months, *night(folder, months)) for months in NIGHTS]
     for number, what in enumerate(("seconds of their runs", "CPU, with the publishing of all that is stored"), start=1):
@@ -199,4 +201,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -5,10 +5,11 @@ python -m bench.plots SITE MONTH FIRST LAST
 
 import os
 import resource
-import sys
 import time
 from collections.abc import Callable
 from datetime import date
+
+import typer
 
 from usage_assets.kinds import kind_of
 from usage_assets.partitions import Window, months_between
@@ -58,4 +59,4 @@ def _cpu() -> float:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)

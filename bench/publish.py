@@ -7,11 +7,14 @@ and is removed afterwards. Twelve site-months fail a check, so their rows are ta
 """
 
 import shutil
-import sys
 import time
 from datetime import date
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from bench.arguments import Folder
 from usage_assets import read
 from usage_assets.checks.findings import Finding
 from usage_assets.checks.record import record
@@ -61,7 +64,7 @@ def line(what: str, made: Publication) -> str:
     return f"{what:<60} {made.seconds:8.2f} s for {size:.0f} MB   (bound: {BOUND_SECONDS} s for 1,000 MB)"
 
 
-def main(folder: Path, megabytes: int) -> None:
+def main(folder: Folder = Path("data/bench/publish"), megabytes: Annotated[int, typer.Argument(min=1)] = 1000) -> None:
     """Make the warehouse, publish it twice, read it."""
     shutil.rmtree(folder, ignore_errors=True)
     warehouse = Warehouse(folder / "warehouse.duckdb")
@@ -83,7 +86,4 @@ def main(folder: Path, megabytes: int) -> None:
 
 
 if __name__ == "__main__":
-    main(
-        Path(sys.argv[1] if len(sys.argv) > 1 else "data/bench/publish").resolve(),
-        int(sys.argv[2]) if len(sys.argv) > 2 else 1000,
-    )
+    typer.run(main)
