@@ -41,7 +41,7 @@ class Made:
 
 @dataclass(frozen=True)
 class TableCheck:
-    """A check of a table asset, one evaluation per month; with `per_run` one per run, and it says what failing is."""
+    """A check of one asset, one evaluation per month; with `per_run` one per run, and it says what failing is."""
 
     name: str
     description: str

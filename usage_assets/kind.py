@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
-from usage_assets.declared import TableAsset
+from usage_assets.declared import TableAsset, TableCheck
 from usage_assets.facts.origins import Origin
 from usage_assets.letters import Letter, Posting
 from usage_assets.raw.declare import RawTable
@@ -66,6 +66,8 @@ class FactAsset:
     reads_more: Callable[[Any], bool] = lambda site: False  # noqa: ARG005 - most facts read the same of every site
     reads_if_listed: tuple[str, ...] = ()
     """Raw tables that it reads only where the site lists them among the sources of a metric."""
+    checks: tuple[TableCheck, ...] = ()
+    """What is asked of it beside what is asked of every fact."""
 
 
 @dataclass(frozen=True)

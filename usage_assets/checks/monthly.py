@@ -1,6 +1,6 @@
 """Checks of facts and timelines: one evaluation per month, shown beside that month in the UI."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,7 +15,7 @@ from usage_assets.checks.inventory import inventory
 from usage_assets.checks.raw import result
 from usage_assets.checks.record import record
 from usage_assets.gates import extracted_at
-from usage_assets.kinds import FactAsset, Kind, TableAsset
+from usage_assets.kinds import FactAsset, Kind, TableAsset, TableCheck
 from usage_assets.partitions import Window, partition_key, run_window
 from usage_assets.presentation import asset_key, readable_errors, site_of
 from usage_assets.sites import Site, utc_now
@@ -132,6 +132,7 @@ def _fact_checks(kind: Kind) -> Iterator[Check]:
             dg.AssetCheckSeverity.WARN,
             per_run="with many rows rejected",
         )
+        yield from _declared(key, fact.checks)
     occupied = next((fact for fact in kind.facts if fact.name == "occupied"), None)
     if occupied is not None:
         yield Check(
@@ -200,7 +201,12 @@ def _table_checks(kind: Kind, table: TableAsset) -> Iterator[Check]:
         _coverage(asset),
         per_run="not covered" if per_run else None,
     )
-    for check in table.checks:
+    yield from _declared(key, table.checks)
+
+
+def _declared(key: dg.AssetKey, checks: Iterable[TableCheck]) -> Iterator[Check]:
+    """The checks that an asset declares as its own."""
+    for check in checks:
         severity = dg.AssetCheckSeverity.WARN if check.warn else dg.AssetCheckSeverity.ERROR
         yield Check(key, check.name, check.description, check.evaluate, severity, per_run=check.per_run)
 
