@@ -28,9 +28,12 @@ _STAGES = {
     "facts": "Intervals: who held what, from when to when, and what does not count and why. View `facts.timeline` "
     "(site, timestamp, source, entity_id, quantity_type, state) has each interval as two events: state start or end, "
     "quantity_type the metric. Starts less ends up to an instant count the intervals that cover it.",
-    "timelines": "Values over time, made from facts alone. View `timelines.usage_site` (site, timestamp, "
-    "collector_type, count_type, value) has nodes of a whole site, one row per key; view `timelines.leadtime_site` "
-    "(site, timestamp, leadtime_type, value) has the median of the node types.",
+    "timelines": "Values over time, made from facts alone. Views `timelines.node_hours` and `timelines.gpu_hours` "
+    "(site, month, timestamp, metric, nodes or gpus, hours, complete) answer the usual questions: one resource, as "
+    "counted here, node types added up; where a node type is unknown the known ones are added and `complete` is false. "
+    "View `timelines.usage_site` (site, timestamp, collector_type, count_type, value) has nodes by collector, null "
+    "where a node type is unknown; view `timelines.leadtime_site` (site, timestamp, leadtime_type, value) has the "
+    "median of the node types.",
     "reports": "What people read: comparisons, audits.",
     "serving": "Bookkeeping, written in the same transaction as the rows that it speaks of. Table "
     "`serving.schema_version` (version, release, applied_at) has one row per upgrade of the file.",

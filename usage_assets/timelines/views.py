@@ -1,16 +1,35 @@
-"""Views of the plain shape that spreadsheets and dashboards want: nodes only, one row per key."""
+"""Views of usage and lead times with few columns: one resource, node types added up, one row per key."""
 
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Writer
 
-# a share does not add up over node types, so utilization is left out: divide the sums of its terms; nor does coverage
+# a share does not add up over node types: utilization, coverage; divide the sums of its terms instead
+_ADDABLE = "metric NOT IN ('utilization', 'coverage')"
+
 USAGE_SITE = f"""
 CREATE OR REPLACE VIEW timelines.usage_site AS
-SELECT site, timestamp, collector_type, metric AS count_type, sum(value) AS value
+SELECT site, timestamp, collector_type, metric AS count_type,
+       CASE WHEN count(value) = count(*) THEN sum(value) END AS value
 FROM {USAGE.qualified}
-WHERE resource = 'nodes' AND metric NOT IN ('utilization', 'coverage')
+WHERE resource = 'nodes' AND {_ADDABLE}
 GROUP BY ALL
 """
+
+
+def _hours(view: str, resource: str) -> str:
+    """A view of one resource as this product counts it, node types added up: what most questions are about."""
+    return f"""
+CREATE OR REPLACE VIEW timelines.{view} AS
+SELECT site, month, timestamp, metric, sum(value) AS {resource}, sum(hours) AS hours,
+       count(value) = count(*) AS complete
+FROM {USAGE.qualified}
+WHERE resource = '{resource}' AND collector_type = 'current' AND {_ADDABLE}
+GROUP BY ALL
+"""
+
+
+NODE_HOURS = _hours("node_hours", "nodes")
+GPU_HOURS = _hours("gpu_hours", "gpus")
 
 LEADTIME_SITE = f"""
 CREATE OR REPLACE VIEW timelines.leadtime_site AS
@@ -23,4 +42,5 @@ GROUP BY ALL
 def ensure(writer: Writer) -> None:
     """Create or refresh the views."""
     writer.ensure(USAGE)
-    writer.con.execute(USAGE_SITE).fetchall()
+    for view in (USAGE_SITE, NODE_HOURS, GPU_HOURS):
+        writer.con.execute(view).fetchall()

@@ -1,14 +1,17 @@
 """What the documentation shows works: site files load, links lead somewhere, queries run."""
 
 import re
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.serving import GATES
 from usage_assets.sites import OpenStackSite, load_site
+from usage_assets.timelines import views
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
 
@@ -68,28 +71,80 @@ def test_every_key_of_a_site_file_is_in_the_guide():
     assert [key for key in keys if f"| `{key}` |" not in text] == []
 
 
-def test_the_query_of_the_readme_runs(tmp_path):
+COUNTED = (("current", "nodes", 1), ("legacy", "nodes", 1), ("current", "vcpus", 64))
+
+
+def usage_rows() -> pl.DataFrame:
+    """Two months of demo_metal and one of another site: two node types, two collectors, two resources, hand-made."""
+    jan, feb = date(2026, 1, 1), date(2026, 2, 1)
+    rows: list[tuple[Any, ...]] = []
+    for site, month, node_type, committed, used, idle in (
+        ("demo_metal", jan, "a", 100.0, 50.0, 50.0),
+        ("demo_metal", jan, "b", 300.0, 250.0, 50.0),
+        ("demo_metal", feb, "a", 200.0, 50.0, 150.0),
+        ("demo_metal", feb, "b", 80.0, None, None),
+        ("other", jan, "a", 7.0, 7.0, 0.0),
+    ):
+        hours = {"committed": committed, "occupied_reservation": used, "idle": idle}
+        at = datetime(month.year, month.month, 1)
+        for metric, value in hours.items():
+            for collector, resource, times in (
+                ("current", "nodes", 1),
+                ("legacy", "nodes", 1),
+                ("current", "vcpus", 64),
+            ):
+                amount = None if value is None else value * times
+                rows.append((site, month, at, collector, node_type, metric, resource, amount, amount))
+        rows.append((site, month, at, "current", node_type, "utilization", "nodes", 0.5, None))
+    return pl.DataFrame(rows, schema=USAGE.polars_schema, orient="row")
+
+
+def store_usage(warehouse: Warehouse) -> None:
+    with warehouse.write("test") as writer:
+        writer.ensure(USAGE, INTERVALS, GATES)
+        writer.put(USAGE, usage_rows())
+        writer.gate("openstack/timelines/usage", "demo_metal", [date(2026, 1, 1), date(2026, 2, 1)], {}, "test")
+        views.ensure(writer)
+
+
+def test_the_query_of_the_readme_gives_the_right_numbers(tmp_path):
     (query,) = blocks(ROOT / "README.md", "sql")
     warehouse = Warehouse(tmp_path / "w.duckdb")
-    with warehouse.write("test") as writer:
-        writer.ensure(USAGE, INTERVALS)
+    store_usage(warehouse)
     with warehouse.read() as reader:
-        assert reader.sql(query).columns == ["month", "committed_node_hours", "used_share"]
+        rows = reader.sql(query).to_dicts()
+    assert rows == [
+        {"month": date(2026, 1, 1), "committed_node_hours": 400.0, "used_share": 0.75, "complete": True},
+        {"month": date(2026, 2, 1), "committed_node_hours": 280.0, "used_share": 50 / 280, "complete": False},
+    ]
 
 
-def test_the_readmes_example_of_a_published_read_runs(tmp_path):
+def test_the_readmes_example_of_a_published_read_gives_the_right_numbers():
     from usage_assets import settings
     from usage_assets.published.publish import publish
 
     (script,) = blocks(ROOT / "README.md", "python")
     warehouse = Warehouse(settings.warehouse_path())
-    with warehouse.write("test") as writer:
-        writer.ensure(USAGE, GATES)
+    store_usage(warehouse)
     publish(warehouse)
     names: dict[str, Any] = {}
-    exec(script.replace(', site="demo_metal"', ""), names)  # that site has no row here, which would be an error
+    exec(script, names)
     assert names["usage"].columns[:2] == ["site", "month"]
-    assert names["idle"].column_names == ["month", "hours"]
+    assert names["idle"].to_pylist() == [
+        {"month": date(2026, 1, 1), "idle_node_hours": 100.0, "complete": True},
+        {"month": date(2026, 2, 1), "idle_node_hours": 150.0, "complete": False},
+    ]
+
+
+def test_a_site_of_which_a_node_type_is_unknown_is_unknown_in_the_plain_view(tmp_path):
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    store_usage(warehouse)
+    query = (
+        "SELECT timestamp, value FROM timelines.usage_site WHERE site = 'demo_metal' AND count_type = 'idle' "
+        "AND collector_type = 'current' ORDER BY 1"
+    )
+    with warehouse.read() as reader:
+        assert reader.sql(query)["value"].to_list() == [100.0, None]
 
 
 @pytest.mark.parametrize(("name", "most"), [("usage_stack", 150_000), ("gpu_heatmap", 200_000)])
