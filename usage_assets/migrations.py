@@ -6,7 +6,7 @@ by today's declarations. All that a file lacks are applied in one transaction, s
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
@@ -36,8 +36,20 @@ def _tell_versions_apart(con: duckdb.DuckDBPyConnection) -> None:
         con.execute("ALTER TABLE serving.dumps ADD COLUMN run_id VARCHAR").fetchall()
 
 
+def _tell_capsules(con: duckdb.DuckDBPyConnection) -> None:
+    """Containers say which capsule they belong to; of rows dumped before it is not known."""
+    for schema in ("raw", "evidence"):
+        add_optional(con, f"{schema}.zun_container", {"container_type": "BIGINT", "capsule_id": "BIGINT"})
+
+
+def _tell_more_of_raw_rows(con: duckdb.DuckDBPyConnection) -> None:
+    """Raw rows hold what rules of this release ask of them: null in rows that were dumped before."""
+    _tell_capsules(con)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, "versions of raw rows are told apart, every dump is recorded", _tell_versions_apart),
+    Migration(3, "raw rows hold what is needed to count each device once", _tell_more_of_raw_rows),
 )
 
 
@@ -183,3 +195,14 @@ def add_column(con: duckdb.DuckDBPyConnection, table: str, name: str, kind: str,
     con.execute(f'INSERT INTO {fresh} SELECT *, {value} FROM {schema}."{plain}"').fetchall()
     con.execute(f'DROP TABLE {schema}."{plain}"').fetchall()
     con.execute(f'ALTER TABLE {fresh} RENAME TO "{plain}"').fetchall()
+
+
+def add_optional(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> None:
+    """Give a stored table (`<schema>.<name>`), where the file has it, more columns (name -> DuckDB type), all null."""
+    schema, plain = table.split(".")
+    if plain not in stored_tables(con, schema):
+        return
+    have = stored_columns(con, table)
+    for name, kind in columns.items():
+        if name not in have:
+            con.execute(f'ALTER TABLE {schema}."{plain}" ADD COLUMN "{name}" {kind}').fetchall()

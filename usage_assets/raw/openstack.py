@@ -319,6 +319,8 @@ TABLES: tuple[RawTable, ...] = (
             text("memory", "Memory limit with its unit"),
             number("disk", "Disk", GB),
             text("annotations", "JSON; names the reservation"),
+            number("container_type", "0 container, 1 capsule, 2 member of a capsule, 3 init member", "code"),
+            number("capsule_id", "Capsule that it is a member of, by row id", "id"),
         ),
         Life(("updated_at",), ("started_at", "updated_at"), ended_when=("status", ("Deleted", "Error", "Stopped"))),
     ),

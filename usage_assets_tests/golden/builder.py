@@ -196,7 +196,7 @@ class Rows:
         values = {"id": self.number(), "instance_uuid": instance, "created_at": created}
         return self.add("nova_api_request_specs", **(values | {"spec": spec_text() if text is None else text} | more))
 
-    def device(self, name: str, created: Any, deleted: Any = None, **more: Any) -> str:
+    def device(self, name: str | None, created: Any, deleted: Any = None, **more: Any) -> str:
         """An edge device; `machine_name` adds the capability."""
         machine = more.pop("machine_name", None)
         values = {"id": f"d{self.number()}", "name": name, "device_type": "container", "reservable": True}

@@ -20,9 +20,11 @@ from usage_assets_tests.golden.oracle_machines import (
     gpus_of,
     latest,
 )
+from usage_assets_tests.golden.raw_months import instant, least
 
 SHELVES = ("compute_shelve_instance", "compute_shelve_offload_instance")
 UNSHELVE = "compute_unshelve_instance"
+_NOTE = "zun.openstack.org/reservation_id"
 POWER = (("stop", "start"), ("pause", "unpause"), ("suspend", "resume"))
 
 
@@ -201,7 +203,9 @@ class Holdings(Machines):
     def _device_item(self, metric: str, source: str, row: Row, device: Row | None) -> Item:
         found = None if device is None else self._capability("device_id", device, "machine_name")
         node_type = found or (device or {}).get("device_type") or "unknown"
-        return Item(metric, source, id(row), device["name"] if device else None, node_type, (("devices", 1),))
+        return Item(
+            metric, source, id(row), (device["name"] or device["id"]) if device else None, node_type, (("devices", 1),)
+        )
 
     def _holding_devices(self, t: datetime) -> list[tuple[Row, Row]]:
         out = []
@@ -225,24 +229,50 @@ class Holdings(Machines):
         for pairs in held.values():
             row, device = max(pairs, key=lambda pair: (born(pair[0]) or START, pair[0]["id"]))
             yield self._device_item("committed", "blazar_device_allocations", row, device)
-        for row in self.rows["zun_container"]:
-            if not self._runs(row, t):
-                continue
-            reservation = self._annotated(row)
-            named = self._device_named(row["host"])
-            if reservation is None:
-                metric = "occupied_unknown" if row["annotations"] is None else "occupied_ondemand"
-                yield self._device_item(metric, "zun_container", row, named)
-                continue
-            mine = [(a, held) for a, held in self._holding_devices(t) if a["reservation_id"] == reservation]
-            if named is not None and self._ever_held(reservation, named):
-                mine = [(a, held) for a, held in mine if held is named]
-            if mine:
-                last = max(mine, key=lambda pair: (born(pair[0]) or START, pair[0]["id"]))[1]
-                yield self._device_item("occupied_reservation", "zun_container", row, last)
+        yield from self._containers(t)
 
-    def _device_named(self, name: str | None) -> Row | None:
-        return next((device for device in self.devices.values() if device["name"] == name is not None), None)
+    def _containers(self, t: datetime) -> Iterator[Item]:
+        """Of the containers that share a device at t the last one counts."""
+        shared: dict[tuple[str, str | None], list[tuple[Row, str, Row | None]]] = {}
+        for row in self.rows["zun_container"]:
+            if self._runs(row, t):
+                for metric, device in self._placed(row, t):
+                    host = ("host", row["host"].lower()) if row["host"] else ("holder", self._holder(row)["uuid"])
+                    place = host if device is None else ("device", device["id"])
+                    shared.setdefault(place, []).append((row, metric, device))
+        for entries in shared.values():
+            row, metric, device = max(entries, key=lambda entry: self._rank(entry[0]))
+            yield self._device_item(metric, "zun_container", row, device)
+
+    def _placed(self, row: Row, t: datetime) -> Iterator[tuple[str, Row | None]]:
+        """How a running container counts at t, if it does, and on which device: none where its host is no device."""
+        reservation, named = self._annotated(row), self._device_named(row["host"], t)
+        if reservation is None:
+            silent = row["annotations"] is None and self._holder(row)["annotations"] is None
+            yield "occupied_unknown" if silent else "occupied_ondemand", named
+            return
+        mine = [(a, held) for a, held in self._holding_devices(t) if a["reservation_id"] == reservation]
+        if named is not None and self._ever_held(reservation, named):
+            mine = [(a, held) for a, held in mine if held is named]
+        if mine:
+            yield "occupied_reservation", max(mine, key=lambda pair: (born(pair[0]) or START, pair[0]["id"]))[1]
+
+    def _holder(self, row: Row) -> Row:
+        """The capsule of a member, else the container itself."""
+        return next((c for c in self.rows["zun_container"] if c["id"] == row["capsule_id"]), row)
+
+    def _rank(self, row: Row) -> tuple[datetime, str, bool, datetime, str]:
+        holder = self._holder(row)
+        return (born(holder) or START, holder["uuid"], holder is row, born(row) or START, row["uuid"])
+
+    def _device_named(self, name: str | None, t: datetime) -> Row | None:
+        """The device that has this name at t, else the last that had it, else the first that will."""
+        lives: dict[str, list[tuple[Row, Span]]] = {}
+        for device in self.devices.values():
+            start, end = born(device), least([instant(device, "deleted_at"), instant(device, "gone_at")])
+            if device["name"] is not None and start is not None and (end is None or start < end):
+                lives.setdefault(device["name"].lower(), []).append((device, (start, end)))
+        return None if name is None else self._nearest(lives, name.lower(), t)
 
     def _ever_held(self, reservation: str, device: Row) -> bool:
         """Whether the container's own device is one of its reservation's, at any time of the month."""
@@ -252,8 +282,6 @@ class Holdings(Machines):
         return [pair for low, high in pairwise(self.cuts) for pair in self._holding_devices(low + (high - low) / 2)]
 
     def _annotated(self, row: Row) -> str | None:
-        return (
-            None
-            if row["annotations"] is None
-            else json.loads(row["annotations"]).get("zun.openstack.org/reservation_id")
-        )
+        """The reservation that a container names, else the one that its capsule names."""
+        said = [json.loads(one["annotations"] or "{}") for one in (row, self._holder(row))]
+        return next((notes[_NOTE] for notes in said if notes.get(_NOTE)), None)

@@ -236,8 +236,10 @@ class _Maker:
         devices = []
         for i in range(self.rng.randint(1, 2)):
             when = self.tick(-20, self.ticks // 2)
-            more = {"machine_name": self.rng.choice((None, "pi")), "reservable": self.maybe(0.8)}
-            devices.append(self.rows.device(f"d{i}", when, self.end_of(when, 0.7), gone_at=self.gone(when), **more))
+            kind: Row = {"machine_name": self.rng.choice((None, "pi")), "reservable": self.maybe(0.8)}
+            # some have no name, some one that another had before them
+            name = self.rng.choice((f"d{i}",) * 6 + ("D0", None))
+            devices.append(self.rows.device(name, when, self.end_of(when, 0.7), gone_at=self.gone(when), **kind))
         reservations: list[str | None] = [None]
         for _ in range(self.rng.randint(0, 3)):
             created = self.tick()
@@ -248,12 +250,19 @@ class _Maker:
                 self.rows.device_allocation(
                     reservation, self.rng.choice((*devices, *devices, "nodevice")), created, self.end_of(created, 0.6)
                 )
-        for _ in range(self.rng.randint(0, 4)):
+        capsules: list[int] = []
+        for _ in range(self.rng.randint(0, 6)):
             when = self.tick()
-            host = self.rng.choice(("d0", "d1", "other", None))
-            end = self.end_of(when)
-            started = {"started_at": None} if self.maybe(0.05) else {}
-            self.rows.container(when, end, self.rng.choice(reservations), host=host, gone_at=self.gone(when), **started)
+            more: Row = {"host": self.rng.choice(("d0", "d0", "d1", "other", None)), "gone_at": self.gone(when)}
+            more |= {"started_at": None} if self.maybe(0.05) else {}
+            more |= {"annotations": self.rng.choice((None, "{}"))} if self.maybe(0.2) else {}
+            more |= {"uuid": self.name("c"), "id": self.rows.number()}
+            if capsules and self.maybe(0.5):
+                more |= {"capsule_id": self.rng.choice(capsules), "container_type": 2}
+            elif self.maybe(0.4):
+                capsules.append(more["id"])
+                more |= {"container_type": 1}
+            self.rows.container(when, self.end_of(when), self.rng.choice(reservations), **more)
 
 
 def random_case(rng: random.Random) -> Case:

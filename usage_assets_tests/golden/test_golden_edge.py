@@ -1,6 +1,6 @@
 """Rule 7 on sites worked out by hand: edge devices and the containers on them."""
 
-from usage_assets_tests.golden.builder import Rows
+from usage_assets_tests.golden.builder import Row, Rows
 from usage_assets_tests.golden.worked import Worked
 
 EDGE = ("blazar", "zun")
@@ -55,10 +55,11 @@ def test_a_container_occupies_from_started_at_to_its_end_and_ends_only_when_it_i
     site = Worked(rows, databases=EDGE)
     assert site.kept("occupied_ondemand", "node_type", "devices") == [
         (done, "01-10", "01-12", "kept", "pi", 1.0),
-        (runs, "01-20", "02-01", "kept", "pi", 1.0),
+        (runs, "01-20", "01-25", "clipped", "pi", 1.0),
+        (runs, "01-26", "02-01", "clipped", "pi", 1.0),
         (failed, "01-25", "01-26", "kept", "pi", 1.0),
     ]
-    assert site.hours("occupied", "devices") == 48 + 288 + 24
+    assert site.hours("occupied", "devices") == 48 + 288
 
 
 def test_a_container_that_starts_at_or_after_its_end_has_a_bad_time():
@@ -96,3 +97,87 @@ def test_a_container_whose_host_is_no_device_is_on_the_device_of_its_reservation
     site = Worked(rows, databases=EDGE)
     assert site.kept("occupied_reservation", "node", "node_type") == [(one, "01-12", "01-15", "kept", "pi-1", "pi")]
     assert site.hours("idle", "devices", "pi") == 240 - 72
+
+
+def test_a_device_is_occupied_once_and_the_latest_created_container_owns_the_time():
+    rows, device = _device(machine_name="pi")
+    reservation, _ = _booked(rows, device, "2024-01-02", "2024-01-12")
+    first = rows.container("2024-01-03", "2024-01-07", reservation, host="pi-1")
+    second = rows.container("2024-01-05", "2024-01-09", reservation, host="pi-1")
+    within = rows.container("2024-01-06", "2024-01-07", reservation, host="pi-1", created_at="2024-01-02")
+    site = Worked(rows, databases=EDGE)
+    assert site.kept("occupied_reservation", "node", "devices") == [
+        (first, "01-03", "01-05", "clipped", "pi-1", 1.0),
+        (second, "01-05", "01-09", "kept", "pi-1", 1.0),
+    ]
+    assert site.rejected("zun_container") == [(within, "duplicate")]
+    assert [site.hours(metric, "devices") for metric in ("occupied", "active", "idle")] == [144, 144, 240 - 144]
+    account = site.account("zun_container", "occupied")
+    assert [account[f"hours_{name}"] for name in ("in", "kept", "clipped", "rejected")] == [96 + 96 + 24, 144, 48, 24]
+
+
+def test_containers_created_at_once_are_told_apart_by_their_uuid():
+    rows, _ = _device()
+    for name in ("b", "c", "a"):
+        rows.container("2024-01-10", "2024-01-12", host="pi-1", annotations="{}", uuid=name)
+    site = Worked(rows, databases=EDGE)
+    assert site.kept("occupied_ondemand") == [("c", "01-10", "01-12", "kept")]
+
+
+def test_a_capsule_and_its_members_are_one_holder_booked_as_the_capsule_is():
+    rows, device = _device(machine_name="pi")
+    reservation, _ = _booked(rows, device, "2024-01-02", "2024-01-12")
+    rows.container("2024-01-03", "2024-01-05", reservation, host="pi-1", uuid="capsule", id=1, container_type=1)
+    for name, note in (("one", None), ("two", "{}")):
+        member: Row = {
+            "uuid": name,
+            "capsule_id": 1,
+            "container_type": 2,
+            "created_at": "2024-01-04",
+            "annotations": note,
+        }
+        rows.container("2024-01-03", "2024-01-06", host="pi-1", **member)
+    site = Worked(rows, databases=EDGE)
+    assert site.kept("occupied_reservation") == [
+        ("capsule", "01-03", "01-05", "kept"),
+        ("two", "01-05", "01-06", "clipped"),
+    ]
+    assert site.rejected("zun_container") == [("one", "duplicate")]
+    assert site.hours("occupied", "devices") == 72
+
+
+def test_members_of_a_capsule_on_no_known_device_hold_one_and_other_containers_there_one_more():
+    rows, _ = _device()
+    rows.container("2024-01-03", "2024-01-05", annotations="{}", uuid="capsule", id=1, container_type=1)
+    rows.container("2024-01-03", "2024-01-05", annotations="{}", uuid="member", capsule_id=1, container_type=2)
+    rows.container("2024-01-03", "2024-01-05", annotations="{}", uuid="other")
+    for name in ("x", "y"):
+        rows.container(
+            "2024-01-03", "2024-01-05", annotations="{}", uuid=name, host="Worker" if name == "x" else "worker"
+        )
+    site = Worked(rows, databases=EDGE)
+    assert [row[0] for row in site.kept("occupied_ondemand")] == ["capsule", "other", "y"]
+    assert site.hours("occupied", "devices", "unknown") == 3 * 48
+
+
+def test_a_device_is_its_id_whether_it_has_a_name_or_not():
+    rows = Rows()
+    rows.device(None, "2023-06-01", id="d1")
+    reservation, allocation = _booked(rows, "d1", "2024-01-02", "2024-01-12")
+    one = rows.container("2024-01-03", "2024-01-05", reservation, host="pi-1")
+    site = Worked(rows, databases=EDGE)
+    assert site.kept("committed", "node") == [(allocation, "01-02", "01-12", "kept", "d1")]
+    assert site.kept("occupied_reservation", "node") == [(one, "01-03", "01-05", "kept", "d1")]
+    assert site.kept("total", "node", "devices") == [("d1", "01-01", "02-01", "kept", "d1", 1.0)]
+    assert site.hours("committed", "devices") == 240
+
+
+def test_a_name_that_was_given_again_means_the_device_that_has_it_at_the_time():
+    rows, _ = _device(machine_name="pi", deleted="2024-01-10")
+    rows.device("PI-1", "2024-01-20", id="e", machine_name="nano")
+    one = rows.container("2024-01-05", "2024-01-25", host="pi-1", annotations="{}")
+    site = Worked(rows, databases=EDGE)
+    assert site.kept("occupied_ondemand", "node", "node_type") == [
+        (one, "01-05", "01-20", "kept", "pi-1", "pi"),
+        (one, "01-20", "01-25", "kept", "PI-1", "nano"),
+    ]

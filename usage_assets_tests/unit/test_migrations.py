@@ -232,3 +232,18 @@ with Warehouse(Path(sys.argv[1])).read() as reader:
     assert [(done.returncode, done.stdout) for done in found] == [(0, "2\n")] * 2, [done.stderr for done in found]
     assert sum(done.stderr.count("upgraded from version 1 to 3") for done in found) == 1
     assert versions(old.path) == [2, 3]
+
+
+def test_raw_rows_of_an_older_file_get_what_the_rules_of_this_release_ask_of_them(warehouse: Warehouse):
+    warehouse.path.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(warehouse.path)) as con:
+        for schema in ("raw", "evidence", "serving"):
+            con.execute(f"CREATE SCHEMA {schema}").fetchall()
+        con.execute("CREATE TABLE serving.schema_version (version BIGINT, release VARCHAR, applied_at TIMESTAMP)")
+        con.execute("INSERT INTO serving.schema_version VALUES (2, '0.1.0', '2026-01-01')").fetchall()
+        for schema in ("raw", "evidence"):
+            con.execute(f"CREATE TABLE {schema}.zun_container AS SELECT 1::BIGINT AS id").fetchall()
+    with warehouse.read() as reader:
+        for schema in ("raw", "evidence"):
+            row = reader.sql(f"SELECT * FROM {schema}.zun_container").row(0, named=True)
+            assert row == {"id": 1, "container_type": None, "capsule_id": None}

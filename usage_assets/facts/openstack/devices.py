@@ -1,4 +1,7 @@
-"""Rule 7: edge devices and the containers on them. Resource `devices`, identity the device's id."""
+"""Rule 7: edge devices and the containers on them. Resource `devices`, identity the device's id.
+
+A device is occupied once at an instant, whatever containers share it. A capsule and its members are one holder.
+"""
 
 import polars as pl
 
@@ -6,10 +9,10 @@ from usage_assets.facts.openstack.bookings import IN_LEASE, ON_DEMAND, RESERVED,
 from usage_assets.facts.openstack.committed import allocation_rows
 from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
-from usage_assets.facts.openstack.machines import capabilities, merged
+from usage_assets.facts.openstack.machines import capabilities, merged, segments
 from usage_assets.facts.openstack.maintenance import MAINTENANCE, reservations
 from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
-from usage_assets.intervals import intersect, owned, subtract, union
+from usage_assets.intervals import fill_between, intersect, once, owned, subtract, union
 from usage_assets.sites import Maintenance
 
 _RESERVATION = "zun.openstack.org/reservation_id"
@@ -17,6 +20,8 @@ _ENDED = ("Deleted", "Error", "Stopped")
 DEVICE = ("month", "owner_id")
 _IN_LEASE = pl.col("metric").is_in(IN_LEASE)
 _NO_TEXT = pl.lit(None, dtype=pl.String)
+# of the containers on a device the last of these owns the time; of one holder the capsule before its members
+_RANK = ("holder_created", "holder", "is_whole", "created", "uuid")
 
 
 def device_rows(inputs: Inputs, bounds: pl.LazyFrame, metric: str) -> pl.LazyFrame:
@@ -34,7 +39,9 @@ def device_rows(inputs: Inputs, bounds: pl.LazyFrame, metric: str) -> pl.LazyFra
             pl.col(f"^{EXCLUDED}$"),
             row_id="id",
             entity_id="id",
-            node="name",
+            # its id is what it is; a name, where it has one, is how containers and people call it
+            node=pl.coalesce("name", "id"),
+            name=pl.col("name").str.to_lowercase(),
             metric=pl.lit(metric),
             source=pl.lit("blazar_devices"),
             node_type=pl.coalesce("machine_name", "device_type", pl.lit("unknown")),
@@ -106,18 +113,13 @@ def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame, own: pl.LazyFrame) -> 
 def container_rows(inputs: Inputs, bounds: pl.LazyFrame, maintenance: Maintenance | None) -> pl.LazyFrame:
     """Containers from started_at to their end: updated_at of those that ended, in error or not.
 
-    The reservation is the one that an annotation names. Annotations that are missing or no JSON leave the booking
-    unknown.
+    The reservation is the one that an annotation names, of a member of a capsule else its capsule's. Annotations that
+    are missing or no JSON leave the booking unknown.
     """
-    annotations = pl.col("annotations").str.strip_chars()
-    named = annotations.str.extract(r'"' + _RESERVATION.replace(".", r"\.") + r'"\s*:\s*"([^"]+)"')
-    readable = annotations.str.contains(r"^\{[\s\S]*\}$").fill_null(value=False)
     ended = pl.when(pl.col("status").is_in(_ENDED)).then("updated_at")
     born_at = born("started_at", "updated_at")
     rows = (
-        inputs["zun_container"]
-        .with_row_index("row")
-        .with_columns(reservation_id=pl.when(readable).then(named))
+        _with_holder(_with_annotation(inputs["zun_container"].with_row_index("row")))
         .join(reservations(inputs, maintenance), on=["month", "reservation_id"], how="left")
         .with_columns(
             row_id="id",
@@ -127,12 +129,12 @@ def container_rows(inputs: Inputs, bounds: pl.LazyFrame, maintenance: Maintenanc
             node_type=_NO_TEXT,
             metric=pl.when(pl.col("reservation_id").is_not_null())
             .then(pl.lit(RESERVED))
-            .when(readable)
+            .when("is_readable")
             .then(pl.lit(ON_DEMAND))
             .otherwise(pl.lit(UNKNOWN)),
             original_start_at="started_at",
             original_end_at=pl.min_horizontal(ended, "gone_at"),
-            is_double=pl.struct(born_at, "id").rank("ordinal", descending=True).over("month", "uuid") > 1,
+            is_double=pl.struct("created", "id").rank("ordinal", descending=True).over("month", "uuid") > 1,
             is_timeless=born_at.is_null(),
         )
     )
@@ -151,25 +153,115 @@ def container_rows(inputs: Inputs, bounds: pl.LazyFrame, maintenance: Maintenanc
     )
 
 
-def occupied(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame) -> Outcome:
-    """A container occupies one device; one with a reservation only while that holds its device.
+def _with_annotation(containers: pl.LazyFrame) -> pl.LazyFrame:
+    """The same with is_readable, created, and the reservation_id that the container's own annotations name."""
+    annotations = pl.col("annotations").str.strip_chars()
+    named = annotations.str.extract(r'"' + _RESERVATION.replace(".", r"\.") + r'"\s*:\s*"([^"]+)"')
+    readable = annotations.str.contains(r"^\{[\s\S]*\}$").fill_null(value=False)
+    return containers.with_columns(
+        is_readable=readable, reservation_id=pl.when(readable).then(named), created=born("started_at", "updated_at")
+    )
 
-    The device is the reservation's of the container's host name; where none is, the one that the reservation holds, of
-    several the latest allocation's.
+
+def _with_holder(containers: pl.LazyFrame) -> pl.LazyFrame:
+    """The same with the holder that a container belongs to: its capsule, or itself.
+
+    A member whose annotations say nothing is booked as its capsule is.
     """
-    alive = spans(rows).select(ROW, "month", "metric", "node", "reservation_id", "start_at", "end_at")
-    types = devices.group_by("month", "node").agg(pl.col("node_type").sort_by("original_start_at", "row_id").last())
-    reserved = alive.filter(_IN_LEASE)
-    by_name, any_of = ["month", "reservation_id", "node"], ["month", "reservation_id"]
-    here = reserved.join(holdings.select(by_name).unique(), on=by_name, how="semi")
-    held_here = union(holdings.select(*by_name, "start_at", "end_at"), by=by_name)
-    on_named = pl.concat([alive.filter(~_IN_LEASE), intersect(here, held_here, on=by_name)])
-    anywhere = reserved.join(holdings.select(by_name).unique(), on=by_name, how="anti").drop("node")
-    holds = holdings.select(*any_of, "node", "node_type", "created", "start_at", "end_at", allocation="row_id")
-    on_any = owned(intersect(anywhere, holds, on=any_of), by=[ROW], rank=["created", "allocation"])
-    columns = [ROW, "node", "start_at", "end_at", "node_type"]
-    pieces = pl.concat(
-        [on_named.join(types, on=["month", "node"], how="left").select(columns), on_any.select(columns)]
-    ).select(ROW, "node", "start_at", "end_at", pl.col("node_type").fill_null("unknown"), *resources(devices=1.0))
+    capsules = containers.select(
+        "month",
+        capsule_id="id",
+        capsule="uuid",
+        capsule_created="created",
+        capsule_reads="is_readable",
+        capsule_reservation="reservation_id",
+    )
+    return containers.join(capsules, on=["month", "capsule_id"], how="left").with_columns(
+        joined_zun_container=pl.col("capsule").is_not_null(),
+        # of a capsule whose own row is gone the id still tells its members from others
+        holder=pl.coalesce("capsule", pl.col("capsule_id").cast(pl.String), "uuid"),
+        holder_created=pl.coalesce("capsule_created", "created"),
+        is_whole=pl.col("capsule_id").is_null(),
+        is_readable=pl.col("is_readable") | pl.col("capsule_reads").fill_null(value=False),
+        reservation_id=pl.coalesce("reservation_id", "capsule_reservation"),
+    )
+
+
+def occupied(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame) -> Outcome:
+    """A device is occupied once: of the containers on it the latest created, then by uuid, owns the time.
+
+    A container with a reservation counts only while that holds its device: the one of the container's host name, or,
+    where the reservation never holds that, the one that it holds, of several the latest allocation's.
+    """
+    placed = once(_on_devices(rows, holdings, devices))
+    # what is no device of the site's is told apart by its name, and without a name by who holds it
+    place = pl.coalesce(
+        pl.lit("device ") + pl.col("device"), pl.lit("host ") + pl.col("host"), pl.lit("holder ") + pl.col("holder")
+    )
+    single = owned(placed.with_columns(place=place), by=["month", "place"], rank=_RANK)
+    pieces = single.select(ROW, "node", "start_at", "end_at", "node_type", *resources(devices=1.0))
     kept = [name for name in pieces.collect_schema().names() if name not in {"start_at", "end_at"}]
-    return Outcome(rows, merged(pieces, kept), lost=((pl.lit("orphan"), pieces),))
+    return Outcome(rows, merged(pieces, kept), lost=((pl.lit("orphan"), placed), (pl.lit("duplicate"), pieces)))
+
+
+def _on_devices(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame) -> pl.LazyFrame:
+    """The spans in which containers count, each with its device (null where the host is none), node and node_type."""
+    own_key, lease_key = ["month", "reservation_id", "device"], ["month", "reservation_id"]
+    alive = spans(rows).select(
+        ROW,
+        "month",
+        "metric",
+        "node",
+        "reservation_id",
+        *_RANK,
+        "start_at",
+        "end_at",
+        host=pl.col("node").str.to_lowercase(),
+    )
+    names = once(_named(devices))
+    on_known = intersect(alive.drop("node"), names, on=["month", "host"])
+    nowhere = alive.join(names.select("month", "host").unique(), on=["month", "host"], how="anti").with_columns(
+        device=_NO_TEXT, node_type=pl.lit("unknown")
+    )
+    columns = nowhere.collect_schema().names()
+    at_home = once(pl.concat([on_known.select(columns), nowhere]))
+    holds = holdings.select(
+        *lease_key,
+        "node",
+        "node_type",
+        "start_at",
+        "end_at",
+        device="owner_id",
+        held_since="created",
+        allocation="row_id",
+    )
+    reserved = at_home.filter(_IN_LEASE)
+    ever = holds.select(own_key).unique()
+    on_own = intersect(
+        reserved.join(ever, on=own_key, how="semi"),
+        union(holds.select(*own_key, "start_at", "end_at"), by=own_key),
+        on=own_key,
+    )
+    elsewhere = reserved.join(ever, on=own_key, how="anti").drop("device", "node", "node_type")
+    on_any = owned(intersect(elsewhere, holds, on=lease_key), by=[ROW], rank=["held_since", "allocation"])
+    return pl.concat([at_home.filter(~_IN_LEASE), on_own.select(columns), on_any.select(columns)])
+
+
+def _named(devices: pl.LazyFrame) -> pl.LazyFrame:
+    """Which device a name means, at every instant: month, host (the name), device, node, node_type, start_at, end_at.
+
+    That of the latest row that covers the instant, else of the last before it, else of the first after it.
+    """
+    lives = devices.filter(pl.col("reason").is_null()).select(
+        "month",
+        "row_id",
+        "node",
+        "node_type",
+        hostname="name",
+        created="original_start_at",
+        start_at="original_start_at",
+        end_at="original_end_at",
+    )
+    return fill_between(segments(lives), by=["month", "hostname"]).select(
+        "month", "node", "node_type", "start_at", "end_at", host="hostname", device="row_id"
+    )

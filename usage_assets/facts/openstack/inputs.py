@@ -66,7 +66,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "blazar_devices": ("id", *_TIMES, "name", "device_type", "reservable"),
     "blazar_device_allocations": ("id", *_TIMES, "device_id", "reservation_id"),
-    "zun_container": ("id", "uuid", *_TIMES, "project_id", "user_id", "status", "started_at", "host", "annotations"),
+    "zun_container": (
+        "id",
+        "uuid",
+        *_TIMES,
+        "project_id",
+        "user_id",
+        "status",
+        "started_at",
+        "host",
+        "annotations",
+        "capsule_id",
+    ),
 }
 
 _TERMINATE = "compute_terminate_instance"
