@@ -31,7 +31,7 @@ def availability_spells(cube: Cube) -> Result:
             at.gather(rows["first"]).alias("start_at"),
             at.gather(rows["after"] - 1).alias("last_at"),
             "hours_observed",
-            hours("used", cube.seen).alias("hours_used"),
+            hours("used").alias("hours_used"),
             "ended_by",
             "is_cut",
         ).sort("machine", "gpu", "start_at"),
@@ -87,7 +87,7 @@ def evictions_by_machine(cube: Cube) -> Result:
 def _spells(cube: Cube) -> pl.DataFrame:
     """Spells with their hours, and whether the window cuts them."""
     cut = (pl.col("first") == 0) | (pl.col("ended_by") == "window")
-    return cube.followed.spells.with_columns(hours("weight", cube.seen).alias("hours_observed"), cut.alias("is_cut"))
+    return cube.followed.spells.with_columns(hours("weight").alias("hours_observed"), cut.alias("is_cut"))
 
 
 def _rates(cube: Cube, by: str) -> Result:
@@ -107,7 +107,7 @@ def _rates(cube: Cube, by: str) -> Result:
         .sort("evictions", "weight", by, descending=[True, True, False])
         for part in parts
     )
-    held = hours("weight", cube.seen)
+    held = hours("weight")
     return Result(
         table.select(
             by,

@@ -31,8 +31,8 @@ class Cube:
     """Sums of one window of a pool, under some options.
 
     `kinds` has a row per kind of run seen in the window: `kind`, the columns of facts.gpu_runs that are no time and no
-    job (`device` is the display name, `model` the name at the source), `is_filtered`, `tier`, `band`; its `weight` in
-    parts of a bucket (seen.UNIT) and `first`, `last`, the places of the first and the last poll that saw it.
+    job (`device` is the display name, `model` the name at the source), `is_filtered`, `tier`, `band`; its
+    `weight` (seen.HOUR is that of an hour) and `first`, `last`, the places of the first and the last poll that saw it.
     Masked machines are there; `counted` leaves them out. `spans` has a row per run: kind, first, after.
     """
 

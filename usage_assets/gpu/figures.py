@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from usage_assets.gpu.seen import UNIT, Seen
+from usage_assets.gpu.seen import HOUR, Seen
 
 SUMS: tuple[str, ...] = ("allocated", "available", "drained", "refusing")
 FIGURES: dict[str, str] = {
@@ -44,20 +44,20 @@ def figures(sums: pl.DataFrame, seen: Seen) -> pl.DataFrame:
         average("drained", seen).alias("drained_avg"),
         percent("drained", "available").alias("drained_percent"),
         average("refusing", seen).alias("refusing_avg"),
-        hours("allocated", seen).alias("gpu_hours_observed"),
+        hours("allocated").alias("gpu_hours_observed"),
         estimated("allocated", seen).alias("gpu_hours_estimated"),
-        hours("available", seen).alias("available_hours_observed"),
+        hours("available").alias("available_hours_observed"),
     ).drop(SUMS)
 
 
 def average(name: str, seen: Seen) -> pl.Expr:
-    """A sum of weights as a mean over the intervals seen."""
-    return pl.col(name) / (seen.intervals * UNIT) if seen.intervals else pl.lit(None, dtype=pl.Float64())
+    """A sum of weights as a mean over the time seen."""
+    return pl.col(name) / seen.weight if seen.weight else pl.lit(None, dtype=pl.Float64())
 
 
-def hours(name: str, seen: Seen) -> pl.Expr:
+def hours(name: str) -> pl.Expr:
     """A sum of weights as hours observed."""
-    return pl.col(name) * seen.bucket_minutes / (UNIT * 60)
+    return pl.col(name) / HOUR
 
 
 def estimated(name: str, seen: Seen) -> pl.Expr:

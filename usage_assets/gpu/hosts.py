@@ -3,7 +3,7 @@
 import polars as pl
 
 from usage_assets.gpu.cube import Cube
-from usage_assets.gpu.figures import hours, percent
+from usage_assets.gpu.figures import average, estimated, hours, percent
 from usage_assets.gpu.named import LABELS, ordered
 from usage_assets.gpu.options import Result
 from usage_assets.pool import classes
@@ -47,7 +47,7 @@ def host_table(cube: Cube) -> Result:
             pl.col("masked").alias("reason"),
             "gpus",
             *(
-                (hours(name, seen) / seen.hours).alias(column)
+                average(name, seen).alias(column)
                 for name, column in (
                     ("available", "available_avg"),
                     ("primary", "primary_allocated_avg"),
@@ -56,9 +56,9 @@ def host_table(cube: Cube) -> Result:
                 )
             ),
             percent("allocated", "available").alias("allocated_percent"),
-            hours("allocated", seen).alias("gpu_hours_observed"),
-            (hours("allocated", seen) * (seen.scale or 0)).alias("gpu_hours_estimated"),
-            hours("available", seen).alias("available_hours_observed"),
+            hours("allocated").alias("gpu_hours_observed"),
+            estimated("allocated", seen).alias("gpu_hours_estimated"),
+            hours("available").alias("available_hours_observed"),
             "first_seen",
             "last_seen",
         ),
@@ -114,8 +114,8 @@ def never_active(cube: Cube) -> Result:
             "machine",
             "devices",
             "gpus",
-            hours("available", cube.seen).alias("available_hours_observed"),
-            hours("backfill", cube.seen).alias("backfill_hours_observed"),
+            hours("available").alias("available_hours_observed"),
+            hours("backfill").alias("backfill_hours_observed"),
             "last_seen",
         ),
         cube.metadata(),
@@ -148,7 +148,7 @@ def machine_categories(cube: Cube) -> Result:
             "machine",
             "devices",
             "gpus",
-            hours("available", cube.seen).alias("available_hours_observed"),
+            hours("available").alias("available_hours_observed"),
             percent("available", "_all").alias("percent"),
         ),
         cube.metadata(),
@@ -188,8 +188,8 @@ def unused_gpus(cube: Cube, tier: str | None = TIERS[0]) -> Result:
             "gpu",
             "device",
             "classes",
-            hours("available", cube.seen).alias("available_hours_observed"),
-            hours("backfill", cube.seen).alias("backfill_hours_observed"),
+            hours("available").alias("available_hours_observed"),
+            hours("backfill").alias("backfill_hours_observed"),
             (pl.col("backfill") == 0).alias("is_idle"),
             "first_seen",
             "last_seen",

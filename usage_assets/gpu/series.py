@@ -8,7 +8,7 @@ from usage_assets.gpu.cube import Cube
 from usage_assets.gpu.levels import MEASURES, device_levels
 from usage_assets.gpu.named import TOTAL, label, names_of
 from usage_assets.gpu.options import Result
-from usage_assets.gpu.seen import UNIT
+from usage_assets.gpu.seen import HOUR, weighed
 from usage_assets.gpu.window import Unit, Window, to_utc
 
 _STARTS = "bucket_at"
@@ -96,13 +96,15 @@ def _classed(cube: Cube, starts: pl.Series) -> pl.DataFrame:
 
 
 def _averaged(cube: Cube, starts: pl.Series, levels: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
-    """Averages per bucket and name, from levels at polls."""
+    """Averages per bucket and name, from levels at polls: each bucket is counted as a window of its own would be."""
     seen, window = cube.seen, cube.seen.window
-    place = starts.search_sorted(seen.polls["poll_at"], side="right").cast(pl.Int64) - 1
+    first, last = (pl.Series([at], dtype=starts.dtype) for at in (window.start, window.end))
+    edges = pl.concat([first, starts.slice(1), last])
+    shares = weighed(seen.polls["poll_at"], seen.bucket_minutes, edges)
     weight = pl.col("weight")
     summed = (
         levels.lazy()
-        .with_columns(seen.polls["weight"], place=place)
+        .with_columns(shares["weight"], place=shares["piece"])
         .group_by("place")
         .agg((pl.exclude("weight") * weight).sum(), weight.sum())
         .collect()
@@ -119,7 +121,7 @@ def _averaged(cube: Cube, starts: pl.Series, levels: pl.DataFrame, names: tuple[
         )
         .join(summed, on="place", how="left", maintain_order="left")
     )
-    frames = [_one_class(cube, table, name) for name in names] or [_one_class(cube, table, "").clear()]
+    frames = [_one_class(table, name) for name in names] or [_one_class(table, "").clear()]
     order = pl.DataFrame(
         {"_name": list(names), "_order": range(len(names))}, schema={"_name": pl.String(), "_order": pl.Int64()}
     )
@@ -127,12 +129,11 @@ def _averaged(cube: Cube, starts: pl.Series, levels: pl.DataFrame, names: tuple[
     return ranked.sort(_STARTS, "_order").drop("_order")
 
 
-def _one_class(cube: Cube, table: pl.DataFrame, name: str) -> pl.DataFrame:
+def _one_class(table: pl.DataFrame, name: str) -> pl.DataFrame:
     """The rows of one class: a bucket that no poll saw is null."""
     weight = pl.col("weight")
     sums = {measure: pl.col(f"{name}.{measure}") for measure in MEASURES}
     sums = {key: column if f"{name}.{key}" in table.columns else weight * 0 for key, column in sums.items()}
-    expected = pl.col("hours") / cube.seen.bucket_hours
     return table.select(
         _STARTS,
         "local_at",
@@ -140,6 +141,6 @@ def _one_class(cube: Cube, table: pl.DataFrame, name: str) -> pl.DataFrame:
         pl.lit(name).alias("class"),
         *((column / weight).alias(f"{measure}_avg") for measure, column in sums.items()),
         allocated_percent=pl.when(sums["available"] > 0).then(100 * sums["allocated"] / sums["available"]),
-        gpu_hours_observed=sums["allocated"] * cube.seen.bucket_minutes / (UNIT * 60),
-        coverage=(weight.fill_null(0) / (UNIT * expected)).clip(upper_bound=1),
+        gpu_hours_observed=sums["allocated"] / HOUR,
+        coverage=weight.fill_null(0) / HOUR / pl.col("hours"),
     )

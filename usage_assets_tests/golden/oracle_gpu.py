@@ -5,6 +5,7 @@ as the product says it settles them: by the slot's name, then by owner, job, pro
 """
 
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -257,3 +258,19 @@ def rejects(pool, rows, month_end):
         reason: sum((ends[at][0] - at).total_seconds() for *_, at in found) / 3600 for reason, found in spans.items()
     }
     return {reason: (counts[reason], hours[reason]) for reason in spans}
+
+
+def shares(instants, start, end, minutes):
+    """poll of [start, end) -> the hours it stands for: the polls of a bucket share what of it lies inside."""
+    width = timedelta(minutes=minutes)
+    midnight = datetime(1970, 1, 1)
+    buckets: dict[datetime, set[datetime]] = {}
+    for at in instants:
+        if start <= at < end:
+            buckets.setdefault(midnight + (at - midnight) // width * width, set()).add(at)
+    out = {}
+    for bucket, inside in buckets.items():
+        length = min(bucket + width, end) - max(bucket, start)
+        for at in inside:
+            out[at] = Fraction(length // timedelta(microseconds=1), 3_600_000_000 * len(inside))
+    return out

@@ -18,15 +18,6 @@ from usage_assets_tests.golden import oracle_gpu
 from usage_assets_tests.golden.pools import START, facts_of
 from usage_assets_tests.golden.random_pool import POOL, pool_rows
 
-_BUCKET = timedelta(minutes=15)
-_QUARTER = Fraction(1, 4)
-
-
-def weights(rows: list[dict], window: Window) -> dict[datetime, Fraction]:
-    """Poll of the window -> its share of its bucket."""
-    bucket = {at: (at - START) // _BUCKET for at in {row["poll_at"] for row in rows} if window.start <= at < window.end}
-    return {at: Fraction(1, list(bucket.values()).count(number)) for at, number in bucket.items()}
-
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(pool_rows(), st.integers(-20, 90), st.integers(1, 200))
@@ -36,9 +27,11 @@ def test_tables_of_raw_rows(rows: list[dict], begins: int, lasts: int) -> None:
     made = facts_of(rows, POOL)
     facts = Facts.of(made.runs, made.polls, made.performance)
     cube = Cube.of(facts, POOL, window, Options(all_devices=True))
-    weight = weights(rows, window)
-    intervals = len({(at - START) // _BUCKET for at in weight})
+    weight = oracle_gpu.shares({row["poll_at"] for row in rows}, window.start, window.end, POOL.bucket_minutes)
+    seen = sum(weight.values())
+    intervals = len({(at - START) // timedelta(minutes=15) for at in weight})
     assert (cube.seen.count, cube.seen.intervals) == (len(weight), intervals)
+    assert cube.seen.hours == pytest.approx(float(seen))
 
     available: dict[str, Fraction] = {}
     hours: dict[tuple[str, str], Fraction] = {}
@@ -64,19 +57,19 @@ def test_tables_of_raw_rows(rows: list[dict], begins: int, lasts: int) -> None:
     for name in classes.CLASSES:
         found = table[name]
         mine = sum((part for (_, class_), part in hours.items() if class_ == name), Fraction(0))
-        assert found["available_hours_observed"] == pytest.approx(float(available.get(name, 0) * _QUARTER))
-        assert found["gpu_hours_observed"] == pytest.approx(float(mine * _QUARTER))
+        assert found["available_hours_observed"] == pytest.approx(float(available.get(name, 0)))
+        assert found["gpu_hours_observed"] == pytest.approx(float(mine))
         if intervals:
-            assert found["allocated_avg"] == pytest.approx(float(mine / intervals))
-    assert table["total"]["available_hours_observed"] == pytest.approx(float(total * _QUARTER))
-    assert table["total"]["gpu_hours_observed"] == pytest.approx(float(held * _QUARTER))
+            assert found["allocated_avg"] == pytest.approx(float(mine / seen))
+    assert table["total"]["available_hours_observed"] == pytest.approx(float(total))
+    assert table["total"]["gpu_hours_observed"] == pytest.approx(float(held))
     of_users = users.user_hours(cube).frame.filter(pl.col("class") != "total")
     assert {(line[0], line[1]): line[3] for line in of_users.iter_rows()} == pytest.approx(
-        {key: float(part * _QUARTER) for key, part in hours.items()}
+        {key: float(part) for key, part in hours.items()}
     )
     episodes = draining.draining_episodes(cube).frame.group_by("machine", "gpu").agg(pl.col("hours_observed").sum())
     assert {(machine, gpu): value for machine, gpu, value in episodes.iter_rows()} == pytest.approx(
-        {key: float(part * _QUARTER) for key, part in drained.items()}
+        {key: float(part) for key, part in drained.items()}
     )
     used: dict[str, tuple[int, float]] = {}
     for (at, _, _, name), (gpus, usage) in oracle_gpu.performance(POOL, rows).items():

@@ -17,6 +17,7 @@ from usage_assets.gpu.facts import Facts
 from usage_assets.gpu.options import Options
 from usage_assets.gpu.window import Window
 from usage_assets.pool.rules import Pool
+from usage_assets_tests.golden.oracle_gpu import shares
 
 DAY = datetime(2026, 3, 2)
 SIDES = ("primary", "backfill")
@@ -166,18 +167,17 @@ class Reference:
     """Sums of a window, poll by poll and GPU by GPU, as fractions: slow, and plain."""
 
     def __init__(self, made: MadePool, window: Window) -> None:
-        width = made.pool.bucket_minutes * 60
+        minutes = made.pool.bucket_minutes
         inside = [(number, at) for number, at in enumerate(made.polls) if window.start <= at < window.end]
-        bucket = {number: int((at - datetime(1970, 1, 1)).total_seconds() // width) for number, at in inside}
-        among = {one: list(bucket.values()).count(one) for one in set(bucket.values())}
-        self.weights = {number: Fraction(1, among[bucket[number]]) for number, _ in inside}
-        self.intervals = len(among)
-        self.hours_of_one = Fraction(width, 3600)
+        hours = shares(made.polls, window.start, window.end, minutes)
+        self.weights = {number: hours[at] for number, at in inside}
+        self.intervals = len({(at - datetime(1970, 1, 1)) // timedelta(minutes=minutes) for _, at in inside})
+        self.seen_hours = sum(hours.values(), Fraction(0))
         self.made = made
         self.at = dict(inside)
 
     def seen(self) -> Iterable[tuple[int, Fraction, tuple[str, str], Gpu]]:
-        """(poll, weight, GPU, what it was) of machines that are not masked."""
+        """(poll, the hours it stands for, GPU, what it was) of machines that are not masked."""
         for number, weight in self.weights.items():
             for key, states in self.made.gpus.items():
                 state = states[number]
@@ -185,10 +185,7 @@ class Reference:
                     yield number, weight, key, state
 
     def average(self, total: Fraction) -> float:
-        return float(total / self.intervals)
-
-    def hours(self, total: Fraction) -> float:
-        return float(total * self.hours_of_one)
+        return float(total / self.seen_hours)
 
 
 def row(frame: pl.DataFrame, **where: object) -> dict[str, Any]:

@@ -127,14 +127,14 @@ def test_tables_are_those_of_a_plain_reference(case: tuple[MadePool, Window]) ->
         if reference.intervals == 0:
             assert found is None
         else:
-            assert found == pytest.approx(reference.average(total), abs=1e-12)
+            assert found == pytest.approx(reference.average(total), abs=1e-8)
 
     by_class = allocation.allocation_by_class(cube).frame
     for name in (*classes.CLASSES, "total"):
         line = row(by_class, **{"class": name})
         same(line["allocated_avg"], sums.get((name, "allocated"), Fraction(0)))
         same(line["available_avg"], sums.get((name, "available"), Fraction(0)))
-        assert line["gpu_hours_observed"] == pytest.approx(reference.hours(sums.get((name, "allocated"), Fraction(0))))
+        assert line["gpu_hours_observed"] == pytest.approx(float(sums.get((name, "allocated"), 0)))
     devices = allocation.allocation_by_device(cube).frame.filter(pl.col("device") != "total")
     for line in devices.filter(pl.col("class") != "total").iter_rows(named=True):
         same(line["allocated_avg"], sums.get((line["class"], line["device"], "allocated"), Fraction(0)))
@@ -145,15 +145,15 @@ def test_tables_are_those_of_a_plain_reference(case: tuple[MadePool, Window]) ->
         same(line["available_avg"], sums[("band", line["band"], "available")])
     hours = users.user_hours(cube).frame.filter(pl.col("class") != "total")
     found = {("user", line["user"], line["class"]): line["gpu_hours_observed"] for line in hours.iter_rows(named=True)}
-    assert found == pytest.approx({key: reference.hours(total) for key, total in sums.items() if key[0] == "user"})
+    assert found == pytest.approx({key: float(total) for key, total in sums.items() if key[0] == "user"})
     episodes = draining.draining_episodes(cube).frame.group_by("machine", "gpu").agg(pl.col("hours_observed").sum())
     assert {("drained", *names): value for *names, value in episodes.iter_rows()} == pytest.approx(
-        {key: reference.hours(total) for key, total in sums.items() if key[0] == "drained"}
+        {key: float(total) for key, total in sums.items() if key[0] == "drained"}
     )
 
 
 @slowly
-@given(pools(), st.sampled_from([5, 7, 15, 60, 1440]), st.sampled_from(["six", "legacy"]))
+@given(pools(), st.sampled_from([15, 60, 1440]), st.sampled_from(["six", "legacy"]))
 def test_series_add_up_to_the_tables(case: tuple[MadePool, Window], minutes: int, which: Any) -> None:
     made, window = case
     cube = made.cube(window, classes=which)
@@ -166,6 +166,25 @@ def test_series_add_up_to_the_tables(case: tuple[MadePool, Window], minutes: int
             assert line["hours"] == pytest.approx(window.hours)
         unseen = table.filter(pl.col("coverage") == 0)
         assert unseen["allocated_avg"].null_count() == unseen.height
+
+
+@slowly
+@given(pools(), st.sampled_from([5, 7, 20, 90]))
+def test_a_bucket_of_a_series_counts_as_a_window_of_its_own(case: tuple[MadePool, Window], minutes: int) -> None:
+    made, window = case
+    columns = ("class", "allocated_avg", "available_avg", "gpu_hours_observed")
+    table = series.time_series(made.cube(window), minutes).frame.filter(pl.col("coverage") > 0)
+    for (at,), rows in table.group_by("bucket_at", maintain_order=True):
+        assert isinstance(at, datetime)
+        own = Window(max(at, window.start), min(at + timedelta(minutes=minutes), window.end), window.timezone)
+        cube = made.cube(own)
+        assert rows["coverage"][0] == pytest.approx(cube.seen.hours / own.hours)
+        by_class = (
+            allocation.allocation_by_class(cube).frame.select(columns).filter(pl.col("class").is_in(classes.CLASSES))
+        )
+        found = {name: values for name, *values in rows.select(columns).iter_rows()}
+        for name, *values in by_class.iter_rows():
+            assert found[name] == pytest.approx(values)
 
 
 @slowly

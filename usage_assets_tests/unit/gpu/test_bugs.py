@@ -174,11 +174,12 @@ def test_a_window_across_a_months_edge_is_whole():
 
 
 def test_instants_are_exact_to_the_microsecond():
-    """B11: the newest poll is within a window that ends a microsecond later."""
+    """B11: the newest poll is within a window that ends a microsecond later, and stands for its bucket up to there."""
     polls = [at + timedelta(microseconds=999_999) for at in every(15, 1)]
     made = MadePool(polls, {("m", "0"): [idle(), idle(), idle(), claimed()]})
     just = Window(polls[0], polls[-1] + timedelta(microseconds=1))
-    assert classes(made, just)[OPEN]["allocated_avg"] == 0.25
+    assert classes(made, just)[OPEN]["gpu_hours_observed"] == pytest.approx(1 / 3600)
+    assert made.cube(just).seen.hours == pytest.approx(0.75, abs=1e-9)
     assert classes(made, Window(polls[0], polls[-1]))[OPEN]["allocated_avg"] == 0
 
 
