@@ -1,6 +1,6 @@
 """Tables of random pools from raw rows on: plain loops over the rows of each poll give the same numbers."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from fractions import Fraction
 
 import polars as pl
