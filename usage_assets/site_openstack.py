@@ -13,11 +13,17 @@ from usage_assets.site_rules import Exclusion, MetricSources, Tls, known_sources
 _BACKTRACKS = re.compile(r"\(\?<?[=!]|\\[1-9]")
 
 
+Size = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+
+
 class NodeType(Strict):
-    """What the databases do not say of the machines whose hostname matches."""
+    """What the databases do not say of the machines whose hostname matches; names compare without case."""
 
     type: str | None = None
     gpus: int | None = Field(default=None, ge=0)
+    vcpus: Size | None = None
+    memory_mb: Size | None = None
+    disk_gb: Size | None = None
 
 
 def _pattern(value: str, what: str) -> str:

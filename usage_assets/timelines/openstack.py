@@ -13,7 +13,13 @@ from usage_assets.sites import Gap, OpenStackSite
 from usage_assets.timelines.usage import Scope
 from usage_assets.warehouse import Reader
 
-NODE_TYPE_INPUTS = ("blazar_computehosts", "host_capabilities", "blazar_devices", "device_capabilities")
+NODE_TYPE_INPUTS = (
+    "nova_compute_nodes",
+    "blazar_computehosts",
+    "host_capabilities",
+    "blazar_devices",
+    "device_capabilities",
+)
 """The frames of `read_raw` that `month_node_types` uses."""
 _MACHINE_RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb", "gpus")
 

@@ -36,6 +36,8 @@ class Holdings(Machines):
         self.cuts: list[datetime] = []
         self.specs = {row["uuid"]: self._spec(row) for row in self._instances()}
         self.bookings = {row["uuid"]: self._booking(row) for row in self._instances()}
+        lost = {row["uuid"] for row in self._instances() if row["node"] is None}
+        self.stepping = {e["host"] for uuid in lost for e in self.events.get(uuid, ()) if e["host"] is not None}
         self.nodes = {row["uuid"]: self._node(row) for row in self._instances()}
         self.shelved = {row["uuid"]: list(self._shelved(row["uuid"])) for row in self._instances()}
         self.off = {row["uuid"]: list(self._off(row)) for row in self._instances()}
@@ -75,10 +77,9 @@ class Holdings(Machines):
             if flavor is None:
                 yield self._item("committed", (source, row), hostname, t, {})
             else:
-                host = self._reservable_row(hostname, t)
-                assert host is not None
+                machine = self._reservable_size(hostname, t)["vcpus"]
                 size = {"vcpus": flavor["vcpus"], "memory_mb": flavor["memory_mb"], "disk_gb": flavor["disk_gb"]}
-                size = {"nodes": flavor["vcpus"] / host["vcpus"], **self._with_overcommit(size, None)}
+                size = {"nodes": flavor["vcpus"] / machine if machine else None, **self._with_overcommit(size, None)}
                 if (flavor["resource_properties"] or "").startswith("{"):
                     size["gpus"] = gpus_of(json.loads(flavor["resource_properties"])["extra_specs"])
                 yield self._item("committed", (source, row), hostname, t, size)
@@ -91,12 +92,24 @@ class Holdings(Machines):
     def _node(self, row: Row) -> str | None:
         if row["node"] is not None:
             return row["node"]
-        events = [
-            e
-            for e in self.events.get(row["uuid"], ())
-            if e["event"].startswith("compute_") and e["host"] in self.machines
-        ]
-        return events[-1]["host"] if events else None
+        events = [e for e in self.events.get(row["uuid"], ()) if e["event"].startswith("compute_")]
+        nodes = [node for node in map(self._machine_of, events) if node is not None]
+        return nodes[-1] if nodes else None
+
+    def _machine_of(self, event: Row) -> str | None:
+        """The machine whose name or whose service the event gives."""
+        host = event["host"]
+        if host is None:
+            return None
+        name = self.spelled.machine(host, self.stepping)
+        if name in self.machines:
+            return name
+        served = {
+            row["hypervisor_hostname"]
+            for row in self.rows["nova_compute_nodes"]
+            if (row["host"] or "").lower() == host.lower() and row["hypervisor_hostname"] is not None
+        }
+        return served.pop() if len(served) == 1 and served & set(self.machines) else None
 
     def _shelved(self, uuid: str) -> Iterator[Span]:
         """Each cycle, a time from an unshelve (or the beginning) to the next one."""
@@ -185,7 +198,8 @@ class Holdings(Machines):
             elif machine["hypervisor_type"] == "ironic":
                 single.setdefault(node, []).append(entry)
             else:
-                nodes = row["vcpus"] / machine["vcpus"] if machine["vcpus"] else None
+                whole = self._machine_size(node, t)["vcpus"]
+                nodes = row["vcpus"] / whole if whole else None
                 yield self._item(metric, (source, row), node, t, {"nodes": nodes, **flavor})
         for node, entries in single.items():
             row, metric, _, source = max(entries, key=lambda entry: (born(entry[0]), entry[0]["uuid"]))

@@ -8,6 +8,7 @@ from typing import Any
 
 from usage_assets.sites import OpenStackSite
 from usage_assets_tests.golden.builder import Month, Row, midnight, next_month
+from usage_assets_tests.golden.oracle_names import COLUMNS, Names, with_identities
 from usage_assets_tests.golden.raw_months import instant, least
 
 Amounts = dict[str, Any]  # floats, or null where unknown
@@ -64,7 +65,9 @@ class Machines:
     """The rows of a month, their own spans, and what machines are at an instant."""
 
     def __init__(self, site: OpenStackSite, rows: dict[str, list[Row]], month: Month, extracted: datetime) -> None:
-        self.site, self.rows, self.month = site, rows, month
+        self.site, self.month = site, month
+        self.spelled = Names(rows)
+        self.rows = rows = with_identities(rows)
         self.low = midnight(month)
         self.high = max(self.low, min(midnight(next_month(month)), extracted))
         self.reservations = {row["id"]: row for row in rows["blazar_reservations"]}
@@ -111,8 +114,15 @@ class Machines:
             (rule.start or START, rule.end or FOREVER)
             for rule in self.site.exclusions
             if (subject := judged.get(rule.table)) is not None
-            and all(str(subject[column]) in values for column, values in rule.where.items())
+            and all(
+                self._is_one_of(rule.table, column, subject[column], values) for column, values in rule.where.items()
+            )
         ]
+
+    def _is_one_of(self, table: str, column: str, value: Any, values: tuple[str, ...]) -> bool:
+        if COLUMNS.get(table) == column:
+            return value is not None and value in {self.spelled.named(one, values) for one in values}
+        return str(value) in values
 
     def _runs(self, row: Row, t: datetime) -> bool:
         """Whether the row covers the instant, and no rule takes that out."""
@@ -198,37 +208,43 @@ class Machines:
         best = latest(found)
         return None if best is None else best["capability_value"]
 
-    def _said(self, hostname: str | None) -> Any:
-        """What the site's file says of a machine."""
-        if hostname is None:
-            return None
-        return next((said for pattern, said in self.site.node_types.items() if re.search(pattern, hostname)), None)
+    def _said(self, hostname: str | None, key: str) -> Any:
+        """What the site's file says of a machine: the first entry that fits and tells."""
+        plain = {name for name in self.site.node_types if re.fullmatch(r"[A-Za-z0-9._-]+", name)}
+        for pattern, said in self.site.node_types.items():
+            if pattern in plain:
+                fits = hostname in {pattern.lower(), self.spelled.machine(pattern, plain)}
+            else:
+                fits = hostname is not None and re.search(pattern, hostname, re.IGNORECASE) is not None
+            if fits and hostname is not None and getattr(said, key) is not None:
+                return getattr(said, key)
+        return None
 
     def _type(self, hostname: str | None, t: datetime) -> str:
         host = None if hostname is None else self._nearest(self.hosts, hostname, t)
-        said = self._said(hostname)
         found = None if host is None else self._capability("computehost_id", host, "node_type")
-        return found or (said.type if said is not None else None) or "unknown"
+        return found or self._said(hostname, "type") or "unknown"
 
     def _gpus(self, hostname: str, t: datetime) -> float | None:
         host = self._nearest(self.hosts, hostname, t)
         found = None if host is None else self._capability("computehost_id", host, "gpu.gpu_count")
-        said = self._said(hostname)
-        return float(found) if found else (said.gpus if said is not None else None)
+        return float(found) if found else self._said(hostname, "gpus")
 
     def _machine_size(self, hostname: str, t: datetime) -> Amounts:
         row = self._nearest(self.machines, hostname, t)
         assert row is not None
-        size = {"vcpus": row["vcpus"], "memory_mb": row["memory_mb"], "disk_gb": row["local_gb"]}
-        if row["hypervisor_type"] == "ironic":
-            host = self._nearest_in_time(self.hosts, hostname, t)
-            other = host_size(host) if host is not None else {}
-            size = {name: value or other.get(name) for name, value in size.items()}
+        host = self._nearest_in_time(self.hosts, hostname, t)
+        other = host_size(host) if host is not None else {}
+        size = {
+            name: value or other.get(name) or self._said(hostname, name)  # an unknown size may be written as 0
+            for name, value in host_size(row).items()
+        }
         return {"nodes": 1, "gpus": self._gpus(hostname, t), **self._with_overcommit(size, row)}
 
     def _with_overcommit(self, size: Amounts, row: Row | None) -> Amounts:
         ratio = (row["cpu_allocation_ratio"] if row is not None else None) or 1
-        return size | {"vcpus_overcommit": (size.get("vcpus") or 0) * ratio}
+        vcpus = size.get("vcpus")
+        return size | {"vcpus_overcommit": None if vcpus is None else vcpus * ratio}
 
     def _total_row(self, hostname: str, t: datetime) -> Row | None:
         return self._covering(self.machines, hostname, t)
@@ -240,7 +256,9 @@ class Machines:
     def _reservable_size(self, hostname: str, t: datetime) -> Amounts:
         host, machine = self._reservable_row(hostname, t), self._total_row(hostname, t)
         assert host is not None
-        return {"nodes": 1, "gpus": self._gpus(hostname, t), **self._with_overcommit(host_size(host), machine)}
+        own = self._machine_size(hostname, t)
+        size = {name: value or own[name] for name, value in host_size(host).items()}
+        return {"nodes": 1, "gpus": self._gpus(hostname, t), **self._with_overcommit(size, machine)}
 
     def _machines(self, t: datetime) -> Iterator[Item]:
         for hostname in self.machines:

@@ -45,6 +45,7 @@ class _Maker:
         self.hosts: list[str] = []
         self.held: list[tuple[str, str, datetime]] = []  # reservation, hostname, when it was allocated
         self.names = [f"h{i}" for i in range(rng.randint(1, 4))]
+        self.domains = rng.choice((("",), ("",), ("", ".site"), (".site",), ("", ".site", ".other")))
 
     def maybe(self, share: float) -> bool:
         return self.rng.randint(0, 99) < share * 100
@@ -60,6 +61,13 @@ class _Maker:
     def name(self, letter: str) -> str:
         """A fresh id whose order is not that of creation."""
         return f"{letter}{self.rng.randint(10, 99)}{self.rows.number()}"
+
+    def spelled(self, name: str | None) -> str | None:
+        """A machine's name as somebody may write it."""
+        if name is None or self.maybe(0.6):
+            return name
+        full = name if "." in name else name + self.rng.choice(self.domains)
+        return full.upper() if self.maybe(0.3) else full
 
     def after(self, start: datetime, longest: int = 80) -> datetime:
         return start + STEP * self.rng.randint(1, longest)
@@ -95,7 +103,8 @@ class _Maker:
         if self.maybe(0.4):
             running = midnight(self.months[-1])
             now = running + timedelta(hours=self.rng.randint(1, 27 * 24), minutes=7)
-        types = {"^h1$": {"type": "mapped", "gpus": 2}, "^h2$": {"gpus": 3}} if self.maybe(0.4) else {}
+        types: Row = {"^H1": {"type": "mapped", "gpus": 2}, "h2": {"gpus": 3, "vcpus": 64}, "h0.site": {"disk_gb": 7}}
+        types = types if self.maybe(0.4) else {}
         width = self.rng.choice(("1d", "1d", "1d", "12h"))
         rules = [self._rule() for _ in range(self.rng.choice((0, 0, 1, 3)))]
         more: Row = {"exclusions": [rule for rule in rules if rule is not None]}
@@ -122,6 +131,7 @@ class _Maker:
         table = self.rng.choice(tables)
         column = self.rng.choice(columns[table])
         value = self.rng.choice(self.rows.tables[table])[column]
+        value = value.swapcase() if column == "hypervisor_hostname" and value is not None and self.maybe(0.3) else value
         start = self.rng.choice((None, self.tick()))
         end = self.rng.choice((None, self.tick() if start is None else self.after(start)))
         bounds = {"from": start, "to": end}
@@ -132,18 +142,19 @@ class _Maker:
         when = self.tick(-20, self.ticks // 2)
         for _ in range(self.rng.randint(1, 3)):
             end = self.end_of(when, 0.5)
-            node: Row = {"gone_at": self.gone(when), "cpu_allocation_ratio": self.rng.choice((None, 0, 1.5, 16))}
+            node: Row = {"gone_at": self.gone(when), "host": self.rng.choice(("service", "Other", f"s-{name}"))}
+            node |= {"cpu_allocation_ratio": self.rng.choice((None, 0, 1.5, 16))}
             if ironic and self.maybe(0.8):
-                self.rows.ironic_node(name, None, end, **self.times(when), **node)
+                self.rows.ironic_node(self.spelled(name), None, end, **self.times(when), **node)
             else:
-                sizes = {"vcpus": self.rng.choice((32, 40)), "hypervisor_type": "ironic" if ironic else "QEMU"}
-                self.rows.compute_node(name, None, end, **self.times(when), **node, **sizes)
+                sizes = {"vcpus": self.rng.choice((32, 40, 32, 0)), "hypervisor_type": "ironic" if ironic else "QEMU"}
+                self.rows.compute_node(self.spelled(name), None, end, **self.times(when), **node, **sizes)
             when = self.tick(-20) if self.maybe(0.3) else (end or when) + STEP * self.rng.randint(0, 12)
         for _ in range(self.rng.choice((0, 1, 1, 1, 2, 3))):
             when = self.tick(-20, self.ticks)
-            more: Row = {"gone_at": self.gone(when), "vcpus": self.rng.choice((24, 48))}
+            more: Row = {"gone_at": self.gone(when), "vcpus": self.rng.choice((24, 48, 24, 48, 0))}
             more |= {"node_type": self.rng.choice((None, "a", "b")), "gpus": self.rng.choice((None, 4))}
-            host = self.rows.computehost(name, when, self.end_of(when, 0.6), **more)
+            host = self.rows.computehost(self.spelled(name), when, self.end_of(when, 0.6), **more)
             self.hosts.append(host)
             if self.maybe(0.15):
                 self.rows.capability(host, "node_type", "c", created_at=self.tick())
@@ -200,10 +211,10 @@ class _Maker:
         if self.maybe(0.1):
             more["terminated_at"] = self.after(created)
         lost = {"created_at": None} if self.maybe(0.04) else {}
-        one = self.rows.instance(node, created, end, table=table, **(more | lost))
+        one = self.rows.instance(self.spelled(node), created, end, table=table, **(more | lost))
         for _ in range(self.rng.randint(0, 6) if self.maybe(0.6) else 0):
             name = self.rng.choice(SHELVING if self.maybe(0.5) else POWER)
-            host = self.rng.choice((*self.names, "service", None))
+            host = self.rng.choice((*map(self.spelled, self.names), "service", "OTHER", "s-h0", None))
             result = self.rng.choice(("Success", "Success", "Success", "Error", None))
             self.rows.event(one, f"compute_{name}_instance", self.odd(created), result, host=host)
         self._spec(one, reservation)

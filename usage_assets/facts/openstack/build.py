@@ -17,6 +17,8 @@ from usage_assets.facts.openstack import (
     sources,
 )
 from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.facts.openstack.names import MACHINE_NAMES
+from usage_assets.facts.openstack.node_types import declared_types
 from usage_assets.facts.openstack.rows import Outcome, Settled, month_bounds, settle
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.intervals import once
@@ -88,7 +90,7 @@ def node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:
 
     Machines that Blazar does not know have their type in the facts.
     """
-    hosts = machines.declared_types(machines.host_rows(raw).filter(~pl.col("is_context")), site.node_types)
+    hosts = declared_types(machines.host_rows(raw).filter(~pl.col("is_context")), site.node_types, raw[MACHINE_NAMES])
     device_types = raw["blazar_devices"].join(
         machines.capabilities(raw["device_capabilities"], "machine_name", "machine_name"),
         left_on=["month", "id"],
@@ -123,7 +125,10 @@ def _of_machines(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict
     host_rows = machines.host_rows(raw)
     host_types = once(sources.types_of_machines(host_rows, source_rows, bounds))
     known = sources.known_machines(site, source_rows)
-    profile = once(machines.profile(known, host_rows, host_types, bounds, site.node_types))
+    sizes = sources.sizes_of_machines(host_rows, source_rows, bounds)
+    profile = once(
+        machines.profile(known, sizes, host_types, bounds, node_types=site.node_types, names=raw[MACHINE_NAMES])
+    )
     existence = once(machines.existing(profile))
     reservable = once(capacity.reservable_machines(host_rows, profile, bounds))
     allocations = once(committed.host_allocations(raw, host_rows, bounds, site.maintenance))

@@ -3,9 +3,10 @@
 import polars as pl
 
 from usage_assets.facts.openstack.exclusions import EXCLUDED
-from usage_assets.facts.openstack.machines import HOST, SIZES, existing, merged, segments
+from usage_assets.facts.openstack.machines import HOST, existing, merged, segments
 from usage_assets.facts.openstack.rows import Outcome, never_ran, reason, resources, spans, with_own_span
-from usage_assets.intervals import clip, intersect, merge_touching
+from usage_assets.facts.openstack.sizes import SIZES, lacks_size, size_or
+from usage_assets.intervals import clip, intersect, merge_touching, once
 
 _SPECIFIC = ["month", "row", "hostname", "node_type", "gpus", "ratio", *SIZES]
 
@@ -37,16 +38,25 @@ def total(machines: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.Lazy
 def reservable_machines(hosts: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
     """The stretches in which a machine is reservable: it exists, and the row of its Blazar host (row) covers it.
 
-    Columns: month, row, hostname, start_at, end_at, size of the Blazar host, ratio of the machine at that time,
-    node_type, gpus; disjoint per hostname.
+    Columns: month, row, hostname, start_at, end_at, size of the Blazar host (what it lacks is the machine's), ratio of
+    the machine at that time, node_type, gpus; disjoint per hostname.
     """
-    of_blazar = clip(segments(hosts).join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at")).select(
-        "month", "row", "hostname", "start_at", "end_at", *SIZES
+    of_blazar = once(
+        clip(segments(hosts).join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at")).select(
+            "month", "row", "hostname", "start_at", "end_at", *SIZES
+        )
     )
     # where a host row covers the instant, the machine's type is that of the row
     told = [*HOST, "ratio", "node_type", "gpus"]
-    there = merge_touching(existing(machine_profile).select(*told, "start_at", "end_at"), by=told)
-    return merged(intersect(of_blazar, there, on=HOST), _SPECIFIC)
+    there = once(existing(machine_profile).select(*told, *SIZES, "start_at", "end_at"))
+    described = merge_touching(there.drop(SIZES), by=told)
+    sized = intersect(of_blazar.filter(~lacks_size()), described, on=HOST)
+    own = there.rename({name: f"own_{name}" for name in SIZES})
+    unsized = intersect(of_blazar.filter(lacks_size()), own, on=HOST).with_columns(
+        size_or(name, f"own_{name}").alias(name) for name in SIZES
+    )
+    columns = [*_SPECIFIC, "start_at", "end_at"]
+    return merged(pl.concat([sized.select(columns), unsized.select(columns)], how="vertical_relaxed"), _SPECIFIC)
 
 
 def whole(machines: pl.LazyFrame) -> pl.LazyFrame:

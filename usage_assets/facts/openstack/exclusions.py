@@ -1,10 +1,11 @@
 """Exclusions of a site's file: the time of which rows does not count, who says so, and why."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 import polars as pl
 
+from usage_assets.facts.openstack.names import MACHINE_NAMES, NAMED, REFERRING, meanings
 from usage_assets.intervals import clip, once, owned
 from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
 from usage_assets.raw.openstack import BY_NAME
@@ -29,23 +30,30 @@ _SCHEMA: dict[str, pl.DataType] = {
 _ROW = ["source", "month", "id"]
 
 
-def read_exclusions(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> pl.DataFrame:
+def read_exclusions(
+    reader: Reader, site: OpenStackSite, months: Sequence[date], frames: Mapping[str, pl.LazyFrame]
+) -> pl.DataFrame:
     """The time that each rule takes out of each row that it matches.
 
     Grain: rule and row (source, month, id as text). start_at and end_at are the rule's bounds, open ones far away; said
-    names who and why. Rules on leases and reservations match their allocations.
+    names who and why. Rules on leases and reservations match their allocations. A rule that names machines matches them
+    however they are spelt: `frames` are the inputs, which hold identities.
     """
-    return _read(reader, site, months, _queries)
+    return _read(reader, site, months, _queries, frames)
 
 
 def read_excluded_leases(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> pl.DataFrame:
     """The same for leases themselves, which are facts of an instant: only rules that name them."""
     of_leases = {_LEASES: f"SELECT m.month, m.id::VARCHAR AS id FROM raw.{_LEASES} m"}
-    return _read(reader, site, months, lambda table: of_leases if table == _LEASES else {})
+    return _read(reader, site, months, lambda table: of_leases if table == _LEASES else {}, {})
 
 
 def _read(
-    reader: Reader, site: OpenStackSite, months: Sequence[date], queries: Callable[[str], dict[str, str]]
+    reader: Reader,
+    site: OpenStackSite,
+    months: Sequence[date],
+    queries: Callable[[str], dict[str, str]],
+    frames: Mapping[str, pl.LazyFrame],
 ) -> pl.DataFrame:
     found = [pl.DataFrame(schema=_SCHEMA)]
     hider = Hider(site)
@@ -54,11 +62,16 @@ def _read(
             if not all(reader.has(BY_NAME[table].table) for table in {rule.table, source, *_between(rule.table)}):
                 continue
             params: dict[str, object] = {"site": site.key, "months": list(months)}
-            matches = []
+            matches, machines = [], None
             for index, (column, values) in enumerate(rule.where.items()):
+                if column == (NAMED | REFERRING).get(rule.table):
+                    machines = _named(frames, rule.table, column, hider.stored(f"{rule.table}.{column}", values))
+                    continue
                 matches.append(f"m.{column}::VARCHAR IN (SELECT unnest($values{index}::VARCHAR[]))")
                 params[f"values{index}"] = hider.stored(f"{rule.table}.{column}", values)
             rows = reader.sql(f"{query} WHERE {' AND '.join((_SCOPE, *matches))}", params)
+            if machines is not None:
+                rows = rows.lazy().join(machines, on=["month", "id"], how="semi").collect()
             found.append(
                 rows.with_columns(
                     source=pl.lit(source),
@@ -69,6 +82,16 @@ def _read(
                 ).select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
             )
     return pl.concat(found)
+
+
+def _named(frames: Mapping[str, pl.LazyFrame], table: str, column: str, values: Sequence[str]) -> pl.LazyFrame:
+    """Month and id, as text, of the rows whose machine is one of those named."""
+    rows, names = frames[table], frames[MACHINE_NAMES]
+    wanted = rows.select("month").unique().join(pl.LazyFrame({"name": list(values)}), how="cross")
+    machines = meanings(wanted, names).select(
+        "month", pl.coalesce("identity", pl.col("name").str.to_lowercase()).alias(column)
+    )
+    return rows.join(machines, on=["month", column], how="semi").select("month", pl.col("id").cast(pl.String))
 
 
 def with_exclusions(frames: dict[str, pl.LazyFrame], exclusions: pl.DataFrame) -> dict[str, pl.LazyFrame]:

@@ -4,13 +4,14 @@ Names of the frames are those of the raw tables; `server_terminations`, `server_
 capabilities are joins of two or three.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 import polars as pl
 
 from usage_assets.facts.openstack.exclusions import read_exclusions, with_exclusions
 from usage_assets.facts.openstack.inventory import inventory_of_months, read_inventory
+from usage_assets.facts.openstack.names import with_identities
 from usage_assets.raw.openstack import BY_NAME
 from usage_assets.raw.personal import SPEC_PATHS
 from usage_assets.sites import OpenStackSite
@@ -189,20 +190,29 @@ _JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
 
 def read_inputs(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Inputs:
     """The inputs of a site's months, less what the site's file takes out of them, and its inventory."""
-    frames = with_exclusions(read_raw(reader, site.key, months), read_exclusions(reader, site, months))
-    for source in site.sources.get("total", ()):
-        if source.file is not None:
-            machines = read_inventory(site.key, source.file)
-            frames[source.name] = inventory_of_months(machines, months, site.first_month)
-    return frames
+    said = {
+        source.name: inventory_of_months(read_inventory(site.key, source.file), months, site.first_month)
+        for source in site.sources.get("total", ())
+        if source.file is not None
+    }
+    frames = read_raw(reader, site.key, months, beside=said)
+    return with_exclusions(frames, read_exclusions(reader, site, months, frames))
 
 
-def read_raw(reader: Reader, site: str, months: Sequence[date], only: Collection[str] | None = None) -> Inputs:
+def read_raw(
+    reader: Reader,
+    site: str,
+    months: Sequence[date],
+    only: Collection[str] | None = None,
+    *,
+    beside: Mapping[str, pl.LazyFrame] | None = None,
+) -> Inputs:
     """The inputs of a site's months; a table that is not there yet is an empty frame.
 
-    `only` names the frames that are wanted.
+    `only` names the frames that are wanted, `beside` are inputs from elsewhere. A machine has the same name wherever it
+    is named: see `names`.
     """
-    frames: Inputs = {}
+    frames: Inputs = dict(beside or {})
     for name, columns in COLUMNS.items():
         if only is not None and name not in only:
             continue
@@ -218,7 +228,7 @@ def read_raw(reader: Reader, site: str, months: Sequence[date], only: Collection
             )
         else:
             frames[name] = pl.LazyFrame(schema=schema)
-    return frames
+    return with_identities(frames)
 
 
 def read_host_capabilities(reader: Reader, site: str, months: Sequence[date], names: Collection[str]) -> pl.LazyFrame:

@@ -8,7 +8,9 @@ import polars as pl
 from usage_assets.facts.openstack.exclusions import read_excluded_leases
 from usage_assets.facts.openstack.filters import HOST_COLUMNS
 from usage_assets.facts.openstack.inputs import Inputs, read_host_capabilities, read_raw
-from usage_assets.facts.openstack.machines import capabilities, declared_types, host_rows, types_of_hosts
+from usage_assets.facts.openstack.machines import capabilities, host_rows, types_of_hosts
+from usage_assets.facts.openstack.names import MACHINE_NAMES
+from usage_assets.facts.openstack.node_types import declared_types
 from usage_assets.facts.openstack.projection import hours, latest, machines_asked, projections, readable_filters
 from usage_assets.facts.openstack.rows import born, month_bounds
 from usage_assets.facts.tables import LEASES, REJECTS
@@ -184,7 +186,7 @@ def _held(
         .join(names, left_on=["month", "id"], right_on=["month", "owner_id"], how="left")
         .select(*_LEASE, node_type=pl.coalesce("machine_name", "device_type", pl.lit("unknown")), hostname="id")
     )
-    of_machines = declared_types(machines, site.node_types).select(
+    of_machines = declared_types(machines, site.node_types, raw[MACHINE_NAMES]).select(
         *_LEASE, "node_type", hostname=pl.coalesce("hostname", "row_id")
     )
     known = pl.col("node_type").filter(pl.col("node_type") != "unknown")

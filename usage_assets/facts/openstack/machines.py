@@ -1,19 +1,31 @@
 """What a machine is at an instant: whether it exists, its size, its type. Identity is the hostname."""
 
-import re
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.facts.openstack.node_types import declared_types
 from usage_assets.facts.openstack.rows import born, less_excluded
+from usage_assets.facts.openstack.sizes import SIZES, lacks_size, size_or
 from usage_assets.intervals import clip, close, fill_between, intersect, merge_touching, once, owned
 from usage_assets.sites import NodeType
 
 HOST = ("month", "hostname")
-_A_NAME = re.compile(r"^[A-Za-z0-9._-]+$")
-SIZES = ("vcpus", "memory_mb", "disk_gb")
 _WITHIN = (pl.col("month_start"), pl.col("limit_at"))
+_PROFILED = (
+    *HOST,
+    "source",
+    "row",
+    "start_at",
+    "end_at",
+    "real_start_at",
+    "real_end_at",
+    "is_metal",
+    *SIZES,
+    "ratio",
+)
 
 
 def capabilities(frame: pl.LazyFrame, name: str, alias: str) -> pl.LazyFrame:
@@ -90,22 +102,6 @@ def segments(rows: pl.LazyFrame) -> pl.LazyFrame:
     return owned(less_excluded(alive), by=HOST, rank=["created", "row_id"])
 
 
-def declared_types(rows: pl.LazyFrame, node_types: dict[str, NodeType], hostname: str = "hostname") -> pl.LazyFrame:
-    """Type and GPUs filled from the site's map where the databases say nothing, else type unknown.
-
-    A key of the map that is a plain hostname means that machine, any other is a pattern.
-    """
-    node_type, gpus = pl.col("node_type"), pl.col("gpus")
-    for pattern, known in node_types.items():
-        name = pl.col(hostname)
-        matches = name == pattern if _A_NAME.match(pattern) else name.str.contains(pattern)
-        if known.type is not None:
-            node_type = pl.when(node_type.is_null() & matches).then(pl.lit(known.type)).otherwise(node_type)
-        if known.gpus is not None:
-            gpus = pl.when(gpus.is_null() & matches).then(pl.lit(float(known.gpus))).otherwise(gpus)
-    return rows.with_columns(node_type=node_type.fill_null("unknown"), gpus=gpus.cast(pl.Float64))
-
-
 def types_of_hosts(hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
     """Type and GPUs that Blazar says of its hosts at every instant of the month; a gap has the row before it."""
     return clip(fill_between(segments(hosts), by=HOST).join(bounds, on="month"), *_WITHIN).select(
@@ -113,43 +109,38 @@ def types_of_hosts(hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def sizes_of_hosts(hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """Sizes that rows tell of machines at every instant of the month; a gap has those of the row nearest in time."""
+    return clip(fill_between(segments(hosts), by=HOST, nearest=True).join(bounds, on="month"), *_WITHIN).select(
+        *HOST, "start_at", "end_at", *SIZES
+    )
+
+
 def profile(
     known: pl.LazyFrame,
-    hosts: pl.LazyFrame,
+    sizes: Sequence[pl.LazyFrame],
     host_types: pl.LazyFrame,
     bounds: pl.LazyFrame,
-    node_types: dict[str, NodeType],
+    *,
+    node_types: Mapping[str, NodeType],
+    names: pl.LazyFrame,
 ) -> pl.LazyFrame:
     """What each machine ever seen is at every instant of the month, also where no row covers it.
 
-    `known` is sources.known_machines(), `host_types` sources.types_of_machines(). Grain: month, hostname, disjoint
-    `[start_at, end_at)` from month_start to limit_at. Columns: source and row, its real_start_at and real_end_at (the
-    machine exists only there), is_metal, vcpus, memory_mb, disk_gb, ratio, node_type and gpus. A gap has the row before
-    it, else the row after; bare metal of size 0 has the size of the Blazar host nearest in time.
+    `known` is sources.known_machines(), `sizes` sources.sizes_of_machines(), `host_types` sources.types_of_machines().
+    Grain: month, hostname, disjoint `[start_at, end_at)` from month_start to limit_at. Columns: source and row, its
+    real_start_at and real_end_at (the machine exists only there), is_metal, vcpus, memory_mb, disk_gb, ratio,
+    node_type and gpus. A gap has the row before it, else the row after. A size that the row lacks (null or 0) is what
+    `sizes` tell in their order, else what the site's file says, else null.
     """
-    stretched = once(clip(fill_between(known, by=HOST).join(bounds, on="month"), *_WITHIN))
-    sizes = clip(fill_between(segments(hosts), by=HOST, nearest=True).join(bounds, on="month"), *_WITHIN).select(
-        *HOST, "start_at", "end_at", *(pl.col(name).alias(f"blazar_{name}") for name in SIZES)
-    )
-    unsized = pl.col("is_metal") & pl.any_horizontal(pl.col(name).fill_null(0) == 0 for name in SIZES)
-    sized = covered(stretched.filter(unsized), sizes).with_columns(
-        pl.when(pl.col(name).fill_null(0) == 0).then(pl.coalesce(f"blazar_{name}", name)).otherwise(name).alias(name)
-        for name in SIZES
-    )
-    columns = [
-        *HOST,
-        "source",
-        "row",
-        "start_at",
-        "end_at",
-        "real_start_at",
-        "real_end_at",
-        "is_metal",
-        *SIZES,
-        "ratio",
-    ]
-    every = pl.concat([stretched.filter(~unsized).select(columns), sized.select(columns)])
-    return declared_types(covered(every, host_types), node_types)
+    pieces = once(clip(fill_between(known, by=HOST).join(bounds, on="month"), *_WITHIN).select(_PROFILED))
+    for told in sizes:
+        others = told.rename({name: f"told_{name}" for name in SIZES})
+        filled = covered(pieces.filter(lacks_size()), others).with_columns(
+            size_or(name, f"told_{name}").alias(name) for name in SIZES
+        )
+        pieces = once(pl.concat([pieces.filter(~lacks_size()), filled.select(_PROFILED)]))
+    return declared_types(covered(pieces, host_types), node_types, names)
 
 
 def existing(machine_profile: pl.LazyFrame) -> pl.LazyFrame:

@@ -4,9 +4,12 @@ import polars as pl
 
 from usage_assets.facts.openstack.bookings import IN_LEASE, UNKNOWN, booked_as, bookings
 from usage_assets.facts.openstack.inputs import Inputs
-from usage_assets.facts.openstack.machines import HOST, SIZES, covered, declared_types, merged
+from usage_assets.facts.openstack.machines import HOST, covered, merged
 from usage_assets.facts.openstack.maintenance import reservations
+from usage_assets.facts.openstack.names import MACHINE_NAMES, machines_of_hosts
+from usage_assets.facts.openstack.node_types import declared_types
 from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
+from usage_assets.facts.openstack.sizes import SIZES
 from usage_assets.intervals import close, intersect, once, owned, subtract, union
 from usage_assets.sites import Maintenance, NodeType
 
@@ -38,7 +41,7 @@ def server_rows(
         .with_row_index("row")
         .with_columns(created=born_at)
         .join(inputs["server_terminations"], on=list(SERVER), how="left")
-        .join(_last_known_node(inputs["server_events"], machine_profile), on=list(SERVER), how="left")
+        .join(_last_known_node(inputs, source, machine_profile), on=list(SERVER), how="left")
         .join(bookings(inputs), on=list(SERVER), how="left")
         .join(reservations(inputs, maintenance), on=["month", "reservation_id"], how="left")
         .with_columns(
@@ -105,7 +108,7 @@ def occupied(
     )
     up = once(subtract(alive, _shelved(inputs), on=SERVER))
     booked = once(pl.concat([up.filter(~_IN_LEASE), _within_reservation(up, holdings)]))
-    placed = once(_on_machines(booked, machine_profile, host_types, node_types))
+    placed = once(_on_machines(booked, machine_profile, host_types, node_types, inputs[MACHINE_NAMES]))
     single = owned(placed.filter("is_metal"), by=HOST, rank=["created", "uuid"])
     pieces = pl.concat([single, placed.filter(~pl.col("is_metal"))]).select(
         ROW, "start_at", "end_at", "node_type", *_server_resources()
@@ -126,13 +129,20 @@ def _doubles(servers: pl.LazyFrame, created: pl.Expr) -> pl.Series:
     return ranked.filter(~pl.struct("month", "uuid").is_last_distinct()).select("row").collect()["row"]
 
 
-def _last_known_node(events: pl.LazyFrame, machine_profile: pl.LazyFrame) -> pl.LazyFrame:
-    known = machine_profile.select("month", host="hostname").unique()
+def _last_known_node(inputs: Inputs, source: str, machine_profile: pl.LazyFrame) -> pl.LazyFrame:
+    """The machine of the last successful step of each server whose row names none.
+
+    A step names its service: the machine of that name, or the only hypervisor that has the service.
+    """
+    lost = inputs[source].filter(pl.col("node").is_null()).select(SERVER)
+    steps = once(inputs["server_events"].join(lost, on=list(SERVER), how="semi"))
+    known = machine_profile.select(HOST).unique()
+    machines = machines_of_hosts(steps, inputs["nova_compute_nodes"], known, inputs[MACHINE_NAMES])
     return (
-        events.join(known, on=["month", "host"], how="semi")
+        steps.join(machines, on=["month", "host"], how="inner")
         .sort("start_time", "id")
         .group_by(SERVER)
-        .agg(recovered_node=pl.col("host").last())
+        .agg(recovered_node=pl.col("hostname").last())
     )
 
 
@@ -168,7 +178,11 @@ def _within_reservation(up: pl.LazyFrame, holdings: pl.LazyFrame) -> pl.LazyFram
 
 
 def _on_machines(
-    booked: pl.LazyFrame, machine_profile: pl.LazyFrame, host_types: pl.LazyFrame, node_types: dict[str, NodeType]
+    booked: pl.LazyFrame,
+    machine_profile: pl.LazyFrame,
+    host_types: pl.LazyFrame,
+    node_types: dict[str, NodeType],
+    names: pl.LazyFrame,
 ) -> pl.LazyFrame:
     """Pieces with the machine they run on, cut where it changes.
 
@@ -179,7 +193,7 @@ def _on_machines(
     virtual_sites = machine_profile.filter(~pl.col("is_metal")).select("month").unique()
     on_known = intersect(booked, machine, on=HOST).with_columns(is_known=pl.lit(value=True))
     elsewhere = booked.join(machine.select(*HOST).unique(), on=list(HOST), how="anti")
-    elsewhere = declared_types(covered(elsewhere, host_types), node_types)
+    elsewhere = declared_types(covered(elsewhere, host_types), node_types, names)
     on_unknown = elsewhere.join(
         virtual_sites.with_columns(site_is_virtual=pl.lit(value=True)), on="month", how="left"
     ).with_columns(

@@ -8,13 +8,15 @@ from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.machines import (
     HOST,
-    SIZES,
     covered,
     machine_rows,
     segments,
+    sizes_of_hosts,
     types_of_hosts,
 )
+from usage_assets.facts.openstack.names import MACHINE_NAMES, meanings
 from usage_assets.facts.openstack.rows import born
+from usage_assets.facts.openstack.sizes import SIZES, size_or
 from usage_assets.intervals import Ranked, fill_between, once, resolve
 from usage_assets.site_rules import INVENTORY, LEGACY_COUNTS, MetricSource
 from usage_assets.sites import OpenStackSite
@@ -76,6 +78,11 @@ def types_of_machines(hosts: pl.LazyFrame, rows: Rows, bounds: pl.LazyFrame) -> 
     return pl.concat([both.select(columns), alone.select(columns)], how="vertical_relaxed")
 
 
+def sizes_of_machines(hosts: pl.LazyFrame, rows: Rows, bounds: pl.LazyFrame) -> list[pl.LazyFrame]:
+    """Who is asked for a size that a machine's own row lacks, in order: Blazar, then the inventory."""
+    return [once(sizes_of_hosts(each, bounds)) for each in (hosts, rows.get(INVENTORY)) if each is not None]
+
+
 def _service_rows(inputs: Inputs) -> pl.LazyFrame:
     """nova-compute services that are hypervisors themselves: those of bare metal serve many machines."""
     nodes = inputs[NOVA].with_columns(
@@ -90,6 +97,7 @@ def _service_rows(inputs: Inputs) -> pl.LazyFrame:
         .group_by(serving)
         .agg(pl.col("hypervisor_hostname").last())
     )
+    known = meanings(inputs[SERVICES].select("month", name="host"), inputs[MACHINE_NAMES])
     created = born("updated_at", "deleted_at")
     return (
         inputs[SERVICES]
@@ -97,13 +105,14 @@ def _service_rows(inputs: Inputs) -> pl.LazyFrame:
         .filter(pl.col("binary") == "nova-compute")
         .join(of_metal, on=serving, how="anti")
         .join(names, on=serving, how="left")
+        .join(known, left_on=serving, right_on=["month", "name"], how="left")
         .select(
             "row",
             "month",
             "is_context",
             pl.col(f"^{EXCLUDED}$"),
             row_id="id",
-            hostname=pl.coalesce("hypervisor_hostname", "host"),
+            hostname=pl.coalesce("hypervisor_hostname", "identity", "host"),
             created=created,
             start_at=created,
             end_at=pl.min_horizontal("deleted_at", "gone_at"),
@@ -145,13 +154,11 @@ def _sized(pieces: pl.LazyFrame, of_nova: pl.LazyFrame) -> pl.LazyFrame:
         *HOST, "start_at", "end_at", *(pl.col(name).alias(f"nova_{name}") for name in names)
     )
     virtual = of_nova.filter(~pl.col("is_metal")).select("month").unique().with_columns(is_virtual=pl.lit(value=True))
-    # bare metal's 0 means that Nova does not know
-    told = [pl.when(pl.col(f"nova_{name}") > 0).then(pl.col(f"nova_{name}")) for name in SIZES]
     return (
         covered(pieces, nearest)
         .join(virtual, on="month", how="left")
         .with_columns(
-            *(pl.coalesce(name, size).alias(name) for name, size in zip(SIZES, told, strict=True)),
+            *(size_or(name, f"nova_{name}").alias(name) for name in SIZES),
             ratio=pl.coalesce("ratio", "nova_ratio", pl.lit(1.0)),
             is_metal=pl.coalesce("is_metal", "nova_is_metal", pl.col("is_virtual").is_null()),
         )

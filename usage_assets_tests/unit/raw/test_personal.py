@@ -213,5 +213,5 @@ def test_an_exclusion_by_user_matches_the_hash(site, warehouse):
     hidden = with_rules(site, "hash", exclusions=[rule])
     read(hidden, warehouse)
     with warehouse.read() as reader:
-        found = read_exclusions(reader, hidden, [JAN, FEB])
+        found = read_exclusions(reader, hidden, [JAN, FEB], {})
     assert sorted(found["month"]) == [JAN, FEB]
