@@ -37,6 +37,39 @@ def put_in_place(fresh: Path, target: Path) -> None:
     sync_one(target.parent)
 
 
+def same_disk(one: Path, other: Path) -> bool:
+    """Whether a rename can move between both: they, or their folders where they are not there yet, share a disk."""
+    return _device(one) == _device(other)
+
+
+def _device(path: Path) -> int:
+    return next(each for each in (path, *path.parents) if each.exists()).stat().st_dev
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    return sum(each.stat().st_size for each in ([path] if path.is_file() else path.rglob("*")) if each.is_file())
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a file or a folder to a place that is free, which holds all of it or nothing."""
+    part = target.with_name(f".{target.name}.part")
+    discard(part)
+    if source.is_dir():
+        shutil.copytree(source, part, symlinks=True)
+    else:
+        shutil.copy2(source, part)
+    put_in_place(part, target)
+
+
+def discard(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; nothing to do where it is not there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def sync(path: Path) -> None:
     """Have a file, or every file and folder below a folder, on the disk."""
     for each in [*path.rglob("*"), path] if path.is_dir() else [path]:

@@ -38,6 +38,9 @@ def put_back(folder: Path, console: Console, *, force: bool, dry_run: bool) -> N
     for piece in done.pieces:
         what = "would replace" if piece.replaces else "would make"
         console.print(f"{what if dry_run else 'restored'} {piece.target}", markup=False)
+    if dry_run and done.copied:
+        names = ", ".join(str(piece.target) for piece in done.copied)
+        console.print(f"on another file system than USAGE_DATA, so copied aside before: {names}", markup=False)
     if dry_run:
         console.print("the backup is whole; nothing was changed (--dry-run)")
         return

@@ -1,8 +1,9 @@
 """`usage-assets restore`: put an installation back to what a backup holds, here or on another machine.
 
 Everything is copied beside its place and compared with the manifest first; then each piece takes its place in one
-step, the warehouse first, so that Dagster never tells of rows that are not there. What was there is moved aside, never
-deleted. A restore that was killed leaves every piece old or new; the same command again ends it.
+step, the warehouse first, so that Dagster never tells of rows that are not there. What was there is moved aside, or
+copied there where it lies on another file system; it is never lost. A restore that was killed leaves every piece old or
+new; the same command again ends it.
 """
 
 import json
@@ -17,7 +18,7 @@ from pathlib import Path
 import dagster as dg
 
 from usage_assets import migrations
-from usage_assets.disk import put_in_place, require_room, sync
+from usage_assets.disk import copy_whole, discard, put_in_place, require_room, same_disk, size_of, sync
 from usage_assets.errors import BackupError, DiskError, WarehouseError
 from usage_assets.upkeep.live import BEGUN, in_the_way, instance_of
 from usage_assets.upkeep.manifest import Manifest, sha256
@@ -43,6 +44,8 @@ class Restored:
     pieces: tuple[Piece, ...]
     aside: Path | None
     unset: tuple[str, ...]
+    copied: tuple[Piece, ...] = ()
+    """Pieces whose old content is copied aside, not renamed: it lies on another file system than the data folder."""
 
 
 def restore(
@@ -58,8 +61,13 @@ def restore(
     pieces = tuple(_pieces(manifest, folder, places))
     begun = _begun(places)
     unset = tuple(_unset(folder, manifest))
+    copied = tuple(piece for piece in pieces if piece.replaces and not same_disk(piece.target, places.data))
+    if copied:
+        room = sum(size_of(piece.target) for piece in copied)
+        where = next(each for each in (places.data, *places.data.parents) if each.exists())
+        require_room(where, room, "keep what is replaced on other file systems")
     if dry_run:
-        return Restored(pieces, None, unset)
+        return Restored(pieces, None, unset, copied)
     _refuse_what_runs(places, force=force)
     there = [piece.target for piece in pieces if piece.replaces]
     if there and not force and begun is None:
@@ -87,7 +95,7 @@ def restore(
             f"the restore stopped ({error}); every file is whole, old or new. Mend that and give the same command again"
         )
         raise BackupError(msg) from error
-    return Restored(pieces, aside if aside.is_dir() else None, unset)
+    return Restored(pieces, aside if aside.is_dir() else None, unset, copied)
 
 
 def unfinished(places: Places) -> str | None:
@@ -166,7 +174,7 @@ def _staged(pieces: tuple[Piece, ...], manifest: Manifest, folder: Path) -> Iter
             yield _stage(piece, manifest, folder)
     except (OSError, DiskError):
         for piece in pieces:
-            _discard(_beside(piece))
+            discard(_beside(piece))
         raise
 
 
@@ -178,7 +186,7 @@ def _stage(piece: Piece, manifest: Manifest, folder: Path) -> Path:
     """A copy of a piece beside its place, on the disk and compared with the manifest."""
     piece.target.parent.mkdir(parents=True, exist_ok=True)
     fresh = _beside(piece)
-    _discard(fresh)
+    discard(fresh)
     files = manifest.below(piece.source.relative_to(folder).as_posix())
     require_room(piece.target.parent, sum(file.size for file in files), f"restore {piece.target.name}")
     for file in files:
@@ -193,17 +201,43 @@ def _stage(piece: Piece, manifest: Manifest, folder: Path) -> Path:
 
 
 def _put(piece: Piece, fresh: Path, aside: Path) -> None:
-    """Move aside what is in a piece's place, and let the new take it."""
+    """Put aside what is in a piece's place, and let the new take it."""
     target = piece.target
     for beside in ("-wal", "-shm", "-journal", ".wal"):  # belongs to the old file, and would spoil the new
         old = target.with_name(target.name + beside)
         if old.exists():
-            old.replace(_free(aside, old))
+            _set_aside(old, aside)
     if target.is_dir():
-        target.replace(_free(aside, target))
+        _set_aside(target, aside)
     elif target.exists():
-        os.link(target, _free(aside, target))  # the old stays in place until the new replaces it
+        _keep(target, aside)  # the old stays in place until the new replaces it
     put_in_place(fresh, target)
+    discard(_replaced(target))
+
+
+def _set_aside(path: Path, aside: Path) -> None:
+    """Move a file or folder below `aside`; across file systems it is copied there first, and then removed."""
+    place = _free(aside, path)
+    if same_disk(path, place.parent):
+        path.replace(place)
+        return
+    copy_whole(path, place)
+    discard(_replaced(path))
+    path.replace(_replaced(path))  # a folder is removed file by file: nobody must meet a part of it
+    discard(_replaced(path))
+
+
+def _replaced(path: Path) -> Path:
+    return path.with_name(f".{path.name}.replaced")
+
+
+def _keep(path: Path, aside: Path) -> None:
+    """A second name of a file below `aside`; across file systems a copy."""
+    place = _free(aside, path)
+    if same_disk(path, place.parent):
+        os.link(path, place)
+    else:
+        copy_whole(path, place)
 
 
 def _end_runs(home: Path) -> None:
@@ -223,13 +257,6 @@ def _free(aside: Path, path: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     names = (path.name, *(f"{path.name}.{n}" for n in range(2, 1000)))
     return next(folder / name for name in names if not (folder / name).exists())
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _unset(folder: Path, manifest: Manifest) -> Iterator[str]:

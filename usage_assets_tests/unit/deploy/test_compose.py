@@ -1,6 +1,11 @@
 """The shipped compose file and image: the same processes as the units, reachable from the host's loopback only."""
 
 import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import PurePosixPath
 
 import pytest
 import yaml
@@ -55,13 +60,40 @@ def test_the_example_of_the_environment_serves_containers_as_well():
     assert [folder for folder in folders if not folder.startswith(tuple(mounted))] == []
 
 
-def test_the_image_copies_what_it_needs_and_what_is_there():
-    copied = [
-        name for line in re.findall(r"^COPY (?!--)(.*)$", DOCKERFILE, flags=re.MULTILINE) for name in line.split()[:-1]
-    ]
+def copied() -> dict[str, str]:
+    """What the first stage of the image copies out of the checkout, and where below its folder it puts it."""
+    lines = re.findall(r"^COPY (?!--)(.*)$", DOCKERFILE, flags=re.MULTILINE)
+    pairs = [(name, line.split()[-1]) for line in lines for name in line.split()[:-1]]
+    return {name: name if to == "./" else to for name, to in pairs}
+
+
+def test_the_image_copies_what_the_context_holds_and_what_is_there():
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert set(copied) == kept
-    assert [name for name in copied if not (ROOT / name).exists()] == []
+    assert set(copied()) == kept
+    assert [name for name in copied() if not (ROOT / name).exists()] == []
+
+
+def test_the_image_copies_whatever_the_wheel_is_built_from():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {
+        "pyproject.toml", "LICENSE", project["project"]["readme"], *wheel["packages"],
+        *wheel["force-include"], *wheel["shared-data"],
+    }  # fmt: skip
+    places = set(copied().values())
+    assert [name for name in needed if not places & {name, *map(str, PurePosixPath(name).parents)}] == []
+
+
+def test_the_wheel_is_built_from_what_the_image_copies(tmp_path):
+    for name, place in copied().items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, tmp_path / place)
+    script = "from hatchling.build import build_wheel; print(build_wheel('dist'))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_image_runs_as_a_user_of_its_own_and_names_no_registry():

@@ -1,14 +1,18 @@
 """A restore changes nothing, or all of it; what was there is never lost, and a killed one can be given again."""
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from usage_assets.errors import BackupError
+from usage_assets.disk import same_disk
+from usage_assets.errors import BackupError, DiskError
 from usage_assets.upkeep.backup import make_backup
 from usage_assets.upkeep.manifest import NAME
 from usage_assets.upkeep.places import Places
@@ -142,7 +146,7 @@ def test_while_a_daemon_is_at_work_nothing_is_restored(places: Places, saved: Pa
 
     with instance_of(places) as instance:
         instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SENSOR", "id", None))
-    with pytest.raises(BackupError, match="a Dagster daemon was at work 0 s ago"):
+    with pytest.raises(BackupError, match=r"a Dagster daemon was at work \d+ s ago"):
         restore(saved, places, force=True)
 
 
@@ -184,30 +188,41 @@ import os, signal, sys
 from pathlib import Path
 import usage_assets.upkeep.restore as restoring
 from usage_assets_tests.unit.upkeep.installation import places_in
-real, calls = getattr(restoring, sys.argv[4]), []
+real, calls = getattr(restoring, sys.argv[3]), []
 def killed(*args):
-    if len(calls) == int(sys.argv[3]):
+    if len(calls) == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
     calls.append(1)
     return real(*args)
-setattr(restoring, sys.argv[4], killed)
+setattr(restoring, sys.argv[3], killed)
+if sys.argv[5:] == ["across"]:
+    restoring.same_disk = lambda one, other: False
 restoring.restore(Path(sys.argv[1]), places_in(Path(sys.argv[2])), force=True)
 """
 
 
 @pytest.mark.parametrize(
-    ("step", "number"), [("_stage", 2), ("_put", 0), ("_put", 1), ("put_in_place", 3), ("_put", 4)]
+    "killed_at",
+    [
+        ("_stage", "2"),
+        ("_put", "0"),
+        ("_put", "1"),
+        ("put_in_place", "3"),
+        ("_put", "4"),
+        ("copy_whole", "1", "across"),
+        ("put_in_place", "4", "across"),
+    ],
 )
 def test_a_killed_restore_loses_nothing_and_the_same_command_ends_it(
-    places: Places, saved: Path, tmp_path: Path, step: str, number: int
+    places: Places, saved: Path, tmp_path: Path, killed_at: tuple[str, ...]
 ):
     later = grow(places)
-    command = [sys.executable, "-c", KILLED, str(saved), str(tmp_path / "here"), str(number), step]
+    command = [sys.executable, "-c", KILLED, str(saved), str(tmp_path / "here"), *killed_at]
     assert subprocess.run(command, check=False, cwd=ROOT).returncode == -9
     left, right = rows(places)  # the warehouse is whole, old or new
     assert left == right
     begun = unfinished(places)
-    assert (begun is None) == (step == "_stage")
+    assert (begun is None) == (killed_at[0] == "_stage")
     done = restore(saved, places, force=begun is None)
     assert unfinished(places) is None
     assert later not in rows(places)[0]
@@ -216,3 +231,51 @@ def test_a_killed_restore_loses_nothing_and_the_same_command_ends_it(
     kept = list(done.aside.rglob(f"{later}.db"))
     assert len(kept) == 1
     assert not list((tmp_path / "here").rglob("*.restored"))
+    assert not list((tmp_path / "here").rglob("*.replaced"))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than the tests' own."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or same_disk(memory, tmp_path):
+        pytest.skip("/dev/shm is no file system of its own here")
+    folder = Path(tempfile.mkdtemp(dir=memory, prefix="usage_assets_test_"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_what_lies_on_other_file_systems_is_copied_aside(places: Places, tmp_path: Path, elsewhere: Path):
+    shutil.copytree(places.sites, elsewhere / "sites")
+    shutil.copytree(places.home, elsewhere / "home")
+    apart = Places(places.data, elsewhere / "home", elsewhere / "sites", places.alerts)
+    saved, _ = make_backup(apart, tmp_path / "backups")
+    (apart.sites / "a.yaml").write_text("changed: since\n")
+    later = grow(apart)
+    before = everything(elsewhere)
+
+    foreseen = restore(saved, apart, dry_run=True).copied
+    assert {piece.target for piece in foreseen} >= {apart.sites / "a.yaml", apart.home / "history"}
+    assert everything(elsewhere) == before
+
+    done = restore(saved, apart, force=True)
+    assert later not in known_runs(apart)
+    assert (apart.sites / "a.yaml").read_text() == (saved / "sites" / "a.yaml").read_text()
+    assert done.aside is not None
+    assert (done.aside / "sites" / "a.yaml").read_text() == "changed: since\n"
+    assert len(list(done.aside.rglob(f"{later}.db"))) == 1
+    assert unfinished(apart) is None
+    assert [path.name for path in elsewhere.rglob(".*")] == []
+
+
+def test_room_for_what_is_copied_aside_is_asked_for_before_anything_changes(
+    places: Places, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    grow(places)
+    before = everything(tmp_path / "here")
+    monkeypatch.setattr("usage_assets.upkeep.restore.same_disk", lambda one, other: False)
+    monkeypatch.setattr("usage_assets.upkeep.restore.size_of", lambda path: 10**18)
+    for dry_run in (True, False):
+        with pytest.raises(DiskError, match="keep what is replaced on other file systems"):
+            restore(saved, places, force=True, dry_run=dry_run)
+    assert everything(tmp_path / "here") == before
