@@ -64,6 +64,10 @@ class OpenStackSite(BaseSite):
     tls: Tls | None = None
     maintenance: Maintenance | None = None
     node_types: dict[str, NodeType] = Field(default_factory=dict)
+    gpu_aliases: tuple[str, ...] | None = None
+    """PCI aliases of flavors that are GPUs, exact names or patterns; absent: those whose words name GPUs."""
+    gpu_extra_spec: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$")] | None = None
+    """Extra spec of flavors that holds their number of GPUs."""
     utilization_of: Literal["reservable", "total"] | None = None
     project_names: dict[str, str] = Field(default_factory=dict)
     hash_names: bool = False
@@ -84,6 +88,13 @@ class OpenStackSite(BaseSite):
     def _patterns(cls, value: dict[str, NodeType]) -> dict[str, NodeType]:
         for pattern in value:
             _pattern(pattern, "host names")
+        return value
+
+    @field_validator("gpu_aliases")
+    @classmethod
+    def _alias_patterns(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for pattern in value or ():
+            _pattern(pattern, "PCI aliases")
         return value
 
     @field_validator("known_gaps")

@@ -95,6 +95,8 @@ def show_access(site: Site, console: Console) -> int:
         # most remarks name their table; one that does not is said once for all tables
         named = all(source in remark for source in sources)
         console.print(f"- {remark}" if named else f"- {', '.join(sources)}: {remark}", markup=False)
+    for remark in access.remarks:
+        console.print(f"- {remark}", markup=False, soft_wrap=True)
     try:
         for line in kind_of(site).check_files(site):
             console.print(f"- {line}", markup=False, soft_wrap=True)

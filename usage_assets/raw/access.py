@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL
 
 from usage_assets import sites
 from usage_assets.errors import SiteError, SourceError
+from usage_assets.raw import aliases
 from usage_assets.raw.answers import ServerAccess, SiteAccess, TableAccess
 from usage_assets.raw.declare import Dated, RawTable
 from usage_assets.raw.privileges import beyond_reading
@@ -36,6 +37,7 @@ def check_site(site: OpenStackSite, tables: Sequence[RawTable], *, count: bool =
                 for server in servers
             ),
             tuple(_access(found[raw.name], count=count) for raw in tables),
+            tuple(aliases.remarks(site, found)) if count else (),
         )
 
 

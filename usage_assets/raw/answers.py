@@ -40,3 +40,5 @@ class SiteAccess:
 
     servers: tuple[ServerAccess, ...]
     tables: tuple[TableAccess, ...]
+    remarks: tuple[str, ...] = ()
+    """What of the rows themselves an operator should know."""

@@ -69,9 +69,10 @@ def counted_metrics(site: OpenStackSite) -> tuple[str, ...]:
 
 def usage_scope(site: OpenStackSite) -> Scope:
     """The scope of the site's usage timeline."""
-    names = {source.name for source in sources_of_total(site)}
-    machines = _MACHINE_RESOURCES if "nova" in site.databases or INVENTORY in names else ()
-    devices = ("devices",) if "zun" in site.databases or "nova" not in site.databases else ()
+    machines = _MACHINE_RESOURCES if _lists_machines(site) else ()
+    devices = ("devices",) if {"blazar", "zun"} & set(site.databases) else ()
+    # a cloud of machines may have edge devices in its Blazar: facts count them, so does the timeline
+    is_cloud = "nova" in site.databases and "zun" not in site.databases
     counted = counted_metrics(site)
     known = known_gaps(site)
     gaps: dict[str, tuple[Gap, ...]] = {
@@ -84,7 +85,23 @@ def usage_scope(site: OpenStackSite) -> Scope:
         resources=(*machines, *devices),
         gaps=gaps,
         utilization_of=site.utilization_of,
+        only_if_counted=devices if is_cloud else (),
+        untold=_untold(site, counted, (*machines, *devices)),
     )
+
+
+def _lists_machines(site: OpenStackSite) -> bool:
+    return "nova" in site.databases or any(source.name == INVENTORY for source in sources_of_total(site))
+
+
+def _untold(site: OpenStackSite, counted: Sequence[str], resources: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Per resource the counted metrics of which no source of the site tells it: of devices, without Zun, their use."""
+    has = set(site.databases)
+    held = [name for name in counted if name.startswith("occupied") or name == "active"]
+    leased = [name for name in counted if name in {"reservable", "committed", "maintenance"}]
+    of_devices = [*([] if "blazar" in has else ["total", *leased]), *([] if "zun" in has else held)]
+    of_machines = [*([] if "blazar" in has else leased), *([] if "nova" in has else held)]
+    return {name: tuple(of_devices if name == "devices" else of_machines) for name in resources}
 
 
 def known_gaps(site: OpenStackSite) -> tuple[Gap, ...]:

@@ -1,7 +1,7 @@
 """Facts -> exact steps, and means and hours per bucket, for any kind of site."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import polars as pl
@@ -31,8 +31,10 @@ _WIDTH = (pl.col("until") - pl.col("bucket_at")).dt.total_microseconds() / 3_600
 class Scope:
     """What a site's usage timeline covers.
 
-    `counted` metrics and `resources` give the dense series; `gaps` are the known gaps per counted metric;
-    `utilization_of` fixes what utilization is a share of (null: reservable where nothing ran on demand in the month).
+    `counted` metrics and `resources` give the dense series, those `only_if_counted` in months alone whose facts count
+    some of them. `gaps` are the known gaps per counted metric; `untold` are, per resource, the counted metrics of which
+    none of the site's sources tells it: they are null. `utilization_of` fixes what utilization is a share of (null:
+    reservable where nothing ran on demand in the month).
     """
 
     site: str
@@ -41,6 +43,8 @@ class Scope:
     resources: tuple[str, ...]
     gaps: Mapping[str, tuple[Gap, ...]]
     utilization_of: str | None = None
+    only_if_counted: tuple[str, ...] = ()
+    untold: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,19 +71,21 @@ def build_usage(
     stretches in which the site was seen, of sources that look now and then: means are over these alone, hours are those
     observed, and `coverage` says which share of a bucket was seen.
     """
+    absent = _absent(scope, months, intervals)
+    scope = replace(scope, resources=tuple(name for name in scope.resources if absent.get(name, ()) != months))
     types = pl.concat([node_types["node_type"], intervals["node_type"], pl.Series(["unknown"])]).unique().sort()
     # small codes in place of names: sorting and grouping by text costs several times as much
     coded = {"metric": _METRIC, "node_type": pl.Enum(types)}
     facts = (
         intervals.lazy()
         .filter(pl.col("metric").is_in(scope.counted))
-        .select(*_GROUP, "start_at", "end_at", *scope.resources)
+        .select(*_GROUP, "start_at", "end_at", *scope.resources, _is_device=pl.col("devices").is_not_null())
         .cast(pl.Schema(coded))
     )
     windows = _windows(months, ends(extracted, seen))
     series = once(_series(scope, facts, node_types.lazy().cast(pl.Schema({"node_type": coded["node_type"]})), windows))
     steps = once(step_function(facts, by=_GROUP, amounts=scope.resources))
-    known = once(_known(facts, scope.resources))
+    known = once(_known(facts, series, scope))
     buckets = bucket_edges(series, minutes=scope.bucket_minutes)
     hours = integrate(steps, buckets.select(*_GROUP, "bucket_at", "until"), by=_GROUP, amounts=scope.resources)
     counted = once(_without_gaps(_nulled(hours, known, scope.resources), scope, "bucket_at", "until"))
@@ -93,8 +99,25 @@ def build_usage(
         whole = pl.concat([whole, _coverage(scope, counted, covered)], how="diagonal")
     usage = _means(whole, scope)
     stepped = _dense_steps(scope, steps, series, known, seen)
-    done = pl.collect_all([usage, stepped], engine=ENGINE)
+    done = pl.collect_all([_without_absent(frame, absent) for frame in (usage, stepped)], engine=ENGINE)
     return UsageFrames(*done)
+
+
+def _absent(scope: Scope, months: Sequence[date], intervals: pl.DataFrame) -> dict[str, Sequence[date]]:
+    """By resource that is only there if counted, the months that do not count any of it; those that lack it nowhere."""
+    out: dict[str, Sequence[date]] = {}
+    for name in scope.only_if_counted:
+        there = set(intervals.filter(pl.col(name).is_not_null())["month"].unique())
+        lacking = [month for month in months if month not in there]
+        if lacking:
+            out[name] = months if len(lacking) == len(months) else lacking
+    return out
+
+
+def _without_absent(rows: pl.LazyFrame, absent: Mapping[str, Sequence[date]]) -> pl.LazyFrame:
+    for name, months in absent.items():
+        rows = rows.filter((pl.col("resource") != name) | ~pl.col("month").is_in(list(months)))
+    return rows
 
 
 def _each_once(buckets: pl.LazyFrame) -> pl.LazyFrame:
@@ -139,17 +162,45 @@ def _series(scope: Scope, facts: pl.LazyFrame, node_types: pl.LazyFrame, windows
     )
 
 
-def _known(facts: pl.LazyFrame, resources: Sequence[str]) -> pl.LazyFrame:
-    """Per series whether any of its intervals knows a resource; a series without intervals has no row."""
-    return facts.group_by(_GROUP).agg(pl.col(name).is_not_null().any().alias(f"knows_{name}") for name in resources)
+def _known(facts: pl.LazyFrame, series: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
+    """Per series whether it knows a resource, as columns knows_<resource>.
+
+    One with intervals does if one of them tells the amount. One without any is zero, unless nobody knows how much of
+    the resource its node type has: no interval of the type tells it, or, of a type without intervals, none of the
+    month. Machines are no devices, and devices are no machines: of each other they have none, which is known.
+    """
+    told = [
+        (pl.lit(value=True) if name == "devices" else pl.col(name).is_not_null() | pl.col("_is_device")).alias(name)
+        for name in scope.resources
+    ]
+    levels = (list(_GROUP), ["month", "node_type"], ["month"])
+    found = series.select(_GROUP)
+    marks = facts.select(*_GROUP, *told)
+    for depth, keys in enumerate(levels):
+        marks = once(marks.group_by(keys).agg(pl.col(name).any() for name in scope.resources))
+        found = found.join(marks.rename({name: f"{name}_{depth}" for name in scope.resources}), on=keys, how="left")
+    return found.select(
+        *_GROUP,
+        *(
+            (
+                pl.coalesce(*(f"{name}_{depth}" for depth in range(len(levels))), pl.lit(value=True))
+                & ~_any_of("metric", scope.untold.get(name, ()))
+            ).alias(f"knows_{name}")
+            for name in scope.resources
+        ),
+    )
+
+
+def _any_of(column: str, names: Sequence[str]) -> pl.Expr:
+    return pl.any_horizontal(pl.lit(value=False), *(pl.col(column) == name for name in names))
 
 
 def _nulled(frame: pl.LazyFrame, known: pl.LazyFrame, resources: Sequence[str]) -> pl.LazyFrame:
-    """Null where a series has intervals and none of them knows the resource: unknown is not zero."""
+    """Null where a series does not know the resource: unknown is not zero."""
     joined = frame.join(known, on=list(_GROUP), how="left")
-    return joined.with_columns(
-        pl.when(pl.col(f"knows_{name}").fill_null(value=True)).then(name).alias(name) for name in resources
-    ).drop(f"knows_{name}" for name in resources)
+    return joined.with_columns(pl.when(pl.col(f"knows_{name}")).then(name).alias(name) for name in resources).drop(
+        f"knows_{name}" for name in resources
+    )
 
 
 def _without_gaps(frame: pl.LazyFrame, scope: Scope, start: str, end: str) -> pl.LazyFrame:

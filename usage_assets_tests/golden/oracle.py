@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from usage_assets.facts.tables import RESOURCE_NAMES
 from usage_assets.sites import OpenStackSite
 from usage_assets_tests.golden.builder import Month, Row
-from usage_assets_tests.golden.oracle_machines import SOURCES, pieces
+from usage_assets_tests.golden.oracle_machines import SOURCES, Amounts, pieces
 from usage_assets_tests.golden.oracle_maintenance import Maintained
 
 Key = tuple[str, str, str]  # metric, node_type, resource
@@ -39,6 +40,7 @@ class MonthResult:
     cuts: list[datetime]
     values: list[dict[Key, float]]  # one per segment
     fates: dict[tuple[str, str], list[Fate]] = field(default_factory=dict)  # asset, source -> its rows
+    told: dict[tuple[str, str], set[str]] = field(default_factory=dict)  # metric, node_type -> resources that are known
 
     def hours(self, start: datetime, end: datetime) -> dict[Key, float]:
         """Resource-hours of every series within [start, end)."""
@@ -49,6 +51,15 @@ class MonthResult:
                 for key, value in values.items():
                     out[key] += value * share
         return dict(out)
+
+    def is_unknown(self, key: Key) -> bool:
+        """Whether nobody knows a series: what is in it, or, of an empty one, its type, or the whole month."""
+        metric, node_type, resource = key
+        for alike in (lambda m, t: (m, t) == (metric, node_type), lambda _, t: t == node_type, lambda *_: True):
+            found = [names for (m, t), names in self.told.items() if alike(m, t)]
+            if found:
+                return not any(resource in names for names in found)
+        return False
 
 
 def evaluate(site: OpenStackSite, rows: dict[str, list[Row]], month: Month, extracted: datetime) -> MonthResult:
@@ -72,6 +83,7 @@ class _Month(Maintained):
         self.cuts = cuts = sorted(instants)
         values: list[dict[Key, float]] = []
         kept: dict[tuple[str, int], float] = defaultdict(float)
+        told: dict[tuple[str, str], set[str]] = defaultdict(set)
         for low, high in pairwise(cuts):
             middle = low + (high - low) / 2
             now: dict[Key, float] = defaultdict(float)
@@ -81,6 +93,7 @@ class _Month(Maintained):
                 asset = "occupied" if item.metric.startswith("occupied") else item.metric
                 asset = "committed" if item.metric == "maintenance" else asset
                 kept[asset, item.row] += (high - low) / HOUR
+                told[item.metric, item.node_type] |= self._told(dict(item.amounts))
                 for name, amount in item.amounts:
                     now[item.metric, item.node_type, name] += amount or 0
             values.append(dict(now))
@@ -95,7 +108,13 @@ class _Month(Maintained):
             for asset, sources in SOURCES.items()
             for source in sources
         }
-        return MonthResult(cuts, values, fates)
+        return MonthResult(cuts, values, fates, dict(told))
+
+    def _told(self, amounts: Amounts) -> set[str]:
+        """The resources of which it is known how many something has: a machine is no device, a device no machine."""
+        if "devices" in amounts:
+            return set(RESOURCE_NAMES)
+        return {"devices", *(name for name, amount in amounts.items() if amount is not None)}
 
     def _activity(self, row: Row, kept: dict[tuple[str, int], float]) -> Fate:
         """Of a row that occupied kept: its hours there, and those of them in which it ran."""

@@ -81,7 +81,7 @@ class Holdings(Machines):
                 size = {"vcpus": flavor["vcpus"], "memory_mb": flavor["memory_mb"], "disk_gb": flavor["disk_gb"]}
                 size = {"nodes": flavor["vcpus"] / machine if machine else None, **self._with_overcommit(size, None)}
                 if (flavor["resource_properties"] or "").startswith("{"):
-                    size["gpus"] = gpus_of(json.loads(flavor["resource_properties"])["extra_specs"])
+                    size["gpus"] = gpus_of(json.loads(flavor["resource_properties"])["extra_specs"], self.site)
                 yield self._item("committed", (source, row), hostname, t, size)
         for hostname, rows in whole.items():
             owner = max(rows, key=lambda row: (born(row) or START, row["id"]))
@@ -161,7 +161,7 @@ class Holdings(Machines):
         """Sizes of an instance's flavor, GPUs as its request says them."""
         data = self.specs[row["uuid"]]
         flavor = ((data or {}).get("flavor") or {}).get("nova_object.data")
-        return flavor_size(row) | {"gpus": gpus_of(flavor["extra_specs"]) if flavor else None}
+        return flavor_size(row) | {"gpus": gpus_of(flavor["extra_specs"], self.site) if flavor else None}
 
     def _booking(self, row: Row) -> tuple[str, str | None]:
         """The metric of an instance, and its reservation."""

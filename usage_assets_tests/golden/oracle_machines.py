@@ -284,15 +284,23 @@ def flavor_size(row: Row) -> Amounts:
     return {"vcpus": row["vcpus"], "vcpus_overcommit": row["vcpus"], "memory_mb": row["memory_mb"], "disk_gb": disk}
 
 
-def gpus_of(extra_specs: dict[str, str]) -> float:
-    """What a flavor asks for: resource classes of GPUs and PCI devices."""
+def gpus_of(extra_specs: dict[str, str], site: OpenStackSite) -> float:
+    """What a flavor asks for: the number that the site's own spec holds, else resource classes of GPUs and PCI devices.
+
+    Of the devices those whose alias the site names; without names those called gpu, a100 or v100 in the random sites.
+    """
+    if site.gpu_extra_spec in extra_specs:
+        return float(extra_specs[site.gpu_extra_spec])
     out = 0
     for name, value in extra_specs.items():
         group_of, _, resource = name.partition(":")
         if group_of.startswith("resources") and "GPU" in resource:
             out += int(value)
         elif name == "pci_passthrough:alias":
-            out += sum(int(alias.split(":")[1]) for alias in value.split(","))
+            for alias, _, count in (part.partition(":") for part in value.split(",")):
+                named = ("gpu", "a100", "v100") if site.gpu_aliases is None else site.gpu_aliases
+                known = any(re.search(one, alias.lower()) for one in named)
+                out += int(count) if known else 0
     return out
 
 

@@ -19,6 +19,14 @@ EXTRA_SPECS: tuple[dict[str, str], ...] = (
     {"hw:cpu_policy": "dedicated"},
     {"resources:VGPU": "2"},
     {"pci_passthrough:alias": "a100:1,v100:2", "resources1:CUSTOM_GPU_A": "1"},
+    {"pci_passthrough:alias": "mlx5-vf:2,gpu-x:4,nvme:1"},
+    {"accounting:gpu_num": "3", "resources:VGPU": "2"},
+)
+GPUS: tuple[dict[str, object], ...] = (
+    {},
+    {},
+    {"gpu_aliases": ["v100", "^mlx"]},
+    {"gpu_aliases": [], "gpu_extra_spec": "accounting:gpu_num"},
 )
 HINTS = ("list", "text", "flavor", "plain", "missing", "broken", "twice", "unreadable later", "empty list", "no hints")
 
@@ -109,6 +117,7 @@ class _Maker:
         rules = [self._rule() for _ in range(self.rng.choice((0, 0, 1, 3)))]
         more: Row = {"exclusions": [rule for rule in rules if rule is not None]}
         more |= {"maintenance": self.rng.choice(MAINTENANCE)} if self.maybe(0.5) else {}
+        more |= self.rng.choice(GPUS)
         site = make_site(first_month=f"{FIRST:%Y-%m}", node_types=types, resolution=width, **more)
         return Case(site, self.rows, self.months, dict.fromkeys(self.months, now))
 

@@ -1,7 +1,12 @@
 """Rule 7 on sites worked out by hand: edge devices and the containers on them."""
 
+import polars as pl
+
+from usage_assets.checks.usage import conservation
+from usage_assets.warehouse import Warehouse
 from usage_assets_tests.golden.builder import Row, Rows
-from usage_assets_tests.golden.worked import Worked
+from usage_assets_tests.golden.stored import store
+from usage_assets_tests.golden.worked import FEB, JAN, Worked
 
 EDGE = ("blazar", "zun")
 
@@ -181,3 +186,32 @@ def test_a_name_that_was_given_again_means_the_device_that_has_it_at_the_time():
         (one, "01-05", "01-20", "kept", "pi-1", "pi"),
         (one, "01-20", "01-25", "kept", "PI-1", "nano"),
     ]
+
+
+def test_devices_count_beside_machines_without_zun_and_nobody_knows_who_holds_them(warehouse: Warehouse):
+    rows, device = _device(machine_name="pi")
+    _booked(rows, device, "2024-01-10", "2024-01-11")
+    rows.compute_node("h", "2023-06-01")
+    rows.instance("h", "2024-01-10", "2024-01-20")
+    databases = ("nova", "nova_cell0", "nova_api", "blazar")
+    site = Worked(rows, databases=databases)
+    hours = {metric: site.hours(metric, "devices") for metric in ("total", "reservable", "committed")}
+    assert hours == {"total": 744, "reservable": 744, "committed": 24}
+    assert [site.hours(metric) for metric in ("total", "occupied")] == [744, 24]
+    held = site.usage.usage.filter(
+        pl.col("resource") == "devices", pl.col("metric").is_in(["occupied", "active", "idle"])
+    )
+    assert held["value"].null_count() == held.height > 0
+    window = store(warehouse, rows, site.site, [JAN, FEB])
+    with warehouse.read() as reader:
+        found = conservation(reader, site.site, window)
+    assert all(finding.passed for finding in found.values()), found
+
+
+def test_a_cloud_of_machines_alone_has_no_devices_in_months_without_any():
+    rows = Rows()
+    rows.device("pi-1", "2024-02-10", id="d")
+    rows.compute_node("h", "2023-06-01")
+    usage = Worked(rows, months=(JAN, FEB), databases=("nova", "blazar")).usage
+    for frame in (usage.usage, usage.steps):
+        assert frame.filter(resource="devices")["month"].unique().to_list() == [FEB]

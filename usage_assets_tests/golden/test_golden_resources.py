@@ -30,6 +30,9 @@ def _server(rows: Rows, node: str | None, **more: Any) -> str:
         ({"resources1:VGPU": "1", "resources_GROUP2:VGPU": "1"}, 2),
         ({"pci_passthrough:alias": "a100:4"}, 4),
         ({"pci_passthrough:alias": "a100:1, v100:2"}, 3),
+        ({"pci_passthrough:alias": "mlx5-vf:2,nvme:4"}, 0),
+        ({"pci_passthrough:alias": "mlx5-vf:2,NVIDIA_A30-24q:4, gpu0 : 1"}, 5),
+        ({"accounting:gpu_num": "4"}, 0),
         ({"trait:CUSTOM_GPU": "required", "resources:CUSTOM_RESERVATION_AB12": "1"}, 0),
     ],
 )
@@ -40,6 +43,31 @@ def test_gpus_of_a_server_are_what_its_flavor_asks_for(extra_specs, gpus):
     assert site.kept("occupied_ondemand", "gpus") == [(server, "01-10", "01-20", "kept", gpus)]
     assert site.hours("active", "gpus") == 240 * gpus
     assert site.hours("total", "gpus") == 744 * 8
+
+
+@pytest.mark.parametrize(
+    ("said", "extra_specs", "gpus"),
+    [
+        ({"gpu_aliases": ["nvme", "^mlx5"]}, {"pci_passthrough:alias": "mlx5-vf:2,nvme:4,nvme2:1,a100:8"}, 6),
+        ({"gpu_aliases": []}, {"pci_passthrough:alias": "a100:8", "resources:VGPU": "1"}, 1),
+        ({"gpu_extra_spec": "accounting:gpu_num"}, {"accounting:gpu_num": "4", "pci_passthrough:alias": "a100:2"}, 4),
+        (
+            {"gpu_extra_spec": "accounting:gpu_num"},
+            {"accounting:gpu_num": "some", "pci_passthrough:alias": "a100:2"},
+            2,
+        ),
+        ({"gpu_extra_spec": "accounting:gpu_num"}, {"accounting:gpu_num": "0"}, 0),
+    ],
+)
+def test_the_sites_file_says_which_aliases_are_gpus_and_which_extra_spec_holds_their_number(said, extra_specs, gpus):
+    rows, host = one_machine(gpus=8)
+    server = _server(rows, "h", extra_specs=extra_specs)
+    reservation = rows.reservation(rows.lease("2024-01-10", "2024-01-10", "2024-01-20"), "flavor:instance")
+    rows.instance_reservation(reservation, resource_properties=json.dumps({"extra_specs": extra_specs}))
+    allocation = rows.allocation(reservation, host, "2024-01-10")
+    site = Worked(rows, **said)
+    assert site.kept("occupied_ondemand", "gpus") == [(server, "01-10", "01-20", "kept", gpus)]
+    assert site.kept("committed", "gpus") == [(allocation, "01-10", "01-20", "kept", gpus)]
 
 
 def test_gpus_of_a_server_whose_request_is_not_there_are_unknown():

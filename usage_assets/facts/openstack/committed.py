@@ -2,7 +2,6 @@
 
 import polars as pl
 
-from usage_assets.facts.openstack.bookings import flavor_gpus
 from usage_assets.facts.openstack.capacity import machine_resources
 from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
@@ -159,15 +158,14 @@ def _flavors(inputs: Inputs) -> pl.LazyFrame:
     """The flavor of each reservation: the latest created instance_reservations row, then id."""
     return (
         inputs["blazar_instance_reservations"]
-        # read before grouping: within groups the texts of a list are not read each by itself
-        .with_columns(created=born("updated_at", "deleted_at"), gpus=flavor_gpus(pl.col("resource_properties")))
+        .with_columns(created=born("updated_at", "deleted_at"))
         .sort("created", "id", nulls_last=False)
         .group_by("month", "reservation_id")
         .agg(
             flavor_vcpus=pl.col("vcpus").last(),
             flavor_memory=pl.col("memory_mb").last(),
             flavor_disk=pl.col("disk_gb").last(),
-            flavor_gpus=pl.col("gpus").last(),
+            flavor_gpus=pl.col("flavor_gpus").last(),
         )
     )
 

@@ -10,6 +10,7 @@ from datetime import date
 import polars as pl
 
 from usage_assets.facts.openstack.exclusions import read_exclusions, with_exclusions
+from usage_assets.facts.openstack.gpus import with_flavor_gpus
 from usage_assets.facts.openstack.inventory import inventory_of_months, read_inventory
 from usage_assets.facts.openstack.names import with_identities
 from usage_assets.raw.openstack import BY_NAME
@@ -81,6 +82,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+# where flavors stand, and the column that holds their extra specs
+_FLAVORS = {"nova_api_request_specs": "extra_specs", "blazar_instance_reservations": "resource_properties"}
 _TERMINATE = "compute_terminate_instance"
 _SHELVING = ("compute_shelve_instance", "compute_shelve_offload_instance", "compute_unshelve_instance")
 # after the first event of a pair a server no longer runs, after the second it does
@@ -189,14 +192,20 @@ _JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
 
 
 def read_inputs(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Inputs:
-    """The inputs of a site's months, less what the site's file takes out of them, and its inventory."""
+    """The inputs of a site's months, less what the site's file takes out of them, and its inventory.
+
+    The texts of flavors have become flavor_gpus, which the site's file has a say in.
+    """
     said = {
         source.name: inventory_of_months(read_inventory(site.key, source.file), months, site.first_month)
         for source in site.sources.get("total", ())
         if source.file is not None
     }
     frames = read_raw(reader, site.key, months, beside=said)
-    return with_exclusions(frames, read_exclusions(reader, site, months, frames))
+    frames = with_exclusions(frames, read_exclusions(reader, site, months, frames))
+    for name, extra_specs in _FLAVORS.items():
+        frames[name] = with_flavor_gpus(frames[name], extra_specs, site)
+    return frames
 
 
 def read_raw(

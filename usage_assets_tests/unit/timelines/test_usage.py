@@ -166,7 +166,47 @@ def test_a_known_gap_is_null_and_so_is_what_is_derived_from_it():
 def test_a_resource_that_no_interval_of_a_series_knows_is_null_not_zero():
     usage = build([interval("total", datetime(2024, 2, 1), END)]).usage
     assert value(usage, "total", resource="gpus") is None
-    assert value(usage, "committed", resource="gpus") == 0.0
+
+
+def test_a_series_without_intervals_is_null_where_nobody_knows_how_much_its_type_has_else_zero():
+    whole = (datetime(2024, 2, 1), END)
+    rows = [interval("total", *whole), interval("total", *whole, node_type="y", gpus=2.0)]
+    usage = build(rows, types=("x", "y", "z")).usage
+    for metric in ("committed", "occupied_ondemand", "idle"):
+        found = [value(usage, metric, resource="gpus", node_type=name) for name in ("x", "y", "z")]
+        assert found == [None, 0.0, 0.0]
+        assert value(usage, metric) == 0.0
+    alone = build(rows[:1], types=("x", "z"))
+    assert value(alone.usage, "committed", resource="gpus", node_type="z") is None
+    steps = alone.steps.filter(pl.col("resource") == "gpus")
+    assert steps["value"].null_count() == steps.height > 0
+    assert value(build([]).usage, "total", resource="gpus") == 0.0
+
+
+def test_machines_are_no_devices_and_devices_no_machines_which_is_known():
+    whole = (datetime(2024, 2, 1), END)
+    rows = [interval("total", *whole), interval("total", *whole, node_type="pi", nodes=None, entity="d")]
+    rows[1]["devices"] = 1.0
+    usage = build(rows, types=("x", "pi"), resources=("nodes", "devices")).usage
+    found = {(t, r): value(usage, "total", resource=r, node_type=t) for t in ("x", "pi") for r in ("nodes", "devices")}
+    assert found == {("x", "nodes"): 1, ("x", "devices"): 0, ("pi", "nodes"): 0, ("pi", "devices"): 1}
+
+
+def test_a_resource_that_is_there_only_if_counted_and_metrics_that_nothing_tells_of_it():
+    more: dict[str, Any] = {
+        "resources": ("nodes", "devices"),
+        "only_if_counted": ("devices",),
+        "untold": {"devices": ("occupied_ondemand",)},
+    }
+    rows = [interval("total", datetime(2024, 2, 1), END)]
+    without = build(rows, **more)
+    assert without.usage["resource"].unique().to_list() == without.steps["resource"].unique().to_list() == ["nodes"]
+    device = interval("total", datetime(2024, 2, 1), END, node_type="pi", nodes=None, entity="d") | {"devices": 1.0}
+    usage = build([*rows, device], types=("x", "pi"), **more).usage
+    assert value(usage, "total", resource="devices", node_type="pi") == 1.0
+    for metric in ("occupied_ondemand", "occupied", "available_ondemand"):
+        assert value(usage, metric, resource="devices", node_type="pi") is None
+    assert value(usage, "committed", resource="devices", node_type="pi") == 0.0
 
 
 def test_a_step_series_has_a_row_at_the_months_start_and_one_per_change():
