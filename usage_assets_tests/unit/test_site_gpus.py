@@ -80,9 +80,10 @@ def test_check_site_lists_the_aliases_of_the_newest_flavors_that_do_not_count(tm
         server = rows.instance("h", "2024-01-10")
         rows.spec(server, spec_text(extra_specs=extra_specs))
     said = {name: _remarks(rows, tmp_path, **more) for name, more in ((1, {}), (2, {"gpu_aliases": ["nvme", "x"]}))}
-    assert said[1] == (
+    (remark,) = said[1]
+    assert remark == (
         "PCI aliases of flavors that do not count as GPUs: mlx5-vf, nvme; where some are GPUs, name all aliases that "
-        "are in gpu_aliases of golden.yaml",
+        "are in gpu_aliases of golden.yaml"
     )
     assert "as GPUs: a100, mlx5-vf;" in said[2][0]
     assert _remarks(rows, tmp_path, gpu_aliases=[".*"]) == ()
