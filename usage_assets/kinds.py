@@ -236,6 +236,15 @@ _OPENSTACK = Kind(
             (*_MACHINES, *_BOOKINGS, *_SERVERS),
             after=("total", "committed"),
             reads_if_listed=_FURTHER,
+            checks=(
+                TableCheck(
+                    "shelved",
+                    "Events say since when every server is shelved that the dump finds shelved_offloaded.",
+                    later("checks.servers", "shelved_without_events"),
+                    warn=True,
+                    per_run="with servers shelved since nobody knows when",
+                ),
+            ),
         ),
         FactAsset(
             "active",

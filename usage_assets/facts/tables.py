@@ -94,6 +94,7 @@ REJECTS = Table(
 )
 
 OUTCOMES: dict[str, str] = {
+    "never_ran": "its planned end lies before its planned start",
     "rolled_back": "deleted while it was being created, or within a minute without holding anything",
     "cancelled": "deleted before it could start",
     "pending": "starts after the dump",

@@ -24,6 +24,13 @@ SPEC_PATHS = (
 )
 
 
+# what a path found lies in an object; where none found anything, the text is parsed once more to see whether it is one
+READABLE_SPEC = (
+    "CASE WHEN p IS NULL THEN false WHEN coalesce(p[1], p[2], p[3], p[4]) IS NOT NULL THEN true "
+    """ELSE coalesce(TRY(json_type(spec, '$."nova_object.data"')) = 'OBJECT', false) """
+    "OR TRY(json_type(spec, '$.scheduler_hints')) IS NOT NULL END"
+)
+"""SQL: whether a request's `spec`, of which `p` holds what SPEC_PATHS found, is an object that says how to schedule."""
 _PATHS = ", ".join(f"'{path}'" for path in SPEC_PATHS)
 _ENVELOPE = (
     "json_object('nova_object.data', json_object("
@@ -33,8 +40,7 @@ _ENVELOPE = (
 # one parse per text, which is what costs; a text that says nothing of either stays one that says nothing
 REDUCED_SPEC = (
     f"list_transform([TRY(json_extract(spec, [{_PATHS}]))], lambda p: CASE WHEN p IS NULL THEN NULL "
-    """WHEN contains(spec, '"nova_object.data"') OR contains(spec, '"scheduler_hints"') """
-    f"THEN json_merge_patch('{{}}', {_ENVELOPE})::VARCHAR ELSE '{{}}' END)[1]"
+    f"WHEN {READABLE_SPEC} THEN json_merge_patch('{{}}', {_ENVELOPE})::VARCHAR ELSE '{{}}' END)[1]"
 )
 """SQL: of a request's `spec` the reservation and the flavor, all that facts read; null where it is no JSON."""
 

@@ -64,7 +64,12 @@ def parsed(column: Column) -> str:
     """SQL that reads the column's text as its declared type; null where it is none."""
     name = f'"{column.name}"'
     if column.type in {Type.INSTANT, Type.DATE}:
-        text = f"CASE WHEN {name} LIKE '____-__-__%' THEN replace(left({name}, 19), 'T', ' ') END"
+        # fractions to the microsecond; what may follow (a zone) is not read: all instants are UTC
+        fraction = (
+            f"CASE WHEN substr({name}, 20, 1) = '.' THEN regexp_extract(substr({name}, 20), '^[.][0-9]{{1,6}}') "
+            "ELSE '' END"
+        )
+        text = f"CASE WHEN {name} LIKE '____-__-__%' THEN replace(left({name}, 19), 'T', ' ') || {fraction} END"
         instant = f"TRY_CAST({text} AS TIMESTAMP)"
         return instant if column.type is Type.INSTANT else f"CAST({instant} AS DATE)"
     if column.type is Type.BOOL:
@@ -255,7 +260,7 @@ class Stage:
 
 
 def parse_instant(text: str | None) -> datetime | None:
-    """One instant as `parsed` reads it."""
+    """One instant, to the second; null where the text is none."""
     try:
         return datetime.fromisoformat(text[:19]) if text else None
     except ValueError:

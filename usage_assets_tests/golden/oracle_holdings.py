@@ -25,7 +25,8 @@ from usage_assets_tests.golden.raw_months import instant, least
 SHELVES = ("compute_shelve_instance", "compute_shelve_offload_instance")
 UNSHELVE = "compute_unshelve_instance"
 _NOTE = "zun.openstack.org/reservation_id"
-POWER = (("stop", "start"), ("pause", "unpause"), ("suspend", "resume"))
+TURN_OFF = {f"compute_{name}_instance" for name in ("stop", "pause", "suspend", "soft_delete")}
+TURN_ON = {f"compute_{name}_instance" for name in ("start", "reboot", "resume", "unpause", "unshelve", "restore")}
 
 
 class Holdings(Machines):
@@ -39,7 +40,7 @@ class Holdings(Machines):
         lost = {row["uuid"] for row in self._instances() if row["node"] is None}
         self.stepping = {e["host"] for uuid in lost for e in self.events.get(uuid, ()) if e["host"] is not None}
         self.nodes = {row["uuid"]: self._node(row) for row in self._instances()}
-        self.shelved = {row["uuid"]: list(self._shelved(row["uuid"])) for row in self._instances()}
+        self.shelved = {row["uuid"]: list(self._shelved(row)) for row in self._instances()}
         self.off = {row["uuid"]: list(self._off(row)) for row in self._instances()}
 
     # --- rule 3 ---
@@ -111,9 +112,9 @@ class Holdings(Machines):
         }
         return served.pop() if len(served) == 1 and served & set(self.machines) else None
 
-    def _shelved(self, uuid: str) -> Iterator[Span]:
-        """Each cycle, a time from an unshelve (or the beginning) to the next one."""
-        events = self.events.get(uuid, [])
+    def _shelved(self, row: Row) -> Iterator[Span]:
+        """Each cycle, a time from an unshelve (or the beginning) to the next one; the last may be told by the state."""
+        events = self.events.get(row["uuid"], [])
         ups = [e["start_time"] for e in events if e["event"] == UNSHELVE]
         downs = [(e["start_time"], e["event"]) for e in events if e["event"] in SHELVES]
         for since, until in zip([START, *ups], [*ups, None], strict=True):
@@ -121,21 +122,27 @@ class Holdings(Machines):
             starts = [t for t, name in within if name == SHELVES[1]] or [t for t, _ in within]
             if starts:
                 yield starts[0], until
+            elif until is None and row["vm_state"] == "shelved_offloaded" and row["updated_at"] is not None:
+                yield max(since, row["updated_at"]), None
 
     # --- rule 6 ---
 
     def _off(self, row: Row) -> Iterator[Span]:
-        """Times in which the server was off, paused or suspended, walking through the events of each pair."""
-        for down, up in POWER:
-            since: datetime | None = None
-            for event in self.events.get(row["uuid"], []):
-                if event["event"] == f"compute_{down}_instance" and since is None:
-                    since = event["start_time"]
-                elif event["event"] == f"compute_{up}_instance" and since is not None:
-                    yield since, event["start_time"]
+        """Times in which the server was off, paused, suspended or soft-deleted, walking through its events."""
+        since: datetime | None = None
+        ran = START
+        for event in self.events.get(row["uuid"], []):
+            if event["event"] in TURN_OFF and since is None:
+                since = event["start_time"]
+            elif event["event"] in TURN_ON:
+                ran = event["start_time"]
+                if since is not None:
+                    yield since, ran
                     since = None
-            if since is not None and row["vm_state"] not in {"active", "rescued", "resized"}:
-                yield since, None
+        if since is not None and row["vm_state"] not in {"active", "rescued", "resized"}:
+            yield since, None
+        elif since is None and row["vm_state"] == "soft-delete" and row["updated_at"] is not None:
+            yield max(ran, row["updated_at"]), None
 
     def _active(self, items: Iterable[Item], t: datetime) -> Iterator[Item]:
         """What occupies and runs."""
@@ -151,9 +158,11 @@ class Holdings(Machines):
         for spec in self.rows["nova_api_request_specs"]:
             if spec["instance_uuid"] == row["uuid"]:
                 try:
-                    readable.append((spec, json.loads(spec["spec"])["nova_object.data"]))
+                    data = json.loads(spec["spec"])["nova_object.data"]
                 except (ValueError, TypeError, KeyError):
                     continue
+                if isinstance(data, dict):
+                    readable.append((spec, data))
         best = latest(spec for spec, _ in readable)
         return None if best is None else next(data for spec, data in readable if spec is best)
 

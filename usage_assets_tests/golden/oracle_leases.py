@@ -106,6 +106,8 @@ class _Leases:
     def _outcome(self, lease: Row, mine: list[Row], event: Row | None) -> str:
         created, start, ended = _born(lease), lease["start_date"], _ended(lease)
         assert created is not None
+        if lease["end_date"] is not None and lease["end_date"] < start:
+            return "never_ran"
         ids = {row["id"] for row in mine}
         held = any(
             row["reservation_id"] in ids
@@ -145,7 +147,7 @@ class _Leases:
             # one that asks for nothing is no filter, however it is written
             texts = tuple(filter(None, (detail["resource_properties"], detail["hypervisor_properties"])))
             wanted[texts] = wanted.get(texts, 0) + int(detail["count_range"].split("-")[0])
-        if not wanted or end is None:
+        if not wanted or end is None or end <= start:
             return None, None
         machines = [(count, self._machines(texts, now)) for texts, count in wanted.items()]
         bookings = self._bookings(lease["id"], now)

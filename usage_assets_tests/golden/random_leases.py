@@ -64,7 +64,7 @@ class _Maker:
             + HOUR * self.rng.choice((0, 0, 1, 3, 24, 60))
             - timedelta(seconds=self.rng.choice((0, 0, 0, 40, 89, 90, 3600)))
         )
-        end = start + HOUR * self.rng.randint(1, 48)
+        end = start + HOUR * (self.rng.randint(-5, 0) if self.maybe(0.06) else self.rng.randint(1, 48))
         deleted = None
         if self.maybe(0.35):
             spans = (timedelta(seconds=30), timedelta(seconds=60), timedelta(seconds=61), HOUR, 5 * HOUR, 60 * HOUR)

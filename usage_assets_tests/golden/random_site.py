@@ -11,8 +11,11 @@ from usage_assets_tests.golden.builder import Month, Row, Rows, make_site, midni
 FIRST = date(2024, 1, 1)
 STEP = timedelta(hours=6)
 SHELVING = ("shelve", "shelve_offload", "unshelve", "reboot", "terminate")
-POWER = ("stop", "stop", "start", "start", "pause", "unpause", "suspend", "resume")
-STATES = ("active", "active", "stopped", "paused", "rescued", "deleted", "error", None)
+POWER = (
+    *("stop", "stop", "start", "start", "pause", "unpause", "suspend", "resume"),
+    *("soft_delete", "restore", "reboot", "rebuild"),
+)
+STATES = ("active", "active", "stopped", "paused", "rescued", "error", "shelved_offloaded", "soft-delete", None)
 MAINTENANCE = ({"projects": ["ops", "nobody"]}, {"lease_name": "^maint-"}, {"projects": ["q"], "lease_name": "7$"})
 EXTRA_SPECS: tuple[dict[str, str], ...] = (
     {},
@@ -28,7 +31,16 @@ GPUS: tuple[dict[str, object], ...] = (
     {"gpu_aliases": ["v100", "^mlx"]},
     {"gpu_aliases": [], "gpu_extra_spec": "accounting:gpu_num"},
 )
-HINTS = ("list", "text", "flavor", "plain", "missing", "broken", "twice", "unreadable later", "empty list", "no hints")
+HINTS = (
+    *("list", "text", "flavor", "plain", "missing", "broken", "twice"),
+    *("unreadable later", "empty list", "no hints", "no object"),
+)
+NO_OBJECTS = (
+    '"nova_object.data"',
+    '["scheduler_hints", 1]',
+    '{"nova_object.data": "text"}',
+    '{"nova_object.data": null}',
+)
 
 
 @dataclass
@@ -64,7 +76,8 @@ class _Maker:
 
     def odd(self, since: datetime) -> datetime:
         """An instant soon after, off the grid, so that no two events of a server share it."""
-        return since + STEP * self.rng.randint(-2, 60) + timedelta(seconds=self.rows.number() % 9973)
+        number = self.rows.number()
+        return since + STEP * self.rng.randint(-2, 60) + timedelta(seconds=number % 9973, microseconds=number * 7919)
 
     def name(self, letter: str) -> str:
         """A fresh id whose order is not that of creation."""
@@ -214,6 +227,7 @@ class _Maker:
         end = self.end_of(created, 0.3, 120)
         more: Row = {"gone_at": self.gone(created), "vcpus": self.rng.choice((1, 4)), "launched_at": created}
         more |= {"uuid": self.name("v"), "vm_state": self.rng.choice(STATES)}
+        more |= {"updated_at": self.odd(created)} if self.maybe(0.8) else {}
         table = "nova_cell0_instances" if self.maybe(0.05) else "nova_instances"
         if table == "nova_cell0_instances" or self.maybe(0.1):
             more["launched_at"] = None
@@ -249,6 +263,8 @@ class _Maker:
             spec(instance, spec_text([]))
         elif how == "no hints":
             spec(instance, spec_text(hints=None))
+        elif how == "no object":
+            spec(instance, self.rng.choice(NO_OBJECTS))
         elif how == "plain":
             spec(instance, spec_text(extra_specs=self.rng.choice(EXTRA_SPECS)))
 

@@ -119,4 +119,4 @@ def _write_table(con: sqlite3.Connection, table: RawTable, rows: Iterable[Row]) 
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat(" ", "seconds") if isinstance(value, datetime) else value
+    return value.isoformat(" ") if isinstance(value, datetime) else value

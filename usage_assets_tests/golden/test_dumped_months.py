@@ -1,6 +1,7 @@
 """A dump of SQLite sources holds, month by month, the rows that the month rule asks for."""
 
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,23 @@ def test_zero_dates_archived_soft_deleted_and_hidden_rows_of_a_source_count_as_t
         "active": 27 * 24 + 12,
     }
     assert facts.rejects.select("source", "reason").rows() == [("nova_cell0_instances", "never_launched")]
+
+
+def test_fractions_of_seconds_of_a_source_count_to_the_microsecond(tmp_path: Path):
+    rows = Rows()
+    rows.compute_node("h", "2023-06-01")
+    server = rows.instance("h", "2024-01-05 10:00:00.250000", vcpus=40, vm_state="deleted",
+                           terminated_at="2024-01-05 11:00:00.750001")  # fmt: skip
+    rows.spec(server)
+    rows.event(server, "compute_stop_instance", "2024-01-05 10:30:00.000001")
+    site = write_sqlite(rows, tmp_path / "sources", first_month="2024-01")
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    dump(site, Window(site.key, (JAN,)), warehouse, tables=SERVED, run_id="r")
+    with warehouse.read() as reader:
+        facts = build_facts(site, [JAN], read_raw(reader, site.key, [JAN]), {JAN: LATER})
+    spans = {
+        metric: [(end - start) / timedelta(microseconds=1) for start, end in frame.select("start_at", "end_at").rows()]
+        for (metric,), frame in facts.intervals.group_by("metric")
+    }
+    assert spans["occupied_ondemand"] == [3_600_500_001]
+    assert spans["active"] == [1_799_750_001]  # until it was stopped

@@ -20,8 +20,9 @@ def _events(rows: Rows, server: str, *events: tuple[str, str]) -> None:
         rows.event(server, f"compute_{name}_instance", start)
 
 
-@pytest.mark.parametrize(("opens", "closes"), [("stop", "start"), ("pause", "unpause"), ("suspend", "resume")])
-def test_a_server_is_off_from_the_opening_to_the_closing_event_of_a_pair(opens, closes):
+@pytest.mark.parametrize("opens", ["stop", "pause", "suspend", "soft_delete"])
+@pytest.mark.parametrize("closes", ["start", "unpause", "resume", "restore", "reboot"])
+def test_a_server_is_off_until_an_event_after_which_it_surely_runs(opens, closes):
     rows, _ = one_machine()
     server = _server(rows, "2024-01-10", "2024-01-20")
     _events(rows, server, (opens, "2024-01-12"), (closes, "2024-01-15 12:00"))
@@ -73,7 +74,7 @@ def test_the_first_stop_since_the_last_start_opens_and_failed_events_change_noth
     assert site.hours("stopped") == (3 + 2) * 24
 
 
-def test_the_three_pairs_are_independent_and_the_time_that_they_share_is_off_once():
+def test_whatever_turned_a_server_off_it_is_off_until_the_first_event_after_which_it_runs():
     rows, _ = one_machine()
     server = _server(rows, "2024-01-01", "2024-01-31")
     _events(
@@ -86,7 +87,42 @@ def test_the_three_pairs_are_independent_and_the_time_that_they_share_is_off_onc
         ("unpause", "2024-01-07"),
     )
     site = Worked(rows)
-    assert site.kept("active") == [(server, "01-01", "01-05", "clipped"), (server, "01-08", "01-31", "clipped")]
+    assert site.kept("active") == [(server, "01-01", "01-05", "clipped"), (server, "01-07", "01-31", "clipped")]
+
+
+def test_a_rebuild_leaves_a_stopped_server_stopped_and_so_does_a_reboot_that_failed():
+    rows, _ = one_machine()
+    server = _server(rows, "2024-01-01", "2024-01-31")
+    _events(rows, server, ("stop", "2024-01-05"), ("rebuild", "2024-01-06"))
+    rows.event(server, "compute_reboot_instance", "2024-01-07", "Error")
+    site = Worked(rows)
+    assert site.kept("active") == [(server, "01-01", "01-05", "clipped")]
+
+
+def test_a_stopped_server_that_is_unshelved_runs():
+    rows, _ = one_machine()
+    server = _server(rows, "2024-01-01", "2024-01-31")
+    _events(rows, server, ("stop", "2024-01-05"), ("shelve", "2024-01-06"), ("unshelve", "2024-01-10"))
+    site = Worked(rows)
+    assert site.kept("active") == [(server, "01-01", "01-05", "clipped"), (server, "01-10", "01-31", "clipped")]
+    assert (site.hours("occupied"), site.hours("stopped")) == (26 * 24, 24)
+
+
+def test_a_soft_deleted_server_holds_what_it_held_and_does_not_run_until_it_is_restored():
+    rows, _ = one_machine()
+    server = _server(rows, "2024-01-01", "2024-01-21")
+    _events(rows, server, ("soft_delete", "2024-01-05"), ("restore", "2024-01-07"))
+    site = Worked(rows)
+    assert (site.hours("occupied"), site.hours("active")) == (480, 432)
+
+
+def test_a_server_found_soft_deleted_without_an_event_is_off_since_its_row_was_last_changed():
+    rows, _ = one_machine()
+    server = _server(rows, "2024-01-01", vm_state="soft-delete", updated_at="2024-01-11")
+    _events(rows, server, ("stop", "2024-01-03"), ("start", "2024-01-04"))
+    site = Worked(rows)
+    assert site.kept("active") == [(server, "01-01", "01-03", "clipped"), (server, "01-04", "01-11", "clipped")]
+    assert site.hours("occupied") == 744
 
 
 def test_events_at_one_instant_are_told_apart_by_their_id():
@@ -148,8 +184,8 @@ def test_only_time_in_which_a_server_holds_its_machine_can_be_stopped_time():
     _events(rows, server, ("shelve", "2024-01-12"), ("stop", "2024-01-13"), ("unshelve", "2024-01-14"))
     _events(rows, server, ("start", "2024-01-15"), ("stop", "2024-01-18"))
     site = Worked(rows)
-    assert site.kept("active") == [(server, "01-10", "01-12", "clipped"), (server, "01-15", "01-18", "clipped")]
-    assert (site.hours("occupied"), site.hours("stopped")) == (192, 72)
+    assert site.kept("active") == [(server, "01-10", "01-12", "clipped"), (server, "01-14", "01-18", "clipped")]
+    assert (site.hours("occupied"), site.hours("stopped")) == (192, 48)
 
 
 def test_a_container_is_active_while_it_occupies():

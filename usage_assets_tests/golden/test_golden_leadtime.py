@@ -52,6 +52,23 @@ def test_a_lease_without_a_start_event_started_as_planned():
     assert WorkedLeases(rows).of(lease, "outcome", "basis", "effective") == ("started", "schedule", 36)
 
 
+@pytest.mark.parametrize(
+    ("end", "more", "outcome"),
+    [
+        ("2024-01-11 23:59:59.999999", {}, "never_ran"),
+        ("2024-01-11", {"status": "ERROR"}, "never_ran"),
+        ("2024-01-11", {"deleted_at": "2024-01-10 13:00"}, "never_ran"),
+        (START, {}, "started"),
+        (None, {}, "started"),
+    ],
+)
+def test_a_lease_whose_end_lies_before_its_start_never_ran_whatever_else_is_said_of_it(end, more, outcome):
+    rows = Rows()
+    lease = rows.lease(ASKED, START, end, **more)
+    rows.start_event(lease, "DONE", DONE)
+    assert WorkedLeases(rows).of(lease, "outcome", "requested") == (outcome, 36.0)
+
+
 def test_a_start_cut_to_the_minute_is_at_once():
     rows = Rows()
     cut = rows.lease("2024-01-10 12:00:45", "2024-01-10 12:00", END)

@@ -113,6 +113,30 @@ def test_shelved_time_starts_at_the_first_offload_and_ends_at_the_next_unshelve_
     assert (account["hours_in"], account["hours_clipped"]) == (720, 96 + 48)
 
 
+def test_a_server_found_offloaded_without_events_holds_no_host_since_its_row_was_last_changed():
+    rows, _ = one_machine()
+    server = rows.instance(None, "2024-01-10", vm_state="shelved_offloaded", updated_at="2024-01-20")
+    rows.spec(server)
+    site = Worked(rows, [JAN, FEB])
+    assert site.kept("occupied_ondemand") == [(server, "01-10", "01-20", "clipped")]
+    assert site.hours("occupied_ondemand", "vcpus") == 10 * 24 * 4
+
+
+def test_events_that_say_since_when_a_server_is_offloaded_come_before_what_its_row_says():
+    rows, _ = one_machine()
+    told = rows.instance("h", "2024-01-10", vm_state="shelved_offloaded", updated_at="2024-01-20")
+    rows.event(told, "compute_shelve_offload_instance", "2024-01-15")
+    untold = rows.instance("h", "2024-01-10", vm_state="shelved_offloaded", updated_at="2024-01-20")
+    rows.event(untold, "compute_shelve_instance", "2024-01-11")
+    rows.event(untold, "compute_unshelve_instance", "2024-01-12")  # and was shelved again, of which nothing tells
+    site = Worked(rows)
+    assert site.kept("occupied_unknown") == [
+        (told, "01-10", "01-15", "clipped"),
+        (untold, "01-10", "01-11", "clipped"),
+        (untold, "01-12", "01-20", "clipped"),
+    ]
+
+
 def test_a_server_shelved_and_never_unshelved_stays_so_into_later_months():
     rows, _ = one_machine()
     server = _on_demand(rows, "h", "2024-01-01")
@@ -227,7 +251,13 @@ def test_in_a_double_booking_the_servers_of_both_leases_run_within_their_own():
     assert site.hours("occupied_reservation", "vcpus") == 4 * (336 + 120)
 
 
-@pytest.mark.parametrize("spec", [None, "", "{", '{"nova_object.data": {"scheduler_hints"', "null", "[]"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *(None, "", "{", '{"nova_object.data": {"scheduler_hints"', "null", "[]", "7", "{}"),
+        *('"nova_object.data"', '["scheduler_hints"]', '{"nova_object.data": "scheduler_hints"}'),
+    ],
+)
 def test_a_missing_or_broken_spec_is_of_unknown_booking_never_on_demand(spec):
     rows, _ = one_machine()
     server = rows.instance("h", "2024-01-10", "2024-01-20", vcpus=40)

@@ -1,9 +1,9 @@
-"""Rule 6: what servers keep running, occupied time less the time they were off, paused or suspended."""
+"""Rule 6: what servers keep running, occupied time less the time they were off, paused, suspended or soft-deleted."""
 
 import polars as pl
 
-from usage_assets.facts.openstack.inputs import POWER_PAIRS, Inputs
-from usage_assets.facts.openstack.rows import Settled, accounts, microseconds
+from usage_assets.facts.openstack.inputs import POWERED_OFF, POWERED_ON, SOFT_DELETED, Inputs
+from usage_assets.facts.openstack.rows import INSTANT, Settled, accounts, microseconds
 from usage_assets.facts.tables import REJECTS
 from usage_assets.intervals import close, is_first, once, subtract
 
@@ -13,40 +13,41 @@ _RUNNING = ("active", "rescued", "resized")
 
 
 def off(inputs: Inputs) -> pl.LazyFrame:
-    """month, uuid, start_at, end_at of the stretches in which a server did not run; pairs of events may overlap.
+    """month, uuid, start_at, end_at of the stretches in which a server did not run; they are disjoint per server.
 
-    Three independent pairs of successful events (stop and start, pause and unpause, suspend and resume). A stretch
-    begins at the first opening event since the last closing one and ends at the next closing event, ties by id. One
-    without an end lasts as long as the server, unless the server's vm_state at the dump says that it runs; then it
-    does not count. Other states (deleted, error, shelved ...) say nothing against the event.
+    A stretch begins at the first event that turns a server off (stop, pause, suspend, soft delete) since the last one
+    after which it surely ran, and ends at the next of those (start, reboot, resume, unpause, unshelve, restore),
+    whatever began it; ties by id. One without an end lasts as long as the server, unless the server's vm_state at the
+    dump says that it runs; then it does not count. Other states (deleted, error, shelved ...) say nothing against the
+    event. A server that the dump finds soft-deleted though no event since it last ran says so is off from its row's
+    last change on.
     """
-    pair = {event: number for number, both in enumerate(POWER_PAIRS) for event in both}
-    closing = [closes for _, closes in POWER_PAIRS]
     event = pl.col("event")
     # of equal events in a row the first one counts, so that openings and closings take turns
-    turns = (
+    turns = once(
         inputs["server_events"]
-        .filter(event.is_in(list(pair)))
-        .select(
-            *_SERVER,
-            "start_time",
-            "id",
-            pair=event.replace_strict(pair, return_dtype=pl.Int8),
-            closes=event.is_in(closing),
-        )
-        .sort(*_SERVER, "pair", "start_time", "id")
-        .filter(is_first([*_SERVER, "pair", "closes"]))
+        .filter(event.is_in([*POWERED_OFF, *POWERED_ON]))
+        .select(*_SERVER, "start_time", "id", runs=event.is_in(POWERED_ON))
+        .sort(*_SERVER, "start_time", "id")
+        .filter(is_first([*_SERVER, "runs"]))
     )
-    # what follows an opening is its closing, if it is of the same server and pair
-    ended = ~is_first([*_SERVER, "pair"]).shift(-1).fill_null(value=True)
+    ended = ~is_first(_SERVER).shift(-1).fill_null(value=True)
     spans = once(
         turns.with_columns(end_at=pl.when(ended).then(pl.col("start_time").shift(-1)))
-        .filter(~pl.col("closes"))
+        .filter(~pl.col("runs"))
         .select(*_SERVER, "end_at", start_at="start_time")
     )
-    runs = inputs["nova_instances"].filter(pl.col("vm_state").is_in(_RUNNING)).select(_SERVER)
+    servers = inputs["nova_instances"]
+    runs = servers.filter(pl.col("vm_state").is_in(_RUNNING)).select(_SERVER)
     still = spans.filter(pl.col("end_at").is_null()).join(runs, on=_SERVER, how="anti")
-    return close(pl.concat([spans.filter(pl.col("end_at").is_not_null()), still]))
+    last_ran = turns.filter("runs").group_by(_SERVER).agg(ran=pl.col("start_time").max())
+    soft_deleted = (
+        servers.filter((pl.col("vm_state") == SOFT_DELETED) & pl.col("updated_at").is_not_null())
+        .join(still, on=_SERVER, how="anti")
+        .join(last_ran, on=_SERVER, how="left")
+        .select(*_SERVER, end_at=pl.lit(None, dtype=INSTANT), start_at=pl.max_horizontal("updated_at", "ran"))
+    )
+    return close(pl.concat([spans.filter(pl.col("end_at").is_not_null()), still, soft_deleted]))
 
 
 def active(occupied: pl.LazyFrame, off_spans: pl.LazyFrame, *, site: str) -> Settled:

@@ -14,7 +14,7 @@ from usage_assets.facts.openstack.gpus import with_flavor_gpus
 from usage_assets.facts.openstack.inventory import inventory_of_months, read_inventory
 from usage_assets.facts.openstack.names import with_identities
 from usage_assets.raw.openstack import BY_NAME
-from usage_assets.raw.personal import SPEC_PATHS
+from usage_assets.raw.personal import READABLE_SPEC, SPEC_PATHS
 from usage_assets.sites import OpenStackSite
 from usage_assets.warehouse import Reader
 
@@ -84,15 +84,27 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 # where flavors stand, and the column that holds their extra specs
 _FLAVORS = {"nova_api_request_specs": "extra_specs", "blazar_instance_reservations": "resource_properties"}
+SOFT_DELETED = "soft-delete"
+"""vm_state of a server that may still be restored: it holds what it held, and does not run."""
 _TERMINATE = "compute_terminate_instance"
 _SHELVING = ("compute_shelve_instance", "compute_shelve_offload_instance", "compute_unshelve_instance")
-# after the first event of a pair a server no longer runs, after the second it does
-POWER_PAIRS = (
-    ("compute_stop_instance", "compute_start_instance"),
-    ("compute_pause_instance", "compute_unpause_instance"),
-    ("compute_suspend_instance", "compute_resume_instance"),
+POWERED_OFF = (
+    "compute_stop_instance",
+    "compute_pause_instance",
+    "compute_suspend_instance",
+    "compute_soft_delete_instance",
 )
-_WANTED = (*_SHELVING, *(event for pair in POWER_PAIRS for event in pair))
+"""Events after which a server does not run."""
+POWERED_ON = (
+    "compute_start_instance",
+    "compute_reboot_instance",
+    "compute_resume_instance",
+    "compute_unpause_instance",
+    "compute_unshelve_instance",
+    "compute_restore_instance",
+)
+"""Events after which a server runs, whatever kept it off; a rebuild is none: it leaves a stopped server stopped."""
+_WANTED = tuple(dict.fromkeys((*_SHELVING, *POWERED_OFF, *POWERED_ON)))
 # months are contiguous, and a range lets the storage skip what lies outside
 _SCOPE = "site = $site AND month BETWEEN $first AND $last"
 
@@ -100,11 +112,10 @@ _SCOPE = "site = $site AND month BETWEEN $first AND $last"
 _SPECS = f"""
 WITH parsed AS (
   SELECT month, instance_uuid, coalesce(created_at, updated_at) AS created_at, id,
-         TRY(json_extract(spec, [{", ".join(f"'{path}'" for path in SPEC_PATHS)}])) AS p,
-         contains(spec, '"nova_object.data"') OR contains(spec, '"scheduler_hints"') AS speaks
+         TRY(json_extract(spec, [{", ".join(f"'{path}'" for path in SPEC_PATHS)}])) AS p, spec
   FROM raw.nova_api_request_specs WHERE {_SCOPE}
 )
-SELECT month, instance_uuid, created_at, id, coalesce(p IS NOT NULL AND speaks, false) AS is_readable,
+SELECT month, instance_uuid, created_at, id, {READABLE_SPEC} AS is_readable,
        coalesce(nullif(p[1]::VARCHAR, 'null'), nullif(p[2]::VARCHAR, 'null')) AS hint,
        p[3] ->> '$' AS flavor, p[4]::VARCHAR AS extra_specs
 FROM parsed

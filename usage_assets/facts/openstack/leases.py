@@ -244,6 +244,7 @@ def _timed(rows: pl.LazyFrame) -> pl.LazyFrame:
     never_done = pl.col("has_error") & event.ne_missing("DONE")
     at_once = pl.col("has_held").is_null() & (deleted <= created + ROLLED_BACK_WITHIN)
     cases = (
+        ("never_ran", pl.col("end_date") < start),
         ("rolled_back", deleted.is_not_null() & ((status == "CREATING") | at_once)),
         ("cancelled", deleted <= scheduled),
         ("pending", start > pl.col("extracted_at")),

@@ -8,7 +8,17 @@ from usage_assets.facts.openstack.machines import HOST, covered, merged
 from usage_assets.facts.openstack.maintenance import reservations
 from usage_assets.facts.openstack.names import MACHINE_NAMES, machines_of_hosts
 from usage_assets.facts.openstack.node_types import declared_types
-from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
+from usage_assets.facts.openstack.rows import (
+    INSTANT,
+    ROW,
+    Outcome,
+    born,
+    never_ran,
+    reason,
+    resources,
+    spans,
+    with_own_span,
+)
 from usage_assets.facts.openstack.sizes import SIZES
 from usage_assets.intervals import close, intersect, once, owned, subtract, union
 from usage_assets.sites import Maintenance, NodeType
@@ -18,6 +28,9 @@ _SHELVE, _OFFLOAD, _UNSHELVE = (
     "compute_shelve_offload_instance",
     "compute_unshelve_instance",
 )
+_SHELVING = (_SHELVE, _OFFLOAD, _UNSHELVE)
+SHELVED_OFFLOADED = "shelved_offloaded"
+"""vm_state of a server that holds no host any more."""
 SERVER = ("month", "uuid")
 _IN_LEASE = pl.col("metric").is_in(IN_LEASE)
 
@@ -106,7 +119,7 @@ def occupied(
         flavor_memory="memory_mb",
         flavor_disk=pl.col("root_gb") + pl.col("ephemeral_gb").fill_null(0),
     )
-    up = once(subtract(alive, _shelved(inputs), on=SERVER))
+    up = once(subtract(alive, _shelved(inputs, rows), on=SERVER))
     booked = once(pl.concat([up.filter(~_IN_LEASE), _within_reservation(up, holdings)]))
     placed = once(_on_machines(booked, machine_profile, host_types, node_types, inputs[MACHINE_NAMES]))
     single = owned(placed.filter("is_metal"), by=HOST, rank=["created", "uuid"])
@@ -146,15 +159,16 @@ def _last_known_node(inputs: Inputs, source: str, machine_profile: pl.LazyFrame)
     )
 
 
-def _shelved(inputs: Inputs) -> pl.LazyFrame:
+def _shelved(inputs: Inputs, servers: pl.LazyFrame) -> pl.LazyFrame:
     """Shelved stretches per server.
 
-    From the first offload, else the first shelve, since the last unshelve, to the next unshelve, else open.
+    From the first offload, else the first shelve, since the last unshelve, to the next unshelve, else open; and those
+    that only the state of a server tells.
     """
     event = pl.col("event")
     cycles = (
         inputs["server_events"]
-        .filter(event.is_in([_SHELVE, _OFFLOAD, _UNSHELVE]))
+        .filter(event.is_in(_SHELVING))
         .sort(*SERVER, "start_time", "id")
         # an unshelve closes its cycle, what follows it opens the next
         .with_columns(
@@ -167,8 +181,33 @@ def _shelved(inputs: Inputs) -> pl.LazyFrame:
             end_at=pl.col("start_time").filter(event == _UNSHELVE).min(),
         )
     )
-    shelved = cycles.select(*SERVER, "end_at", start_at=pl.coalesce("offload", "shelve"))
-    return close(shelved.filter(pl.col("start_at").is_not_null()))
+    by_event = cycles.select(*SERVER, "end_at", start_at=pl.coalesce("offload", "shelve"))
+    by_state = shelved_by_state(servers, inputs["server_events"]).select(
+        *SERVER, end_at=pl.lit(None, dtype=INSTANT), start_at="since"
+    )
+    return close(pl.concat([by_event, by_state]).filter(pl.col("start_at").is_not_null()))
+
+
+def shelved_by_state(servers: pl.LazyFrame, events: pl.LazyFrame) -> pl.LazyFrame:
+    """month, uuid and since of servers that the dump finds offloaded though no event since their last unshelve says so.
+
+    They are shelved since their row was last changed; null where nothing tells when that was.
+    """
+    last = (
+        events.filter(pl.col("event").is_in(_SHELVING))
+        .sort(*SERVER, "start_time", "id")
+        .group_by(SERVER)
+        .agg(pl.col("event", "start_time").last())
+    )
+    return (
+        servers.filter(pl.col("vm_state") == SHELVED_OFFLOADED)
+        .join(last, on=list(SERVER), how="left")
+        .filter(pl.col("event").is_null() | (pl.col("event") == _UNSHELVE))
+        .select(
+            *SERVER,
+            since=pl.when(pl.col("updated_at").is_not_null()).then(pl.max_horizontal("updated_at", "start_time")),
+        )
+    )
 
 
 def _within_reservation(up: pl.LazyFrame, holdings: pl.LazyFrame) -> pl.LazyFrame:

@@ -116,11 +116,21 @@ def test_a_date_that_is_none_counts_as_open_wherever_the_row_is_looked_for(tmp_p
     assert stored(warehouse, "nova_instances")["deleted_at"].to_list() == [None]
 
 
-def test_instants_are_read_with_a_t_between_and_with_fractions_cut(tmp_path, warehouse):
-    rows = [{"id": 1, "uuid": "a", "created_at": "2020-01-05T01:02:03", "updated_at": "2020-01-06 00:00:00.999999"}]
+def test_instants_are_read_with_a_t_between_and_with_fractions_to_the_microsecond(tmp_path, warehouse):
+    texts = {
+        "2020-01-05T01:02:03": "2020-01-05 01:02:03",
+        "2020-01-06 00:00:00.999999": "2020-01-06 00:00:00.999999",
+        "2020-01-07T00:00:00.25": "2020-01-07 00:00:00.250000",
+        "2020-01-08 00:00:00.123456789": "2020-01-08 00:00:00.123456",
+        "2020-01-09 00:00:00.5+00:00": "2020-01-09 00:00:00.500000",
+        "2020-01-10T00:00:00Z": "2020-01-10 00:00:00",
+        "2020-01-11 00:00:00.": "2020-01-11 00:00:00",
+        "2020-01-12": "2020-01-12 00:00:00",
+    }
+    rows = [{"id": number, "uuid": f"u{number}", "created_at": text} for number, text in enumerate(texts)]
     dumped(tmp_path, warehouse, {"nova.instances": rows}, JAN, JAN)
-    frame = stored(warehouse, "nova_instances", ["created_at", "updated_at"])
-    assert [str(value) for value in frame.row(0)] == ["2020-01-05 01:02:03", "2020-01-06 00:00:00"]
+    frame = stored(warehouse, "nova_instances", ["id", "created_at"]).sort("id")
+    assert [str(value) for value in frame["created_at"]] == list(texts.values())
 
 
 def test_machines_are_also_held_as_context_last_before_and_first_after_per_hostname(tmp_path, warehouse):

@@ -88,7 +88,8 @@ def test_of_a_request_its_reservation_and_flavor_are_kept_and_read_alike(site, t
 
 
 @pytest.mark.parametrize(
-    "spec", [None, "", "no json", "{}", "[]", '{"other": 1}', '{"scheduler_hints": {"reservation": "r2"}}',
+    "spec", [None, "", "no json", "{}", "[]", '"nova_object.data"', '{"nova_object.data": "text"}',
+             '{"other": 1}', '{"scheduler_hints": {"reservation": "r2"}}',
              '{"nova_object.data": {"scheduler_hints": null, "flavor": null}}', '{"nova_object.data": 7}',
              '{"nova_object.data": {"flavor": {"nova_object.data": {"name": "a\\"b\'c", "extra_specs": {}}}}}'],
 )  # fmt: skip
