@@ -23,14 +23,13 @@ def off(inputs: Inputs) -> pl.LazyFrame:
     last change on.
     """
     event = pl.col("event")
-    # of equal events in a row the first one counts, so that openings and closings take turns
-    turns = once(
+    events = once(
         inputs["server_events"]
         .filter(event.is_in([*POWERED_OFF, *POWERED_ON]))
         .select(*_SERVER, "start_time", "id", runs=event.is_in(POWERED_ON))
-        .sort(*_SERVER, "start_time", "id")
-        .filter(is_first([*_SERVER, "runs"]))
     )
+    # of equal events in a row the first one counts, so that openings and closings take turns
+    turns = events.sort(*_SERVER, "start_time", "id").filter(is_first([*_SERVER, "runs"]))
     ended = ~is_first(_SERVER).shift(-1).fill_null(value=True)
     spans = once(
         turns.with_columns(end_at=pl.when(ended).then(pl.col("start_time").shift(-1)))
@@ -40,7 +39,7 @@ def off(inputs: Inputs) -> pl.LazyFrame:
     servers = inputs["nova_instances"]
     runs = servers.filter(pl.col("vm_state").is_in(_RUNNING)).select(_SERVER)
     still = spans.filter(pl.col("end_at").is_null()).join(runs, on=_SERVER, how="anti")
-    last_ran = turns.filter("runs").group_by(_SERVER).agg(ran=pl.col("start_time").max())
+    last_ran = events.filter("runs").group_by(_SERVER).agg(ran=pl.col("start_time").max())
     soft_deleted = (
         servers.filter((pl.col("vm_state") == SOFT_DELETED) & pl.col("updated_at").is_not_null())
         .join(still, on=_SERVER, how="anti")
