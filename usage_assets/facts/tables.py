@@ -67,6 +67,7 @@ REASONS: dict[str, str] = {
     "excluded": "taken out by a rule of the site's file",
     "duplicate": "another row already counts this time",
     "no_gpu": "the row of a slot names no GPU",
+    "bad_gpu": "what the row of a slot names is neither the id of a GPU nor a list of ids",
     "masked": "its machine is out of the statistics by the site's file",
 }
 

@@ -4,6 +4,7 @@ import polars as pl
 
 from usage_assets.pool import classes, columns
 from usage_assets.pool.devices import UNKNOWN
+from usage_assets.pool.ids import is_id
 from usage_assets.pool.rules import Pool
 
 CLAIMED, IDLE, OTHER = 0, 1, 2
@@ -41,7 +42,9 @@ def sayings(pool: Pool, said: pl.DataFrame) -> pl.DataFrame:
             reject=pl.when(pl.col("host").is_null())
             .then(pl.lit("null_key"))
             .when(pl.col("gpu_name").is_null())
-            .then(pl.lit("no_gpu")),
+            .then(pl.lit("no_gpu"))
+            .when(~is_id(pl.col("gpu_name")))
+            .then(pl.lit("bad_gpu")),
             is_backfill=slot.str.contains("backfill", literal=True),
             is_interactive=slot.str.contains("interactive", literal=True),
             rank=pl.when(pl.col("state") == "Claimed")

@@ -14,10 +14,10 @@ from usage_assets.errors import SourceError
 from usage_assets.raw.answers import ServerAccess, SiteAccess, TableAccess
 from usage_assets.raw.declare import RawTable
 from usage_assets.raw.htcondor.files import SQLITE, Copy, SnapshotFile, find_files, kind_of, still
-from usage_assets.raw.htcondor.read import Inspected, inspect, relation, time_of, unreadable
+from usage_assets.raw.htcondor.read import Inspected, inspect, relation, remarks, time_of, unreadable
 from usage_assets.raw.htcondor.sqlite import TABLE, Rows, columns, connect
 from usage_assets.raw.htcondor.table import GPU_STATE, SOURCE, TIME, require_columns
-from usage_assets.raw.htcondor.wallclock import polls_of
+from usage_assets.raw.htcondor.wallclock import polls_of, repeated_day
 from usage_assets.site_htcondor import HTCondorSite
 from usage_assets.warehouse.connections import in_memory
 
@@ -125,7 +125,7 @@ def _long(age: timedelta) -> str:
 
 
 def check_files(site: HTCondorSite) -> list[str]:
-    """A sentence on the lists of hosts, held against the newest file; SiteError where a list has a fault."""
+    """Sentences on how files tell times and GPUs, and on the lists of hosts; SiteError where a list has a fault."""
     hosted, masked = site.hosted_hosts(), site.masked_hosts()
     pool = site.pool()
     out = []
@@ -141,8 +141,10 @@ def check_files(site: HTCondorSite) -> list[str]:
             out.append(f"{name}: newest poll {last:%Y-%m-%d %H:%M:%S} UTC, {_long(age)} ago, {len(machines)} machines")
         if inspected.bad_times:
             out.append(f"{name}: {inspected.bad_times} row(s) whose time is none")
+        out += remarks(inspected)
     else:
         machines = []
+    out += [said for file in files for said in _of_repeated_hour(site, file) if said not in out]
     for what, names, finds in (
         ("hosted", hosted, [machine for machine in machines if pool.is_hosted(machine)]),
         ("masked", tuple(masked), [machine for machine in machines if pool.mask_reason(machine) is not None]),
@@ -165,15 +167,30 @@ def _absent(names: Iterable[str], machines: Iterable[str]) -> list[str]:
     return [name for name in names if not any(machine in HostList([name]) for machine in machines)]
 
 
+def _of_repeated_hour(site: HTCondorSite, file: SnapshotFile) -> list[str]:
+    """What there is to say of the hour that the clock shows twice in a file's month; nothing of a month without one."""
+    day = repeated_day(file.month, site.zone)
+    if day is None:
+        return []
+    found = _looked_at(site, file, Rows(first=day, last=day + timedelta(days=1)))
+    return remarks(found[1]) if found is not None else []
+
+
 def _newest(site: HTCondorSite, file: SnapshotFile) -> tuple[list[str], Inspected] | None:
     """The machines of a file's last rows, and its times; none where it can't be read, which is said elsewhere."""
+    try:
+        after = max(_of_sqlite(file)[1] - _LAST_ROWS, 0) if kind_of(file) == SQLITE else 0
+    except SourceError:
+        return None
+    return _looked_at(site, file, Rows(after=after))
+
+
+def _looked_at(site: HTCondorSite, file: SnapshotFile, rows: Rows) -> tuple[list[str], Inspected] | None:
+    """The machines of some rows of a file, and what inspecting them told; of Parquet all rows are looked at."""
     with tempfile.TemporaryDirectory() as folder, in_memory(Path(folder)) as con:
         try:
-            after = 0
-            if kind_of(file) == SQLITE:
-                after = max(_of_sqlite(file)[1] - _LAST_ROWS, 0)
-            copy = still(file, Path(folder) / "newest.parquet", rows=Rows(after=after))
-            found = inspect(con, copy, site.zone)
+            copy = still(file, Path(folder) / "looked_at.parquet", rows=rows)
+            found = inspect(con, copy, site.zone, timedelta(minutes=site.poll_minutes))
             machines = con.execute(
                 f'SELECT DISTINCT "{found.names["machine"]}"::VARCHAR FROM {relation(copy)} '
                 f'WHERE "{found.names["machine"]}" IS NOT NULL'

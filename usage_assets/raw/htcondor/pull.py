@@ -12,7 +12,7 @@ import polars as pl
 from usage_assets.errors import SourceError
 from usage_assets.partitions import months_between, next_month
 from usage_assets.raw.htcondor.files import SQLITE, SnapshotFile, digest, kind_of, still
-from usage_assets.raw.htcondor.read import Inspected, inspect, relation, select, time_of, unreadable
+from usage_assets.raw.htcondor.read import Inspected, inspect, relation, remarks, select, time_of, unreadable
 from usage_assets.raw.htcondor.sqlite import ROW, Rows
 from usage_assets.raw.htcondor.store import Part
 from usage_assets.raw.htcondor.table import GPU_STATE, TIME
@@ -133,7 +133,7 @@ class Pull:
         if not own and known is None:
             wanted = Rows(first=self.days[0] - timedelta(days=1), last=self.days[1] + timedelta(days=1))
         copy = still(file, target, rows=wanted)
-        found = inspect(con, copy, self.site.zone)
+        found = inspect(con, copy, self.site.zone, timedelta(minutes=self.site.poll_minutes))
         since = None if known is None else known["newest_at"]
         if since is not None:
             self._follow(found, since, 0 if is_sqlite else known["rows_before"] if known else 0)
@@ -150,7 +150,7 @@ class Pull:
         if not polls.is_empty():
             out.parts.append(Part(found, polls))
         if own:
-            out.notes += _remarks(found)
+            out.notes += [*_lacking(found), *remarks(found)]
         counts = {
             "rows": found.rows,
             "bad_times": found.bad_times if own else 0,
@@ -228,8 +228,8 @@ def _is_same(file: SnapshotFile, row: Mapping[str, Any] | None) -> bool:
         return False
 
 
-def _remarks(found: Inspected) -> list[str]:
-    """What an operator may want to know of a file that was read."""
+def _lacking(found: Inspected) -> list[str]:
+    """Which columns a file lacks, and that it holds rows of other months."""
     name = found.copy.file.path.name
     out = []
     if found.missing:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -74,28 +74,88 @@ def _time(value: str | datetime | None) -> datetime | None:
 
 def is_ambiguous(at: datetime, zone: ZoneInfo) -> bool:
     """Whether a wall clock shows this time twice."""
-    first, second = (at.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
-    assert first is not None
-    assert second is not None
-    return first > second
+    return _repeated(at, zone) > timedelta(0)
 
 
-def second_pass(order: pl.DataFrame, polls: pl.DataFrame) -> int | None:
-    """The row of the file with which the second pass of a repeated hour begins; null where the hour comes once.
+@dataclass(frozen=True)
+class Passes:
+    """Where the second pass of a repeated hour begins in a file (a row; null where it holds none), and any doubt."""
 
-    `order` are the rows within the hour (`row`, and `key` as the polls' `raw` or `at`), in any order. The clock jumped
-    back at the first time that is earlier than one before it, or that comes again after a later one.
+    jump: int | None
+    doubt: str | None = None
+
+
+def passes(order: pl.DataFrame, polls: pl.DataFrame, interval: timedelta, zone: ZoneInfo) -> Passes:
+    """Tell the two passes of a repeated hour apart by the place of their rows in the file.
+
+    `order` are the rows within the hour (`row`, `key` as the polls' `raw` or `at`, `slot`, `gpu`), in any order. The
+    clock jumped back at the first time that is earlier than one before it, or that comes again after a later one. Where
+    a pool is asked no more than once a pass, the clock may show a later time then, or the same: there two polls less
+    than half an interval apart are the two passes.
     """
     walls = polls.filter(pl.col("pass") == 0).select(
         key=pl.col("at") if order.schema["key"] == pl.Datetime else pl.col("raw"), wall="local_at"
     )
-    found = (
-        order.join(walls, on="key")
-        .sort("row")
-        .with_columns(before=pl.col("wall").cum_max().shift(1))
-        .filter(pl.col("wall") < pl.col("before"))
-    )
-    return None if found.is_empty() else int(found["row"][0])
+    rows = order.join(walls, on="key").sort("row")
+    back = rows.filter(pl.col("wall") < pl.col("wall").cum_max().shift(1))
+    hour = f"the hour that the clock shows twice ({rows['wall'][0]:%Y-%m-%d %H:%M})"
+    if not back.is_empty():
+        jump = int(back["row"][0])
+        again = rows.filter(pl.col("row") >= jump).filter(pl.col("wall") < pl.col("wall").cum_max().shift(1))
+        doubt = f"{hour}: the clock jumps back more than once; all from the first jump on counts as the second pass"
+        return Passes(jump, None if again.is_empty() else doubt)
+    if interval >= _repeated(rows["wall"][0], zone):
+        times = rows.group_by("wall", maintain_order=True).agg(pl.col("row").min())
+        close = times.filter(2 * pl.col("wall").diff() < interval)
+        if not close.is_empty():
+            return Passes(int(close["row"][0]))
+        found = _of_one_time(rows, hour)
+        if found is not None:
+            return found
+    is_over = bool((polls["local_at"] > rows["wall"].max()).any())
+    doubt = f"{hour}: nothing tells its two passes apart; all its polls count as the first one"
+    return Passes(None, doubt if is_over else None)
+
+
+def _of_one_time(rows: pl.DataFrame, hour: str) -> Passes | None:
+    """Two polls of one time: the second begins where a slot's GPU comes again; null where each is there once."""
+    key = ["wall", "slot", "gpu"]
+    again = rows.filter(~pl.struct(key).is_first_distinct())
+    if again.is_empty():
+        return None
+    jump, wall = int(again["row"][0]), again["wall"][0]
+    own = rows.filter(pl.col("wall") == wall)
+    before, after = own.filter(pl.col("row") < jump), own.filter(pl.col("row") >= jump)
+    # rows that stand between the last one that comes again and the first that did: of either poll
+    last = before.join(after, on=key, how="semi", nulls_equal=True)["row"].max()
+    loose = before.filter(pl.col("row") > last).height
+    if not after.select(pl.struct(key).is_unique().all()).item():
+        return Passes(
+            jump,
+            f"{hour}: rows of one time come more than twice; all from the first to come again count as the second pass",
+        )
+    doubt = f"{hour}: {loose} row(s) between two polls of one time may be of either; they count as the first"
+    return Passes(jump, doubt if loose else None)
+
+
+def _repeated(at: datetime, zone: ZoneInfo) -> timedelta:
+    """How much time the clock shows twice around a time."""
+    first, second = (at.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    assert first is not None
+    assert second is not None
+    return first - second
+
+
+def repeated_day(month: date, zone: ZoneInfo) -> date | None:
+    """The local day of a month on which the clock shows some time twice; null where there is none."""
+    day = datetime.combine(month, time(), zone)
+    while day.date().replace(day=1) == month:
+        after = day + timedelta(days=1)
+        offsets = day.utcoffset(), after.utcoffset()
+        if None not in offsets and offsets[0] > offsets[1]:  # type: ignore[operator]
+            return day.date()
+        day = after
+    return None
 
 
 def local_span(start: datetime, end: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
