@@ -94,6 +94,7 @@ ACCOUNTS = Table(
             nullable=False,
         ),
         Column("joins", Type.TEXT, "Rows before and after each join, as JSON"),
+        Column("reasons", Type.TEXT, "Rejected rows by reason, as JSON, where a reject stands for many rows"),
     ),
 )
 

@@ -1,7 +1,8 @@
 """The audit of a month: what each asset of the facts read of each source, and where its rows and hours went."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import polars as pl
@@ -99,6 +100,24 @@ def make(site: Site, months: Sequence[date], found: Read, extracted: Mapping[dat
 
 
 def _rejected(found: Read) -> pl.DataFrame:
+    """Rejected rows and hours by reason: rows as the account tells them, where it does, else as they stand there."""
+    told = [
+        (*key, reason, number)
+        for *key, reasons in found.accounts.select(*_SOURCE, "reasons").drop_nulls("reasons").iter_rows()
+        for reason, number in json.loads(reasons).items()
+    ]
+    names = {name: _REASONS_SCHEMA[name] for name in (*_SOURCE, "reason", "rows")}
+    rows = pl.DataFrame(told, schema=names, orient="row")
+    telling = found.accounts.drop_nulls("reasons").select(_SOURCE)
+    stored = found.rejected.join(telling, on=_SOURCE, how="semi").drop("rows")
+    by_account = rows.join(stored, on=[*_SOURCE, "reason"], how="full", coalesce=True).with_columns(
+        pl.col("rows").fill_null(0), pl.col("hours").fill_null(0.0)
+    )
+    others = replace(found, rejected=found.rejected.join(telling, on=_SOURCE, how="anti"))
+    return pl.concat([_of_rejects(others), by_account.select(list(_REASONS_SCHEMA))])
+
+
+def _of_rejects(found: Read) -> pl.DataFrame:
     """Rejected rows and hours by reason; of excluded time only those rows that nothing else keeps or rejects."""
     others = found.rejected.filter(pl.col("reason") != EXCLUDED)
     counted = others.group_by(_SOURCE).agg(other_rows=pl.col("rows").sum())

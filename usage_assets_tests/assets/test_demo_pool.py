@@ -61,3 +61,10 @@ def test_the_last_months_of_the_demo_pool_are_built_and_all_checks_pass(
     assert len(reasons) >= 1
     assert "Unknown" in users
     assert masked == ["its GPUs are being replaced"]
+    with warehouse.read() as reader:
+        for month in WINDOW.months:
+            held = reader.sql("SELECT count(*) FROM raw.gpu_state WHERE month = $month", {"month": month}).item()
+            total = "FROM reports.audit WHERE asset = 'htcondor/facts/total' AND month = $month"
+            read = reader.sql(f"SELECT rows {total} AND outcome = 'read'", {"month": month}).item()
+            found = reader.sql(f"SELECT sum(rows) {total} AND outcome IN ('kept', 'rejected')", {"month": month}).item()
+            assert held == read == found

@@ -63,7 +63,7 @@ def test_mask_is_a_name() -> None:
         ("gpulab2003.pool.edu/CUDA0", "masked", 1.0),
         ("gpulab2003.pool.edu/CUDA1", "masked", 1.0),
     ]
-    assert (facts.rows_kept, facts.rows_rejected) == (1, 3)
+    assert (facts.rows_kept, facts.reasons) == (1, {"masked": 3})
     assert facts.performance["gpus"].sum() == 1
     assert set(states(facts, "machine", "masked")) == {
         ("gpulab2003.pool.edu", "fan"),
@@ -260,14 +260,14 @@ def test_doubles_count_once() -> None:
     facts = facts_of(rows)
     assert facts.polls.select("rows", "duplicates", "gpus").row(0) == (3, 2, 1)
     assert facts.performance.select("gpus", "usage").row(0) == (1, 0.5)
-    assert (facts.rows_kept, facts.rows_rejected) == (1, 0)
+    assert (facts.rows_kept, facts.reasons) == (1, {"duplicate": 2})
 
 
 def test_rows_that_name_no_gpu_or_machine_are_rejected_in_spans() -> None:
     rows = [row(minutes, slot, gpu) for minutes in (0, 15) for slot, gpu in
             (("slot1@h1", None), ("slot1@h1", ""), ("slot1@", "CUDA0"), ("slot1@h1", "CUDA1"))]  # fmt: skip
     facts = facts_of(rows)
-    assert (facts.rows_kept, facts.rows_rejected) == (2, 6)
+    assert (facts.rows_kept, facts.reasons) == (2, {"no_gpu": 4, "null_key": 2})
     assert sorted(facts.rejects.select("reason", "entity_id", "end_at").rows()) == [
         ("no_gpu", "h1", at(30)),
         ("null_key", None, at(30)),

@@ -1,6 +1,8 @@
 """The facts of a GPU pool's months from their raw rows; each month uses its own rows only."""
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
@@ -44,7 +46,7 @@ class PoolSite(Protocol):
 
 @dataclass(frozen=True)
 class MonthFacts:
-    """The facts of one month: whole tables, and how many raw rows gave GPUs or were rejected."""
+    """The facts of one month: whole tables, how many raw rows gave GPUs, and how many were rejected by reason."""
 
     polls: pl.DataFrame
     runs: pl.DataFrame
@@ -52,7 +54,12 @@ class MonthFacts:
     intervals: pl.DataFrame
     rejects: pl.DataFrame
     rows_kept: int
-    rows_rejected: int
+    reasons: Mapping[str, int]
+
+    @property
+    def rows_rejected(self) -> int:
+        """Raw rows that gave no GPU."""
+        return sum(self.reasons.values())
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -82,7 +89,7 @@ def month_facts(pool: Pool, site: str, month: date, polled: Polled) -> MonthFact
         intervals=_stored(INTERVALS, site, month, spans.intervals(pool, every)),
         rejects=_stored(REJECTS, site, month, spans.rejects(pool, every)),
         rows_kept=sum(part.rows_kept for part in parts),
-        rows_rejected=sum(part.rows_rejected for part in parts),
+        reasons=added_reasons(part.reasons for part in parts),
     )
 
 
@@ -95,22 +102,36 @@ class _Part:
     counted: pl.DataFrame
     doubles: pl.DataFrame
     rows_kept: int
-    rows_rejected: int
+    reasons: Mapping[str, int]
+
+
+def added_reasons(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Rows by reason, added up."""
+    out: Counter[str] = Counter()
+    for reasons in several:
+        out.update(reasons)
+    return dict(out)
 
 
 def _part(pool: Pool, distinct: pl.DataFrame, polled: Polled, when: pl.DataFrame) -> _Part:
     said = sayings.sayings(pool, distinct)
     found = states.states(said, polled, when)
     of_entity = said.unique("entity", keep="first", maintain_order=True).sort("entity")
-    counts = (of_entity["reject"].is_null() & of_entity["masked"].is_null()).rename("counts")
-    kept = int(found.rows.filter(counts.gather(found.rows["entity"]))["rows"].sum())
+    masked = pl.when(pl.col("masked").is_not_null()).then(pl.lit("masked"))
+    why = of_entity.select(why=pl.coalesce("reject", masked)).to_series()
+    counts = why.is_null().rename("counts")
+    rows = found.rows.group_by(why=why.gather(found.rows["entity"])).agg(pl.col("rows").sum())
+    reasons = {reason: int(number) for reason, number in rows.iter_rows()}
+    kept = reasons.pop(None, 0)
+    if doubles := int(found.doubles["doubles"].sum()):
+        reasons["duplicate"] = doubles
     return _Part(
         runs=runs.runs(said, found.gpus, when),
         performance=performance.performance(said, found.gpus, when),
         counted=_seen(said, found, counts),
         doubles=found.doubles,
         rows_kept=kept,
-        rows_rejected=int(found.rows["rows"].sum()) - kept,
+        reasons=reasons,
     )
 
 
@@ -174,7 +195,7 @@ def _stored(table: Table, site: str, month: date, frame: pl.DataFrame) -> pl.Dat
 
 
 def _accounts(site: str, month: date, facts: MonthFacts, wanted: Collection[str]) -> list[tuple[object, ...]]:
-    """Rows of serving.accounts: raw rows that count and rejects for what exists; GPUs poll by poll for what is said."""
+    """Rows of serving.accounts: raw rows for what exists; GPUs poll by poll for what is said."""
     counted = facts.runs.filter(pl.col("masked").is_null())
     spans_of = facts.intervals.group_by("metric").agg(hours=_hours())
     hours = dict(spans_of.iter_rows())
@@ -191,13 +212,13 @@ def _accounts(site: str, month: date, facts: MonthFacts, wanted: Collection[str]
         kept = sum(hours.get(metric, 0.0) for metric in metrics)
         rejected = facts.rejects.select(_hours()).item() if name == "total" else 0.0
         if name == "total":
-            rejects = facts.rejects.height  # each stands for the rows of many polls; the audit finds these again
-            rows = (facts.rows_kept + rejects, facts.rows_kept, rejects, 0)
+            rows = (facts.rows_kept + facts.rows_rejected, facts.rows_kept, facts.rows_rejected, 0)
+            reasons = json.dumps(dict(sorted(facts.reasons.items())))  # a span of facts.rejects stands for many rows
         else:
             number = sum(int(counted.filter(of)["polls"].sum()) for of in polls_of[name])
-            rows = (number, number, 0, 0)
+            rows, reasons = (number, number, 0, 0), None
         asset = f"htcondor/facts/{name}"
-        out.append((site, month, asset, spans.SOURCE, *rows, kept + rejected, kept, 0.0, rejected, None))
+        out.append((site, month, asset, spans.SOURCE, *rows, kept + rejected, kept, 0.0, rejected, None, reasons))
     return out
 
 

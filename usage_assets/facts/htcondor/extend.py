@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from usage_assets.facts.htcondor.build import MonthFacts, month_facts
+from usage_assets.facts.htcondor.build import MonthFacts, added_reasons, month_facts
 from usage_assets.facts.htcondor.polls import month_end
 from usage_assets.facts.htcondor.rows import Polled
 from usage_assets.pool.rules import Pool
@@ -41,7 +41,7 @@ def extend(pool: Pool, site: str, month: date, stored: MonthFacts, polled: Polle
         intervals=pl.concat([stored.intervals.filter(settled), added.intervals]),
         rejects=pl.concat([stored.rejects.filter(settled), added.rejects]),
         rows_kept=stored.rows_kept + added.rows_kept,
-        rows_rejected=stored.rows_rejected + added.rows_rejected,
+        reasons=added_reasons([stored.reasons, added.reasons]),
     )
 
 

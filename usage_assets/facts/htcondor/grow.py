@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from usage_assets.facts.growing import Grown
-from usage_assets.facts.htcondor.build import VERSION, MonthFacts, together
+from usage_assets.facts.htcondor.build import VERSION, MonthFacts, added_reasons, together
 from usage_assets.facts.htcondor.extend import addition
 from usage_assets.facts.htcondor.kind import read_raw
 from usage_assets.facts.htcondor.tables import GPU_PERFORMANCE, GPU_POLLS, GPU_RUNS
@@ -82,13 +82,27 @@ def _tail(reader: Reader, site: HTCondorSite, month: date, since: datetime) -> M
     runs, spans, rejects = (
         reader.frame(table, site.key, [month], where=beyond) for table in (GPU_RUNS, INTERVALS, REJECTS)
     )
-    return MonthFacts(polls, runs, GPU_PERFORMANCE.empty(), spans, rejects, 0, 0)
+    return MonthFacts(polls, runs, GPU_PERFORMANCE.empty(), spans, rejects, 0, {})
 
 
 def _summed(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     every = pl.concat([part.select(ACCOUNTS.names) for part in parts])
-    sums = every.group_by(_KEY, maintain_order=True).agg(pl.col(_SUMS).sum(), pl.col("joins").first())
+    sums = (
+        every.group_by(_KEY, maintain_order=True)
+        .agg(
+            pl.col(_SUMS).sum(),
+            pl.col("joins").first(),
+            pl.col("reasons"),
+        )
+        .with_columns(pl.col("reasons").map_elements(_reasons, return_dtype=pl.String()))
+    )
     return sums.select(ACCOUNTS.names)
+
+
+def _reasons(parts: pl.Series) -> str | None:
+    """Rows by reason of the parts of one account; null where none of them tells."""
+    told = [json.loads(part) for part in parts if part is not None]
+    return json.dumps(dict(sorted(added_reasons(told).items()))) if told else None
 
 
 def _rules(pool: Pool) -> str:

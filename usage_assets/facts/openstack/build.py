@@ -177,7 +177,8 @@ def _account(asset: str, settled: Settled) -> pl.LazyFrame:
         "site",
         "month",
         pl.lit(f"openstack/facts/{asset}").alias("asset"),
-        *(name for name in ACCOUNTS.names if name not in {"site", "month", "asset"}),
+        *(name for name in ACCOUNTS.names if name not in {"site", "month", "asset", "reasons"}),
+        pl.lit(None).alias("reasons"),
     ).cast(ACCOUNTS.polars_schema)
 
 

@@ -294,6 +294,7 @@ def _accounts(rows: pl.LazyFrame, site: OpenStackSite) -> pl.LazyFrame:
         rows_outside=(~kept & counts).sum(),
     )
     said = {"site": pl.lit(site.key), "asset": pl.lit(ASSET), "source": pl.lit(SOURCE), "joins": pl.lit(None)}
+    said["reasons"] = pl.lit(None)
     have = {"month", "rows_in", "rows_kept", "rows_rejected", "rows_outside"}
     return counted.select(
         (pl.col(name) if name in have else said.get(name, pl.lit(0.0))).cast(dtype).alias(name)

@@ -17,7 +17,7 @@ from usage_assets_tests.golden.random_pool import POOL, pool_rows
 def assert_same(left: MonthFacts, right: MonthFacts) -> None:
     for name in ("polls", "runs", "performance", "intervals", "rejects"):
         assert_frame_equal(getattr(left, name), getattr(right, name), check_row_order=False, check_exact=True)
-    assert (left.rows_kept, left.rows_rejected) == (right.rows_kept, right.rows_rejected)
+    assert (left.rows_kept, left.reasons) == (right.rows_kept, right.reasons)
 
 
 @settings(max_examples=200, deadline=None)

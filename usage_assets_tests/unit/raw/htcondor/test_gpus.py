@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -31,7 +32,7 @@ CLAIMED = ROW | {"Name": "slot1_1@h1", "State": "Claimed", "GPUsAverageUsage": 1
 HOUR_NAME = "gpu_state_2025-11.parquet"
 
 
-def held(site: HTCondorSite, warehouse: Warehouse) -> dict[str, tuple[float, float]]:
+def held(site: HTCondorSite, warehouse: Warehouse) -> dict[str, Any]:
     """GPU-hours by metric of October, and what was used."""
     with warehouse.read() as reader:
         polled = read_polled(reader, "raw.gpu_state", site.key, [OCT])[OCT]
@@ -46,7 +47,7 @@ def test_a_row_that_lists_several_gpus_is_a_row_for_each(pool: Path, warehouse: 
     said = [(CLAIMED, ["GPU-1", "GPU-2"]), (ROW, ["GPU-1", "GPU-2", "GPU-3"]), (ROW | {"Name": "slot2@h1"}, [])]
     site = site_of(pool)
     if kind == "exploded":
-        parquet(pool, [row | {"timestamp": AT, "AssignedGPUs": gpu} for row, ids in said for gpu in ids or [None]])
+        parquet(pool, [row | {"timestamp": AT, "AssignedGPUs": gpu} for row, ids in said for gpu in ids or [""]])
     elif kind == "list":
         made = frame([row | {"timestamp": AT} for row, _ in said])
         pool.mkdir()
