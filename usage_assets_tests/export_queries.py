@@ -30,12 +30,15 @@ def write_files() -> None:
             at = pl.datetime_range(datetime(month.year, month.month, 1), datetime(month.year, month.month, last), "1d",
                                    time_unit="us", eager=True)  # fmt: skip
             base = pl.DataFrame({"time": at, "site": site, "resource": "nodes"})
-            numbers = dict(zip(USAGE_WIDE.names[3:], (10.0, 8.0, 6.0, 0.5, 5.0, 0.5, 4.5), strict=True))
+            numbers = dict(zip(USAGE_WIDE.names[3:], (10.0, 8.0, 6.0, 0.5, 5.0, 0.5, 4.5, True), strict=True))
             files.write_month(USAGE_WIDE, site, month, base.with_columns(**{k: pl.lit(v) for k, v in numbers.items()}))
-            metrics = pl.DataFrame({"metric": list(VALUES), "value": list(VALUES.values())})
+            metrics = pl.DataFrame({"metric": list(VALUES), "value": list(VALUES.values()), "complete": True})
             files.write_month(USAGE_LONG, site, month, base.join(metrics, how="cross"))
             types = pl.DataFrame({"node_type": ["compute", "gpu"]}).with_columns(
-                **{name: pl.lit(hours) for name, hours in zip(PARITY.names[3:], (24, 12, 36, 24, 96), strict=True)}
+                **{
+                    name: pl.lit(hours)
+                    for name, hours in zip(PARITY.names[3:], (24, 12, 36, 24, 96, True), strict=True)
+                }
             )
             days = base.select(date="time", site="site")
             files.write_month(PARITY, site, month, days.join(types, how="cross"))

@@ -20,7 +20,6 @@ from usage_assets_tests.golden.raw_months import month_rows
 from usage_assets_tests.golden.stores import Scratch
 
 CLOSE = 1e-6
-_TOLD = ("nodes", "gpus", "devices")  # resources of which null and zero are told apart
 
 
 def build(
@@ -70,7 +69,7 @@ def _steps(result: MonthResult, steps: pl.DataFrame) -> list[str]:
             have = series.get(key, [])
             at = bisect_right([t for t, _ in have], low) - 1
             found = (have[at][1] or 0.0) if at >= 0 else 0.0
-            if have and key[2] in _TOLD and (have[at][1] is None) != result.is_unknown(key):
+            if have and (have[at][1] is None) != result.is_unknown(key):
                 out.append(
                     f"step {key} at {low}: package {have[at][1]}, unknown by the oracle: {result.is_unknown(key)}"
                 )
@@ -106,7 +105,7 @@ def _buckets(result: MonthResult, buckets: pl.DataFrame, starts: list[tuple[date
             if key[0] in _DERIVED or key[0] == "utilization":
                 out += _derived(mine, key, day, base)
                 continue
-            if key in mine and key[2] in _TOLD and (value is None) != result.is_unknown(key):
+            if key in mine and (value is None) != result.is_unknown(key):
                 out.append(f"day {day:%m-%d} {key}: package {value}, unknown by the oracle: {result.is_unknown(key)}")
             want = expected.get(key, 0.0)
             if abs((hours or 0.0) - want) > CLOSE or abs((value or 0.0) - want / length) > CLOSE:

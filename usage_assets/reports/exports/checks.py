@@ -10,7 +10,7 @@ import polars as pl
 from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.checks.gated import expected
 from usage_assets.partitions import Window
-from usage_assets.reports.exports.files import read_files, site_paths
+from usage_assets.reports.exports.files import read_files, read_month, site_paths
 from usage_assets.reports.exports.frames import filled_columns
 from usage_assets.reports.exports.tables import PARITY, USAGE_WIDE, ExportTable
 from usage_assets.sites import Site
@@ -72,7 +72,7 @@ def contract(table: ExportTable, site: Site, window: Window, scope: Scope, close
     out = dict.fromkeys(window.months, GOOD)
     paths = site_paths(table, site.key)
     for month in set(window.months) & set(paths):
-        rows = pl.read_parquet(paths[month])
+        rows = read_month(table, paths[month])
         doubled = rows.height - rows.n_unique(list(table.key)) if set(table.key) <= set(rows.columns) else 0
         if rows.schema != table.polars_schema:
             out[month] = Finding(False, f"columns {dict(rows.schema)}, not {dict(table.polars_schema)}")
@@ -155,4 +155,4 @@ def parity(table: ExportTable, site: Site, window: Window, scope: Scope, closed:
 
 def _rows(table: ExportTable, site: Site, window: Window) -> dict[date, pl.DataFrame]:
     paths = site_paths(table, site.key)
-    return {month: pl.read_parquet(paths[month]) for month in window.months if month in paths}
+    return {month: read_month(table, paths[month]) for month in window.months if month in paths}

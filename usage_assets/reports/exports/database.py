@@ -24,6 +24,7 @@ from usage_assets.errors import ExportError
 from usage_assets.partitions import next_month
 from usage_assets.raw.faults import Scrubber
 from usage_assets.raw.wire import MYSQL
+from usage_assets.reports.exports.files import read_month
 from usage_assets.reports.exports.tables import ExportTable
 from usage_assets.schema import Type
 
@@ -39,6 +40,7 @@ _TYPES: dict[Type, sa.types.TypeEngine[Any]] = {
     Type.TEXT: sa.String(64),
     Type.FLOAT: sa.Double(),
     Type.INT: sa.BigInteger(),
+    Type.BOOL: sa.Boolean(),
 }
 
 
@@ -168,7 +170,7 @@ class _Target:
             return False
         columns = [column["name"] for column in inspector.get_columns(table.name)]
         key = inspector.get_pk_constraint(table.name)["constrained_columns"]
-        if columns != table.names or key != list(table.key):
+        if columns not in (table.names, table.first_names) or key != list(table.key):
             msg = (
                 f"the export database has a table {table.name} that is not ours: columns {', '.join(columns)} with key "
                 f"({', '.join(key)}), ours are {', '.join(table.names)} with key ({', '.join(table.key)}). Rename it, "
@@ -184,14 +186,17 @@ class _Target:
             if carry:
                 old = _declare(load.table, load.table.name)
                 months = {**self.behind(old, load, site), **months}
-                stays = sa.select(*old.columns).where(~_replaced(old, load.table, site, months))
+                have = {column["name"] for column in sa.inspect(self.con).get_columns(old.name)}
+                # a table of an older release lacks a column: what it did not say stays unknown
+                kept = [column if column.name in have else sa.null().label(column.name) for column in old.columns]
+                stays = sa.select(*kept).select_from(old).where(~_replaced(old, load.table, site, months))
                 self.con.execute(fresh.insert().from_select(load.table.names, stays))
-                kept = sa.select(sa.func.count()).select_from(fresh).where(fresh.c.site == site)
-                expected = int(self.con.execute(kept).scalar_one())
+                counted = sa.select(sa.func.count()).select_from(fresh).where(fresh.c.site == site)
+                expected = int(self.con.execute(counted).scalar_one())
             else:
                 months = load.all_months
             for path in months.values():
-                rows = pl.read_parquet(path)
+                rows = read_month(load.table, path)
                 self.insert(fresh, rows)
                 expected += rows.height
         count = sa.select(sa.func.count()).select_from(fresh).where(fresh.c.site == site)

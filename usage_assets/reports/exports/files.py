@@ -57,9 +57,22 @@ def _inert(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def read_month(table: ExportTable, path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """Rows of a file; columns that the release which wrote it did not have yet are null."""
+    names = columns or table.names
+    there = set(pl.read_parquet_schema(path))
+    if there != set(table.first_names):
+        return pl.read_parquet(path, columns=columns)
+    rows = pl.read_parquet(path, columns=[name for name in names if name in there])
+    missing = [name for name in names if name not in there]
+    return rows.with_columns(pl.lit(None, dtype=table.polars_schema[name]).alias(name) for name in missing).select(
+        names
+    )
+
+
 def read_files(table: ExportTable, paths: Iterable[Path], columns: list[str] | None = None) -> pl.DataFrame:
     """Rows of some files, in their order."""
-    frames = [pl.read_parquet(path, columns=columns) for path in paths]
+    frames = [read_month(table, path, columns) for path in paths]
     return pl.concat(frames) if frames else pl.DataFrame(schema=table.polars_schema).select(columns or table.names)
 
 

@@ -68,7 +68,8 @@ def wide(
     one = pl.col("value").filter
     values = {column: one(pl.col("metric") == metric).first() for column, metric in _OF_METRIC.items()}
     running = {"runs": one(pl.col("metric") == "active").first()}
-    rows = added.group_by(_BUCKET).agg(**values, **running)
+    shown = pl.col("metric").is_in([*_OF_METRIC.values(), "active"])
+    rows = added.group_by(_BUCKET).agg(**values, **running, complete=pl.col("complete").filter(shown).all())
     for column, occupied in _ACTIVE.items():
         booking = active.filter(pl.col("metric") == _OF_METRIC[occupied]).select(
             *_BUCKET, pl.col("hours").alias(column)
@@ -107,7 +108,7 @@ def _with_width(rows: pl.LazyFrame, minutes: int, extracted: Mapping[date, datet
 def long(added: pl.LazyFrame, *, site: str, counted: Collection[str], utilization_of: str | None) -> pl.LazyFrame:
     """usage_long: a row per bucket, resource and metric, derived ones too; a share is one of sums."""
     ratios = [metric for metric in derivable(set(counted)) if metric.is_ratio]
-    parts = [added.select("month", "timestamp", "resource", "metric", "value")]
+    parts = [added.select("month", "timestamp", "resource", "metric", "value", "complete")]
     parts += [
         _share(added, metric.name, metric.plus[0], _bases(metric.over, counted, utilization_of)) for metric in ratios
     ]
@@ -128,10 +129,21 @@ def _share(added: pl.LazyFrame, name: str, of: str, bases: list[str]) -> pl.Lazy
     """`of` as a share of the first base in months in which nothing ran on demand, else of the last."""
     one = pl.col("value").filter
     wanted = dict.fromkeys((of, *bases, "occupied_ondemand"))
-    rows = added.group_by(_BUCKET).agg(one(pl.col("metric") == each).first().alias(each) for each in wanted)
+    rows = added.group_by(_BUCKET).agg(
+        *(one(pl.col("metric") == each).first().alias(each) for each in wanted),
+        *(pl.col("complete").filter(pl.col("metric") == each).all().alias(f"{each}_complete") for each in (of, *bases)),
+    )
     on_demand = (pl.col("occupied_ondemand").fill_null(0) > 0).any().over("month")
-    over = pl.when(on_demand).then(pl.col(bases[-1])).otherwise(pl.col(bases[0]))
-    return rows.select(*_BUCKET, metric=pl.lit(name), value=pl.when(over > 0).then(pl.col(of) / over))
+    over, whole = (
+        pl.when(on_demand).then(pl.col(f"{bases[-1]}{end}")).otherwise(pl.col(f"{bases[0]}{end}"))
+        for end in ("", "_complete")
+    )
+    return rows.select(
+        *_BUCKET,
+        metric=pl.lit(name),
+        value=pl.when(over > 0).then(pl.col(of) / over),
+        complete=pl.col(f"{of}_complete") & whole,
+    ).select("month", "timestamp", "resource", "metric", "value", "complete")
 
 
 def parity(daily: pl.LazyFrame, *, site: str, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
@@ -150,7 +162,7 @@ def parity(daily: pl.LazyFrame, *, site: str, extracted: Mapping[date, datetime]
         daily.join(reads, on="month", how="left")
         .filter((pl.col("date").dt.offset_by("1d") <= pl.col("read_at")).fill_null(value=True))
         .group_by("month", "date", "node_type")
-        .agg(one(pl.col("metric") == name).first().alias(name) for name in PARITY_METRICS)
+        .agg(*(one(pl.col("metric") == name).first().alias(name) for name in PARITY_METRICS), pl.col("complete").all())
     )
     parts = {
         "maint_hours": pl.col("total") - pl.col("reservable"),

@@ -20,10 +20,11 @@ _CURRENT = f"FROM {USAGE.qualified} WHERE {_MONTHS} AND collector_type = 'curren
 
 # the share of a bucket that was seen is that of all node types, and is no sum
 _ADDED = f"""
-SELECT month, timestamp, metric, resource, sum(value) AS value
+SELECT month, timestamp, metric, resource, sum(value) AS value, bool_and(value IS NOT NULL) AS complete
 {_CURRENT} AND metric NOT IN (SELECT unnest($ratios::VARCHAR[])) GROUP BY ALL
 UNION ALL
-SELECT month, timestamp, metric, resource, max(value) AS value {_CURRENT} AND metric = '{COVERAGE}' GROUP BY ALL
+SELECT month, timestamp, metric, resource, max(value) AS value, true AS complete
+{_CURRENT} AND metric = '{COVERAGE}' GROUP BY ALL
 """
 # what a series of a month does not know at all, while the same series of another node type does
 _LEFT_OUT = f"""
@@ -34,9 +35,31 @@ WITH series AS (
 SELECT month, resource, string_agg(DISTINCT node_type, ', ' ORDER BY node_type) AS node_types
 FROM parts WHERE is_sum AND NOT is_known GROUP BY ALL ORDER BY month, resource
 """
+# of some machines of a node type the amount is known, of others it is not: the series adds up the known ones. Devices
+# have no amount of a machine's resources, which is known
+_MACHINES = f"FROM {INTERVALS.qualified} WHERE {_MONTHS} AND devices IS NULL"
+_OF_MACHINES = [name for name in RESOURCE_NAMES if name != "devices"]
+_PARTLY = f"""
+WITH series AS (
+  SELECT month, metric, node_type,
+         {", ".join(f"count({name}) BETWEEN 1 AND count(*) - 1 AS {name}" for name in _OF_MACHINES)}
+  {_MACHINES} GROUP BY ALL
+), partly AS (
+  SELECT month, metric, node_type, resource
+  FROM (UNPIVOT series ON {", ".join(_OF_MACHINES)} INTO NAME resource VALUE is_partly) WHERE is_partly
+), unknown AS (
+  SELECT p.month, p.metric, p.node_type, p.resource, i.start_at, i.end_at
+  FROM (SELECT * {_MACHINES}) i JOIN partly p USING (month, metric, node_type)
+  WHERE CASE p.resource {" ".join(f"WHEN '{name}' THEN i.{name} IS NULL" for name in _OF_MACHINES)} END
+)
+SELECT DISTINCT month, metric, node_type, resource, unnest(generate_series(
+    time_bucket(to_minutes($minutes), start_at, TIMESTAMP '2000-01-01'),
+    end_at - INTERVAL 1 MICROSECOND, to_minutes($minutes))) AS timestamp
+FROM unknown
+"""
 _DAILY = f"""
 SELECT month, date_trunc('day', timestamp)::TIMESTAMP AS date, node_type, metric,
-       CASE WHEN bool_or(hours IS NULL) THEN NULL ELSE sum(hours) END AS hours
+       CASE WHEN bool_or(hours IS NULL) THEN NULL ELSE sum(hours) END AS hours, bool_and(hours IS NOT NULL) AS complete
 {_CURRENT} AND resource = 'nodes' AND metric IN (SELECT unnest($metrics::VARCHAR[])) GROUP BY ALL
 """
 # an active stretch lies within one occupied stretch of its server, and is booked as that one is
@@ -67,10 +90,12 @@ class SiteUsage:
     """A site's usage of some months.
 
     `added`: month, timestamp, metric, resource, value of the node types that are known, together; null where none is;
-    `coverage` is a metric too, where a site was only seen now and then.
-    `left_out`: month, resource, node_types that are in no sum of the month's, since nothing tells how much they have.
+    complete: whether all of all node types is known. `coverage` is a metric too, where a site was only seen now and
+    then.
+    `left_out`: month, resource, node_types of which some sum of the month lacks all or a part, since nothing tells how
+    much they have.
     `active`: month, timestamp, metric (a booking), resource, hours in which servers of that booking ran; a row only
-    where some did. `daily`: month, date, node_type, metric, hours of nodes.
+    where some did. `daily`: month, date, node_type, metric, hours of nodes; complete: whether all of them are known.
     """
 
     added: pl.DataFrame
@@ -82,9 +107,47 @@ class SiteUsage:
 def read(reader: Reader, site: Site, months: Sequence[date]) -> SiteUsage:
     """The usage of some months, at least one, that were built."""
     where = {"site": site.key, "months": list(months), "first": min(months), "last": max(months)}
+    partly = _derived_too(reader.sql(_PARTLY, where | {"minutes": site.bucket_minutes}))
+    added = reader.sql(_ADDED, where | {"ratios": _RATIOS})
+    daily = reader.sql(_DAILY, where | {"metrics": list(PARITY_METRICS)})
+    left_out = reader.sql(_LEFT_OUT, where | {"ratios": _RATIOS})
+    of_nodes = partly.filter(pl.col("resource") == "nodes").with_columns(date=pl.col("timestamp").dt.truncate("1d"))
     return SiteUsage(
-        added=reader.sql(_ADDED, where | {"ratios": _RATIOS}),
+        added=_less_complete(added, partly, ["month", "timestamp", "metric", "resource"]),
         active=reader.sql(_ACTIVE, where | {"booked": list(BOOKED), "minutes": site.bucket_minutes}),
-        daily=reader.sql(_DAILY, where | {"metrics": list(PARITY_METRICS)}),
-        left_out=reader.sql(_LEFT_OUT, where | {"ratios": _RATIOS}),
+        daily=_less_complete(daily, of_nodes, ["month", "date", "node_type", "metric"]),
+        left_out=_named(left_out, partly),
     )
+
+
+def _derived_too(partly: pl.DataFrame) -> pl.DataFrame:
+    """Rows of counted metrics, and the same rows of the metrics that are derived from them."""
+    terms: dict[str, set[str]] = {}
+    for metric in METRICS:  # in which every term stands before its sum
+        own = {metric.name} if metric.is_counted else set()
+        terms[metric.name] = own.union(*(terms[name] for name in (*metric.plus, *metric.minus)))
+    pairs = [(name, term) for name, counted in terms.items() for term in counted]
+    made_of = pl.DataFrame(pairs, schema={"derived": pl.String, "metric": pl.String}, orient="row")
+    return partly.join(made_of, on="metric").drop("metric").rename({"derived": "metric"}).unique()
+
+
+def _less_complete(sums: pl.DataFrame, partly: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """The same sums, those not complete that lack a part of what is known only in part."""
+    if partly.is_empty():
+        return sums
+    lacking = partly.select(keys).unique().with_columns(lacks=pl.lit(value=True))
+    return (
+        sums.join(lacking, on=keys, how="left", maintain_order="left")
+        .with_columns(complete=pl.col("complete") & pl.col("lacks").is_null())
+        .drop("lacks")
+    )
+
+
+def _named(left_out: pl.DataFrame, partly: pl.DataFrame) -> pl.DataFrame:
+    """month, resource, node_types (a text) of both: types that are not in a sum, and types that are partly."""
+    if partly.is_empty():
+        return left_out
+    whole = left_out.with_columns(pl.col("node_types").str.split(", ")).explode("node_types")
+    parts = partly.select("month", "resource", node_types="node_type")
+    both = pl.concat([whole, parts.cast(whole.schema)]).unique().sort("month", "resource", "node_types")
+    return both.group_by("month", "resource", maintain_order=True).agg(pl.col("node_types").str.join(", "))

@@ -104,7 +104,10 @@ def _insert(con: duckdb.DuckDBPyConnection, table: ExportTable, paths: Collectio
     if not paths:
         return
     order = ", ".join(f'"{name}"' for name in dict.fromkeys(("site", *table.key)))
-    select = f"SELECT {_names(table)} FROM read_parquet($paths) ORDER BY {order}"
+    # files of older releases lack a column: what is not there is null
+    shape = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in _declared(table))
+    rows = f"(SELECT {shape} WHERE false) UNION ALL BY NAME (FROM read_parquet($paths, union_by_name=true))"
+    select = f"SELECT {_names(table)} FROM ({rows}) ORDER BY {order}"
     con.execute(f"INSERT INTO fresh.{table.name} {select}", {"paths": list(map(os.fspath, paths))}).fetchall()
 
 

@@ -17,6 +17,11 @@ class ExportTable:
     columns: tuple[Column, ...]
 
     @property
+    def first_names(self) -> list[str]:
+        """Columns of the first release: tables and files that it made have no others."""
+        return [name for name in self.names if name != COMPLETE]
+
+    @property
     def names(self) -> list[str]:
         """Column names in order."""
         return [column.name for column in self.columns]
@@ -30,6 +35,13 @@ class ExportTable:
     def polars_schema(self) -> pl.Schema:
         """Names and polars types, in order."""
         return pl.Schema({column.name: column.type.polars for column in self.columns})
+
+
+COMPLETE = "complete"
+
+
+def _complete(description: str) -> Column:
+    return Column(COMPLETE, Type.BOOL, f"{description}; null in what a release before this column exported")
 
 
 _TIME = Column("time", Type.INSTANT, "Start of the bucket", nullable=False)
@@ -57,6 +69,7 @@ USAGE_WIDE = ExportTable(
         _mean("occupied_reserved", "Held by servers within their reservation"),
         _mean("active_ondemand", "Of occupied_ondemand, held by servers that run"),
         _mean("active_reserved", "Of occupied_reserved, held by servers that run"),
+        _complete("Whether every node type's part of the row's sums is known, none left out"),
     ),
 )
 USAGE_LONG = ExportTable(
@@ -69,6 +82,7 @@ USAGE_LONG = ExportTable(
         _RESOURCE,
         Column("metric", Type.TEXT, "What was measured or derived", nullable=False),
         _mean("value", "Value; utilization is a share"),
+        _complete("Whether every node type's part of the value is known, none left out"),
     ),
 )
 PARITY = ExportTable(
@@ -86,6 +100,7 @@ PARITY = ExportTable(
         Column("used_hours", Type.INT, "Held by servers within their reservation", "node-hours"),
         Column("idle_hours", Type.INT, "Reservable and not committed", "node-hours"),
         Column("total_hours", Type.INT, "What exists; the sum of the four", "node-hours"),
+        _complete("Whether all machines' part of the hours is known"),
     ),
 )
 EXPORTS: dict[str, ExportTable] = {table.name: table for table in (USAGE_WIDE, USAGE_LONG, PARITY)}

@@ -18,11 +18,14 @@ VALUES = {"total": 10.0, "reservable": 8.0, "committed": 6.0, "occupied_reservat
           "occupied_unknown": 0.0, "occupied": 6.0, "active": 5.5}  # fmt: skip
 
 
-def added(values=VALUES, *, at=AT, resource="nodes"):
-    rows = [(MONTH, at, metric, resource, value) for metric, value in values.items()]
+def added(values=VALUES, *, at=AT, resource="nodes", partly=()):
+    rows = [
+        (MONTH, at, metric, resource, value, value is not None and metric not in partly)
+        for metric, value in values.items()
+    ]
     schema = pl.Schema(
         {"month": pl.Date(), "timestamp": pl.Datetime("us"), "metric": pl.String(), "resource": pl.String(),
-         "value": pl.Float64()}
+         "value": pl.Float64(), "complete": pl.Boolean()}
     )  # fmt: skip
     return pl.LazyFrame(rows, schema=schema, orient="row")
 
@@ -36,18 +39,26 @@ def ran(hours):
     return pl.LazyFrame(rows, schema=schema, orient="row")
 
 
-def wide(values=VALUES, hours=None, *, counted=COUNTED, read=READ, minutes=1440):
+def wide(values=VALUES, hours=None, *, counted=COUNTED, read=READ, minutes=1440, partly=()):
     hours = {"occupied_reservation": 108.0, "occupied_ondemand": 24.0} if hours is None else hours
-    return frames.wide(added(values), ran(hours), site="s", counted=counted, minutes=minutes, extracted=read).collect()
+    return frames.wide(
+        added(values, partly=partly), ran(hours), site="s", counted=counted, minutes=minutes, extracted=read
+    ).collect()
 
 
 def test_usage_wide_has_the_columns_that_older_reports_read_in_their_order():
     assert USAGE_WIDE.names == [
         "time", "site", "resource", "total", "reservable", "committed", "occupied_ondemand", "occupied_reserved",
-        "active_ondemand", "active_reserved",
+        "active_ondemand", "active_reserved", "complete",
     ]  # fmt: skip
     assert wide().drop("month").schema == USAGE_WIDE.polars_schema
-    assert wide().drop("month").rows() == [(AT, "s", "nodes", 10.0, 8.0, 6.0, 1.0, 5.0, 1.0, 4.5)]
+    assert wide().drop("month").rows() == [(AT, "s", "nodes", 10.0, 8.0, 6.0, 1.0, 5.0, 1.0, 4.5, True)]
+
+
+def test_a_row_is_complete_where_all_of_every_sum_in_it_is_known():
+    assert wide(VALUES | {"total": None})["complete"].to_list() == [False]
+    assert wide(partly=("active",))["complete"].to_list() == [False]
+    assert wide(partly=("occupied_unknown", "idle"))["complete"].to_list() == [True]
 
 
 def test_what_is_unknown_stays_null_and_nothing_stands_in_for_it():
@@ -97,6 +108,17 @@ def long(rows, *, counted=COUNTED, utilization_of=None):
     return {(row["time"], row["metric"]): row["value"] for row in found.iter_rows(named=True)}
 
 
+def test_a_share_is_complete_where_what_it_is_made_of_is():
+    def whole(*partly: str) -> dict[str, bool]:
+        found = frames.long(added(partly=partly), site="s", counted=COUNTED, utilization_of=None).collect()
+        return {row["metric"]: row["complete"] for row in found.iter_rows(named=True)}
+
+    assert all(whole().values())
+    for name in ("occupied", "total"):
+        assert {metric for metric, complete in whole(name).items() if not complete} == {name, "utilization"}
+    assert whole("reservable")["utilization"]
+
+
 def test_usage_long_has_every_metric_and_utilization_as_a_share_of_sums():
     found = long(added())
     assert {metric for _, metric in found} == {*VALUES, "utilization"}
@@ -118,19 +140,22 @@ def test_utilization_of_nothing_or_of_something_unknown_is_null():
 
 
 def parity(*hours: float | None, read=READ, at=AT):
-    rows = [(MONTH, at, "a", metric, value) for metric, value in zip(PARITY_METRICS, hours, strict=True)]
+    rows = [
+        (MONTH, at, "a", metric, value, value is not None) for metric, value in zip(PARITY_METRICS, hours, strict=True)
+    ]
     schema = pl.Schema({"month": pl.Date(), "date": pl.Datetime("us"), "node_type": pl.String(), "metric": pl.String(),
-              "hours": pl.Float64()})  # fmt: skip
+              "hours": pl.Float64(), "complete": pl.Boolean()})  # fmt: skip
     daily = pl.LazyFrame(rows, schema=schema, orient="row")
     return frames.parity(daily, site="s", extracted=read).collect()
 
 
 def parts(*hours: float | None):
-    return parity(*hours).row(0)[4:]
+    return parity(*hours).row(0)[4:-1]
 
 
 def test_the_parity_row_is_what_the_old_cache_would_have_said():
-    assert parity(96.0, 72.0, 48.0, 36.0).drop("month").rows() == [(AT, "s", "a", 24, 12, 36, 24, 96)]
+    assert parity(96.0, 72.0, 48.0, 36.0).drop("month").rows() == [(AT, "s", "a", 24, 12, 36, 24, 96, True)]
+    assert parity(96.0, None, 48.0, 36.0)["complete"].to_list() == [False]
     assert parity(96.0, 72.0, 48.0, 36.0).drop("month").schema == PARITY.polars_schema
 
 

@@ -1,6 +1,6 @@
 """What exports read: node types added up, and activity told apart by booking."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -39,14 +39,36 @@ def test_node_types_that_are_known_are_added_up_and_the_others_named(warehouse):
     rows += [usage(first, "a", None, metric="committed"), usage(first, "b", None, metric="committed")]
     rows += [usage(first, "a", 99.0, collector="legacy"), usage(first, "a", 0.5, metric="utilization")]
     found = read(warehouse, rows=rows)
-    assert found.added.sort("metric", "timestamp").select("timestamp", "metric", "value").rows() == [
-        (first, "committed", None),
-        (first, "total", 5.0),
-        (second, "total", 5.0),
+    assert found.added.sort("metric", "timestamp").select("timestamp", "metric", "value", "complete").rows() == [
+        (first, "committed", None, False),
+        (first, "total", 5.0, False),
+        (second, "total", 5.0, False),
     ]
     assert found.left_out.rows() == [(MONTH, "nodes", "c")]
     total = found.daily.filter(pl.col("metric") == "total").sort("date", "node_type")
     assert total["hours"].to_list() == [48.0, 72.0, None] * 2
+    assert total["complete"].to_list() == [True, True, False] * 2
+
+
+def test_a_sum_that_lacks_a_machine_of_a_type_is_not_complete_while_the_machine_is_there(warehouse):
+    days = [datetime(2020, 1, day) for day in (1, 2, 3)]
+    rows = [usage(at, name, 2.0, metric=metric) for at in days for name in "ab" for metric in ("total", "occupied")]
+    rows += [usage(at, "a", 1.0, metric="occupied_ondemand") for at in days]
+    device = held("total", days[0], days[2], "device", nodes=None) | {"node_type": "b", "devices": 1.0}
+    intervals = [
+        device,
+        held("total", days[0], days[2]) | {"node_type": "b"},
+        held("total", days[0], days[2]),
+        held("occupied_ondemand", days[0], days[2], nodes=None, entity="nowhere"),
+        held("occupied_ondemand", days[1], days[2] - timedelta(hours=1), nodes=None, entity="nowhere else"),
+        held("occupied_ondemand", days[1], days[2]),
+    ]
+    intervals[3]["end_at"] = days[1]
+    found = read(warehouse, rows=rows, intervals=intervals)
+    lacking = found.added.filter(~pl.col("complete")).sort("metric", "timestamp").select("timestamp", "metric")
+    assert lacking.rows() == [(at, metric) for metric in ("occupied", "occupied_ondemand") for at in days[:2]]
+    assert found.left_out.rows() == [(MONTH, "nodes", "a")]
+    assert found.daily["complete"].all()
 
 
 def test_activity_goes_to_the_booking_of_its_server_and_is_cut_at_buckets(warehouse):

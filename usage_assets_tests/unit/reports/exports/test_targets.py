@@ -20,7 +20,7 @@ JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
 def rows(site, month, value, days=2):
     at = [datetime(month.year, month.month, day) for day in range(1, days + 1)]
     return pl.DataFrame(
-        {"time": at, "site": site, "resource": "nodes", "metric": "total", "value": value},
+        {"time": at, "site": site, "resource": "nodes", "metric": "total", "value": value, "complete": True},
         schema=USAGE_LONG.polars_schema,
     )
 
@@ -56,8 +56,8 @@ def test_a_month_is_a_parquet_and_a_csv_file_and_nothing_else_is_left():
     assert sorted(each.name for each in path.parent.iterdir()) == ["2020-01.csv", "2020-01.parquet"]
     assert pl.read_parquet(path).equals(rows("s", JAN, 1.5))
     assert path.with_suffix(".csv").read_text().splitlines()[:2] == [
-        "time,site,resource,metric,value",
-        "2020-01-01 00:00:00,s,nodes,total,1.5",
+        "time,site,resource,metric,value,complete",
+        "2020-01-01 00:00:00,s,nodes,total,1.5,true",
     ]
 
 
@@ -215,3 +215,26 @@ def test_an_address_that_can_not_be_read_is_said_without_its_password(monkeypatc
 
 def test_without_an_address_there_is_no_target():
     assert database.target() is None
+
+
+def test_files_and_tables_of_the_release_before_complete_are_carried_over(path: Path):
+    old = rows("s", JAN, 1.0).drop("complete")
+    files.write_month(USAGE_LONG, "s", FEB, rows("s", FEB, 2.0))
+    before = files.month_path(USAGE_LONG, "s", JAN)
+    old.write_parquet(before)
+    with sqlite3.connect(path) as con:
+        names = ", ".join(USAGE_LONG.first_names)
+        con.execute(f"CREATE TABLE usage_long ({names}, PRIMARY KEY (time, site, resource, metric))")
+        con.executemany(
+            "INSERT INTO usage_long VALUES (?, ?, ?, ?, ?)",
+            old.with_columns(pl.col("time").dt.strftime("%Y-%m-%d %H:%M:%S")).rows(),
+        )
+    assert load("s", FEB) == {"usage_long": 4}
+    with sqlite3.connect(path) as con:
+        found = con.execute("SELECT value, complete FROM usage_long ORDER BY time").fetchall()
+    assert found == [(1.0, None)] * 2 + [(2.0, 1)] * 2
+    with duckdb.connect(str(snapshot.write_snapshot()), read_only=True) as con:
+        assert con.execute("SELECT value, complete FROM usage_long ORDER BY time").fetchall() == [
+            (1.0, None), (1.0, None), (2.0, True), (2.0, True),
+        ]  # fmt: skip
+    assert files.read_files(USAGE_LONG, [before])["complete"].null_count() == 2
