@@ -66,6 +66,8 @@ class FactAsset:
     reads_more: Callable[[Any], bool] = lambda site: False  # noqa: ARG005 - most facts read the same of every site
     reads_if_listed: tuple[str, ...] = ()
     """Raw tables that it reads only where the site lists them among the sources of a metric."""
+    sharing: tuple[str, ...] = ()
+    """Sources whose rows may share what they hold: that one of them owns the time is no fault of the others."""
     checks: tuple[TableCheck, ...] = ()
     """What is asked of it beside what is asked of every fact."""
 

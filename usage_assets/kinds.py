@@ -199,6 +199,14 @@ _LEADTIME = TableAsset(
     views=(LEADTIME_SITE,),
 )
 
+_INVENTORY = TableCheck(
+    "inventory",
+    "The operator's inventory, where the site lists one, and the databases know the same machines.",
+    later("checks.inventory", "inventory"),
+    warn=True,
+    per_run="with machines that only the inventory or only the databases know",
+)
+
 _OPENSTACK = Kind(
     name="openstack",
     label="OpenStack: Nova, with or without Blazar and Zun",
@@ -210,6 +218,7 @@ _OPENSTACK = Kind(
             METRICS_OF["total"],
             _MACHINES,
             reads_if_listed=_FURTHER,
+            checks=(_INVENTORY,),
         ),
         FactAsset(
             "reservable",
@@ -234,6 +243,7 @@ _OPENSTACK = Kind(
             "Machines and devices that servers and containers hold, by how they were booked.",
             METRICS_OF["occupied"],
             (*_MACHINES, *_BOOKINGS, *_SERVERS),
+            sharing=("zun_container",),
             after=("total", "committed"),
             reads_if_listed=_FURTHER,
             checks=(

@@ -11,5 +11,14 @@ def printable_lines(text: str) -> str:
     return "\n".join(printable(line) for line in text.replace("\t", "    ").split("\n"))
 
 
+def cut(text: str, length: int) -> str:
+    """The text, or as many of its words as have room before " ..."; a name is never cut in two."""
+    if len(text) <= length:
+        return text
+    kept = text[: length - 3]
+    words = kept if kept[-1:].isspace() else kept.rpartition(" ")[0]
+    return f"{(words or kept[:-1]).rstrip(' ,;:')} ..."
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -1,6 +1,7 @@
 """What the checks of facts ask: are rows and hours conserved, how much was rejected, does bare metal overlap."""
 
 import json
+from collections.abc import Sequence
 from datetime import date
 
 from usage_assets.checks.findings import GOOD, Finding
@@ -74,7 +75,10 @@ def _stored_hours(reader: Reader, table: str, fact: FactAsset, window: Window) -
 
 
 def rejects_share(reader: Reader, kind: Kind, fact: FactAsset, window: Window) -> dict[date, Finding]:
-    """A month is pointed out when much of it was rejected; the reasons say why."""
+    """A month is pointed out when much of it was rejected; the reasons say why.
+
+    What is rejected since the site believes another source of the machine, or since what it holds is shared, is none.
+    """
     out = dict.fromkeys(window.months, GOOD)
     if not reader.has(ACCOUNTS):
         return out
@@ -86,10 +90,17 @@ def rejects_share(reader: Reader, kind: Kind, fact: FactAsset, window: Window) -
         # what a further source says that others already count is no fault of its rows
         {"site": window.site, "months": list(window.months), "asset": asset, "sources": list(fact.reads)},
     )
-    reasons = _reasons(reader, fact, window)
-    for month, rows_in, rejected in sums.iter_rows():
-        if rows_in and rejected / rows_in > REJECTED_SHARE:
-            why = ", ".join(f"{reason} {count}" for reason, count in reasons.get(month, []))
+    many = [month for month, rows_in, rejected in sums.iter_rows() if rows_in and rejected / rows_in > REJECTED_SHARE]
+    if not many:
+        return out
+    reasons, wanted = _reasons(reader, fact, window), _as_wanted(reader, fact, window)
+    for month, rows_in, found in sums.filter(sums["month"].is_in(many)).iter_rows():
+        as_wanted = wanted.get(month, 0)
+        rejected = found - as_wanted
+        if rejected / rows_in > REJECTED_SHARE:
+            counts = dict(reasons.get(month, []))
+            counts["duplicate"] = counts.get("duplicate", 0) - as_wanted
+            why = ", ".join(f"{reason} {count}" for reason, count in counts.items() if count > 0)
             text = f"{rejected} of {rows_in} rows rejected ({rejected / rows_in:.1%}): {why}"
             out[month] = Finding(False, text, {"rows_in": rows_in, "rows_rejected": rejected})
     return out
@@ -98,21 +109,56 @@ def rejects_share(reader: Reader, kind: Kind, fact: FactAsset, window: Window) -
 def overlaps(reader: Reader, fact: FactAsset, window: Window) -> dict[date, Finding]:
     """A month is pointed out when servers overlap on one machine: all but the last one's time was rejected."""
     out = dict.fromkeys(window.months, GOOD)
-    for month, reasons in _reasons(reader, fact, window).items():
+    for month, reasons in _reasons(reader, fact, window, but=fact.sharing).items():
         count = dict(reasons).get("duplicate", 0)
         if count:
             out[month] = Finding(False, f"{count} span(s) of servers overlap on one machine", {"spans": count})
     return out
 
 
-def _reasons(reader: Reader, fact: FactAsset, window: Window) -> dict[date, list[tuple[str, int]]]:
+# rows of a source of which another one counts the same machine in the month, and rows that share what they hold with
+# others: neither is a fault of the rows
+_AS_WANTED = f"""
+SELECT month, count(DISTINCT (source, entity_id, original_start_at)) AS n
+FROM {REJECTS.qualified} r
+WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+AND source IN (SELECT unnest($sources::VARCHAR[])) AND reason = 'duplicate'
+AND (
+  source IN (SELECT unnest($sharing::VARCHAR[])) AND metric <> $unbooked
+  OR metric = 'total' AND EXISTS (
+    FROM {INTERVALS.qualified} i WHERE i.site = $site AND i.month = r.month AND i.metric = 'total'
+    AND i.entity_id = r.entity_id AND i.source <> r.source
+  )
+)
+GROUP BY month
+"""
+
+
+def _as_wanted(reader: Reader, fact: FactAsset, window: Window) -> dict[date, int]:
+    """How many rows were rejected as duplicate by month though nothing is wrong with them."""
+    if not (reader.has(REJECTS) and reader.has(INTERVALS)):
+        return {}
+    params = {
+        "site": window.site,
+        "months": list(window.months),
+        "metrics": list(fact.metrics),
+        "sources": list(fact.reads),
+        "sharing": list(fact.sharing),
+        "unbooked": fact.name,  # the metric of rows rejected before their booking was looked at
+    }
+    return dict(reader.sql(_AS_WANTED, params).iter_rows())
+
+
+def _reasons(
+    reader: Reader, fact: FactAsset, window: Window, *, but: Sequence[str] = ()
+) -> dict[date, list[tuple[str, int]]]:
     if not reader.has(REJECTS):
         return {}
     found = reader.sql(
         f"SELECT month, reason, count(*) AS n FROM {REJECTS.qualified} WHERE site = $site "
         "AND month IN (SELECT unnest($months::DATE[])) AND metric IN (SELECT unnest($metrics::VARCHAR[])) "
-        "GROUP BY ALL ORDER BY month, n DESC",
-        {"site": window.site, "months": list(window.months), "metrics": list(fact.metrics)},
+        "AND source NOT IN (SELECT unnest($but::VARCHAR[])) GROUP BY ALL ORDER BY month, n DESC",
+        {"site": window.site, "months": list(window.months), "metrics": list(fact.metrics), "but": list(but)},
     )
     out: dict[date, list[tuple[str, int]]] = {}
     for month, reason, count in found.iter_rows():

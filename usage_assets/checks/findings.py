@@ -1,6 +1,6 @@
 """Finding: the outcome of one check in one month, and the summary of many months."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -8,10 +8,12 @@ from typing import Any
 import dagster as dg
 
 from usage_assets.presentation import markdown_table
+from usage_assets.text import cut
 
 _SHOWN = 24
 _TEXT = 1500
 _SENTENCE = 200
+_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Finding:
     passed: bool
     text: str
     figures: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Whole lists of names of which the text has the first, by what they are."""
 
 
 GOOD = Finding(True, "")
@@ -51,7 +55,7 @@ def table(findings: Mapping[date, Finding]) -> dict[str, Any]:
     if not bad:
         return {"failing_months": 0, **said}
     rows = [(f"{month:%Y-%m}", findings[month].text) for month in bad[:_SHOWN]]
-    full = "\n\n".join(f"{month}: {text}" for month, text in rows)[:_TEXT]
+    full = cut("\n\n".join(f"{month}: {text}" for month, text in rows), _TEXT)
     figures = [
         {"month": f"{month:%Y-%m}", **{name: _plain(value) for name, value in findings[month].figures.items()}}
         for month in bad[:_SHOWN]
@@ -59,15 +63,32 @@ def table(findings: Mapping[date, Finding]) -> dict[str, Any]:
     out: dict[str, Any] = {
         "failing_months": len(bad),
         "failing": dg.MetadataValue.json(
-            [{"month": f"{month:%Y-%m}", "text": findings[month].text[:_SENTENCE]} for month in bad]
+            [{"month": f"{month:%Y-%m}", "text": cut(findings[month].text, _SENTENCE)} for month in bad]
         ),
         "months": dg.MetadataValue.md(markdown_table(("month", "found"), rows)),
         "details": full,
+        **lists(findings),
         **said,
     }
     if any(len(row) > 1 for row in figures):
         out["figures"] = dg.MetadataValue.json(figures)
     return out
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of some names; the dots say that there are more."""
+    return ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
+
+
+def lists(findings: Mapping[date, Finding]) -> dict[str, Any]:
+    """Metadata: the names that failing months speak of, whole, a row per month and name."""
+    rows = [
+        (f"{month:%Y-%m}", what, name)
+        for month in failing(findings)
+        for what, names in findings[month].names.items()
+        for name in names
+    ]
+    return {"names": dg.MetadataValue.md(markdown_table(("month", "what", "name"), rows))} if rows else {}
 
 
 def metadata(site: str, month: date, finding: Finding) -> dict[str, Any]:
@@ -77,7 +98,7 @@ def metadata(site: str, month: date, finding: Finding) -> dict[str, Any]:
 
 def description(site: str, month: date, finding: Finding) -> str | None:
     """The sentence of one month's evaluation; nothing to say of a good one without remarks."""
-    return f"site {site} {month:%Y-%m}: {finding.text}"[:_TEXT] if finding.text else None
+    return cut(f"site {site} {month:%Y-%m}: {finding.text}", _TEXT) if finding.text else None
 
 
 def _plain(value: object) -> object:

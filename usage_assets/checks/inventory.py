@@ -1,63 +1,100 @@
 """What the check of an operator's inventory asks: whether the databases know the machines that it has in service."""
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 
-from usage_assets.checks.findings import GOOD, Finding
-from usage_assets.facts.tables import INTERVALS, REJECTS
+import polars as pl
+
+from usage_assets.checks.findings import GOOD, Finding, few
+from usage_assets.facts.openstack.inputs import read_raw
+from usage_assets.facts.openstack.inventory import inventory_of_months, read_inventory
+from usage_assets.facts.openstack.machines import machine_rows
+from usage_assets.facts.openstack.rows import month_bounds
+from usage_assets.facts.tables import INTERVALS
+from usage_assets.gates import extracted_at
+from usage_assets.intervals import clip, close, subtract
 from usage_assets.kinds import kind_of
 from usage_assets.partitions import Window
-from usage_assets.site_rules import INVENTORY, SOURCES_OF_METRIC
-from usage_assets.sites import Site
+from usage_assets.site_rules import INVENTORY
+from usage_assets.sites import OpenStackSite
 from usage_assets.warehouse import Reader
 
-_SHOWN = 5
-_SCOPE = (
-    "site = $site AND month IN (SELECT unnest($months::DATE[])) AND metric = 'total' AND entity_id IS NOT NULL "
-    "AND source IN (SELECT unnest($sources::VARCHAR[]))"
-)
-# a machine that another source already counts is known as well, and so is one that the operator excluded
-_ONE_SIDED = f"""
-WITH said AS (
-  SELECT month, entity_id, source FROM {INTERVALS.qualified} WHERE {_SCOPE}
-  UNION ALL
-  SELECT month, entity_id, source FROM {REJECTS.qualified} WHERE {_SCOPE} AND reason IN ('duplicate', 'excluded')
-), machines AS (
-  SELECT month, entity_id, bool_or(source = $inventory) AS listed, bool_or(source <> $inventory) AS known
-  FROM said GROUP BY ALL
-)
-SELECT month, listed, count(*) AS n, min(entity_id, {_SHOWN}) AS first
-FROM machines WHERE listed <> known GROUP BY ALL ORDER BY month, listed DESC
+_NOVA, _BLAZAR = "nova_compute_nodes", "blazar_computehosts"
+_MACHINE = ["month", "hostname"]
+_COUNTED = f"""
+SELECT DISTINCT month, entity_id AS hostname FROM {INTERVALS.qualified}
+WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) AND metric = 'total' AND source <> '{INVENTORY}'
+AND node IS NOT NULL
 """
 
 
-def inventory(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def inventory(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """A month is pointed out when only one side knows a machine: an addition or a removal that the other forgot.
 
-    Only at sites that list an inventory among the sources of total.
+    Only at sites that list an inventory among the sources of total. The other side is what was dumped of Nova and
+    Blazar and what any further source counts, whichever of them the site believes. Time in a known gap of Nova's
+    machines is not asked for: the gap is why there is an inventory.
     """
     out = dict.fromkeys(window.months, GOOD)
-    listed = INVENTORY in kind_of(site).listed(site)
-    if not (listed and reader.has(INTERVALS) and reader.has(REJECTS)):
+    if INVENTORY not in kind_of(site).listed(site):
         return out
-    params = {
-        "site": window.site,
-        "months": list(window.months),
-        "sources": list(SOURCES_OF_METRIC["total"]),
-        "inventory": INVENTORY,
-    }
-    found: dict[date, dict[bool, tuple[int, list[str]]]] = {}
-    for month, by_inventory, count, first in reader.sql(_ONE_SIDED, params).iter_rows():
-        found.setdefault(month, {})[by_inventory] = (count, first)
-    for month, sides in found.items():
-        only_there, only_here = sides.get(True, (0, [])), sides.get(False, (0, []))
+    listed, existing, known = _sides(reader, site, window.months)
+    only_there = _names(listed.join(known, on=_MACHINE, how="anti"))
+    only_here = _names(existing.join(listed, on=_MACHINE, how="anti"))
+    for month in {*only_there, *only_here}:
+        sides = (
+            ("only_in_inventory", only_there, "in service by the inventory that the databases do not know"),
+            ("only_in_databases", only_here, "in the databases that the inventory does not have in service"),
+        )
         texts = [
-            f"{count} machine(s) {what}: {', '.join(names)}{' ...' if count > len(names) else ''}"
-            for (count, names), what in (
-                (only_there, "in service by the inventory that the databases do not know"),
-                (only_here, "in the databases that the inventory does not have in service"),
-            )
-            if count
+            f"{len(found[month])} machine(s) {what}: {few(found[month])}" for _, found, what in sides if month in found
         ]
-        figures = {"only_in_inventory": only_there[0], "only_in_databases": only_here[0]}
-        out[month] = Finding(False, "; ".join(texts), figures)
+        names = {name: tuple(found[month]) for name, found, _ in sides if month in found}
+        figures = {name: len(found.get(month, ())) for name, found, _ in sides}
+        out[month] = Finding(False, "; ".join(texts), figures, names)
     return out
+
+
+def _sides(
+    reader: Reader, site: OpenStackSite, months: Sequence[date]
+) -> tuple[pl.LazyFrame, pl.LazyFrame, pl.LazyFrame]:
+    """Month and hostname of machines in service by the inventory, of those in Nova, and of all that databases know."""
+    (file,) = (source.file for source in site.sources["total"] if source.name == INVENTORY and source.file is not None)
+    said = {INVENTORY: inventory_of_months(read_inventory(site.key, file), months, site.first_month)}
+    raw = read_raw(reader, site.key, months, only=(_NOVA, _BLAZAR), beside=said)
+    bounds = month_bounds(months, extracted_at(reader, site, months, kind_of(site).tables_of(site)))
+    in_service = raw[INVENTORY].select(*_MACHINE, start_at="in_service_from", end_at="in_service_to")
+    of_nova = machine_rows(raw).filter(~pl.col("is_context"))
+    asked = [_alive(rows, site, bounds) for rows in (in_service, of_nova)]
+    counted = reader.sql(_COUNTED, {"site": site.key, "months": list(months)}).lazy() if reader.has(INTERVALS) else None
+    known = [
+        of_nova.select(_MACHINE),
+        raw[_BLAZAR].filter(~pl.col("is_context")).select("month", hostname="hypervisor_hostname"),
+    ]
+    known += [counted] if counted is not None else []
+    return asked[0], asked[1], pl.concat(known).unique()
+
+
+def _alive(rows: pl.LazyFrame, site: OpenStackSite, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """Month and hostname of the rows that cover some time of their month outside the known gaps of Nova's machines."""
+    spans = close(rows.filter(pl.all_horizontal(pl.col("hostname", "start_at").is_not_null())))
+    within = clip(spans.join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at"))
+    gaps = [
+        (
+            month,
+            datetime(gap.start.year, gap.start.month, gap.start.day),
+            datetime(gap.end.year, gap.end.month, gap.end.day),
+        )
+        for gap in site.known_gaps
+        if gap.source == _NOVA
+        for month in bounds.collect()["month"]
+    ]
+    instant = pl.Datetime("us")
+    holes = pl.LazyFrame(gaps, schema={"month": pl.Date, "start_at": instant, "end_at": instant}, orient="row")
+    return subtract(within.select(*_MACHINE, "start_at", "end_at"), holes, on=["month"]).select(_MACHINE).unique()
+
+
+def _names(machines: pl.LazyFrame) -> dict[date, list[str]]:
+    """The machines' names by month, in order."""
+    found = machines.sort(_MACHINE).group_by("month", maintain_order=True).agg("hostname").collect()
+    return dict(found.iter_rows())

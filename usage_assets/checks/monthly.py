@@ -11,7 +11,6 @@ from usage_assets.checks import usage as of_usage
 from usage_assets.checks.evaluation import done, evaluation, targets
 from usage_assets.checks.findings import Finding, description, metadata
 from usage_assets.checks.gated import contract, coverage, gates_of
-from usage_assets.checks.inventory import inventory
 from usage_assets.checks.raw import result
 from usage_assets.checks.record import record
 from usage_assets.gates import extracted_at
@@ -142,16 +141,6 @@ def _fact_checks(kind: Kind) -> Iterator[Check]:
             lambda reader, site, window: of_facts.overlaps(reader, occupied, window),  # noqa: ARG005 - one signature
             dg.AssetCheckSeverity.WARN,
             per_run="with servers that overlap",
-        )
-    total = next((fact for fact in kind.facts if fact.name == "total"), None)
-    if total is not None and total.reads_if_listed:
-        yield Check(
-            asset_key(kind.name, "facts", total.name),
-            "inventory",
-            "The operator's inventory, where the site lists one, and the databases know the same machines.",
-            inventory,
-            dg.AssetCheckSeverity.WARN,
-            per_run="with machines that only the inventory or only the databases know",
         )
 
 

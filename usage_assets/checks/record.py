@@ -11,6 +11,7 @@ import polars as pl
 from usage_assets import sites
 from usage_assets.checks.findings import Finding
 from usage_assets.serving import CHECKED, FAILED_CHECKS
+from usage_assets.text import cut
 from usage_assets.warehouse import Reader, Warehouse, bound
 
 Evaluated = tuple[str, str, str, Mapping[date, Finding]]
@@ -40,7 +41,7 @@ def record(
                 return
     now = sites.utc_now()
     rows = [
-        (site, month, asset, check, severity, finding.text[:_TEXT], run_id, now)
+        (site, month, asset, check, severity, cut(finding.text, _TEXT), run_id, now)
         for asset, check, severity, findings in failing
         for month, finding in findings.items()
         if not finding.passed

@@ -46,7 +46,7 @@ def engine(url: URL) -> sa.Engine:
 def put(site: str, month: date, value: float, days: int = 5) -> None:
     at = [datetime(month.year, month.month, day) for day in range(1, days + 1)]
     rows = pl.DataFrame(
-        {"time": at, "site": site, "resource": "nodes", "metric": "total", "value": value},
+        {"time": at, "site": site, "resource": "nodes", "metric": "total", "value": value, "complete": True},
         schema=USAGE_LONG.polars_schema,
     )
     files.write_month(USAGE_LONG, site, month, rows)
@@ -88,8 +88,9 @@ def test_columns_have_the_types_key_and_index_that_dashboards_rely_on(url, engin
         assert inspector.get_pk_constraint(table.name)["constrained_columns"] == list(table.key)
         indexes = [index["column_names"] for index in inspector.get_indexes(table.name)]
         assert ["site", table.time] in indexes
-    values = {str(column["type"]) for column in inspector.get_columns("usage_wide")[3:]}
+    values = {str(column["type"]) for column in inspector.get_columns("usage_wide")[3:-1]}
     assert values <= {"DOUBLE", "DOUBLE PRECISION"}
+    assert str(inspector.get_columns("usage_wide")[-1]["type"]) in {"TINYINT", "BOOLEAN"}
     time = inspector.get_columns("usage_wide")[0]["type"]
     assert isinstance(time, sa.DateTime)
     if url.get_backend_name() == "mysql":

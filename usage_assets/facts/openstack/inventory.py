@@ -1,5 +1,6 @@
 """The operator's inventory: machines with type, size, and the time in which they were in service."""
 
+import csv
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -46,8 +47,11 @@ def read_inventory(site: str, path: Path) -> pl.DataFrame:
         msg = f"{where}: can't be read ({error.strerror or error}); put it there, or correct sources in {site}.yaml"
         raise SiteError(msg) from error
     except pl.exceptions.PolarsError as error:
-        reason = str(error).strip().splitlines()[0]
-        msg = f"{where}: is no {path.suffix[1:].upper()} table ({reason}); write one row per machine under column names"
+        line, reason = _broken_line(path) or ("", str(error).strip().splitlines()[0])
+        msg = (
+            f"{where}{line}: is no {path.suffix[1:].upper()} table ({reason}); write one row per machine under column "
+            "names"
+        )
         raise SiteError(msg) from error
     allowed = [name for name in INVENTORY_SCHEMA if name != "line"]
     unknown = [name for name in found.columns if name not in allowed]
@@ -73,6 +77,29 @@ def read_inventory(site: str, path: Path) -> pl.DataFrame:
     for name in _INSTANTS:
         _refuse(where, texts, name, parsed[name].is_null(), "a date as 2019-05-01, or 2019-05-01 12:00 in UTC")
     return parsed.select(pl.col(name).cast(dtype) for name, dtype in INVENTORY_SCHEMA.items())
+
+
+def _broken_line(path: Path) -> tuple[str, str] | None:
+    """Where a CSV file is none and what is wrong there; None where that can't be said."""
+    if path.suffix.lower() != ".csv":
+        return None
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + data[: error.start].count(b"\n")
+        return f", line {line}", "a character that is not UTF-8"
+    rows = csv.reader(text.splitlines(keepends=True), strict=True)
+    before = 1
+    try:
+        width = len(next(rows, []))
+        for row in rows:
+            if len(row) > width:
+                return f", line {before + 1}", f"{len(row)} cells under {width} column names"
+            before = rows.line_num
+    except csv.Error as error:
+        return f", line {before + 1}", f"{error}: a quote that is not closed, or stands within a cell"
+    return None
 
 
 def describe_inventory(site: str, path: Path) -> str:

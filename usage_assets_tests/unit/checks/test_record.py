@@ -7,6 +7,7 @@ import pytest
 from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.checks.record import record
 from usage_assets.serving import CHECKED, FAILED_CHECKS
+from usage_assets.text import cut
 from usage_assets.warehouse import Warehouse
 
 JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
@@ -50,3 +51,17 @@ def test_it_is_kept_which_rows_were_checked_and_by_which_run(warehouse: Warehous
     with warehouse.read() as reader:
         rows = reader.frame(CHECKED, columns=["month", "asset", "run_id"])
     assert set(rows.iter_rows()) == {(JAN, USAGE, "r1"), (FEB, USAGE, "r2")}
+
+
+def test_a_long_finding_is_cut_at_whole_names(warehouse: Warehouse):
+    names = [f"{n:036}" for n in range(20)]
+    record(warehouse, "a", [JAN], "r", [(USAGE, "order", "WARN", {JAN: Finding(False, ", ".join(names))})])
+    ((*_, text),) = failing(warehouse)
+    assert text == ", ".join(names[:10]) + " ..."
+    assert [cut("a word or two", n) for n in (13, 12, 9, 5)] == [
+        "a word or two",
+        "a word ...",
+        "a word ...",
+        "a ...",
+    ]
+    assert cut("x" * 30, 10) == "xxxxxx ..."

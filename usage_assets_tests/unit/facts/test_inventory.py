@@ -49,7 +49,11 @@ def test_the_shipped_example_is_read(tmp_path: Path):
         ("hostname,vcpu,in_service_from\n", "line 1: has a column vcpu that is not known; columns are hostname, node_"),
         ("hostname,vcpus\n", "line 1: has no column in_service_from; columns are"),
         ("", "is no CSV table"),
-        (HEADER + "a,x,1,,,,2020-01-01,,,,\n", "is no CSV table"),
+        (
+            HEADER + "a,x,1,,,,2020-01-01,\nb,x,1,,,,2020-01-01,,,,\n",
+            ", line 3: is no CSV table (11 cells under 8 column",
+        ),
+        (HEADER + 'a,x,1,,,,2020-01-01,\n"b,x,1,,,,2020-01-01,\n', ", line 3: is no CSV table (unexpected end of data"),
     ],
 )
 def test_a_fault_is_said_with_site_file_line_and_column(tmp_path: Path, text: str, said: str):
@@ -57,6 +61,12 @@ def test_a_fault_is_said_with_site_file_line_and_column(tmp_path: Path, text: st
         read(tmp_path, text)
     assert f"site chi, inventory {tmp_path}/machines.csv" in str(error.value)
     assert said in str(error.value)
+
+
+def test_a_character_of_another_encoding_is_said_with_its_line(tmp_path: Path):
+    (tmp_path / "machines.csv").write_bytes(b"hostname,in_service_from\na,2020-01-01\nb\xe9,2020-01-01\n")
+    with pytest.raises(SiteError, match=r"machines\.csv, line 3: is no CSV table \(a character that is not UTF-8\)"):
+        read_inventory("chi", tmp_path / "machines.csv")
 
 
 def test_a_file_that_is_not_there_or_of_another_kind_is_said(tmp_path: Path):
