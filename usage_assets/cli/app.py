@@ -59,27 +59,27 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-def chosen_sites(names: list[str] | None) -> SiteBook:
-    """The sites named, or all; an unknown one is wrong usage and lists those that there are.
+def chosen_sites(names: list[str] | None, hint: str = "--site") -> SiteBook:
+    """The sites named (by the argument or option `hint`), or all; an unknown one is wrong usage and lists the others.
 
     A site whose file has a fault is no hindrance to the others: the fault is told, and only who names it is refused.
     """
     book = load_book()
     if not book and not book.faults:
-        raise typer.BadParameter("there is no site file yet; see docs/adding-a-site.md", param_hint="--site")
+        raise typer.BadParameter("there is no site file yet; see docs/adding-a-site.md", param_hint=hint)
     unknown = sorted(set(names or ()) - set(book) - set(book.faults))
     if unknown:
         msg = f"unknown site {', '.join(unknown)}; there are: {', '.join(sorted({*book, *book.faults}))}"
-        raise typer.BadParameter(msg, param_hint="--site")
+        raise typer.BadParameter(msg, param_hint=hint)
     chosen = {name: book[name] for name in names or book}
     for key, fault in book.faults.items():
         errors.print(f"site {key} is left out, its file has a fault: {fault}", style="yellow", markup=False)
     return SiteBook(chosen, book.faults, book.kinds)
 
 
-def one_site(name: str) -> Site:
+def one_site(name: str, hint: str = "--site") -> Site:
     """The site named."""
-    return chosen_sites([name])[name]
+    return chosen_sites([name], hint)[name]
 
 
 def month(text: str, hint: str) -> date:
@@ -131,7 +131,7 @@ def check_site(site: SiteName) -> None:
     """Connect to a site's databases read-only and say what of each table is found, missing or not granted."""
     from usage_assets.cli.look import show_access
 
-    raise typer.Exit(show_access(one_site(site), console))
+    raise typer.Exit(show_access(one_site(site, "SITE"), console))
 
 
 @app.command()
@@ -139,7 +139,7 @@ def grants(site: SiteName) -> None:
     """Print the least-privilege SQL for the account that reads a site."""
     from usage_assets.cli.look import show_grants
 
-    show_grants(one_site(site), console)
+    show_grants(one_site(site, "SITE"), console)
 
 
 @app.command()

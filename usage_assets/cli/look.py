@@ -1,5 +1,6 @@
 """`usage-assets status`, `check-site` and `grants`: looking, without changing anything."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
@@ -11,6 +12,7 @@ from usage_assets.cli.app import FAILED, OK
 from usage_assets.errors import SiteError
 from usage_assets.kinds import kind_of
 from usage_assets.partitions import months_between
+from usage_assets.raw.answers import TableAccess
 from usage_assets.reports.coverage.reading import assets_of, judged
 from usage_assets.reports.tables import STATUSES
 from usage_assets.sites import Site, utc_now
@@ -97,13 +99,48 @@ def show_access(site: Site, console: Console) -> int:
         console.print(f"- {remark}" if named else f"- {', '.join(sources)}: {remark}", markup=False)
     for remark in access.remarks:
         console.print(f"- {remark}", markup=False, soft_wrap=True)
+    broken = None
     try:
         for line in kind_of(site).check_files(site):
             console.print(f"- {line}", markup=False, soft_wrap=True)
     except SiteError as error:
+        broken = "a file that the site's file names has a fault"
         console.print(f"- {error}", markup=False, soft_wrap=True)
-        return FAILED
-    return FAILED if any(one.state in {"not granted", "unreadable"} for one in found) else OK
+    is_ready, said = verdict(site, found, broken)
+    console.print(said, style="green" if is_ready else "red", markup=False, soft_wrap=True)
+    return OK if is_ready else FAILED
+
+
+def verdict(site: Site, found: Sequence[TableAccess], broken: str | None = None) -> tuple[bool, str]:
+    """Whether the site can be built, and what to do next; `broken` says what is wrong beside its tables."""
+    states = Counter(one.state for one in found)
+    denied = [one.source for one in found if one.state == "not granted"]
+    unreadable = [one.source for one in found if one.state == "unreadable"]
+    again = f"then run usage-assets check-site {site.key} again"
+    faults = []
+    if denied:
+        faults.append(f"{few(denied)} not granted: have the lines of usage-assets grants {site.key} run there")
+    if unreadable:
+        faults.append(f"{few(unreadable)} can't be read: see the lines above")
+    if broken:
+        faults.append(f"{broken}: mend it")
+    if not states["found"] and not faults:
+        faults.append(f"none of the tables is there: look at what the file of {site.key} names as its source")
+    if faults:
+        return False, f"NOT READY: {'; '.join(faults)}; {again}."
+    lacking = [f"{states['missing']} tables are not there"] if states["missing"] else []
+    short = sum(bool(one.columns_missing) for one in found)
+    lacking += [f"{short} lack columns"] if short else []
+    normal = f" ({' and '.join(lacking)}, which is normal where a release or a service does not have them)"
+    return True, (
+        f"READY: {states['found']} tables can be read{normal if lacking else ''}. Next: usage-assets backfill "
+        f"--site {site.key} --from {site.first_month:%Y-%m} --to {utc_now():%Y-%m}"
+    )
+
+
+def few(names: Sequence[str], shown: int = 3) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def table_of_lines(title: str, *columns: str) -> Table:

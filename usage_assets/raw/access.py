@@ -1,7 +1,8 @@
 """What an account finds at a site's databases, and the grants it needs: the least that lets a dump read."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,14 +14,17 @@ from usage_assets.errors import SiteError, SourceError
 from usage_assets.raw import aliases
 from usage_assets.raw.answers import ServerAccess, SiteAccess, TableAccess
 from usage_assets.raw.declare import Dated, RawTable
+from usage_assets.raw.faults import short_read
 from usage_assets.raw.privileges import beyond_reading
 from usage_assets.raw.reflect import Found, Relation, find_tables, names_of
 from usage_assets.raw.servers import Server, open_servers, schema_of
 from usage_assets.raw.stage import parse_instant
-from usage_assets.raw.statements import as_text, is_date, side_of
+from usage_assets.raw.statements import as_text, is_date, plain, side_of
 from usage_assets.raw.wire import MYSQL
 from usage_assets.schema import Type
 from usage_assets.sites import OpenStackSite
+
+PROBE_ROWS = 20_000
 
 
 def check_site(site: OpenStackSite, tables: Sequence[RawTable], *, count: bool = True) -> SiteAccess:
@@ -31,12 +35,13 @@ def check_site(site: OpenStackSite, tables: Sequence[RawTable], *, count: bool =
     named = [raw for raw in tables if raw.database in site.databases]
     with open_servers(site, sorted({raw.database for raw in named})) as servers:
         found = find_tables(servers, tables)
+        seen = [_access(found[raw.name], count=count) for raw in tables]
         return SiteAccess(
             tuple(
                 ServerAccess(server.label, server.wire.said if server.wire else "", tuple(warnings([server])))
                 for server in servers
             ),
-            tuple(_access(found[raw.name], count=count) for raw in tables),
+            tuple(_read_whole(seen, found) if count else seen),
             tuple(aliases.remarks(site, found)) if count else (),
         )
 
@@ -73,6 +78,27 @@ def _access(found: Found, *, count: bool) -> TableAccess:
     )
 
 
+def _read_whole(seen: Sequence[TableAccess], found: Mapping[str, Found]) -> list[TableAccess]:
+    """The same, with the table of most rows unreadable where its rows do not come as they are counted.
+
+    A dump would refuse them; a limit on the rows of an answer meets the largest table first.
+    """
+    largest = max(seen, key=lambda one: one.rows or 0, default=None)
+    if largest is None or not largest.rows:
+        return list(seen)
+    item = found[largest.table]
+    server, relation = item.server, item.relation
+    assert server is not None
+    assert relation is not None
+    keys = plain(item, relation, item.raw.key, None)
+    counted = min(server.count(keys, relation.where), PROBE_ROWS)
+    read = sum(len(batch) for batch in server.stream(keys.limit(PROBE_ROWS), relation.where))
+    if read >= counted:
+        return list(seen)
+    said = str(short_read(server.site, relation.where, counted=counted, read=read))
+    return [replace(one, state="unreadable", note=said) if one is largest else one for one in seen]
+
+
 def _span(found: Found, server: Server, relation: Relation) -> tuple[int, datetime | None, datetime | None]:
     """Rows, first and last time of one table."""
     side = side_of(found, relation, "t")
@@ -84,7 +110,7 @@ def _span(found: Found, server: Server, relation: Relation) -> tuple[int, dateti
         good = sa.case((is_date(server.dialect, value, source), value)) if source.is_temporal else value
         bounds = [as_text(server.dialect, pick(good), source, Type.INSTANT) for pick in (sa.func.min, sa.func.max)]
     statement = sa.select(sa.func.count(), *bounds).select_from(side.clause)
-    rows, first, last = server.rows(statement, f"{relation.schema}.{relation.name}")[0]
+    rows, first, last = server.rows(statement, relation.where)[0]
     return int(rows), parse_instant(first), parse_instant(last)
 
 
@@ -123,14 +149,23 @@ def _selects(raw: RawTable, quote: Callable[[str], str]) -> str:
 
 
 def _of_mysql(url: URL, tables: Iterable[RawTable]) -> list[str]:
-    account = f"{_text(url.username or '')}@'%'"
-    lines = [f"-- database {url.database} on {url.host or 'localhost'}; '%' may be narrowed to the host that connects"]
+    account, database = f"{_text(url.username or '')}@'%'", url.database or ""
+    lines = [
+        f"-- database {database} on {url.host or 'localhost'}; '%' may be narrowed to the host that connects",
+        f"-- make the account first, with a password of your own: CREATE USER {account} IDENTIFIED BY ...",
+    ]
     for comment, names in _wanted(tables):
-        lines += [comment] if comment else []
-        lines += [
-            f"GRANT {_selects(raw, _tick)} ON {_tick(url.database or '')}.{_tick(name)} TO {account};"
-            for raw, name in names
-        ]
+        lines += [f"-- {comment}: granted where the table is there"] if comment else []
+        for raw, name in names:
+            give = f"GRANT {_selects(raw, _tick)} ON {_tick(database)}.{_tick(name)} TO {account}"
+            there = f"table_schema = {_text(database)} AND table_name = {_text(name)}"
+            is_there = f"EXISTS (SELECT 1 FROM information_schema.tables WHERE {there})"
+            lines.append(
+                f"SET @give = IF({is_there}, {_text(give)}, 'DO 0'); "
+                "PREPARE give FROM @give; EXECUTE give; DEALLOCATE PREPARE give;"
+                if comment
+                else f"{give};"
+            )
     return lines
 
 
@@ -139,26 +174,29 @@ def _of_postgresql(url: URL, tables: Iterable[RawTable]) -> list[str]:
     schema, account = schema or "public", _double(url.username or "")
     lines = [
         f"-- in database {url.database} on {url.host or 'localhost'}",
+        f"-- make the account first, with a password of your own: CREATE ROLE {account} LOGIN PASSWORD ...",
         f"GRANT CONNECT ON DATABASE {_double(url.database or '')} TO {account};",
         f"GRANT USAGE ON SCHEMA {_double(schema)} TO {account};",
     ]
     for comment, names in _wanted(tables):
-        lines += [comment] if comment else []
-        lines += [
-            f"GRANT {_selects(raw, _double)} ON {_double(schema)}.{_double(name)} TO {account};" for raw, name in names
-        ]
+        lines += [f"-- {comment}: granted where the table is there"] if comment else []
+        for raw, name in names:
+            table = f"{_double(schema)}.{_double(name)}"
+            give = f"GRANT {_selects(raw, _double)} ON {table} TO {account};"
+            if comment:
+                give = f"DO $do$BEGIN IF to_regclass({_text(table)}) IS NOT NULL THEN {give} END IF; END$do$;"
+            lines.append(give)
     return lines
 
 
 def _wanted(tables: Iterable[RawTable]) -> list[tuple[str, list[tuple[RawTable, str]]]]:
-    """Tables that every release has, then those that may not be there, each part with its comment."""
+    """Tables that every release has, then those that may not be there, each part with what it is."""
     tables = list(tables)
     always = [(raw, raw.source) for raw in tables if not raw.optional]
     archives = [(raw, f"shadow_{raw.source}") for raw in tables if raw.archived]
     perhaps = [(raw, name) for raw in tables if raw.optional for name in names_of(raw)]
-    parts = [("", always), ("-- rows that nova-manage archived", archives)]
-    parts.append(("-- not in every release: leave out what is not there", perhaps))
-    return [(comment, names) for comment, names in parts if names]
+    parts = [("", always), ("rows that nova-manage archived", archives), ("not in every release", perhaps)]
+    return [(what, names) for what, names in parts if names]
 
 
 def _url(site: OpenStackSite, database: str, template: str) -> URL:

@@ -108,6 +108,7 @@ class _Merged:
     found: Found
     extracted_at: datetime
     note: str | None
+    steps: Sequence[Step] = ()
     counts: dict[date, Counts] = field(default_factory=dict)
     alive: dict[date, int] | None = None
 
@@ -150,14 +151,16 @@ class _Dump:
             months.create_window(self.con, self.window, self.site.first_month)
             for raw in needed:
                 columns = self._columns(raw, wanted)
-                staged = stage.read(found[raw.name], self.steps(raw, found), names=columns)
+                steps = self.steps(raw, found)
+                staged = stage.read(found[raw.name], steps, names=columns)
                 months.hold(self.con, raw, roots(raw, self.catalogue), self._namers(raw))
                 if staged.narrow:
                     stage.fill(found[raw.name], columns)
                 if raw.name in wanted:
                     note = "; ".join(filter(None, [found[raw.name].note, *staged.notes()])) or None
                     server = found[raw.name].server
-                    merged[raw.name] = _Merged(found[raw.name], server.now if server else self.extracted_at, note)
+                    now = server.now if server else self.extracted_at
+                    merged[raw.name] = _Merged(found[raw.name], now, note, steps)
                     evidence.assemble(self.con, raw, self.site.key, merged[raw.name].extracted_at)
                 stage.settle(staged.read)
                 self.log(f"{self.window}: {raw.name}: {staged.read} row(s) read")
@@ -190,6 +193,8 @@ class _Dump:
                     item.found,
                     item.counts,
                     item.alive,
+                    steps=item.steps,
+                    roots=roots(item.found.raw, self.catalogue),
                     site=self.site.key,
                     extracted_at=item.extracted_at,
                     purge_known=self.purge_known,

@@ -1,7 +1,8 @@
 """Evidence is never lost: what a dump found is merged with what earlier dumps stored, per table and month.
 
 A stored row that the dump did not return is asked for at the source by its key. Still there: its dates moved, so it
-leaves the month. Absent: it stays, marked `gone_at`. Returned again: the fresh row has no `gone_at`.
+leaves the month; if they did not, the read was short and nothing is stored. Absent: it stays, marked `gone_at`.
+Returned again: the fresh row has no `gone_at`.
 
 A row that the dump finds as it is stored keeps its `seen_from`. Versions that it replaces (changed, moved, context no
 more or now, returned) go to `evidence.<raw name>` in the transaction that replaces them. A row that becomes gone or
@@ -17,13 +18,16 @@ import duckdb
 
 from usage_assets.errors import EvidenceError, SourceError
 from usage_assets.raw.declare import EXTRACTED_AT, GONE_AT, IS_CONTEXT, SEEN_FROM, SEEN_TO, RawTable
+from usage_assets.raw.months import hold
 from usage_assets.raw.reflect import Found
-from usage_assets.raw.stage import ASK_ROWS, Stage
-from usage_assets.raw.statements import by_keys
+from usage_assets.raw.stage import Stage
+from usage_assets.raw.statements import Step
 from usage_assets.warehouse import Writer, bound
 
 SHRINK_FRACTION = 0.2
 SHRINK_ROWS = 20
+Root = tuple[RawTable, str]
+"""A table of rows that satellites belong to, and its column that names them."""
 
 
 @dataclass
@@ -157,6 +161,8 @@ def keep(
     counts: dict[date, Counts],
     alive: dict[date, int],
     *,
+    steps: Sequence[Step],
+    roots: Sequence[Root],
     site: str,
     extracted_at: datetime,
     purge_known: bool,
@@ -175,20 +181,20 @@ def keep(
             "written. Mend the site's file or the grants; if it was removed for good, run once with purge_known"
         )
         raise SourceError(msg)
-    asked = ask(stage, found, missed)
+    _ask(stage, found, steps, roots, site)
     same = " AND ".join(f'v."{name}" = k."{name}"' for name in raw.key)
     left = 0
     for month, moved in con.execute(
-        f"SELECT v.month, count(*) FROM {missed} v SEMI JOIN {asked} k ON {same} GROUP BY v.month"
+        f"SELECT v.month, count(*) FROM {missed} v SEMI JOIN asked k ON {same} GROUP BY v.month"
     ).fetchall():
         counts.setdefault(month, Counts()).moved = moved
         counts[month].versions += moved
         left += moved
     if left:
         here = " AND ".join(f't."{name}" = k."{name}"' for name in raw.key)
-        _replace(con, raw, f"{missed} t SEMI JOIN {asked} k ON {here}", {"now": extracted_at})
+        _replace(con, raw, f"{missed} t SEMI JOIN asked k ON {here}", {"now": extracted_at})
     con.execute(
-        f"CREATE OR REPLACE TABLE g_{raw.name} AS SELECT v.* FROM {missed} v ANTI JOIN {asked} k ON {same}"
+        f"CREATE OR REPLACE TABLE g_{raw.name} AS SELECT v.* FROM {missed} v ANTI JOIN asked k ON {same}"
     ).fetchall()
     for month, gone, fresh in con.execute(
         f"SELECT month, count(*), count(*) FILTER (WHERE gone_at IS NULL) FROM g_{raw.name} "
@@ -210,18 +216,40 @@ def keep(
     ).fetchall()
 
 
-def ask(stage: Stage, found: Found, missed: str) -> str:
-    """Which keys of the rows missed the source still has, live or archived: a relation with the key's columns."""
+def _ask(stage: Stage, found: Found, steps: Sequence[Step], roots: Sequence[Root], site: str) -> None:
+    """Write `asked`: which keys of the rows missed the source still has, live or archived.
+
+    SourceError where such a row touches its month still: then the read was short, and the row did not move.
+    """
     raw, con = found.raw, stage.con
-    columns = ", ".join(f'"{c.name}" {c.type}' for c in raw.columns if c.name in raw.key)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE asked ({columns})").fetchall()
+    missed, key = f"v_{raw.name}", ", ".join(f'"{name}"' for name in raw.key)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE asked AS SELECT DISTINCT {key} FROM {missed} "
+        f"SEMI JOIN s_{raw.name} USING ({key})"
+    ).fetchall()
     if found.server is None or found.relation is None:
-        return "asked"
-    keys = [str(key) for (key,) in con.execute(f'SELECT DISTINCT "{raw.key[0]}" FROM {missed}').fetchall()]
-    if len(raw.key) > 1:
-        keys = keys[:1]  # the source is asked for all its keys at once
-    for relation in found.relations:
-        for start in range(0, len(keys), ASK_ROWS):
-            statement = by_keys(found, relation, keys[start : start + ASK_ROWS])
-            stage.insert_keys(raw, found.server.stream(statement, f"{relation.schema}.{relation.name}"))
-    return "asked"
+        return
+    keys = [
+        str(row[0])
+        for row in con.execute(f"SELECT DISTINCT {key} FROM {missed} ANTI JOIN asked USING ({key})").fetchall()
+    ]
+    if not keys:
+        return
+    with stage.aside():
+        stage.read_again(found, steps, stage.columns(raw), keys)
+        hold(con, raw, roots, ())
+        con.execute(f"INSERT INTO asked SELECT {key} FROM s_{raw.name} SEMI JOIN {missed} USING ({key})").fetchall()
+        short = con.execute(
+            f"SELECT month, count(*) FROM {missed} JOIN m_{raw.name} m USING (month, {key}) "
+            f"JOIN s_{raw.name} s USING ({key}) WHERE NOT m.is_context AND NOT s._skip GROUP BY month ORDER BY month"
+        ).fetchall()
+    if short:
+        month, number = short[0]
+        rest = f" (and rows of {len(short) - 1} more months)" if len(short) > 1 else ""
+        msg = (
+            f"site {site}: {raw.name} {month:%Y-%m}: {number:,} stored row(s){rest} were not read, but the source has "
+            "them by their keys, and their dates lie in the month still: the read was short; nothing was stored. "
+            "Something keeps rows back (a limit on rows at the server or a proxy, a view with a condition): lift it "
+            "for this account, then run it again"
+        )
+        raise SourceError(msg)

@@ -30,7 +30,10 @@ def beyond_reading(server: Server) -> list[str]:
     if server.dialect == "sqlite":
         return []
     try:
-        with server.con.begin_nested():  # a question that this server can't answer must not end the snapshot
+        with (
+            server.busy,
+            server.con.begin_nested(),
+        ):  # a question that this server can't answer must not end the snapshot
             ways = _of_mysql(server) if server.dialect in MYSQL else _of_postgresql(server)
     except sa.exc.DBAPIError:
         return []

@@ -45,6 +45,11 @@ class Relation:
     readable: bool = True
     certain: bool = True
 
+    @property
+    def where(self) -> str:
+        """What faults call it."""
+        return f"{self.schema}.{self.name}"
+
     def from_clause(self) -> sa.TableClause:
         """The table with its columns, for statements."""
         return sa.table(self.name, *[sa.column(name) for name in self.columns], schema=self.schema)
@@ -93,19 +98,32 @@ def find_tables(servers: Sequence[Server], tables: Iterable[RawTable]) -> dict[s
 
 
 def _require_schemas(server: Server) -> None:
-    """A database that the site names must be there; only tables may be missing."""
+    """A database that the site names must be there; only tables may be missing.
+
+    A server that compares names without case is asked for its own spelling of them.
+    """
     if server.dialect == "sqlite":
         return  # its files were opened
     catalogue = "pg_namespace" if server.dialect == "postgresql" else "information_schema.schemata"
     column = "nspname" if server.dialect == "postgresql" else "schema_name"
-    there = {row[0] for row in server.rows(sa.text(f"SELECT {column} FROM {catalogue}"), "its databases")}
+    named = sa.text(f"SELECT {column} AS name FROM {catalogue} WHERE lower({column}) IN :names").bindparams(
+        sa.bindparam("names", sorted({schema.lower() for schema in server.schemas.values()}), expanding=True)
+    )
+    there = {str(row[0]) for batch in server.whole(named.columns(), "its databases") for row in batch}
+    folds = server.dialect in MYSQL and server.rows(sa.text("SELECT @@lower_case_table_names"), "its settings")[0][0]
     for database, schema in server.schemas.items():
-        if schema not in there:
-            msg = (
-                f"site {server.site}: databases.{database}: {schema} is not on the {server.label}, or the account may "
-                f"not read any of it; check its name in the site's file, or see usage-assets grants {server.site}"
-            )
-            raise SourceError(msg)
+        if schema in there:
+            continue
+        alike = sorted(name for name in there if name.lower() == schema.lower())
+        if folds and alike:
+            server.schemas[database] = alike[0]
+            continue
+        msg = (
+            f"site {server.site}: databases.{database}: {schema} is not on the {server.label}, or the account may "
+            f"not read any of it; check its name in the site's file, or see usage-assets grants {server.site}"
+            + (f". It has {alike[0]}: capitals and small letters differ there" if alike else "")
+        )
+        raise SourceError(msg)
 
 
 def names_of(raw: RawTable) -> tuple[str, ...]:
@@ -165,7 +183,8 @@ def _of_mysql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[str, st
         sa.bindparam("names", sorted(set().union(*wanted.values())), expanding=True),
     )
     out: dict[tuple[str, str], Relation] = {}
-    for schema, name, column, kind, charset, collation, key, privileges in server.rows(statement, "its tables"):
+    answer = (row for batch in server.whole(statement.columns(), "its tables") for row in batch)
+    for schema, name, column, kind, charset, collation, key, privileges in answer:
         granted = set(str(privileges).lower().split(","))
         relation = out.setdefault((schema, name), Relation(schema, name, {}))
         if "select" in granted:
@@ -189,7 +208,8 @@ def _refused_by_mysql(server: Server, schema: str, name: str) -> bool:
     """
     quote = server.con.dialect.identifier_preparer.quote_identifier
     try:
-        server.con.exec_driver_sql(f"SELECT 1 FROM {quote(schema)}.{quote(name)} LIMIT 0").close()
+        with server.busy:
+            server.con.exec_driver_sql(f"SELECT 1 FROM {quote(schema)}.{quote(name)} LIMIT 0").close()
     except sa.exc.DBAPIError as error:
         code = getattr(error.orig, "args", (0,))[0]
         if code in {1142, 1143, 1044}:
@@ -202,9 +222,9 @@ def _refused_by_mysql(server: Server, schema: str, name: str) -> bool:
 
 def _of_postgresql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[str, str], Relation]:
     statement = sa.text(
-        "SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), "
-        "coalesce(a.attnum = ANY(i.indkey), false), "
-        "has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT') "
+        "SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod) AS type, "
+        "coalesce(a.attnum = ANY(i.indkey), false) AS is_primary, "
+        "has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT') AS may "
         "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
         "LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary "
@@ -212,7 +232,8 @@ def _of_postgresql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[st
         "ORDER BY a.attnum"
     ).bindparams(schemas=sorted(wanted), names=sorted(set().union(*wanted.values())))
     out: dict[tuple[str, str], Relation] = {}
-    for schema, name, column, kind, primary, granted in server.rows(statement, "its tables"):
+    answer = (row for batch in server.whole(statement.columns(), "its tables") for row in batch)
+    for schema, name, column, kind, primary, granted in answer:
         relation = out.setdefault((schema, name), Relation(schema, name, {}))
         if granted:
             relation.columns[column] = SourceColumn(column, str(kind), primary=bool(primary))

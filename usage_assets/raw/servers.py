@@ -2,7 +2,9 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,18 +16,20 @@ from sqlalchemy.engine import URL
 
 from usage_assets import sites
 from usage_assets.errors import SourceError
-from usage_assets.raw.faults import Scrubber, fault
-from usage_assets.raw.wire import MYSQL, Wire, arguments, wire_of
+from usage_assets.raw.faults import Scrubber, fault, no_connection, short_read
+from usage_assets.raw.keep_alive import kept_alive
+from usage_assets.raw.sessions import BEGIN
+from usage_assets.raw.wire import MYSQL, Wire, arguments, credentials, wire_of
 from usage_assets.site_rules import Tls
 from usage_assets.sites import OpenStackSite
 
 CONNECT_SECONDS = 15
 READ_SECONDS = 600
-STATEMENT_SECONDS = 3600
 BATCH_ROWS = 5_000  # larger batches are no faster, and text costs four times as much memory in Python as in Arrow
 BATCH_BYTES = 4_000_000
 _FIRST_BATCH = 500
 
+Question = sa.Select[Any] | sa.TextualSelect
 _SEARCH_PATH = re.compile(r"-c\s*search_path=\s*\"?([^\s\",]+)\"?\S*")
 
 
@@ -48,25 +52,60 @@ class Server:
     scrub: Scrubber
     wire: Wire | None = None
     now: datetime = field(default_factory=_wall_clock)
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the connection is asked something."""
+    used_at: float = field(default_factory=time.monotonic)
+    lost: Exception | None = None
+    """What ended the connection while it was idle."""
 
     def rows(self, statement: sa.Executable, where: str) -> list[Sequence[Any]]:
         """All rows of a small answer."""
-        return [row for batch in self.stream(statement, where) for row in batch]
+        found = [row for batch in self.stream(statement, where) for row in batch]
+        return [[_readable(value) for value in row] for row in found] if self.dialect == "sqlite" else found
+
+    def count(self, statement: Question, where: str) -> int:
+        """How many rows the server says that a question has, in the same snapshot."""
+        if isinstance(statement, sa.Select):
+            asked = statement.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
+        else:
+            asked = sa.select(sa.func.count()).select_from(statement.subquery("asked"))
+        answer = self.rows(asked, where)
+        if not answer:
+            raise short_read(self.site, where, counted=1, read=0)
+        return int(answer[0][0])
+
+    def whole(self, statement: Question, where: str) -> Iterator[Sequence[Sequence[Any]]]:
+        """As `stream`; SourceError at its end where fewer rows came than the server counts of the same condition.
+
+        Counted first: tables without snapshots (MyISAM) may grow in between.
+        """
+        counted = self.count(statement, where)
+        read = 0
+        for batch in self.stream(statement, where):
+            read += len(batch)
+            yield batch
+        if read < counted:
+            raise short_read(self.site, where, counted=counted, read=read)
 
     def stream(self, statement: sa.Executable, where: str) -> Iterator[Sequence[Sequence[Any]]]:
         """The answer in batches of bounded size, by a cursor of the server; plain tuples."""
         result = None
-        try:
-            options = {"stream_results": True, "max_row_buffer": BATCH_ROWS}
-            result = self.con.execute(statement, execution_options=options)
-            size = _FIRST_BATCH
-            while batch := result.fetchmany(size):
-                if size == _FIRST_BATCH:
-                    size = _batch_size(batch)
-                yield batch
-        except Exception as error:  # drivers raise what they like
-            _forget(result)
-            raise self.fault(where, error) from None
+        with self.busy:
+            try:
+                if self.lost is not None:
+                    raise self.lost
+                options = {"stream_results": True, "max_row_buffer": BATCH_ROWS}
+                result = self.con.execute(statement, execution_options=options)
+                size = _FIRST_BATCH
+                while batch := result.fetchmany(size):
+                    if size == _FIRST_BATCH:
+                        size = _batch_size(batch)
+                    yield batch
+            except Exception as error:  # drivers raise what they like
+                _forget(result)
+                raise self.fault(where, error) from None
+            finally:
+                self.used_at = time.monotonic()
 
     def fault(self, where: str, error: BaseException) -> SourceError:
         """The error as a person may see it."""
@@ -80,9 +119,14 @@ def _forget(result: sa.CursorResult[Any] | None) -> None:
         answer.unbuffered_active = False
 
 
+def _readable(value: object) -> object:
+    """Text of a file, which need not be UTF-8."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
 def _batch_size(batch: Sequence[Sequence[Any]]) -> int:
     """Rows per fetch so that a batch stays small where rows are wide (request specs are kilobytes each)."""
-    width = sum(len(value) for row in batch for value in row if isinstance(value, str)) / len(batch)
+    width = sum(len(value) for row in batch for value in row if isinstance(value, str | bytes)) / len(batch)
     return max(50, min(BATCH_ROWS, int(BATCH_BYTES / (width + 1))))
 
 
@@ -97,7 +141,9 @@ def open_servers(site: OpenStackSite, databases: Sequence[str] | None = None) ->
     scrub = Scrubber(urls.values())
     with ExitStack() as stack:
         groups = _groups(site.key, urls).values()
-        yield [stack.enter_context(_open(site.key, group, scrub, site.tls)) for group in groups]
+        servers = [stack.enter_context(_open(site.key, group, scrub, site.tls)) for group in groups]
+        stack.enter_context(kept_alive(servers))
+        yield servers
 
 
 @dataclass
@@ -149,6 +195,12 @@ def _parse(site: str, name: str, text: str) -> URL:
             "and percent-encode @ : / ? # % within the password"
         )
         raise SourceError(msg)
+    if "plugin" in url.query:  # of devstack: SQLAlchemy would load and run it
+        msg = (
+            f"site {site}: databases.{name}: the URL names a plugin, which is for OpenStack's own services; leave "
+            "plugin=... out of it"
+        )
+        raise SourceError(msg)
     return url
 
 
@@ -175,11 +227,13 @@ def _open(site: str, group: _Group, scrub: Scrubber, tls: Tls | None) -> Iterato
         con = engine.connect()
         wire = None if backend == "sqlite" else wire_of(con, group.url, tls, said)
         server = Server(site, group.label, backend, group.schemas, con, scrub, wire)
-        _BEGIN[backend](server)
+        BEGIN[backend](server)
+        if backend == "sqlite":
+            server.now = _wall_clock()  # not earlier: the snapshot of the files has begun
     except SourceError as error:
         broken: SourceError | None = error
     except Exception as error:  # drivers raise what they like (a missing package is a RuntimeError)
-        broken = fault(site, where, error, scrub)
+        broken = no_connection(site, where, error, scrub, url=group.url, tls_is_named=tls is not None)
     else:
         broken = None
     if broken is not None or server is None or con is None or engine is None:
@@ -213,7 +267,7 @@ def _engine(group: _Group, site: str, more: dict[str, Any]) -> sa.Engine:
         args = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS, "charset": "utf8mb4"}
     elif backend == "postgresql":
         args = {"connect_timeout": CONNECT_SECONDS, "keepalives": 1, "keepalives_idle": 30}
-    args = {name: value for name, value in args.items() if name not in url.query} | more
+    args = {name: value for name, value in args.items() if name not in url.query} | credentials(url) | more
     return sa.create_engine(url, connect_args=args, poolclass=sa.pool.NullPool)
 
 
@@ -226,52 +280,3 @@ def _attach(site: str, group: _Group) -> sqlite3.Connection:
         con.execute(f'ATTACH DATABASE ? AS "{name}"', (f"{path.resolve().as_uri()}?mode=ro",))
         con.execute(f'PRAGMA "{name}".mmap_size = 4294967296')  # no system call per page
     return con
-
-
-# Nova's archive has no index but its primary key: without these MariaDB compares each row of a join with each of it
-_HASH_JOINS = ("join_cache_level = 8", "join_buffer_size = 16777216", "join_buffer_space_limit = 134217728")
-
-
-def _begin_mysql(server: Server) -> None:
-    con = server.con
-    version = str(con.exec_driver_sql("SELECT VERSION()").scalar())
-    con.exec_driver_sql("SET SESSION time_zone = '+00:00'")
-    con.exec_driver_sql("SET SESSION net_write_timeout = 600")  # a slow reader must not be taken for a dead one
-    if "MariaDB" in version:
-        for setting in (f"max_statement_time = {STATEMENT_SECONDS}", *_HASH_JOINS):
-            con.exec_driver_sql(f"SET SESSION {setting}")
-    con.exec_driver_sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    con.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-    server.now = con.exec_driver_sql("SELECT UTC_TIMESTAMP()").scalar_one()
-
-
-def _begin_postgresql(server: Server) -> None:
-    con = server.con
-    for setting in (
-        "TimeZone = 'UTC'",
-        "DateStyle = 'ISO'",
-        f"statement_timeout = {STATEMENT_SECONDS * 1000}",
-        "idle_in_transaction_session_timeout = 0",
-    ):
-        con.exec_driver_sql(f"SET {setting}")
-    con.commit()
-    con.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-    server.now = con.exec_driver_sql("SELECT date_trunc('second', now() AT TIME ZONE 'UTC')").scalar_one()
-    own = con.exec_driver_sql("SELECT current_schema()").scalar() or "public"
-    for name, schema in server.schemas.items():
-        server.schemas[name] = schema or str(own)
-
-
-def _begin_sqlite(server: Server) -> None:
-    server.con.exec_driver_sql("BEGIN")
-    for name in server.schemas:  # a file's snapshot begins with its first read
-        server.con.exec_driver_sql(f'SELECT count(*) FROM "{name}".sqlite_master').scalar()
-    server.now = _wall_clock()
-
-
-_BEGIN: dict[str, Callable[[Server], None]] = {
-    "mysql": _begin_mysql,
-    "mariadb": _begin_mysql,
-    "postgresql": _begin_postgresql,
-    "sqlite": _begin_sqlite,
-}

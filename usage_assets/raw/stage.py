@@ -14,9 +14,9 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import sqlalchemy as sa
 
 from usage_assets.raw.declare import RawTable
+from usage_assets.raw.faults import short_read
 from usage_assets.raw.personal import Hider
 from usage_assets.raw.reflect import Found, Relation
 from usage_assets.raw.servers import Server
@@ -27,7 +27,6 @@ from usage_assets.raw.statements import (
     doubled_keys,
     links,
     plain,
-    plain_of,
     with_parents,
 )
 from usage_assets.schema import Column, Type
@@ -106,6 +105,10 @@ class Stage:
             self.con.execute("COMMIT").fetchall()
             self.con.execute("BEGIN").fetchall()
 
+    def columns(self, raw: RawTable) -> list[str]:
+        """The columns that are read at all: what the site's file drops does not leave its source."""
+        return self._hider.read(raw, [column.name for column in raw.columns])
+
     def create(self, raw: RawTable) -> None:
         """An empty staged table."""
         columns = ", ".join(f'"{c.name}" {c.type}' for c in raw.columns)
@@ -135,7 +138,7 @@ class Stage:
             else:
                 statement = plain(found, relation, names, None if apart else only)
             root = "_root" if joined else f'"{steps[0].here}"' if apart else "NULL"
-            read += self._insert(found, relation, names, [statement], root=root)
+            read += self._insert(found, relation, names, server.whole(statement, relation.where), root=root)
         if apart:
             self._follow(raw, steps)
         self._unique(raw)
@@ -151,22 +154,60 @@ class Stage:
         ).fetchall()
         few = 2 * self._count("held_rows") < self._count(f"s_{raw.name}")
         keys = [str(row[0]) for row in self.con.execute(f"SELECT {key} FROM held_rows").fetchall()] if few else []
+        assert found.server is not None
         self.create(raw)
         for relation in found.relations:
-            chunks = [keys[start : start + ASK_ROWS] for start in range(0, len(keys), ASK_ROWS)]
-            asked = [plain_of(found, relation, names, chunk) for chunk in chunks]
-            self._insert(found, relation, names, asked if few else [plain(found, relation, names, None)], root="NULL")
+            asked = [plain(found, relation, names, None, keys=chunk) for chunk in (_parts(keys) if few else [None])]
+            for statement in asked:
+                self._insert(found, relation, names, found.server.stream(statement, relation.where), root="NULL")
         self.con.execute(
             f"CREATE OR REPLACE TABLE s_{raw.name} AS SELECT s.* REPLACE (h._root AS _root) FROM s_{raw.name} s "
             f"JOIN held_rows h USING ({key})"
         ).fetchall()
+        wanted, came = self._count("held_rows"), self._count(f"s_{raw.name}")
+        if came < wanted:
+            raise short_read(found.server.site, found.relations[0].where, counted=wanted, read=came)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Staged tables made within the block stand apart and are gone after it; those of the dump are seen there."""
+        self.con.execute("CREATE SCHEMA aside").fetchall()
+        self.con.execute("SET search_path = 'aside,main'").fetchall()
+        try:
+            yield
+        finally:
+            self.con.execute("SET search_path = 'main'").fetchall()
+            self.con.execute("DROP SCHEMA aside CASCADE").fetchall()
+
+    def read_again(self, found: Found, steps: Sequence[Step], names: Sequence[str], keys: Sequence[str]) -> None:
+        """Read the rows with these keys whatever their dates; of a key of several columns all rows there are."""
+        raw, server = found.raw, found.server
+        assert server is not None
+        self.create(raw)
+        joined = bool(steps) and all(parent.server is server for step in steps for parent in step.parents)
+        root = "_root" if joined else f'"{steps[0].here}"' if steps else "NULL"
+        for relation in found.relations:
+            for part in _parts(keys) if len(raw.key) == 1 else [None]:
+                if joined:
+                    statement = with_parents(found, relation, names, steps, None, keys=part)
+                else:
+                    statement = plain(found, relation, names, None, keys=part)
+                self._insert(found, relation, names, server.whole(statement, relation.where), root=root)
+        if steps and not joined:
+            self._follow(raw, steps)
+        self._unique(raw)
 
     def _insert(
-        self, found: Found, relation: Relation, names: Sequence[str], statements: Iterable[sa.Select[Any]], *, root: str
+        self,
+        found: Found,
+        relation: Relation,
+        names: Sequence[str],
+        batches: Iterable[Sequence[Sequence[Any]]],
+        *,
+        root: str,
     ) -> int:
-        """Run statements that give the named columns and store their rows; `root` is SQL of the row's root."""
-        raw, server, live = found.raw, found.server, relation is found.relation
-        assert server is not None
+        """Store rows of the named columns; `root` is SQL of the row's root."""
+        raw, live = found.raw, relation is found.relation
         columns = [column for column in raw.columns if column.name in names]
         instants = [c for c in columns if c.type in {Type.INSTANT, Type.DATE}]
         numbers = [c for c in columns if c.type in {Type.INT, Type.FLOAT, Type.BOOL}]
@@ -181,24 +222,13 @@ class Stage:
             "FROM batch_of_source_rows"
         )
         count = 0
-        for statement in statements:
-            batches = server.stream(statement, f"{relation.schema}.{relation.name}")
-            for chunk in _chunks(batches, [*(c.name for c in columns), *extra]):
-                self.con.register("batch_of_source_rows", self._hider.hide(raw, chunk))
-                self.con.execute(f"INSERT INTO s_{raw.name} BY NAME {select}").fetchall()
-                self.con.unregister("batch_of_source_rows")
-                count += chunk.num_rows
-                self.settle(chunk.num_rows)
+        for chunk in _chunks(batches, [*(c.name for c in columns), *extra]):
+            self.con.register("batch_of_source_rows", self._hider.hide(raw, chunk))
+            self.con.execute(f"INSERT INTO s_{raw.name} BY NAME {select}").fetchall()
+            self.con.unregister("batch_of_source_rows")
+            count += chunk.num_rows
+            self.settle(chunk.num_rows)
         return count
-
-    def insert_keys(self, raw: RawTable, batches: Iterable[Sequence[Sequence[Any]]]) -> None:
-        """Add keys that the source has, given as text, to the relation `asked`."""
-        columns = [column for column in raw.columns if column.name in raw.key]
-        values = ", ".join(f'{parsed(c)} AS "{c.name}"' for c in columns)
-        for batch in batches:
-            self.con.register("batch_of_keys", _arrow(batch, raw.key))
-            self.con.execute(f"INSERT INTO asked BY NAME SELECT {values} FROM batch_of_keys").fetchall()
-            self.con.unregister("batch_of_keys")
 
     def _follow(self, raw: RawTable, steps: Sequence[Step]) -> None:
         """Find each row's root where its parents lie on another server: their keys are read whole, and joined here."""
@@ -213,7 +243,7 @@ class Stage:
                 for relation in parent.relations:
                     assert parent.server is not None
                     statement = links(parent, relation, [step.there, onward])
-                    for batch in parent.server.stream(statement, f"{relation.schema}.{relation.name}"):
+                    for batch in parent.server.whole(statement, relation.where):
                         self.con.register("batch_of_links", _arrow(batch, ["there", "onward"]))
                         self.con.execute("INSERT INTO links SELECT there, onward FROM batch_of_links").fetchall()
                         self.con.unregister("batch_of_links")
@@ -273,7 +303,11 @@ def _doubled(found: Found, relation: Relation, server: Server) -> int:
     key = {column.name for name in found.raw.key if (column := found.column(name, relation)) is not None}
     if primary and primary <= key:
         return 0
-    return int(server.rows(doubled_keys(found, relation), f"{relation.schema}.{relation.name}")[0][0])
+    return int(server.rows(doubled_keys(found, relation), relation.where)[0][0])
+
+
+def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[start : start + ASK_ROWS] for start in range(0, len(keys), ASK_ROWS))
 
 
 def _lost(columns: Sequence[Column]) -> str:

@@ -183,17 +183,27 @@ def columns_of(found: Found, side: Side, names: Sequence[str]) -> list[sa.Label[
     return out
 
 
-def plain(found: Found, relation: Relation, names: Sequence[str], only: Filter | None) -> sa.Select[Any]:
-    """Rows of one table at the source, by its own filter where one is given."""
+def plain(
+    found: Found, relation: Relation, names: Sequence[str], only: Filter | None, *, keys: Sequence[str] | None = None
+) -> sa.Select[Any]:
+    """Rows of one table at the source, by its own filter where one is given; `keys` (as text) ask for these alone."""
     side = side_of(found, relation, "t")
     statement = sa.select(*columns_of(found, side, names)).select_from(side.clause)
     if only is not None:
         statement = _where(statement, only.own(found, side))
+    if keys is not None:
+        statement = statement.where(_among(found, side, keys))
     return _not_archived_twice(statement, found, relation, side)
 
 
 def with_parents(
-    found: Found, relation: Relation, names: Sequence[str], steps: Sequence[Step], only: Filter | None
+    found: Found,
+    relation: Relation,
+    names: Sequence[str],
+    steps: Sequence[Step],
+    only: Filter | None,
+    *,
+    keys: Sequence[str] | None = None,
 ) -> sa.Select[Any]:
     """Rows of a satellite with the key of the row that they belong to in `_root`: null where a step is missing."""
     assert found.server is not None
@@ -224,6 +234,8 @@ def with_parents(
         orphan = sa.and_(root.is_(None), only.alive(dialect, side.column, OWN_LIFE))
         living = sa.true() if isinstance(life, Machine) else only.alive(dialect, here, life)
         statement = statement.where(sa.or_(orphan, sa.and_(root.is_not(None), living)))
+    if keys is not None:
+        statement = statement.where(_among(found, side, keys))
     return _not_archived_twice(statement, found, relation, side)
 
 
@@ -254,20 +266,6 @@ def doubled_keys(found: Found, relation: Relation) -> sa.Select[Any]:
     groups = sa.select(sa.func.count().label("n")).select_from(side.clause).group_by(*keys)
     doubled = groups.having(sa.func.count() > 1).subquery("doubled")
     return sa.select(sa.cast(sa.func.coalesce(sa.func.sum(doubled.c.n - 1), 0), sa.Integer))
-
-
-def by_keys(found: Found, relation: Relation, keys: Sequence[str]) -> sa.Select[Any]:
-    """Those rows' keys, as text, that the source has of the given ones; of a key of several columns all there are."""
-    side = side_of(found, relation, "t")
-    statement = sa.select(*columns_of(found, side, found.raw.key)[: len(found.raw.key)]).select_from(side.clause)
-    return statement if len(found.raw.key) > 1 else statement.where(_among(found, side, keys))
-
-
-def plain_of(found: Found, relation: Relation, names: Sequence[str], keys: Sequence[str]) -> sa.Select[Any]:
-    """Rows of one table at the source with the given keys (as text), of a key of one column."""
-    side = side_of(found, relation, "t")
-    statement = sa.select(*columns_of(found, side, names)).select_from(side.clause).where(_among(found, side, keys))
-    return _not_archived_twice(statement, found, relation, side)
 
 
 def _among(found: Found, side: Side, keys: Sequence[str]) -> Expression:

@@ -77,6 +77,13 @@ def arguments(url: URL, tls: Tls, where: str) -> dict[str, Any]:
     raise SourceError(msg)
 
 
+def credentials(url: URL) -> dict[str, Any]:
+    """What the driver needs beside the URL: PyMySQL sends text as Latin-1, and servers know passwords as UTF-8."""
+    if url.password and url.get_driver_name() == "pymysql":
+        return {"password": str(url.password).encode()}
+    return {}
+
+
 def _context(tls: Tls, where: str) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca)

@@ -57,7 +57,7 @@ def wait_for(process: subprocess.Popen[bytes], url: URL, log: Path) -> None:
 class MariaDB:
     """A server in a folder, on a port of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         path = os.pathsep.join([os.environ.get("PATH", ""), _SBIN])
         server = shutil.which("mariadbd", path=path) or shutil.which("mysqld", path=path)
         install = shutil.which("mariadb-install-db", path=path)
@@ -76,7 +76,7 @@ class MariaDB:
         self._log = folder / "log"
         self._command = [
             server, "--no-defaults", f"--datadir={folder / 'data'}", f"--socket={folder / 'socket'}",
-            f"--port={self.port}", "--bind-address=127.0.0.1", user,
+            f"--port={self.port}", "--bind-address=127.0.0.1", user, *options,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -100,9 +100,9 @@ class MariaDB:
 
 
 @contextmanager
-def mariadb_in(folder: Path) -> Iterator[MariaDB]:
-    """A running server for the block."""
-    server = MariaDB(folder)
+def mariadb_in(folder: Path, *options: str) -> Iterator[MariaDB]:
+    """A running server for the block, with these options of mariadbd."""
+    server = MariaDB(folder, *options)
     server.start()
     try:
         yield server

@@ -23,7 +23,7 @@ from usage_assets import settings, sites
 from usage_assets.errors import ExportError
 from usage_assets.partitions import next_month
 from usage_assets.raw.faults import Scrubber
-from usage_assets.raw.wire import MYSQL
+from usage_assets.raw.wire import MYSQL, credentials
 from usage_assets.reports.exports.files import read_month
 from usage_assets.reports.exports.tables import ExportTable
 from usage_assets.schema import Type
@@ -103,11 +103,14 @@ def _shown(url: URL) -> str:
 
 
 def _engine(url: URL) -> sa.Engine:
-    backend, args = url.get_backend_name(), {}
+    backend = url.get_backend_name()
+    args: dict[str, Any] = {}
     if backend == "sqlite":
         args = {"timeout": WAIT_SECONDS}
-    elif "connect_timeout" not in url.query:
-        args = {"connect_timeout": CONNECT_SECONDS}
+    else:
+        args = credentials(url)
+        if "connect_timeout" not in url.query:
+            args["connect_timeout"] = CONNECT_SECONDS
     # statements say themselves where a transaction begins and ends
     return sa.create_engine(url, connect_args=args, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
 
