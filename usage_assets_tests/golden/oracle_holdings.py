@@ -223,8 +223,15 @@ class Holdings(Machines):
 
     # --- rule 7: edge ---
 
-    def _device_item(self, metric: str, source: str, row: Row, device: Row | None) -> Item:
-        found = None if device is None else self._capability("device_id", device, "machine_name")
+    def _device_item(self, entry: tuple[str, str], row: Row, device: Row | None, t: datetime) -> Item:
+        metric, source = entry
+        found = None
+        if device is not None:
+            life = self._life(device)
+            assert life is not None
+            found = self._capability(
+                "device_id", device, "machine_name", t if covers(life, t) else self._inside([life], t)
+            )
         node_type = found or (device or {}).get("device_type") or "unknown"
         return Item(
             metric, source, id(row), (device["name"] or device["id"]) if device else None, node_type, (("devices", 1),)
@@ -243,15 +250,15 @@ class Holdings(Machines):
     def _edge(self, t: datetime) -> Iterator[Item]:
         for row in self.rows["blazar_devices"]:
             if self._runs(row, t):
-                yield self._device_item("total", "blazar_devices", row, row)
+                yield self._device_item(("total", "blazar_devices"), row, row, t)
                 if row["reservable"]:
-                    yield self._device_item("reservable", "blazar_devices", row, row)
+                    yield self._device_item(("reservable", "blazar_devices"), row, row, t)
         held: dict[str, list[tuple[Row, Row]]] = {}
         for row, device in self._holding_devices(t):
             held.setdefault(device["id"], []).append((row, device))
         for pairs in held.values():
             row, device = max(pairs, key=lambda pair: (born(pair[0]) or START, pair[0]["id"]))
-            yield self._device_item("committed", "blazar_device_allocations", row, device)
+            yield self._device_item(("committed", "blazar_device_allocations"), row, device, t)
         yield from self._containers(t)
 
     def _containers(self, t: datetime) -> Iterator[Item]:
@@ -265,7 +272,7 @@ class Holdings(Machines):
                     shared.setdefault(place, []).append((row, metric, device))
         for entries in shared.values():
             row, metric, device = max(entries, key=lambda entry: self._rank(entry[0]))
-            yield self._device_item(metric, "zun_container", row, device)
+            yield self._device_item((metric, "zun_container"), row, device, t)
 
     def _placed(self, row: Row, t: datetime) -> Iterator[tuple[str, Row | None]]:
         """How a running container counts at t, if it does, and on which device: none where its host is no device."""

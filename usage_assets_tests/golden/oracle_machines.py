@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from usage_assets.sites import OpenStackSite
@@ -199,14 +199,27 @@ class Machines:
         first = min((span[0] for _, span in lives.get(hostname, ()) if span[0] > t), default=None)
         return latest(row for row, span in lives.get(hostname, ()) if span[0] == first)
 
-    def _capability(self, owner: str, row: Row, name: str) -> str | None:
+    def _capability(self, owner: str, row: Row, name: str, t: datetime) -> str | None:
+        """The label of a host or device at t, at which it is there."""
+        minute = timedelta(minutes=1)
+        gone = least([instant(row, "deleted_at"), instant(row, "gone_at")])
         found = [
             cap
             for cap in self.caps[owner].get(row["id"], ())
             if (self.names.get(cap["property_id"]) or cap["capability_name"]) == name
+            and cap["capability_value"] is not None
         ]
-        best = latest(found)
-        return None if best is None else best["capability_value"]
+        lives = [(cap, (born(cap) or START, least([cap["deleted_at"], cap["gone_at"]]))) for cap in found]
+        lives = [(cap, span) for cap, span in lives if span[1] is None or span[0] < span[1]]
+        begins = min((span[0] for _, span in lives), default=START)
+        best = latest(cap for cap, span in lives if covers(span, max(t, begins)))
+        if best is None and lives:  # services mark rows one after the other
+            following = min((span[0] for _, span in lives if span[0] > t), default=gone)
+            ended = max(span[1] for _, span in lives if span[1] is not None and span[1] <= t)
+            if following is not None and following - ended <= minute:
+                last = [cap for cap, span in lives if span[0] < ended and (span[1] is None or span[1] >= ended)]
+                best = latest(last)
+        return None if best is None else best["capability_value"] or None
 
     def _said(self, hostname: str | None, key: str) -> Any:
         """What the site's file says of a machine: the first entry that fits and tells."""
@@ -220,14 +233,28 @@ class Machines:
                 return getattr(said, key)
         return None
 
+    def _label(self, hostname: str, name: str, t: datetime) -> str | None:
+        """What Blazar says of a machine at t; outside its life what the nearest row said last or first."""
+        host = self._nearest(self.hosts, hostname, t)
+        if host is None:
+            return None
+        spans = [span for row, span in self.hosts[hostname] if row is host]
+        if not any(covers(span, t) for span in spans):
+            t = self._inside(spans, t)
+        return self._capability("computehost_id", host, name, t)
+
+    @staticmethod
+    def _inside(spans: list[Span], t: datetime) -> datetime:
+        """The last instant of the spans before t, else their first one."""
+        ended = [span[1] for span in spans if span[1] is not None and span[1] <= t]
+        return max(ended) - timedelta(microseconds=1) if ended else min(span[0] for span in spans)
+
     def _type(self, hostname: str | None, t: datetime) -> str:
-        host = None if hostname is None else self._nearest(self.hosts, hostname, t)
-        found = None if host is None else self._capability("computehost_id", host, "node_type")
+        found = None if hostname is None else self._label(hostname, "node_type", t)
         return found or self._said(hostname, "type") or "unknown"
 
     def _gpus(self, hostname: str, t: datetime) -> float | None:
-        host = self._nearest(self.hosts, hostname, t)
-        found = None if host is None else self._capability("computehost_id", host, "gpu.gpu_count")
+        found = self._label(hostname, "gpu.gpu_count", t)
         return float(found) if found else self._said(hostname, "gpus")
 
     def _machine_size(self, hostname: str, t: datetime) -> Amounts:

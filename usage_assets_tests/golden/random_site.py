@@ -178,8 +178,18 @@ class _Maker:
             more |= {"node_type": self.rng.choice((None, "a", "b")), "gpus": self.rng.choice((None, 4))}
             host = self.rows.computehost(self.spelled(name), when, self.end_of(when, 0.6), **more)
             self.hosts.append(host)
-            if self.maybe(0.15):
-                self.rows.capability(host, "node_type", "c", created_at=self.tick())
+            for _ in range(self.rng.choice((0, 0, 0, 1, 2))):
+                self._relabel(host)
+
+    def _relabel(self, host: str) -> None:
+        """One more label of a host; sometimes its others end then, or just before."""
+        when = self.tick()
+        name, value = self.rng.choice((("node_type", "c"), ("node_type", ""), ("gpu.gpu_count", "8")))
+        if self.maybe(0.6):
+            for row in self.rows.tables["blazar_computehost_extra_capabilities"]:
+                if row["computehost_id"] == host and row["deleted_at"] is None:
+                    row["deleted_at"] = when - self.rng.choice((0, 0, 1, 3600)) * timedelta(seconds=1)
+        self.rows.capability(host, name, value, **self.times(when), deleted_at=self.end_of(when, 0.7))
 
     def _leases(self) -> list[str]:
         found = ["nowhere"]
@@ -276,6 +286,8 @@ class _Maker:
             # some have no name, some one that another had before them
             name = self.rng.choice((f"d{i}",) * 6 + ("D0", None))
             devices.append(self.rows.device(name, when, self.end_of(when, 0.7), gone_at=self.gone(when), **kind))
+            if self.maybe(0.3):
+                self.rows.device_capability(devices[-1], "machine_name", "nano", created_at=self.tick())
         reservations: list[str | None] = [None]
         for _ in range(self.rng.randint(0, 3)):
             created = self.tick()

@@ -1,6 +1,7 @@
 """Amounts of every resource on sites worked out by hand: GPUs, overcommit, sizes of bare metal."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,16 +199,65 @@ def test_what_nova_does_not_size_on_bare_metal_blazar_does_each_for_itself(nova,
     ]
 
 
-def test_bare_metal_that_nobody_sizes_is_a_node_of_size_zero_and_a_hypervisor_of_size_zero_stays_so():
+def test_a_size_that_nobody_knows_is_null_and_a_server_there_holds_an_unknown_share():
     rows = Rows()
-    rows.ironic_node("bare", "2023-06-01")
-    rows.compute_node("kvm", "2023-06-01", vcpus=0, memory_mb=0, local_gb=0)
-    rows.computehost("kvm", "2023-06-01")
-    server = _server(rows, "kvm")
+    for name in ("bare", "kvm", "whole"):
+        rows.ironic_node(name, "2023-06-01", hypervisor_type="QEMU" if name == "kvm" else "ironic")
+    server, metal = _server(rows, "kvm"), _server(rows, "whole")
     site = Worked(rows)
     assert site.kept("total", *SIZE) == [
-        ("bare", "01-01", "02-01", "kept", 1.0, 0.0, 0.0, 0.0, 0.0),
-        ("kvm", "01-01", "02-01", "kept", 1.0, 0.0, 0.0, 0.0, 0.0),
+        (name, "01-01", "02-01", "kept", 1.0, None, None, None, None) for name in ("bare", "kvm", "whole")
     ]
-    # no share of nothing: its flavor counts, its nodes are not known
-    assert site.kept("occupied_ondemand", *SIZE) == [(server, "01-10", "01-20", "kept", None, 4.0, 4.0, 100.0, 15.0)]
+    assert site.kept("occupied_ondemand", *SIZE) == [
+        (server, "01-10", "01-20", "kept", None, 4.0, 4.0, 100.0, 15.0),
+        (metal, "01-10", "01-20", "kept", 1.0, None, None, None, None),
+    ]
+
+
+def test_a_size_that_nova_lacks_is_blazars_else_the_inventorys_else_the_files(tmp_path: Path):
+    rows = Rows()
+    for name in ("a", "b", "c", "d"):
+        rows.compute_node(name, "2023-06-01", vcpus=0, memory_mb=None)
+    rows.computehost("a", "2023-06-01", memory_mb=0)
+    servers = [_server(rows, name) for name in ("a", "b", "c", "d")]
+    (tmp_path / "machines.csv").write_text(
+        "hostname,vcpus,memory_mb,disk_gb,in_service_from\n"
+        "a,1,5000,9,2023-06-01\nb,64,0,9,2023-06-01\nc,,,,2023-06-01\n"
+    )
+    for policy in ("gap_fill", "supplement"):
+        inventory = {"name": "inventory", "policy": policy, "file": tmp_path / "machines.csv"}
+        site = Worked(
+            rows,
+            sources={"total": ["nova_compute_nodes", inventory]},
+            node_types={"^[a-c]$": {"vcpus": 8, "memory_mb": 700, "disk_gb": 3}},
+        )
+        assert site.kept("total", "vcpus", "memory_mb", "disk_gb") == [
+            ("a", "01-01", "02-01", "kept", 48.0, 5000.0, 100.0),
+            ("b", "01-01", "02-01", "kept", 64.0, 700.0, 100.0),
+            ("c", "01-01", "02-01", "kept", 8.0, 700.0, 100.0),
+            ("d", "01-01", "02-01", "kept", None, None, 100.0),
+        ]
+        assert site.kept("reservable", "vcpus", "memory_mb", "disk_gb") == [
+            ("a", "01-01", "02-01", "kept", 48.0, 5000.0, 200.0)
+        ]
+        shares = (4 / 48, 4 / 64, 0.5, None)
+        assert site.kept("occupied_ondemand", "nodes") == [
+            (server, "01-10", "01-20", "kept", share) for server, share in zip(servers, shares, strict=True)
+        ]
+
+
+def test_an_inventory_sizes_bare_metal_whatever_its_policy(tmp_path: Path):
+    rows = Rows()
+    rows.ironic_node("m1", "2023-12-01")
+    rows.ironic_node("m2", "2023-12-01", vcpus=48, memory_mb=48 * 4096, local_gb=480)
+    rows.spec(rows.instance("m1", "2024-01-10"))
+    lines = [f"{name},compute_haswell,48,131072,250,2015-07-15" for name in ("m1", "m2")]
+    (tmp_path / "machines.csv").write_text(
+        "\n".join(["hostname,node_type,vcpus,memory_mb,disk_gb,in_service_from", *lines])
+    )
+    for policy in ("authoritative", "gap_fill", "supplement"):
+        inventory = {"name": "inventory", "policy": policy, "file": tmp_path / "machines.csv"}
+        site = Worked(rows, sources={"total": ["nova_compute_nodes", inventory]})
+        assert site.hours("total", "vcpus") == 2 * 48 * 744
+        assert site.hours("occupied_ondemand", "vcpus") == 48 * 528
+        assert site.hours("occupied_ondemand", "nodes") == 528

@@ -17,6 +17,7 @@ from usage_assets.facts.openstack import (
     sources,
 )
 from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.facts.openstack.labels import labelled
 from usage_assets.facts.openstack.names import MACHINE_NAMES
 from usage_assets.facts.openstack.node_types import declared_types
 from usage_assets.facts.openstack.rows import Outcome, Settled, month_bounds, settle
@@ -90,20 +91,18 @@ def node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:
 
     Machines that Blazar does not know have their type in the facts.
     """
-    hosts = declared_types(machines.host_rows(raw).filter(~pl.col("is_context")), site.node_types, raw[MACHINE_NAMES])
-    device_types = raw["blazar_devices"].join(
-        machines.capabilities(raw["device_capabilities"], "machine_name", "machine_name"),
-        left_on=["month", "id"],
-        right_on=["month", "owner_id"],
-        how="left",
+    begins = pl.col("month").cast(pl.Datetime("us"))
+    month = {"start_at": begins, "end_at": begins.dt.offset_by("1mo")}
+    hosts = once(machines.host_rows(raw))
+    own = hosts.filter(~pl.col("is_context")).select("month", "row_id", "hostname", **month)
+    typed = declared_types(
+        labelled(own, machines.host_labels(raw, hosts), "row_id"), site.node_types, raw[MACHINE_NAMES]
+    )
+    on_edge = labelled(
+        raw["blazar_devices"].select("month", "id", "device_type", **month), devices.device_labels(raw), "id"
     )
     return (
-        pl.concat(
-            [
-                hosts.select("month", "node_type"),
-                device_types.select("month", node_type=pl.coalesce("machine_name", "device_type", pl.lit("unknown"))),
-            ]
-        )
+        pl.concat([typed.select("month", "node_type"), on_edge.select("month", node_type=devices.type_of_device())])
         .unique()
         .sort("month", "node_type")
         .collect()
@@ -123,7 +122,7 @@ def _of_machines(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict
     """Rules 1 to 5, 8 and 9; what several of them share is computed once."""
     source_rows = sources.rows_of_sources(site, raw)
     host_rows = machines.host_rows(raw)
-    host_types = once(sources.types_of_machines(host_rows, source_rows, bounds))
+    host_types = once(sources.types_of_machines(raw, host_rows, source_rows, bounds))
     known = sources.known_machines(site, source_rows)
     sizes = sources.sizes_of_machines(host_rows, source_rows, bounds)
     profile = once(

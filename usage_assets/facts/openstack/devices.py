@@ -9,10 +9,12 @@ from usage_assets.facts.openstack.bookings import IN_LEASE, ON_DEMAND, RESERVED,
 from usage_assets.facts.openstack.committed import allocation_rows
 from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
-from usage_assets.facts.openstack.machines import capabilities, merged, segments
+from usage_assets.facts.openstack.labels import OWNER, labels
+from usage_assets.facts.openstack.machines import merged, segments
 from usage_assets.facts.openstack.maintenance import MAINTENANCE, reservations
+from usage_assets.facts.openstack.names import is_empty
 from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
-from usage_assets.intervals import fill_between, intersect, once, owned, subtract, union
+from usage_assets.intervals import clip, fill_between, intersect, once, owned, subtract, union
 from usage_assets.sites import Maintenance
 
 _RESERVATION = "zun.openstack.org/reservation_id"
@@ -20,23 +22,67 @@ _ENDED = ("Deleted", "Error", "Stopped")
 DEVICE = ("month", "owner_id")
 _IN_LEASE = pl.col("metric").is_in(IN_LEASE)
 _NO_TEXT = pl.lit(None, dtype=pl.String)
+_RELABELLED = "relabelled"
 # of the containers on a device the last of these owns the time; of one holder the capsule before its members
 _RANK = ("holder_created", "holder", "is_whole", "created", "uuid")
 
 
+def type_of_device() -> pl.Expr:
+    """The type of a device: its label machine_name, else its device_type."""
+    return pl.coalesce("machine_name", "device_type", pl.lit("unknown"))
+
+
+def device_labels(inputs: Inputs) -> pl.LazyFrame:
+    """What capabilities say of devices over time, see labels(): machine_name."""
+    owners = inputs["blazar_devices"].select("month", owner_id="id", ended=pl.min_horizontal("deleted_at", "gone_at"))
+    return labels(inputs["device_capabilities"], {"machine_name": "machine_name"}, owners)
+
+
+def _typed_over_time(inputs: Inputs) -> pl.LazyFrame:
+    """month, id and type of devices; those relabelled have _RELABELLED, the times of each type, if there are any."""
+    devices = inputs["blazar_devices"].select("month", "id", "device_type")
+    told = once(
+        devices.join(device_labels(inputs), left_on=["month", "id"], right_on=OWNER, how="left").select(
+            "month", "id", label_from="start_at", label_until="end_at", label_type=type_of_device()
+        )
+    )
+    types = told.sort("label_from").group_by("month", "id").agg(node_type=pl.col("label_type").first())
+    changed = once(told.filter(pl.struct("month", "id").is_duplicated()))
+    if is_empty(changed):
+        return types
+    times = changed.group_by("month", "id").agg(pl.struct("label_from", "label_until", "label_type").alias(_RELABELLED))
+    return types.join(times, on=["month", "id"], how="left")
+
+
+def _typed(pieces: pl.LazyFrame) -> pl.LazyFrame:
+    """Pieces of devices with the type of their time: cut where the device was relabelled."""
+    if _RELABELLED not in pieces.collect_schema().names():
+        return pieces
+    known = once(pieces)
+    changed = (
+        known.filter(pl.col(_RELABELLED).is_not_null())
+        .explode(_RELABELLED)
+        .unnest(_RELABELLED)
+        .with_columns(node_type="label_type")
+    )
+    cut = clip(changed, pl.col("label_from"), pl.col("label_until")).drop("label_from", "label_until", "label_type")
+    steady = known.filter(pl.col(_RELABELLED).is_null()).drop(_RELABELLED)
+    return pl.concat([steady, cut.select(steady.collect_schema().names())])
+
+
 def device_rows(inputs: Inputs, bounds: pl.LazyFrame, metric: str) -> pl.LazyFrame:
-    """Devices with their life and type: capability machine_name, else device_type."""
+    """Devices with their life and first type."""
     created = born("updated_at", "deleted_at")
-    names = capabilities(inputs["device_capabilities"], "machine_name", "machine_name")
     rows = (
         inputs["blazar_devices"]
         .with_row_index("row")
-        .join(names, left_on=["month", "id"], right_on=["month", "owner_id"], how="left")
+        .join(_typed_over_time(inputs), on=["month", "id"], how="left")
         .select(
             "row",
             "month",
             "reservable",
-            pl.col(f"^{EXCLUDED}$"),
+            "node_type",
+            pl.col(f"^({EXCLUDED}|{_RELABELLED})$"),
             row_id="id",
             entity_id="id",
             # its id is what it is; a name, where it has one, is how containers and people call it
@@ -44,7 +90,6 @@ def device_rows(inputs: Inputs, bounds: pl.LazyFrame, metric: str) -> pl.LazyFra
             name=pl.col("name").str.to_lowercase(),
             metric=pl.lit(metric),
             source=pl.lit("blazar_devices"),
-            node_type=pl.coalesce("machine_name", "device_type", pl.lit("unknown")),
             original_start_at=created,
             original_end_at=pl.min_horizontal("deleted_at", "gone_at"),
             project_id=_NO_TEXT,
@@ -68,7 +113,7 @@ def capacity(rows: pl.LazyFrame, own: pl.LazyFrame | None = None) -> Outcome:
     if own is not None:
         kept_back = own.filter(pl.col("metric") == MAINTENANCE).select(*DEVICE, "start_at", "end_at")
         left = subtract(lives.rename({"row_id": "owner_id"}), kept_back, on=DEVICE)
-    pieces = left.select(ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
+    pieces = _typed(left).select(ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
     return Outcome(rows, pieces, lost=((pl.lit("bad_time"), lives), (pl.lit("duplicate"), pieces)))
 
 
@@ -89,7 +134,7 @@ def device_allocations(
 
 def held(rows: pl.LazyFrame, reservable: pl.LazyFrame) -> pl.LazyFrame:
     """The stretches in which each allocation holds its device, siblings not yet told apart."""
-    devices = spans(reservable).select("month", "start_at", "end_at", "node_type", owner_id="row_id")
+    devices = _typed(spans(reservable)).select("month", "start_at", "end_at", "node_type", owner_id="row_id")
     own = spans(rows).select(
         "month", "row", "row_id", "metric", "owner_id", "node", "created", "reservation_id", "start_at", "end_at"
     )
@@ -257,11 +302,12 @@ def _named(devices: pl.LazyFrame) -> pl.LazyFrame:
         "row_id",
         "node",
         "node_type",
+        pl.col(f"^{_RELABELLED}$"),
         hostname="name",
         created="original_start_at",
         start_at="original_start_at",
         end_at="original_end_at",
     )
-    return fill_between(segments(lives), by=["month", "hostname"]).select(
+    return fill_between(_typed(segments(lives)), by=["month", "hostname"]).select(
         "month", "node", "node_type", "start_at", "end_at", host="hostname", device="row_id"
     )

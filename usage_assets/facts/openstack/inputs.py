@@ -12,6 +12,7 @@ import polars as pl
 from usage_assets.facts.openstack.exclusions import read_exclusions, with_exclusions
 from usage_assets.facts.openstack.gpus import with_flavor_gpus
 from usage_assets.facts.openstack.inventory import inventory_of_months, read_inventory
+from usage_assets.facts.openstack.labels import CAPABILITY
 from usage_assets.facts.openstack.names import with_identities
 from usage_assets.raw.openstack import BY_NAME
 from usage_assets.raw.personal import READABLE_SPEC, SPEC_PATHS
@@ -140,22 +141,20 @@ _EVENTS = f"""
                                          WHERE {_SCOPE} AND node IS NULL))
 """
 
-_CAPABILITIES = """
-SELECT c.month, c.{owner} AS owner_id, coalesce(c.capability_name, p.property_name) AS name,
-       nullif(arg_max(c.capability_value, (coalesce(c.created_at, c.updated_at, c.deleted_at), c.id)), '') AS value
-FROM raw.{table} c
+_BORN = "coalesce(c.created_at, c.updated_at, c.deleted_at)"
+_CAPABILITIES = f"""
+SELECT c.month, c.{{owner}} AS owner_id, coalesce(c.capability_name, p.property_name) AS name,
+       nullif(arg_max(c.capability_value, ({_BORN}, c.id)), '') AS value,
+       CASE WHEN count(*) > 1 OR count(c.deleted_at) > 0 OR count(c.gone_at) > 0 THEN
+         list(struct_pack(id := c.id, value := nullif(c.capability_value, ''), start_at := {_BORN},
+                          end_at := least(c.deleted_at, c.gone_at))) END AS history
+FROM raw.{{table}} c
 LEFT JOIN raw.blazar_resource_properties p ON p.site = c.site AND p.month = c.month AND p.id = c.property_id
 WHERE c.site = $site AND c.month BETWEEN $first AND $last
-  AND coalesce(c.capability_name, p.property_name) IN ({names})
+  AND coalesce(c.capability_name, p.property_name) IN ({{names}})
+  AND c.capability_value IS NOT NULL
 GROUP BY ALL
 """
-
-_CAPABILITY: dict[str, pl.DataType] = {
-    "month": pl.Date(),
-    "owner_id": pl.String(),
-    "name": pl.String(),
-    "value": pl.String(),
-}
 
 _JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
     "nova_api_request_specs": (
@@ -193,7 +192,7 @@ _JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
     name: (
         _CAPABILITIES.format(owner=owner, table=table, names="'node_type', 'gpu.gpu_count', 'machine_name'"),
         (table, "blazar_resource_properties"),
-        _CAPABILITY,
+        CAPABILITY,
     )
     for name, owner, table in (
         ("host_capabilities", "computehost_id", "blazar_computehost_extra_capabilities"),
@@ -252,10 +251,10 @@ def read_raw(
 
 
 def read_host_capabilities(reader: Reader, site: str, months: Sequence[date], names: Collection[str]) -> pl.LazyFrame:
-    """month, owner_id, name and value of the capabilities of hosts that have these names."""
+    """CAPABILITY rows of the capabilities of hosts that have these names."""
     tables = ("blazar_computehost_extra_capabilities", "blazar_resource_properties")
     if not names or not all(reader.has(BY_NAME[table].table) for table in tables):
-        return pl.LazyFrame(schema=_CAPABILITY)
+        return pl.LazyFrame(schema=CAPABILITY)
     query = _CAPABILITIES.format(owner="computehost_id", table=tables[0], names="SELECT unnest($names::VARCHAR[])")
     params = {"site": site, "first": min(months), "last": max(months), "names": sorted(names)}
-    return reader.sql(query, params).cast(pl.Schema(_CAPABILITY)).lazy()
+    return reader.sql(query, params).cast(pl.Schema(CAPABILITY)).lazy()

@@ -5,10 +5,11 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
+from usage_assets.facts.openstack.devices import device_labels, type_of_device
 from usage_assets.facts.openstack.exclusions import read_excluded_leases
 from usage_assets.facts.openstack.filters import HOST_COLUMNS
 from usage_assets.facts.openstack.inputs import Inputs, read_host_capabilities, read_raw
-from usage_assets.facts.openstack.machines import capabilities, host_rows, types_of_hosts
+from usage_assets.facts.openstack.machines import host_rows, types_of_hosts
 from usage_assets.facts.openstack.names import MACHINE_NAMES
 from usage_assets.facts.openstack.node_types import declared_types
 from usage_assets.facts.openstack.projection import hours, latest, machines_asked, projections, readable_filters
@@ -163,7 +164,7 @@ def _held(
     bounds: pl.LazyFrame,
 ) -> pl.LazyFrame:
     """Per lease the machines and devices that it held: nodes_held and types_held (null where nothing is known)."""
-    host_types = types_of_hosts(hosts, bounds).rename({"start_at": "_from", "end_at": "_until"})
+    host_types = types_of_hosts(raw, hosts, bounds).rename({"start_at": "_from", "end_at": "_until"})
     at = pl.col("created_at")
     # one join at a time: given two by month and another key, the planner joins by month alone, millions of rows
     mine = once(reservations.join(leases.select(*_LEASE, "created_at"), on=_LEASE, how="inner")).select(
@@ -177,14 +178,15 @@ def _held(
         .join(host_types, on=["month", "hostname"], how="left")
         .filter(pl.col("_from").is_null() | ((pl.col("_from") <= at) & (pl.col("_until") > at)))
     )
-    names = capabilities(raw["device_capabilities"], "machine_name", "machine_name")
+    names = device_labels(raw).rename({"start_at": "_from", "end_at": "_until"})
     devices = (
         raw["blazar_device_allocations"]
         .select("month", "reservation_id", id="device_id")
         .join(mine, on=["month", "reservation_id"], how="inner")
         .join(raw["blazar_devices"].select("month", "id", "device_type"), on=["month", "id"], how="left")
         .join(names, left_on=["month", "id"], right_on=["month", "owner_id"], how="left")
-        .select(*_LEASE, node_type=pl.coalesce("machine_name", "device_type", pl.lit("unknown")), hostname="id")
+        .filter(pl.col("_from").is_null() | ((pl.col("_from") <= at) & (pl.col("_until") > at)))
+        .select(*_LEASE, node_type=type_of_device(), hostname="id")
     )
     of_machines = declared_types(machines, site.node_types, raw[MACHINE_NAMES]).select(
         *_LEASE, "node_type", hostname=pl.coalesce("hostname", "row_id")

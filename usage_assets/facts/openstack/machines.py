@@ -6,6 +6,7 @@ import polars as pl
 
 from usage_assets.facts.openstack.exclusions import EXCLUDED
 from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.facts.openstack.labels import labelled, labels
 from usage_assets.facts.openstack.node_types import declared_types
 from usage_assets.facts.openstack.rows import born, less_excluded
 from usage_assets.facts.openstack.sizes import SIZES, lacks_size, size_or
@@ -26,11 +27,6 @@ _PROFILED = (
     *SIZES,
     "ratio",
 )
-
-
-def capabilities(frame: pl.LazyFrame, name: str, alias: str) -> pl.LazyFrame:
-    """month, owner_id and the value of one capability."""
-    return frame.filter(pl.col("name") == name).select("month", "owner_id", pl.col("value").alias(alias))
 
 
 def machine_rows(inputs: Inputs) -> pl.LazyFrame:
@@ -60,9 +56,8 @@ def machine_rows(inputs: Inputs) -> pl.LazyFrame:
 
 
 def host_rows(inputs: Inputs) -> pl.LazyFrame:
-    """All computehosts rows with their life, size, and the type and GPUs that their capabilities say."""
+    """All computehosts rows with their life and size."""
     created = born("updated_at", "deleted_at")
-    named = inputs["host_capabilities"]
     return (
         inputs["blazar_computehosts"]
         .with_row_index("row")
@@ -80,19 +75,6 @@ def host_rows(inputs: Inputs) -> pl.LazyFrame:
             memory_mb="memory_mb",
             disk_gb="local_gb",
         )
-        .join(
-            capabilities(named, "node_type", "node_type"),
-            left_on=["month", "row_id"],
-            right_on=["month", "owner_id"],
-            how="left",
-        )
-        .join(
-            capabilities(named, "gpu.gpu_count", "gpus"),
-            left_on=["month", "row_id"],
-            right_on=["month", "owner_id"],
-            how="left",
-        )
-        .with_columns(pl.col("gpus").str.strip_chars().cast(pl.Float64, strict=False))
     )
 
 
@@ -102,9 +84,21 @@ def segments(rows: pl.LazyFrame) -> pl.LazyFrame:
     return owned(less_excluded(alive), by=HOST, rank=["created", "row_id"])
 
 
-def types_of_hosts(hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
-    """Type and GPUs that Blazar says of its hosts at every instant of the month; a gap has the row before it."""
-    return clip(fill_between(segments(hosts), by=HOST).join(bounds, on="month"), *_WITHIN).select(
+def types_of_hosts(inputs: Inputs, hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """Type and GPUs that Blazar says of its hosts at every instant of the month; see filled_types()."""
+    return filled_types(labelled(segments(hosts), host_labels(inputs, hosts), "row_id"), bounds)
+
+
+def host_labels(inputs: Inputs, hosts: pl.LazyFrame) -> pl.LazyFrame:
+    """What capabilities say of Blazar's hosts over time, see labels(): node_type and gpus."""
+    owners = hosts.select("month", owner_id="row_id", ended="end_at")
+    told = labels(inputs["host_capabilities"], {"node_type": "node_type", "gpu.gpu_count": "gpus"}, owners)
+    return told.with_columns(pl.col("gpus").str.strip_chars().cast(pl.Float64, strict=False))
+
+
+def filled_types(pieces: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """Type and GPUs of machines at every instant of the month, from disjoint pieces; a gap has the piece before it."""
+    return clip(fill_between(pieces, by=HOST).join(bounds, on="month"), *_WITHIN).select(
         *HOST, "start_at", "end_at", "node_type", "gpus"
     )
 

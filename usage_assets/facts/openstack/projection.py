@@ -8,10 +8,11 @@ import polars as pl
 from usage_assets.facts.openstack.committed import PHYSICAL
 from usage_assets.facts.openstack.filters import HOST_COLUMNS, Filter, UnreadableFilterError, read_filter
 from usage_assets.facts.openstack.inputs import Inputs
+from usage_assets.facts.openstack.labels import OWNER, labels
 from usage_assets.facts.openstack.machines import segments
 from usage_assets.facts.openstack.rows import born
 from usage_assets.intervals import clip, once, projected
-from usage_assets.intervals.algebra import ENGINE
+from usage_assets.intervals.algebra import ENGINE, FAR_FUTURE, FAR_PAST
 from usage_assets.sites import OpenStackSite
 
 Filters = dict[tuple[str | None, ...], Filter]
@@ -137,32 +138,40 @@ def _machines(
     described = _attributes(raw, hosts).collect(engine=ENGINE)
     names = {name: pl.col(name) for name in described.columns if name.startswith("$")}
     have: Mapping[str, pl.Expr] = {name[1:]: column for name, column in names.items()}
+    columns = ["month", "row", "_from", "_until"]
     matched = [
-        described.filter(each.matches(have)).select("month", "row", kind=pl.lit(number, dtype=pl.UInt32))
+        described.filter(each.matches(have)).select(*columns, kind=pl.lit(number, dtype=pl.UInt32))
         for each, number in _kinds(filters).items()
     ]
-    none = pl.DataFrame(schema={"month": pl.Date, "row": pl.UInt32, "kind": pl.UInt32})
+    none = described.select(*columns, kind=pl.lit(0, dtype=pl.UInt32)).clear()
     used = once(
         pl.concat([none, *matched]).lazy().join(requests.select("month", "kind").unique(), on=["month", "kind"])
     )
     alive = once(clip(segments(hosts).join(bounds, on="month"), pl.col("month_start"), pl.col("month_end")))
-    return alive.join(used, on=["month", "row"], how="inner").select("kind", "start_at", "end_at", machine="hostname")
+    each = alive.join(used, on=["month", "row"], how="inner")
+    return clip(each, pl.col("_from"), pl.col("_until")).select("kind", "start_at", "end_at", machine="hostname")
 
 
 def _attributes(raw: Inputs, hosts: pl.LazyFrame) -> pl.LazyFrame:
-    """Month and row of each host, and as text what a filter may name: `$<column>` and `$<capability>`."""
+    """Month and row of each host, and as text what a filter may name: `$<column>` and `$<capability>`.
+
+    A host whose capabilities changed has a row for each time, `[_from, _until)`.
+    """
     columns = raw["filter_hosts"].select(
         "month",
         pl.col("id").alias("row_id"),
         *(pl.col(name).cast(pl.String).alias(f"${name}") for name in HOST_COLUMNS),
     )
     flags = ("$reservable", "$disabled")  # Blazar writes True and False
-    named = raw["filter_capabilities"].collect(engine=ENGINE).with_columns(pl.format("${}", "name").alias("name"))
-    wide = named.pivot(on="name", index=["month", "owner_id"], values="value")
+    named = once(raw["filter_capabilities"])
+    names = named.select("name").unique().sort("name").collect(engine=ENGINE)["name"]
+    owners = hosts.select("month", owner_id="row_id", ended="end_at")
+    told = labels(named, {name: f"${name}" for name in names}, owners)
     return (
         hosts.select("month", "row", "row_id")
         .join(columns, on=["month", "row_id"], how="inner")
-        .join(wide.lazy(), left_on=["month", "row_id"], right_on=["month", "owner_id"], how="left")
+        .join(told, left_on=["month", "row_id"], right_on=OWNER, how="left")
+        .with_columns(_from=pl.col("start_at").fill_null(FAR_PAST), _until=pl.col("end_at").fill_null(FAR_FUTURE))
         .with_columns(pl.col(name).str.to_titlecase() for name in flags)
     )
 

@@ -9,6 +9,7 @@ from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.machines import (
     HOST,
     covered,
+    filled_types,
     machine_rows,
     segments,
     sizes_of_hosts,
@@ -61,13 +62,13 @@ def known_machines(site: OpenStackSite, rows: Rows) -> pl.LazyFrame:
     return pl.concat(counting, how="vertical_relaxed")
 
 
-def types_of_machines(hosts: pl.LazyFrame, rows: Rows, bounds: pl.LazyFrame) -> pl.LazyFrame:
+def types_of_machines(inputs: Inputs, hosts: pl.LazyFrame, rows: Rows, bounds: pl.LazyFrame) -> pl.LazyFrame:
     """Type and GPUs of machines at every instant of the month: Blazar's, else those of the inventory."""
-    of_blazar = types_of_hosts(hosts, bounds)
+    of_blazar = types_of_hosts(inputs, hosts, bounds)
     if INVENTORY not in rows:
         return of_blazar
     names = {"node_type": "said_type", "gpus": "said_gpus"}
-    said = once(types_of_hosts(rows[INVENTORY], bounds).rename(names))
+    said = once(filled_types(segments(rows[INVENTORY]), bounds).rename(names))
     both = covered(of_blazar, said).with_columns(
         node_type=pl.coalesce("node_type", "said_type"), gpus=pl.coalesce("gpus", "said_gpus")
     )

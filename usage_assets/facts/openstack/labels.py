@@ -1,0 +1,118 @@
+"""What capabilities say of their hosts or devices, and when: a label counts from its creation to its deletion.
+
+Before its first label an owner has that one. Services mark rows one after the other: a label that ends within a minute
+of the next one's start, or of its owner's end, lasts until then. A value that the source overwrote in place has no
+history: each month has the one that was stored with it.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import polars as pl
+
+from usage_assets.facts.openstack.names import is_empty
+from usage_assets.intervals import close, is_first, once, owned
+from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
+
+OWNER = ["month", "owner_id"]
+CAPABILITY: dict[str, pl.DataType] = {
+    "month": pl.Date(),
+    "owner_id": pl.String(),
+    "name": pl.String(),
+    "value": pl.String(),
+    "history": pl.List(
+        pl.Struct({"id": pl.String, "value": pl.String, "start_at": pl.Datetime("us"), "end_at": pl.Datetime("us")})
+    ),
+}
+"""Grain: month, owner and name. `history` has the rows where there are several or one that ended, else it is null."""
+_TOGETHER = timedelta(minutes=1)
+_FIRST, _LAST = (pl.lit(at, dtype=pl.Datetime("us")) for at in (FAR_PAST, FAR_FUTURE))
+
+
+def labels(capabilities: pl.LazyFrame, names: Mapping[str, str], owners: pl.LazyFrame) -> pl.LazyFrame:
+    """What each owner is told to be at every instant: month, owner_id, start_at, end_at and a column per name.
+
+    `names` are names of capabilities and the columns that hold their values, `owners` has month, owner_id and ended
+    (open = null). The pieces of an owner cover all time; one that never changed has one.
+    """
+    mine = once(capabilities.filter(pl.col("name").is_in(list(names))))
+    steady = mine.group_by(OWNER).agg(
+        pl.col("value").filter((pl.col("name") == name) & pl.col("history").is_null()).first().alias(column)
+        for name, column in names.items()
+    )
+    changed = once(mine.filter(pl.col("history").is_not_null()).drop("value"))
+    if is_empty(changed):
+        return steady.with_columns(start_at=_FIRST, end_at=_LAST)
+    steady = once(steady)
+    pieces = once(_pieces(changed, owners))
+    relabelled = pieces.select(OWNER).unique()
+    covering = (pl.col("start_at") <= pl.col("_from")) & (pl.col("end_at") >= pl.col("_until"))
+    told = (
+        _stretches(pieces)
+        .join(pieces, on=OWNER, how="inner")
+        .group_by([*OWNER, "_from", "_until"])
+        .agg(
+            pl.col("value").filter(covering & (pl.col("name") == name)).first().alias(f"_{column}")
+            for name, column in names.items()
+        )
+        .join(steady, on=OWNER, how="left")
+        .select(
+            *OWNER,
+            *(pl.coalesce(f"_{column}", column).alias(column) for column in names.values()),
+            start_at="_from",
+            end_at="_until",
+        )
+    )
+    others = steady.join(relabelled, on=OWNER, how="anti").with_columns(start_at=_FIRST, end_at=_LAST)
+    return pl.concat([others, told.select(others.collect_schema().names())])
+
+
+def labelled(pieces: pl.LazyFrame, told: pl.LazyFrame, owner: str) -> pl.LazyFrame:
+    """Pieces (month, column `owner`, start_at, end_at) cut where their owner's labels change, with its labels."""
+    joined = pieces.join(
+        told.rename({"start_at": "_from", "end_at": "_until"}),
+        left_on=["month", owner],
+        right_on=OWNER,
+        how="left",
+    )
+    start, end = pl.max_horizontal("start_at", "_from"), pl.min_horizontal("end_at", "_until")
+    return joined.filter(start < end).with_columns(start_at=start, end_at=end).drop("_from", "_until")
+
+
+def _pieces(changed: pl.LazyFrame, owners: pl.LazyFrame) -> pl.LazyFrame:
+    """When which label counts: month, owner_id, name, value, disjoint `[start_at, end_at)`."""
+    keys = [*OWNER, "name"]
+    rows = changed.explode("history").unnest("history").with_columns(pl.col("start_at").fill_null(_FIRST))
+    own = owned(close(rows).with_columns(created="start_at"), by=keys, rank=["created", "id"]).sort([*keys, "start_at"])
+    first = is_first(keys)
+    following = pl.when(~first.shift(-1).fill_null(value=True)).then(pl.col("start_at").shift(-1))
+    return (
+        own.with_columns(
+            start_at=pl.when(first).then(_FIRST).otherwise("start_at"),
+            end_at=pl.when(following - pl.col("end_at") <= _TOGETHER).then(following).otherwise("end_at"),
+        )
+        .join(owners.select(*OWNER, "ended").unique(OWNER), on=OWNER, how="left")
+        .with_columns(
+            end_at=pl.when((pl.col("ended") - pl.col("end_at") <= _TOGETHER) & following.is_null())
+            .then(_LAST)
+            .otherwise("end_at")
+        )
+        .drop("ended", "created", "id")
+    )
+
+
+def _stretches(pieces: pl.LazyFrame) -> pl.LazyFrame:
+    """All time of each owner, cut where any of its labels begins or ends: month, owner_id, _from, _until."""
+    edges = pl.concat(
+        [
+            pieces.select(*OWNER, _from="start_at"),
+            pieces.select(*OWNER, _from="end_at"),
+            pieces.select(*OWNER, _from=_LAST),
+        ]
+    )
+    return (
+        edges.unique()
+        .sort([*OWNER, "_from"])
+        .with_columns(_until=pl.when(~is_first(OWNER).shift(-1).fill_null(value=True)).then(pl.col("_from").shift(-1)))
+        .filter(pl.col("_until").is_not_null())
+    )
