@@ -60,6 +60,10 @@ def _legacy_check(name: str, description: str, failing: str) -> TableCheck:
     return TableCheck(name, description, later("checks.legacy", name), warn=True, per_run=failing)
 
 
+def _machine_check(name: str, description: str, failing: str) -> TableCheck:
+    return TableCheck(name, description, later("checks.machines", name), warn=True, per_run=failing)
+
+
 _LEGACY = TableAsset(
     stage="timelines",
     name="legacy_usage",
@@ -218,7 +222,22 @@ _OPENSTACK = Kind(
             METRICS_OF["total"],
             _MACHINES,
             reads_if_listed=_FURTHER,
-            checks=(_INVENTORY,),
+            checks=(
+                _INVENTORY,
+                _machine_check(
+                    "spellings",
+                    "Every machine's name is spelt in one way; those spelt in several count as one machine.",
+                    "with machines spelt in several ways",
+                ),
+                _machine_check(
+                    "sizes", "The size of every machine is known.", "with machines of a size that nobody knows"
+                ),
+                _machine_check(
+                    "labels",
+                    "Types and GPUs of machines and devices were not overwritten at the source since a month was read.",
+                    "with other labels than later months have",
+                ),
+            ),
         ),
         FactAsset(
             "reservable",
@@ -237,6 +256,13 @@ _OPENSTACK = Kind(
             (*_MACHINES, *_BOOKINGS),
             after=("reservable",),
             reads_if_listed=_FURTHER,
+            checks=(
+                _machine_check(
+                    "renamed",
+                    "No allocation lost more than a day because its machine seems to have been renamed.",
+                    "with machines that seem to have been renamed in a lease",
+                ),
+            ),
         ),
         FactAsset(
             "occupied",
@@ -253,6 +279,9 @@ _OPENSTACK = Kind(
                     later("checks.servers", "shelved_without_events"),
                     warn=True,
                     per_run="with servers shelved since nobody knows when",
+                ),
+                _machine_check(
+                    "nodes", "Every server ran on a machine that is known.", "with servers on no known machine"
                 ),
             ),
         ),

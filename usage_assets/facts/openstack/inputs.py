@@ -206,16 +206,20 @@ def read_inputs(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> 
 
     The texts of flavors have become flavor_gpus, which the site's file has a say in.
     """
-    said = {
-        source.name: inventory_of_months(read_inventory(site.key, source.file), months, site.first_month)
-        for source in site.sources.get("total", ())
-        if source.file is not None
-    }
-    frames = read_raw(reader, site.key, months, beside=said)
+    frames = read_raw(reader, site.key, months, beside=inventories(site, months))
     frames = with_exclusions(frames, read_exclusions(reader, site, months, frames))
     for name, extra_specs in _FLAVORS.items():
         frames[name] = with_flavor_gpus(frames[name], extra_specs, site)
     return frames
+
+
+def inventories(site: OpenStackSite, months: Sequence[date]) -> Inputs:
+    """What the site's file lists beside raw tables: the operator's inventory."""
+    return {
+        source.name: inventory_of_months(read_inventory(site.key, source.file), months, site.first_month)
+        for source in site.sources.get("total", ())
+        if source.file is not None
+    }
 
 
 def read_raw(
