@@ -1,5 +1,6 @@
 """What the checks of usage ask: every bucket there, hours conserved, nothing negative, capacities in order."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
@@ -14,6 +15,8 @@ from usage_assets.warehouse import Reader
 
 CAPACITY_ORDER = ("total", "reservable", "committed", "occupied_reservation")
 """From the widest to the narrowest: each is at most the one before it."""
+OVERCOMMITTED = ("nodes", "vcpus", "memory_mb", "disk_gb")
+"""Resources of which shared machines may give more than they have; vcpus_overcommit counts what they may give."""
 HOURS_TOLERANCE = 1e-9
 _VALUE_TOLERANCE = 1e-6
 
@@ -47,11 +50,19 @@ FROM found f FULL JOIN (SELECT * FROM expected WHERE metric IN (SELECT unnest($m
 USING (month, metric, node_type, resource)
 """
 
+# machines that servers hold parts of, or that give more vCPUs than they have
+_SHARED = f"""
+SELECT DISTINCT node_type FROM {INTERVALS.qualified}
+WHERE {_WINDOW} AND ((nodes > 0 AND nodes < 1) OR vcpus_overcommit > vcpus)
+"""
+_COMPARABLE = (
+    "NOT (list_contains($shared::VARCHAR[], node_type) AND list_contains($overcommitted::VARCHAR[], resource))"
+)
 _NEGATIVE = f"""
 SELECT month, count(*) AS n, min(value) AS worst, arg_min(metric, value) AS metric,
        count(DISTINCT timestamp::DATE) AS days
 FROM {USAGE.qualified} WHERE {_CURRENT} AND metric IN (SELECT unnest($metrics::VARCHAR[]))
-AND value < -{_VALUE_TOLERANCE} GROUP BY month
+AND value < -{_VALUE_TOLERANCE} AND {_COMPARABLE} GROUP BY month
 """
 
 
@@ -96,10 +107,12 @@ def base_not_negative(reader: Reader, window: Window) -> dict[date, Finding]:
 def order(reader: Reader, window: Window) -> dict[date, Finding]:
     """Total >= reservable >= committed >= occupied_reservation, and derived metrics are not negative.
 
-    What breaks this is a finding about the data, with count, worst value and days.
+    What breaks this is a finding about the data, with count, worst value and days. Of machines that servers share only
+    those resources are compared that can't be overcommitted, and vCPUs with what they may give.
     """
+    shared = _shared(reader, window)
     derived = [metric.name for metric in METRICS if not metric.is_counted]
-    out = _negative(reader, window, derived, "of a derived metric are negative")
+    out = _negative(reader, window, derived, "of a derived metric are negative", shared)
     if not reader.has(USAGE):
         return out
     for wide, narrow in pairwise(CAPACITY_ORDER):
@@ -108,8 +121,8 @@ def order(reader: Reader, window: Window) -> dict[date, Finding]:
             f"FROM (SELECT * FROM {USAGE.qualified} WHERE {_CURRENT} AND metric = $wide) w "
             f"JOIN (SELECT * FROM {USAGE.qualified} WHERE {_CURRENT} AND metric = $narrow) n "
             "USING (month, timestamp, node_type, resource) "
-            f"WHERE n.value > w.value + {_VALUE_TOLERANCE} GROUP BY w.month",
-            {"site": window.site, "months": list(window.months), "wide": wide, "narrow": narrow},
+            f"WHERE n.value > w.value + {_VALUE_TOLERANCE} AND {_COMPARABLE} GROUP BY w.month",
+            _of(window) | _limits(shared) | {"wide": wide, "narrow": narrow},
         )
         for month, count, worst, days in found.iter_rows():
             text = f"{count} value(s) of {narrow} exceed {wide} on {days} day(s), at most by {worst:.6g}"
@@ -119,10 +132,23 @@ def order(reader: Reader, window: Window) -> dict[date, Finding]:
     return out
 
 
-def _negative(reader: Reader, window: Window, metrics: tuple[str, ...] | list[str], what: str) -> dict[date, Finding]:
+def _shared(reader: Reader, window: Window) -> list[str]:
+    """Node types whose machines servers share, or that may give more than they have."""
+    return reader.sql(_SHARED, _of(window))["node_type"].to_list() if reader.has(INTERVALS) else []
+
+
+def _limits(shared: Sequence[str]) -> dict[str, object]:
+    return {"shared": list(shared), "overcommitted": list(OVERCOMMITTED)}
+
+
+def _negative(
+    reader: Reader, window: Window, metrics: Sequence[str], what: str, shared: Sequence[str] = ()
+) -> dict[date, Finding]:
     out = dict.fromkeys(window.months, GOOD)
     if reader.has(USAGE):
-        for month, count, worst, metric, days in reader.sql(_NEGATIVE, _params(window, metrics)).iter_rows():
+        for month, count, worst, metric, days in reader.sql(
+            _NEGATIVE, _params(window, metrics) | _limits(shared)
+        ).iter_rows():
             text = f"{count} value(s) {what}, on {days} day(s), at worst {metric} = {worst:.6g}"
             out[month] = Finding(False, text, {"count": count, "worst": worst, "days": days})
     return out
@@ -172,5 +198,9 @@ def _count(reader: Reader, window: Window, query: str) -> dict[date, int]:
     return dict(found.iter_rows())
 
 
-def _params(window: Window, metrics: tuple[str, ...] | list[str]) -> dict[str, object]:
-    return {"site": window.site, "months": list(window.months), "metrics": list(metrics)}
+def _of(window: Window) -> dict[str, object]:
+    return {"site": window.site, "months": list(window.months)}
+
+
+def _params(window: Window, metrics: Sequence[str]) -> dict[str, object]:
+    return _of(window) | {"metrics": list(metrics)}

@@ -8,6 +8,7 @@ import polars as pl
 
 from usage_assets.facts.tables import REJECTS
 from usage_assets.kinds import Made, kind_of
+from usage_assets.reports.merged import merged_types
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.reports.tolerance import TOLERANCE_HOURS, close_to
 from usage_assets.sites import Gap, OpenStackSite
@@ -15,7 +16,9 @@ from usage_assets.timelines.legacy import METRICS, has_legacy
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader
 
-KNOWN_GAP, MAINTENANCE, DUPLICATE, UNEXPLAINED = "known gap", "maintenance", "duplicate host", "unexplained"
+KNOWN_GAP, MAINTENANCE, DUPLICATE = "known gap", "maintenance", "duplicate host"
+ONE_SIDE, MERGED, UNEXPLAINED = "one side only", "merged types", "unexplained"
+CAUSES = (KNOWN_GAP, MAINTENANCE, DUPLICATE, ONE_SIDE, MERGED, UNEXPLAINED)
 CAPACITY = ("total", "reservable", "committed")
 """Metrics in whose facts a host that is there twice counts once: the others are rejected as duplicates."""
 _KEY = ["month", "date", "node_type", "metric"]
@@ -89,41 +92,84 @@ def compare(
 ) -> pl.LazyFrame:
     """Both collectors side by side per day, node type and metric, with difference (ours less theirs) and its cause.
 
-    `gaps` are the known gaps per counted metric, `counted` the metrics that the site counts. The first cause that
-    holds: a side that is missing or a known gap; within the tolerance: none; the day's maintenance by either; the day's
-    duplicate hosts; else unexplained.
+    `gaps` are the known gaps per counted metric, `counted` the metrics that the site counts. A type that one counter
+    lacks counts with 0 on that side, where that counter tells anything of the day and metric; what a side does not know
+    is null. Types that theirs has as one (`merged_types`) are explained together.
     """
+    rows = hours.collect()
+    groups = merged_types(rows).lazy()
     ours, theirs = (
-        hours.filter(pl.col("collector_type") == name).select(*_KEY, pl.col("hours").alias(f"{name}_hours"))
+        rows.lazy()
+        .filter(pl.col("collector_type") == name)
+        .select(*_KEY, pl.col("hours").alias(f"{name}_hours"), pl.lit(value=True).alias(f"{name}_has"))
         for name in ("current", "legacy")
     )
-    of_maintenance = pl.col("metric") == "maintenance"
-    maintenance = theirs.filter(of_maintenance).select(*_DAY, maint_hours="legacy_hours")
-    our_maintenance = ours.filter(of_maintenance).select(*_DAY, our_maint_hours="current_hours")
     both = (
         theirs.join(ours, on=_KEY, how="full", coalesce=True)
-        .join(maintenance, on=_DAY, how="left")
-        .join(our_maintenance, on=_DAY, how="left")
-        .join(_side_by_side(duplicates), on=_DAY, how="left")
-        .with_columns(difference=(pl.col("current_hours") - pl.col("legacy_hours")).round(_DECIMALS) + 0.0)
+        .join(groups, on=["month", "node_type"], how="left")
+        .with_columns(_counted(name) for name in ("current", "legacy"))
+        .with_columns(
+            difference=(pl.col("current_counted") - pl.col("legacy_counted")).round(_DECIMALS) + 0.0,
+            group=pl.coalesce("merged", "node_type"),
+        )
     )
     legacy, difference = pl.col("legacy_hours"), pl.col("difference")
-    return both.with_columns(
-        relative_difference=pl.when(legacy != 0).then(difference / legacy),
-        cause=pl.when((pl.col("metric") == "maintenance") & ("maintenance" not in counted))
-        .then(pl.when(legacy.abs() > TOLERANCE_HOURS).then(pl.lit(MAINTENANCE)))
-        .when(difference.is_null())
-        .then(pl.lit(KNOWN_GAP))
-        .when(close_to("current_hours", "legacy_hours"))
-        .then(pl.lit(None, dtype=pl.String))
-        .when(_in_gap(gaps))
-        .then(pl.lit(KNOWN_GAP))
-        .when(_explained_by("maint_hours") | _explained_by("our_maint_hours"))
-        .then(pl.lit(MAINTENANCE))
-        .when(pl.any_horizontal(_explained_by(f"{metric}_double") for metric in CAPACITY))
-        .then(pl.lit(DUPLICATE))
-        .otherwise(pl.lit(UNEXPLAINED)),
-    ).select(*_KEY, "legacy_hours", "current_hours", "difference", "relative_difference", "cause")
+    one_sided = pl.col("current_hours").is_null() != legacy.is_null()
+    lacked = pl.col("merged").is_not_null() & legacy.is_null()
+    return (
+        both.join(_of_groups(both, duplicates), on=["date", "group", "metric"], how="left")
+        .with_columns(
+            relative_difference=pl.when(legacy != 0).then(difference / legacy),
+            cause=pl.when((pl.col("metric") == "maintenance") & ("maintenance" not in counted))
+            .then(pl.when(legacy.abs() > TOLERANCE_HOURS).then(pl.lit(MAINTENANCE)))
+            .when(close_to("current_counted", "legacy_counted"))
+            .then(pl.lit(None, dtype=pl.String))
+            .when(_in_gap(gaps))
+            .then(pl.lit(KNOWN_GAP))
+            .when(lacked | (pl.col("is_merged") & pl.col("merged").is_not_null()))
+            .then(pl.lit(MERGED))
+            .when(pl.col("current_hours").is_null() & legacy.is_null())
+            .then(pl.lit(None, dtype=pl.String))
+            .when(one_sided & pl.col("merged").is_null())
+            .then(pl.lit(ONE_SIDE))
+            .otherwise("of_group"),
+        )
+        .select(*_KEY, "legacy_hours", "current_hours", "difference", "relative_difference", "cause")
+    )
+
+
+def _counted(name: str) -> pl.Expr:
+    """A side's hours; of a type that it lacks 0, where it tells anything of the day and metric."""
+    hours = pl.col(f"{name}_hours")
+    tells = hours.is_not_null().any().over("date", "metric")
+    return pl.when(pl.col(f"{name}_has").is_null() & tells).then(0.0).otherwise(hours).alias(f"{name}_counted")
+
+
+def _of_groups(both: pl.LazyFrame, duplicates: pl.LazyFrame) -> pl.LazyFrame:
+    """Per day, group of types and metric: whether its sums are alike (`is_merged`), else the cause (`of_group`)."""
+    sums = both.group_by("date", "group", "metric").agg(
+        current_hours=pl.col("current_counted").sum(), legacy_hours=pl.col("legacy_counted").sum()
+    )
+    of_maintenance = sums.filter(pl.col("metric") == "maintenance").select(
+        "date", "group", maint_hours="legacy_hours", our_maint_hours="current_hours"
+    )
+    names = both.select("date", "node_type", "group").unique()
+    doubled = _side_by_side(duplicates).join(names, on=_DAY, how="inner").drop("node_type")
+    return (
+        sums.join(of_maintenance, on=["date", "group"], how="left")
+        .join(doubled.group_by("date", "group").agg(pl.all().sum()), on=["date", "group"], how="left")
+        .select(
+            "date",
+            "group",
+            "metric",
+            is_merged=close_to("current_hours", "legacy_hours"),
+            of_group=pl.when(_explained_by("maint_hours") | _explained_by("our_maint_hours"))
+            .then(pl.lit(MAINTENANCE))
+            .when(pl.any_horizontal(_explained_by(f"{metric}_double") for metric in CAPACITY))
+            .then(pl.lit(DUPLICATE))
+            .otherwise(pl.lit(UNEXPLAINED)),
+        )
+    )
 
 
 def _explained_by(column: str) -> pl.Expr:

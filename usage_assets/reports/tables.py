@@ -6,7 +6,8 @@ LEGACY_COMPARISON = Table(
     name="legacy_comparison",
     stage="reports",
     description="Node-hours of the old usage caches against ours, per day, node type and metric. A side that has no "
-    "row, or does not know, is null, and so is the difference.",
+    "row, or does not know, is null. A node type that one side lacks counts there as 0 in the difference, where that "
+    "side tells anything of the day and metric; else the difference is null.",
     key=("date", "node_type", "metric"),
     columns=(
         Column("date", Type.DATE, "Day", nullable=False),
@@ -19,16 +20,17 @@ LEGACY_COMPARISON = Table(
         Column(
             "cause",
             Type.TEXT,
-            "Why they differ; null within the tolerance of 0.5 h or 0.5 %. known gap: a side is missing, or a source "
-            "of ours holds no history; maintenance: the difference is the day's legacy maintenance; duplicate host: it "
-            "is the time of hosts that were there twice; else unexplained",
+            "Why they differ; null within the tolerance of 0.5 h or 0.5 %. known gap: the site's file says that a "
+            "source of ours holds no history; maintenance: the difference is the day's maintenance; duplicate host: it "
+            "is the time of hosts that were there twice; one side only: the other counter lacks the node type, or does "
+            "not know; merged types: types of ours are one of theirs, and agree together; else unexplained",
         ),
     ),
     rules=(
         Rule("lies in its month", "date >= month AND date < month + INTERVAL 1 MONTH", "Self-contained"),
         Rule(
             "cause is known",
-            "cause IN ('known gap', 'maintenance', 'duplicate host', 'unexplained')",
+            "cause IN ('known gap', 'maintenance', 'duplicate host', 'one side only', 'merged types', 'unexplained')",
             "A closed list, so that shares by cause are complete",
         ),
     ),

@@ -25,6 +25,8 @@ _CAUSES = {
     "known gap": "#F0E442",
     "maintenance": "#56B4E9",
     "duplicate host": "#CC79A7",
+    "one side only": "#009E73",
+    "merged types": "#8A7F3D",
     "unexplained": "#A63A00",
 }
 NO_LEGACY = "The old usage caches have no row for this time"
