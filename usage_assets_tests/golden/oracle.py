@@ -41,6 +41,7 @@ class MonthResult:
     values: list[dict[Key, float]]  # one per segment
     fates: dict[tuple[str, str], list[Fate]] = field(default_factory=dict)  # asset, source -> its rows
     told: dict[tuple[str, str], set[str]] = field(default_factory=dict)  # metric, node_type -> resources that are known
+    untold: frozenset[tuple[str, str]] = frozenset()  # metric, resource that no database of the site tells
 
     def hours(self, start: datetime, end: datetime) -> dict[Key, float]:
         """Resource-hours of every series within [start, end)."""
@@ -55,6 +56,8 @@ class MonthResult:
     def is_unknown(self, key: Key) -> bool:
         """Whether nobody knows a series: what is in it, or, of an empty one, its type, or the whole month."""
         metric, node_type, resource = key
+        if (metric, resource) in self.untold:
+            return True
         for alike in (lambda m, t: (m, t) == (metric, node_type), lambda _, t: t == node_type, lambda *_: True):
             found = [names for (m, t), names in self.told.items() if alike(m, t)]
             if found:
@@ -108,7 +111,9 @@ class _Month(Maintained):
             for asset, sources in SOURCES.items()
             for source in sources
         }
-        return MonthResult(cuts, values, fates, dict(told))
+        held = ("occupied_reservation", "occupied_ondemand", "occupied_unknown", "occupied_maintenance", "active")
+        untold = frozenset((metric, "devices") for metric in held if "zun" not in self.site.databases)
+        return MonthResult(cuts, values, fates, dict(told), untold)
 
     def _told(self, amounts: Amounts) -> set[str]:
         """The resources of which it is known how many something has: a machine is no device, a device no machine."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from usage_assets.sites import OpenStackSite
-from usage_assets_tests.golden.builder import Month, Row, Rows, make_site, midnight, next_month, spec_text
+from usage_assets_tests.golden.builder import DATABASES, Month, Row, Rows, make_site, midnight, next_month, spec_text
 
 FIRST = date(2024, 1, 1)
 STEP = timedelta(hours=6)
@@ -62,6 +62,7 @@ class _Maker:
         self.start, self.end = midnight(FIRST), midnight(next_month(self.months[-1]))
         self.ticks = int((self.end - self.start) / STEP)
         self.style = rng.choice(("kvm", "ironic", "mixed"))
+        self.has_zun = self.maybe(0.7)
         self.hosts: list[str] = []
         self.held: list[tuple[str, str, datetime]] = []  # reservation, hostname, when it was allocated
         self.names = [f"h{i}" for i in range(rng.randint(1, 4))]
@@ -131,7 +132,8 @@ class _Maker:
         more: Row = {"exclusions": [rule for rule in rules if rule is not None]}
         more |= {"maintenance": self.rng.choice(MAINTENANCE)} if self.maybe(0.5) else {}
         more |= self.rng.choice(GPUS)
-        site = make_site(first_month=f"{FIRST:%Y-%m}", node_types=types, resolution=width, **more)
+        databases = [name for name in DATABASES if name != "zun" or self.has_zun]
+        site = make_site(databases, first_month=f"{FIRST:%Y-%m}", node_types=types, resolution=width, **more)
         return Case(site, self.rows, self.months, dict.fromkeys(self.months, now))
 
     def _rule(self) -> Row | None:
@@ -299,7 +301,7 @@ class _Maker:
                     reservation, self.rng.choice((*devices, *devices, "nodevice")), created, self.end_of(created, 0.6)
                 )
         capsules: list[int] = []
-        for _ in range(self.rng.randint(0, 6)):
+        for _ in range(self.rng.randint(0, 6) if self.has_zun else 0):
             when = self.tick()
             more: Row = {"host": self.rng.choice(("d0", "d0", "d1", "other", None)), "gone_at": self.gone(when)}
             more |= {"started_at": None} if self.maybe(0.05) else {}
