@@ -70,16 +70,18 @@ class Patient:
     @cached_property
     def instance(self) -> dg.DagsterInstance | None:
         """Dagster's storage; None where nothing has run yet."""
-        if not (self.places.home / RUNS).is_file() and not self._stored_elsewhere:
+        if not (self.places.home / RUNS).is_file() and not self.in_postgres:
             return None
         found = instance_of(self.places.home)
         self._opened.append(found)
         return found
 
-    @property
-    def _stored_elsewhere(self) -> bool:
+    @cached_property
+    def in_postgres(self) -> bool:
+        """Whether dagster.yaml names PostgreSQL as Dagster's storage."""
         config = self.places.home / "dagster.yaml"
-        return config.is_file() and "postgres" in config.read_text(encoding="utf-8", errors="replace")
+        lines = config.read_text(encoding="utf-8", errors="replace").splitlines() if config.is_file() else []
+        return any("postgres" in line.partition("#")[0].lower() for line in lines)
 
     def good_sites(self) -> SiteBook:
         """The sites that can be read; none where there is no folder, which a question of its own tells."""

@@ -3,7 +3,10 @@
 import fcntl
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
+
+from sqlalchemy.engine import make_url
 
 from usage_assets import migrations, settings
 from usage_assets.doctor.questions import Patient, Said, fail, ok, question, warn
@@ -49,10 +52,20 @@ def restored(patient: Patient) -> Iterator[Said]:
 
 @question("Dagster storage")
 def dagster_storage(patient: Patient) -> Iterator[Said]:
-    """Whether Dagster's own tables are those of the installed Dagster."""
+    """Whether Dagster's tables are those of the installed Dagster, and PostgreSQL is spoken to by the right driver."""
+    if patient.in_postgres and find_spec("dagster_postgres") is None:
+        yield fail("dagster.yaml names PostgreSQL, and dagster-postgres is not installed", "install the extra postgres")
+        return
     instance = patient.instance
     if instance is None:
         yield ok("nothing has run yet")
+        return
+    driver = _driver(instance.event_log_storage)
+    if driver not in {None, "psycopg2"}:
+        yield fail(
+            f"dagster.yaml names Dagster's stock storage with an address for {driver}, by which runs fail",
+            "write `storage` in dagster.yaml as docs/operations.md does",
+        )
         return
     storages = {
         "runs": instance.run_storage,
@@ -70,6 +83,12 @@ def dagster_storage(patient: Patient) -> Iterator[Said]:
         )
     else:
         yield ok("its tables are those of the installed Dagster")
+
+
+def _driver(storage: object) -> str | None:
+    """Name of the driver that PostgreSQL is spoken to by; None for files."""
+    address = getattr(storage, "postgres_url", None)
+    return None if address is None else make_url(address).get_driver_name()
 
 
 @question("history")
