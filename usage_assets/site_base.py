@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from usage_assets import settings
 from usage_assets.errors import SiteError
+from usage_assets.yaml_files import Whole
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _RESOLUTION = re.compile(r"^(\d+)(d|h|m)$")
@@ -62,7 +63,7 @@ class BaseSite(Strict):
     name: str
     first_month: Month = date(2016, 1, 1)
     resolution: str = "1d"
-    settle_days: int = Field(default=31, ge=0, le=366)
+    settle_days: Whole = Field(default=31, ge=0, le=366)
     """How long after its end a month is read again every night: deletions and extensions arrive late."""
     known_gaps: tuple[Gap, ...] = ()
     annotations: tuple[Annotation, ...] = ()

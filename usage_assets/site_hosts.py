@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from usage_assets.errors import SiteError
-from usage_assets.yaml_files import At, Lines, parse_any
+from usage_assets.text_files import read_text
+from usage_assets.yaml_files import At, Lines, masked, parse_any
 
 _HELP = "docs/adding-a-site.md"
 _WRAPPERS = ("masked", "masked_hosts", "hosts")
@@ -110,7 +111,7 @@ def read_hosted(path: Path) -> tuple[str, ...]:
                 out.append(host(name))
             except FormError as error:
                 msg = f"{path.name}:{number}: {error}"
-                raise SiteError(msg) from None
+                raise SiteError(masked(msg)) from None
     return tuple(dict.fromkeys(out))
 
 
@@ -127,18 +128,11 @@ def read_masked(path: Path) -> dict[str, str]:
     except FormError as error:
         line = next((lines[error.at[:n]] for n in range(len(error.at), 0, -1) if error.at[:n] in lines), 1)
         msg = f"{path.name}:{line}: {error}"
-        raise SiteError(msg) from None
+        raise SiteError(masked(msg)) from None
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        msg = f"{path}: can't be read ({error.strerror}); the site's file names it, see {_HELP}"
-        raise SiteError(msg) from error
-    except UnicodeDecodeError as error:
-        msg = f"{path.name}: is not UTF-8 text"
-        raise SiteError(msg) from error
+    return read_text(path, SiteError, help_at=f"{path}, which the site's file names, and at {_HELP}")
 
 
 def _kind(value: object) -> str:

@@ -13,6 +13,7 @@ from usage_assets.errors import SiteError
 from usage_assets.site_base import BaseSite, Gap, Strict, expand
 from usage_assets.site_hosts import FormError, host, hosts_of, masks_of, read_hosted, read_masked
 from usage_assets.site_reports import Reports
+from usage_assets.yaml_files import Real, Whole
 
 if TYPE_CHECKING:
     from usage_assets.pool.rules import Pool
@@ -153,7 +154,7 @@ class Band(Strict):
     """GPUs with less memory than `below` GB (and not less than the band before): without a bound the last band."""
 
     label: Annotated[str, Field(min_length=1, max_length=40)]
-    below: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    below: Annotated[Real, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
 def _bands(value: object) -> object:
@@ -172,7 +173,7 @@ def _minutes(value: int) -> int:
 
 
 Words = tuple[Annotated[str, Field(min_length=1, max_length=200)], ...]
-Minutes = Annotated[int, Field(ge=1, le=1440), AfterValidator(_minutes)]
+Minutes = Annotated[Whole, Field(ge=1, le=1440), AfterValidator(_minutes)]
 
 
 class HTCondorSite(BaseSite):
@@ -180,7 +181,7 @@ class HTCondorSite(BaseSite):
 
     kind: Literal["htcondor"]
     snapshots: Annotated[tuple[Snapshots, ...], BeforeValidator(_folders), Field(min_length=1)]
-    poll_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
+    poll_minutes: Annotated[Whole, Field(ge=1, le=1440)] = 15
     counted_minutes: Annotated[Minutes, Field(alias="bucket_minutes")] = 15
     """Width of the buckets in which polls are counted, `bucket_minutes` of the file."""
     timezone: str = "UTC"

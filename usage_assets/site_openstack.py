@@ -9,18 +9,19 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from usage_assets.site_base import BaseSite, Gap, Strict
 from usage_assets.site_personal import Personal, fits
 from usage_assets.site_rules import Exclusion, MetricSources, Tls, known_sources
+from usage_assets.yaml_files import Real, Whole
 
 _BACKTRACKS = re.compile(r"\(\?<?[=!]|\\[1-9]")
 
 
-Size = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Size = Annotated[Real, Field(gt=0, allow_inf_nan=False)]
 
 
 class NodeType(Strict):
     """What the databases do not say of the machines whose hostname matches; names compare without case."""
 
     type: str | None = None
-    gpus: int | None = Field(default=None, ge=0)
+    gpus: Whole | None = Field(default=None, ge=0)
     vcpus: Size | None = None
     memory_mb: Size | None = None
     disk_gb: Size | None = None
@@ -72,8 +73,8 @@ class OpenStackSite(BaseSite):
     project_names: dict[str, str] = Field(default_factory=dict)
     hash_names: bool = False
     personal: Personal = Field(default_factory=dict)
-    cleaning_minutes: int = Field(default=0, ge=0)
-    leadtime_horizon_days: int = Field(default=90, ge=1)
+    cleaning_minutes: Whole = Field(default=0, ge=0)
+    leadtime_horizon_days: Whole = Field(default=90, ge=1)
     exclusions: tuple[Exclusion, ...] = ()
     sources: dict[str, MetricSources] = Field(default_factory=dict)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from usage_assets.site_base import Strict
+from usage_assets.yaml_files import Whole
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -68,7 +69,7 @@ class Reports(Strict):
     """What subjects begin with."""
     model: Annotated[str, Field(min_length=1, max_length=100)] = "H200"
     """The model whose users are listed, by its display name."""
-    days: Annotated[int, Field(ge=1, le=4000)] = 40
+    days: Annotated[Whole, Field(ge=1, le=4000)] = 40
     """Pages of days and weeks are made of so many days before the newest poll; older ones stay as they are."""
     wording: Wording = Wording()
     channel: str | None = None

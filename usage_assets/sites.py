@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,9 +11,11 @@ from usage_assets import settings
 from usage_assets.errors import SiteError
 from usage_assets.site_base import Annotation, BaseSite, Gap, Month, expand
 from usage_assets.site_book import SiteBook, kind_in
+from usage_assets.site_files import site_files
 from usage_assets.site_htcondor import HTCondorSite
 from usage_assets.site_openstack import Database, Maintenance, NodeType, OpenStackSite
-from usage_assets.yaml_files import describe, parse
+from usage_assets.text_files import read_text
+from usage_assets.yaml_files import describe, masked, parse
 
 __all__ = [
     "KINDS",
@@ -43,14 +46,7 @@ KINDS: tuple[str, ...] = tuple(MODELS)
 
 def load_site(path: Path) -> Site:
     """The site of one file; SiteError names file, line and key."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        msg = f"{path.name}: can't be read ({error.strerror}); look at USAGE_SITES"
-        raise SiteError(msg) from error
-    except UnicodeDecodeError as error:
-        msg = f"{path.name}: is not UTF-8 text"
-        raise SiteError(msg) from error
+    text = read_text(path, SiteError, help_at="USAGE_SITES")
     if not _KEY.fullmatch(path.stem):
         msg = (
             f"{path.name[:100]}: a site's key is its file's name: small letters, digits and _, beginning with a "
@@ -60,8 +56,8 @@ def load_site(path: Path) -> Site:
     data, lines = parse(path, text, SiteError, help_at="docs/adding-a-site.md")
     kind = data.get("kind")
     if kind not in KINDS:
-        msg = f"{path.name}:{lines.get(('kind',), 1)}: kind is {kind!r}; allowed: {', '.join(KINDS)}"
-        raise SiteError(msg)
+        msg = f"{path.name}:{lines.get(('kind',), 1)}: kind is {repr(kind)[:200]}; allowed: {', '.join(KINDS)}"
+        raise SiteError(masked(msg))
     model = MODELS[kind]
     try:
         return model.model_validate(
@@ -89,20 +85,24 @@ def load_book(folder: Path | None = None) -> SiteBook:
     sites: dict[str, Site] = {}
     faults: dict[str, str] = {}
     kinds: dict[str, str | None] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for key, paths in groupby(site_files(folder), key=lambda path: path.stem):
+        path, *others = paths
         try:
-            sites[path.stem] = load_site(path)
+            if others:
+                msg = f"{path.name} and {others[0].name} are both there, one site has one file; take one of them away"
+                raise SiteError(msg)
+            sites[key] = load_site(path)
         except SiteError as error:
-            faults[path.stem] = str(error)
-            if _KEY.fullmatch(path.stem):  # else it never was a site
-                kinds[path.stem] = _kind_of(path)
+            faults[key] = str(error)
+            if _KEY.fullmatch(key):  # else it never was a site
+                kinds[key] = _kind_of(path)
     return SiteBook(sites, faults, kinds)
 
 
 def _kind_of(path: Path) -> str | None:
     try:
-        return kind_in(path.read_text(encoding="utf-8", errors="replace"), KINDS)
-    except OSError:
+        return kind_in(read_text(path, SiteError, help_at="USAGE_SITES"), KINDS)
+    except SiteError:
         return None
 
 

@@ -18,6 +18,7 @@ from usage_assets.automation.sent import LETTERS, Sent
 from usage_assets.doctor.questions import Patient, Said, fail, ok, question, warn
 from usage_assets.errors import AlertError
 from usage_assets.kinds import kind_of
+from usage_assets.site_files import site_files as files_of_sites
 from usage_assets.upkeep.places import asked_for
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -74,7 +75,7 @@ def secrets(patient: Patient) -> Iterator[Said]:
     path = settings.secrets_file()
     settings.secret("")  # reads the file: UsageError says what is wrong with it
     yield ok("no secrets file (USAGE_SECRETS is not set)" if path is None else f"{path}: its owner's alone")
-    files = [*sorted(patient.places.sites.glob("*.yaml")), patient.places.alerts]
+    files = [*files_of_sites(patient.places.sites), patient.places.alerts]
     for file in files:
         missing = sorted(asked_for(file) - set(os.environ)) if file.is_file() else []
         missing = [name for name in missing if settings.secret(name) is None]

@@ -21,6 +21,7 @@ from usage_assets.automation.sent import LETTERS
 from usage_assets.disk import put_in_place, require_room
 from usage_assets.errors import BackupError, SiteError, WarehouseError
 from usage_assets.locks import file_lock
+from usage_assets.site_files import site_files
 from usage_assets.sites import load_site
 from usage_assets.upkeep.manifest import NAME, Manifest, taken
 from usage_assets.upkeep.places import ALERTS, DAGSTER, EXPORTS, INDEX, PLOTS, RUNS, SITES, WAREHOUSE, Places
@@ -151,8 +152,11 @@ def _operator(places: Places, part: Path) -> Iterator[str]:
     """Site files, the files that they name, and alerts.yaml."""
     if places.alerts.is_file():
         shutil.copyfile(places.alerts, part / ALERTS)
-    for path in sorted(places.sites.glob("*.yaml")) if places.sites.is_dir() else []:
+    for path in site_files(places.sites) if places.sites.is_dir() else []:
         (part / SITES).mkdir(exist_ok=True)
+        if not path.is_file():
+            yield f"{path.name}: it is no regular file"
+            continue
         shutil.copyfile(path, part / SITES / path.name)
         try:
             named = _named_files(path)

@@ -20,6 +20,7 @@ import dagster as dg
 from usage_assets import migrations
 from usage_assets.disk import copy_whole, discard, put_in_place, require_room, same_disk, size_of, sync
 from usage_assets.errors import BackupError, DiskError, WarehouseError
+from usage_assets.site_files import SUFFIXES
 from usage_assets.upkeep.live import BEGUN, in_the_way, instance_of
 from usage_assets.upkeep.manifest import Manifest, sha256
 from usage_assets.upkeep.places import ALERTS, DAGSTER, EXPORTS, PLOTS, RUNS, SITES, WAREHOUSE, Places, asked_for
@@ -262,4 +263,4 @@ def _free(aside: Path, path: Path) -> Path:
 def _unset(folder: Path, manifest: Manifest) -> Iterator[str]:
     """Names that the restored files ask of the environment or of the secrets file, in order."""
     files = [*manifest.below(SITES), *manifest.below(ALERTS)]
-    yield from sorted(set().union(*(asked_for(folder / file.path) for file in files if file.path.endswith(".yaml"))))
+    yield from sorted(set().union(*(asked_for(folder / file.path) for file in files if file.path.endswith(SUFFIXES))))

@@ -1,6 +1,7 @@
 """Files of GPU pools -> sites, with their lists of hosts."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,19 @@ def test_snapshots_that_name_nothing_are_refused(tmp_path: Path, snapshots: str,
     with pytest.raises(SiteError) as error:
         site_of(tmp_path, f"kind: htcondor\nsnapshots: {snapshots}\n")
     assert said in str(error.value)
+
+
+def test_lists_of_hosts_repeat_no_url_and_are_not_waited_for(tmp_path: Path):
+    url = "mysql://u:S3cr3t-88@h/d"
+    for text in (f"- {url}\n", f"{url}: [a]\n", f"a: ['{url}']\n", f"'{url}\n", f"- {{host: a, reason: [{url}]}}\n"):
+        (tmp_path / "masks.yaml").write_text(text)
+        with pytest.raises(SiteError) as error:
+            site_of(tmp_path, GOOD + "masked: {file: masks.yaml}\n").masked_hosts()
+        assert "S3cr3t" not in str(error.value)
+    (tmp_path / "hosted.txt").write_text(f"{url}\n")
+    with pytest.raises(SiteError, match=r"hosted\.txt:1: .*is no host name") as error:
+        site_of(tmp_path, GOOD + "hosted: {file: hosted.txt}\n").hosted_hosts()
+    assert "S3cr3t" not in str(error.value)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(SiteError, match=r"pipe\.yaml: is no regular file"):
+        site_of(tmp_path, GOOD + "masked: {file: pipe.yaml}\n").masked_hosts()

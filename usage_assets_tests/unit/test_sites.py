@@ -1,9 +1,15 @@
 """Site files: what they hold, and errors that name file, line and key."""
 
+import os
+from collections.abc import Iterator
 from datetime import date, datetime
+from itertools import pairwise
 from pathlib import Path
+from time import process_time
+from typing import Any
 
 import pytest
+from pydantic import BaseModel, TypeAdapter
 
 from usage_assets.errors import SiteError
 from usage_assets.sites import OpenStackSite, expand, load_book, load_site, load_sites
@@ -208,7 +214,12 @@ def test_a_rule_takes_dates_as_utc_and_values_as_their_text(tmp_path: Path):
     [
         ("nova_instances", "nova_flavors", "rows of 'nova_flavors' can't be excluded, only those of nova_"),
         ("project_id", "projectid", "nova_instances has no column projectid; there are id, uuid, created_at"),
-        ("0123abc", "0123", "project_id: the column is text, YAML reads 83 as a int; put it in quotes"),
+        (
+            "0123abc",
+            "0123",
+            "where.project_id: YAML reads 0123 as 83; write a number in decimal digits, and put what is",
+        ),
+        ("0123abc", "123", "project_id: the column is text, YAML reads 123 as a int; put it in quotes"),
         ("{project_id: 0123abc}", "{}", "where names no column"),
         ("0123abc", "[]", "where.project_id names no value"),
         ("0123abc", "null", "where.project_id: None is no value"),
@@ -274,3 +285,144 @@ def test_files_of_tls_lie_beside_the_sites_file(tmp_path: Path):
     tls = cloud(tmp_path, text).tls
     assert tls is not None
     assert (tls.ca, tls.cert, tls.key) == (tmp_path / "ca.pem", Path("/etc/c.pem"), tmp_path / "k.pem")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "node_types: {'^g': {gpus: 010}}",
+            "chi.yaml:7: node_types.^g.gpus: YAML reads 010 as 8; write a number in decimal",
+        ),
+        ("node_types: {'^g': {gpus: yes}}", "chi.yaml:7: node_types.^g.gpus: Input should be a valid integer"),
+        ("node_types: {'^g': {gpus: '4'}}", "chi.yaml:7: node_types.^g.gpus: Input should be a valid integer"),
+        ("node_types: {'^g': {gpus: 4.0}}", "chi.yaml:7: node_types.^g.gpus: Input should be a valid integer"),
+        ("settle_days: 031", "chi.yaml:7: settle_days: YAML reads 031 as 25"),
+        ("settle_days: yes", "chi.yaml:7: settle_days: Input should be a valid integer"),
+        ("settle_days: 1:30", "chi.yaml:7: settle_days: YAML reads 1:30 as 90"),
+        ("settle_days: 0x1f", "chi.yaml:7: settle_days: YAML reads 0x1f as 31"),
+        ("settle_days: 1_0", "chi.yaml:7: settle_days: YAML reads 1_0 as 10"),
+        ("cleaning_minutes: on", "chi.yaml:7: cleaning_minutes: Input should be a valid integer"),
+        ("project_names: {012: a}", "chi.yaml:7: project_names.012: YAML reads 012 as 10"),
+        ("maintenance: {projects: [0123]}", "chi.yaml:7: maintenance.projects.0: YAML reads 0123 as 83"),
+    ],
+)
+def test_a_number_is_what_it_looks_like(tmp_path: Path, text: str, said: str):
+    with pytest.raises(SiteError) as error:
+        load_site(write(tmp_path, f"{GOOD}{text}\n"))
+    assert str(error.value).startswith(said)
+
+
+def test_plain_numbers_and_quoted_texts_are_taken(tmp_path: Path):
+    site = cloud(tmp_path, GOOD + "settle_days: 0\nnode_types: {'^g': {gpus: 8}}\nproject_names: {'012': '0x1'}\n")
+    assert (site.settle_days, site.node_types["^g"].gpus, site.project_names) == (0, 8, {"012": "0x1"})
+
+
+def _numbers(model: type[BaseModel]) -> Iterator[object]:
+    """Of every number in a model, and in what is in it, whether pydantic takes nothing else for one."""
+    waiting: list[Any] = [TypeAdapter(model).core_schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if part.get("type") in ["int", "float"]:
+                yield part.get("strict")
+            waiting += part.values()
+        elif isinstance(part, (list, tuple)):
+            waiting += part
+
+
+def test_every_number_of_every_file_is_strict():
+    from usage_assets.automation.alerts.config import Alerts
+    from usage_assets.sites import MODELS
+
+    found = [strict for model in (*MODELS.values(), Alerts) for strict in _numbers(model)]
+    assert len(found) > 10
+    assert all(found)
+
+
+def test_files_of_editors_are_no_site_files_and_both_suffixes_are(tmp_path: Path):
+    write(tmp_path, GOOD)
+    write(tmp_path, GOOD, "other.yml")
+    for name in ("._chi.yaml", "#chi.yaml#", "chi.yaml~", ".chi.yaml.swp", "#chi.yaml", ".yaml"):
+        write(tmp_path, "junk: [", name)
+    (tmp_path / ".#chi.yaml").symlink_to("me@host.1:1")
+    book = load_book(tmp_path)
+    assert list(book) == ["chi", "other"]
+    assert book.faults == {}
+
+
+def test_two_files_of_one_site_are_a_fault_of_that_site(tmp_path: Path):
+    write(tmp_path, GOOD)
+    write(tmp_path, GOOD, "two.yaml")
+    write(tmp_path, GOOD, "two.yml")
+    book = load_book(tmp_path)
+    assert list(book) == ["chi"]
+    assert book.faults == {"two": "two.yaml and two.yml are both there, one site has one file; take one of them away"}
+    assert book.keys_of("openstack") == ["chi", "two"]
+
+
+def _bomb(levels: int, first: str = "[x,x,x,x,x,x,x,x,x,x]") -> str:
+    names = "abcdefghij"[:levels]
+    lines = [f"a: &a {first}"]
+    lines += [f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]" for old, new in pairwise(names)]
+    return "\n".join(lines) + "\n"
+
+
+def _merges(levels: int) -> str:
+    names = "abcdefghij"[:levels]
+    lines = ["a: &a {x: 1, y: 2}"]
+    lines += [f"{new}: &{new} {{<<: [{','.join([f'*{old}'] * 10)}]}}" for old, new in pairwise(names)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("text", [_bomb(10), _bomb(7), _merges(10)])
+def test_a_file_that_its_aliases_make_huge_is_refused_at_once_and_the_others_load(tmp_path: Path, text: str):
+    write(tmp_path, GOOD)
+    write(tmp_path, f"kind: openstack\nname: x\n{text}", "bomb.yaml")
+    begun = process_time()
+    book = load_book(tmp_path)
+    assert process_time() - begun < 1
+    assert list(book) == ["chi"]
+    assert "bomb.yaml: its aliases (&name ... *name) make" in book.faults["bomb"]
+
+
+def test_a_few_aliases_are_what_yaml_has_them_for(tmp_path: Path):
+    text = GOOD + "node_types: {'^a': &gpu {type: gpu, gpus: 4}, '^b': *gpu}\n"
+    assert cloud(tmp_path, text).node_types["^b"].gpus == 4
+
+
+def test_what_is_no_file_or_a_huge_one_is_refused_at_once_and_the_others_load(tmp_path: Path):
+    write(tmp_path, GOOD)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "device.yaml").symlink_to("/dev/zero")
+    with (tmp_path / "huge.yaml").open("wb") as file:
+        file.truncate(10**10)
+    begun = process_time()
+    book = load_book(tmp_path)
+    assert process_time() - begun < 1
+    assert list(book) == ["chi"]
+    assert book.faults["pipe"].startswith("pipe.yaml: is no regular file")
+    assert book.faults["device"].startswith("device.yaml: is no regular file")
+    assert book.faults["huge"].startswith("huge.yaml: has 10,000,000,000 bytes, more than")
+
+
+LEAK = "mysql+pymysql://usage:Lit3ral-Secret-88@127.0.0.1:3306/nova"
+KEYS = (
+    "kind", "name", "first_month", "databases", "tls", "resolution", "settle_days", "known_gaps", "maintenance",
+    "node_types", "utilization_of", "project_names", "hash_names", "personal", "exclusions", "sources",
+    "cleaning_minutes", "annotations", "snapshots", "poll_minutes", "timezone", "hosted", "masked", "memory_bands",
+    "collector", "reports", "nobody",
+)  # fmt: skip
+SHAPES = ("{0}", "[{0}]", "'{0}'", "{{'{0}': a}}", "{{a: '{0}'}}", "[{{at: '{0}'}}]", "!{0} a", "*{0}", '"{0}', "[{0}")
+
+
+@pytest.mark.parametrize("leak", [LEAK, LEAK.replace("Lit3ral", "/?@: Lit3ral"), "https://hooks/Secret-88?t=Lit3ral"])
+@pytest.mark.parametrize("key", KEYS)
+def test_no_fault_repeats_a_url_whatever_key_it_stands_in(tmp_path: Path, key: str, leak: str):
+    for kind in ("openstack", "htcondor"):
+        good = GOOD.replace("kind: openstack", f"kind: {kind}")
+        rest = "".join(line + "\n" for line in good.splitlines() if not line.startswith((key, "  ")))
+        for shape in SHAPES:
+            write(tmp_path, f"{rest}{key}: {shape.format(leak)}\n")
+            book = load_book(tmp_path)
+            assert not [word for word in ("Lit3ral", "Secret-88") if word in " ".join(book.faults.values())], shape

@@ -22,6 +22,7 @@ from usage_assets.automation.alerts.state import State
 from usage_assets.errors import UsageError
 from usage_assets.run_status import FINISHED, UNFINISHED
 from usage_assets.site_book import SiteBook
+from usage_assets.site_files import site_files
 from usage_assets.sites import load_book
 
 Faults = Callable[[], Mapping[str, str]]
@@ -53,7 +54,7 @@ class SiteFiles:
         """By site what is wrong with its file."""
         folder = settings.sites_dir()
         try:
-            found = {path.name: path.stat() for path in folder.glob("*.yaml")}
+            found = {path.name: path.stat() for path in site_files(folder)}
         except OSError:
             return self._faults
         stamps = {name: (about.st_mtime_ns, about.st_size, about.st_ino) for name, about in found.items()}

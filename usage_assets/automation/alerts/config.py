@@ -9,7 +9,8 @@ from usage_assets.automation.alerts.channels import KINDS, AnyChannel, Log
 from usage_assets.automation.alerts.channels.base import Strict
 from usage_assets.automation.alerts.channels.web import Address
 from usage_assets.errors import AlertError
-from usage_assets.yaml_files import describe, parse
+from usage_assets.text_files import read_text
+from usage_assets.yaml_files import Real, describe, parse
 
 
 class Heartbeat(Strict):
@@ -22,7 +23,7 @@ class Alerts(Strict):
     """What alerts.yaml says; without the file the log only."""
 
     channels: tuple[AnyChannel, ...] = Field(default=(Log(),), min_length=1)
-    nightly_grace_hours: float = Field(default=2.0, gt=0, le=23)
+    nightly_grace_hours: Real = Field(default=2.0, gt=0, le=23)
     heartbeat: Heartbeat | None = None
 
     @field_validator("channels")
@@ -41,11 +42,7 @@ def load(path: Path | None = None) -> Alerts:
     path = path or settings.alerts_file()
     if not path.exists():
         return Alerts()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: can't be read ({getattr(error, 'strerror', 'it is not UTF-8 text')}); look at USAGE_ALERTS"
-        raise AlertError(msg) from None
+    text = read_text(path, AlertError, help_at="USAGE_ALERTS")
     data, lines = parse(path, text, AlertError, help_at="docs/operations.md, Alerts")
     try:
         return Alerts.model_validate(data)

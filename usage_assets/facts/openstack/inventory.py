@@ -9,6 +9,7 @@ import polars as pl
 
 from usage_assets.errors import SiteError
 from usage_assets.sites import OpenStackSite
+from usage_assets.yaml_files import masked
 
 INVENTORY_SCHEMA: dict[str, pl.DataType] = {
     "line": pl.Int64(),
@@ -41,6 +42,9 @@ def read_inventory(site: str, path: Path) -> pl.DataFrame:
     if reader is None:
         msg = f"{where}: can't read {path.suffix or 'a file without suffix'}; write it as {', '.join(_READERS)}"
         raise SiteError(msg)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        msg = f"{where}: is no regular file; put it there, or correct sources in {site}.yaml"
+        raise SiteError(msg)
     try:
         found = reader(path)
     except OSError as error:
@@ -52,7 +56,7 @@ def read_inventory(site: str, path: Path) -> pl.DataFrame:
             f"{where}{line}: is no {path.suffix[1:].upper()} table ({reason}); write one row per machine under column "
             "names"
         )
-        raise SiteError(msg) from error
+        raise SiteError(masked(msg)) from error
     allowed = [name for name in INVENTORY_SCHEMA if name != "line"]
     unknown = [name for name in found.columns if name not in allowed]
     missing = [name for name in _REQUIRED if name not in found.columns]
@@ -154,4 +158,4 @@ def _refuse(where: str, texts: pl.DataFrame, name: str, bad: pl.Series, wanted: 
         msg = (
             f"{where}, line {line}, column {name}: found {found!r}, expected {wanted}{more}; correct or empty the cell"
         )
-        raise SiteError(msg)
+        raise SiteError(masked(msg))

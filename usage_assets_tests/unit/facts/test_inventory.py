@@ -1,5 +1,6 @@
 """The operator's inventory file: what it may look like, and faults that name file, line, column and what was found."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -82,3 +83,16 @@ def test_what_the_file_holds_is_said_in_a_sentence(tmp_path: Path):
     assert describe_inventory("chi", tmp_path / "machines.csv") == (
         f"{tmp_path}/machines.csv: 1 machines in 2 rows, 1 without an end, the first in service from 2020-01-01"
     )
+
+
+@pytest.mark.parametrize("name", ["machines.csv", "machines.json", "machines.parquet"])
+def test_a_pipe_in_its_place_is_refused_not_waited_for(tmp_path: Path, name: str):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SiteError, match="is no regular file"):
+        read_inventory("chi", tmp_path / name)
+
+
+def test_a_fault_repeats_no_url(tmp_path: Path):
+    with pytest.raises(SiteError, match=r"line 2, column vcpus: found 'mysql://\*\*\*'") as error:
+        read(tmp_path, "in_service_from,hostname,vcpus\n2020-01-01,a,mysql://u:S3cr3t@h/d\n")
+    assert "S3cr3t" not in str(error.value)

@@ -18,6 +18,7 @@ from usage_assets.automation.alerts.causes import one_line
 from usage_assets.automation.alerts.channels.base import SECONDS, VARIABLE, Named, Strict, with_secrets
 from usage_assets.automation.alerts.message import Message
 from usage_assets.errors import AlertError
+from usage_assets.yaml_files import Whole
 
 _log = logging.getLogger("usage_assets.alerts")
 _PORTS = {"starttls": 587, "implicit": 465, "none": 25}
@@ -39,7 +40,7 @@ class Smtp(Strict):
     """A mail server. With `tls` the mail is sent encrypted to a server whose certificate verifies, or not at all."""
 
     host: str = Field(default="localhost", min_length=1)
-    port: int | None = Field(default=None, ge=1, le=65535)
+    port: Whole | None = Field(default=None, ge=1, le=65535)
     tls: Literal["starttls", "implicit", "none"] = "starttls"
     user: str | None = None
     password: str | None = None

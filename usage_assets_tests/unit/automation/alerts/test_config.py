@@ -1,6 +1,7 @@
 """alerts.yaml: faults name file, line and key; without it the log; the shipped example is one."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,9 @@ def test_the_shipped_example_can_be_read():
         ("channels: []\n", "alerts.yaml:1: channels"),
         ("chanels: []\n", "unknown key; allowed: channels, heartbeat, nightly_grace_hours"),
         ("nightly_grace_hours: 0\n", "alerts.yaml:1: nightly_grace_hours"),
+        ("nightly_grace_hours: 1:30\n", "alerts.yaml:1: nightly_grace_hours: YAML reads 1:30 as 90; write a number in"),
+        ("nightly_grace_hours: yes\n", "alerts.yaml:1: nightly_grace_hours: Input should be a valid number"),
+        ("channels: &a [*a]\n", "alerts.yaml:1: a part of it holds itself"),
         ("channels: [\n", "is not YAML"),
         ("channels: [{kind: log}]\nchannels: [{kind: log}]\n", "stands twice"),
     ],
@@ -56,6 +60,31 @@ def test_a_fault_names_file_line_and_key(tmp_path: Path, text: str, said: str):
     with pytest.raises(AlertError) as error:
         load(path)
     assert said in str(error.value)
+
+
+def test_no_fault_repeats_an_address_whatever_key_it_stands_in(tmp_path: Path):
+    path = tmp_path / "alerts.yaml"
+    shapes = (
+        "{0}",
+        "[{0}]",
+        "[{{kind: '{0}'}}]",
+        "[{{kind: mail, to: ['{0} x']}}]",
+        "'{0}",
+        "[{{kind: slack, uri: '{0}'}}]",
+    )
+    for key in ("channels", "nightly_grace_hours", "heartbeat", "nobody"):
+        for shape in shapes:
+            path.write_text(f"{key}: {shape.format('https://hooks.x/T0/S3cr3t?k=S3cr3t')}\n")
+            with pytest.raises(AlertError) as error:
+                load(path)
+            assert "S3cr3t" not in str(error.value)
+
+
+def test_a_pipe_in_its_place_is_refused_not_waited_for(tmp_path: Path):
+    path = tmp_path / "alerts.yaml"
+    os.mkfifo(path)
+    with pytest.raises(AlertError, match=r"alerts\.yaml: is no regular file"):
+        load(path)
 
 
 def test_a_fault_never_repeats_what_a_secret_key_holds(tmp_path: Path):
