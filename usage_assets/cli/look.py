@@ -128,12 +128,13 @@ def verdict(site: Site, found: Sequence[TableAccess], broken: str | None = None)
         faults.append(f"none of the tables is there: look at what the file of {site.key} names as its source")
     if faults:
         return False, f"NOT READY: {'; '.join(faults)}; {again}."
-    lacking = [f"{states['missing']} tables are not there"] if states["missing"] else []
     short = sum(bool(one.columns_missing) for one in found)
-    lacking += [f"{short} lack columns"] if short else []
-    normal = f" ({' and '.join(lacking)}, which is normal where a release or a service does not have them)"
+    lacking = [
+        f"{what}: {number}" for what, number in (("missing", states["missing"]), ("without a column", short)) if number
+    ]
+    normal = f" ({', '.join(lacking)}; that is normal where a release or a service does not have them)"
     return True, (
-        f"READY: {states['found']} tables can be read{normal if lacking else ''}. Next: usage-assets backfill "
+        f"READY: of the tables, readable: {states['found']}{normal if lacking else ''}. Next: usage-assets backfill "
         f"--site {site.key} --from {site.first_month:%Y-%m} --to {utc_now():%Y-%m}"
     )
 
