@@ -1,6 +1,8 @@
 """The plots of a kind as assets: pages of each month, of each site's whole history, and of all sites."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -22,10 +24,13 @@ from usage_assets.reports.plots import Plot, plots_of
 from usage_assets.reports.render import Rendered, Renderer
 from usage_assets.reports.scene import Scene
 from usage_assets.sites import Site
+from usage_assets.text import printable
 from usage_assets.warehouse import Warehouse
 
+_LOG = logging.getLogger("usage_assets")
+_CAUSE = 300  # characters of an exception that are repeated
 _CHECKS = {
-    "contract": "The page is there and complete.",
+    "contract": "The page could be drawn and is complete.",
     "coverage": "Every month since the site's first one has its page, where the plot applies to the site.",
 }
 _AT_ONCE = 12
@@ -38,12 +43,14 @@ _FEW = 1
 class Drawn:
     """What a run drew: the pages by plot and month (none for the history), and the months left as they were, why.
 
+    `faults` says of each plot and month that could not be drawn what went wrong; an older page of it is left as it is.
     `empty` are the plots of a whole history that have nothing to show though it was built, such as lead times of a
     site without leases.
     """
 
     pages: dict[tuple[str, date | None], Rendered] = field(default_factory=dict)
     closed: dict[tuple[str, date], str] = field(default_factory=dict)
+    faults: dict[tuple[str, date | None], str] = field(default_factory=dict)
     empty: set[str] = field(default_factory=set)
 
 
@@ -86,9 +93,11 @@ def report_assets(
         for key, plot in chosen.items():
             page = drawn.pages.get((plot.name, None))
             for month in window.months if plot.scope == "month" else ():
-                shown = _shown(drawn.pages.get((plot.name, month)), drawn.closed.get((plot.name, month)))
+                at = (plot.name, month)
+                shown = _shown(drawn.pages.get(at), drawn.closed.get(at), drawn.faults.get(at))
                 show_month(context, key, site.key, month, shown)
-            yield dg.MaterializeResult(asset_key=key, metadata={} if plot.scope == "month" else _shown(page, None))
+            whole = {} if plot.scope == "month" else _shown(page, None, drawn.faults.get((plot.name, None)))
+            yield dg.MaterializeResult(asset_key=key, metadata=whole)
         checked = []
         for key, plot in plots.items():
             wanted = [name for name in _CHECKS if dg.AssetCheckKey(key, name) in context.selected_asset_check_keys]
@@ -132,8 +141,10 @@ def draw_window(
         return policy == "all" or (policy == "auto" and (few or plot.always_pictured))
 
     def add(plot: Plot, scene: Scene, rows: Any) -> None:
-        named[plot.name, scene.month] = name = plot.page(site.key, scene.month)
-        renderer.add(name, plot.draw(rows, scene), picture=pictured(plot))
+        name = plot.page(site.key, scene.month)
+        with _apart(out, site, [plot], scene.month):
+            renderer.add(name, plot.draw(rows, scene), picture=pictured(plot))
+            named[plot.name, scene.month] = name
 
     for first in range(0, len(window.months) if monthly else 0, _AT_ONCE):
         scenes = [
@@ -141,24 +152,44 @@ def draw_window(
         ]
         todo = [(plot, scene) for scene in scenes for plot in monthly if (plot.name, scene.month) not in out.closed]
         asked = {(plot.read, scene.month): scene for plot, scene in todo}
+        read = {}
         with warehouse.read() as reader:
-            read = {(of, at): of(reader, scene) for (of, at), scene in asked.items()}
+            for (of, at), scene in asked.items():
+                with _apart(out, site, [plot for plot in monthly if plot.read is of], at):
+                    read[of, at] = of(reader, scene)
         for plot, scene in todo:
-            add(plot, scene, read[plot.read, scene.month])
+            if (plot.read, scene.month) in read:
+                add(plot, scene, read[plot.read, scene.month])
     scene = Scene(site, None, None, shares, kind.machines, sites or {site.key: site})
     for of in dict.fromkeys(plot.read for plot in whole):
-        with warehouse.read() as reader:
+        these = [plot for plot in whole if plot.read is of]
+        rows = None
+        with warehouse.read() as reader, _apart(out, site, these, None):
             rows = of(reader, scene)
-            for plot in whole if rows is None else ():
+            for plot in these if rows is None else ():
                 closed = closed_months(reader, site, window.months, kind.gates(site, plot.after))
-                if plot.read is of and len(closed) < len(window.months):
+                if len(closed) < len(window.months):
                     out.empty.add(plot.name)
-        for plot in whole:
-            if plot.read is of and rows is not None:
-                add(plot, scene, rows)
+        for plot in these if rows is not None else ():
+            add(plot, scene, rows)
     done = renderer.finish()
     out.pages = {key: done[name] for key, name in named.items()}
     return out
+
+
+@contextmanager
+def _apart(out: Drawn, site: Site, plots: Sequence[Plot], month: date | None) -> Iterator[None]:
+    """What goes wrong within costs these plots of this month alone; a disk that can't be written ends the run."""
+    try:
+        yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        text = printable(" ".join(str(error).split()))[:_CAUSE]
+        when = f"{month:%Y-%m}" if month else "whole history"
+        for plot in plots:
+            out.faults[plot.name, month] = f"{type(error).__name__}: {text}" if text else type(error).__name__
+            _LOG.warning("site %s, %s: plot %s could not be drawn", site.key, when, plot.name, exc_info=True)
 
 
 def check_pages(
@@ -174,12 +205,16 @@ def check_pages(
     for month in window.months if plot.applies(kind, site) else ():
         path = settings.plots_dir() / f"{plot.page(site.key, month)}.html"
         there = path.is_file()
-        if there and not _is_whole(path):
+        fault = drawn.faults.get((plot.name, month if plot.scope == "month" else None))
+        if fault:
+            said = "An older page, if there is one, was left; the run's stderr has the place in the code"
+            contract[month] = Finding(False, f"plot {plot.name} could not be drawn: {fault}. {said}")
+        elif there and not _is_whole(path):
             contract[month] = Finding(False, f"{path.name} is cut off; draw it again")
         why = drawn.closed.get((plot.name, month))
         if (why or not (there or plot.name in drawn.empty)) and expected(site, month):
             coverage[month] = Finding(False, f"not drawn: {why or 'there is no page'}")
-    return {"contract": (contract, "with a broken page"), "coverage": (coverage, "not drawn")}
+    return {"contract": (contract, "with a page that failed or is cut off"), "coverage": (coverage, "not drawn")}
 
 
 def _is_whole(path: Path) -> bool:
@@ -189,8 +224,10 @@ def _is_whole(path: Path) -> bool:
         return file.read().rstrip().endswith(b"</html>")
 
 
-def _shown(page: Rendered | None, closed: str | None) -> dict[str, Any]:
+def _shown(page: Rendered | None, closed: str | None, fault: str | None) -> dict[str, Any]:
     """Metadata of one page: a link that opens it, where it lies, and a thumbnail."""
+    if fault:
+        return {"status": "failed", "reason": fault}
     if page is None:
         return {"status": "kept_old", "reason": closed} if closed else {"status": "nothing to draw"}
     out: dict[str, Any] = {

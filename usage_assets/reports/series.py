@@ -13,6 +13,8 @@ from usage_assets.timelines.metrics import CAPACITIES, STACKED
 
 DAY = timedelta(days=1)
 _NEVER = datetime(1, 1, 1)
+NOTHING = "No value is known for this time"
+NO_MACHINES = "No machines in this month"
 SHOWN = tuple(dict.fromkeys((*STACKED, *CAPACITIES, "occupied", "active")))
 
 
@@ -102,6 +104,13 @@ def highest(series: Series) -> float:
     tops = [pl.sum_horizontal(stacked)] if stacked else []
     tops += [pl.col(name) for name in CAPACITIES if series.has(name)]
     return max((float(series.values.select(top.max()).item() or 0) for top in tops), default=0.0)
+
+
+def without_machines(series: Series) -> bool:
+    """Whether it is known that there is no machine at any time of the series, and that none is used."""
+    if "total" not in series.values.columns or series.values["total"].null_count():
+        return False
+    return series.values.height > 0 and highest(series) <= 0
 
 
 def share(series: Series, of: str, over: str) -> pl.Series:

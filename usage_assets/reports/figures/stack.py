@@ -10,6 +10,8 @@ from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Panel, Trace
 from usage_assets.reports.scene import Scene
 from usage_assets.reports.series import (
+    NO_MACHINES,
+    NOTHING,
     Series,
     extremes,
     highest,
@@ -18,13 +20,13 @@ from usage_assets.reports.series import (
     share,
     shown_resources,
     utilization_over,
+    without_machines,
 )
 from usage_assets.sites import Site
 from usage_assets.timelines.metrics import BY_NAME, CAPACITIES, STACKED
 
 # the shape and colour of what hatches an area
 _HATCHED = {"occupied_unknown": ("/", "#333333"), "maintenance": ("x", "#FFFFFF")}
-NOTHING = "No value is known for this time"
 
 
 def usage_stack(usage: pl.DataFrame, scene: Scene) -> Figure:
@@ -37,6 +39,8 @@ def usage_stack(usage: pl.DataFrame, scene: Scene) -> Figure:
     all_series = [month_series(usage, scene, resource) for resource in shown]
     width = frame.width_text(all_series[0].bucket)
     subtitle = f"{frame.span_text(scene.window)}, means per {width}{scene.read_text}"
+    if all(map(without_machines, all_series)):
+        return frame.sentence(_title(all_series[0], scene), subtitle, NO_MACHINES)
     figure = _figure(all_series, scene, subtitle, scene.window)
     if figure["data"]:
         figure["layout"]["xaxis"]["minor"] = {"dtick": 86_400_000, "ticks": "outside", "ticklen": 2}

@@ -11,7 +11,15 @@ from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Panel, Trace
 from usage_assets.reports.scene import Scene
-from usage_assets.reports.series import Series, extremes, month_series, share, utilization_over
+from usage_assets.reports.series import (
+    NO_MACHINES,
+    Series,
+    extremes,
+    month_series,
+    share,
+    utilization_over,
+    without_machines,
+)
 from usage_assets.timelines.metrics import BY_NAME
 
 _RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb", "gpus", "devices")
@@ -26,13 +34,10 @@ def utilization(usage: pl.DataFrame, scene: Scene) -> Figure:
     `usage` has timestamp, metric, resource and value, node types added up.
     """
     title = frame.heading(scene.site.name, f"Utilization by resource, {scene.label}")
-    all_series = [
-        series
-        for name in _RESOURCES
-        for series in (month_series(usage, scene, name),)
-        if series.has("total") and extremes(series.values["total"])[1] > 0
-    ]
-    all_series = _without_twins(all_series)
+    found = [month_series(usage, scene, name) for name in _RESOURCES]
+    all_series = _without_twins(
+        [series for series in found if series.has("total") and extremes(series.values["total"])[1] > 0]
+    )
     width = frame.width_text(all_series[0].bucket if all_series else timedelta(minutes=scene.site.bucket_minutes))
     subtitle = f"{frame.span_text(scene.window)}, means per {width}{scene.read_text}"
     traces: list[Trace] = []
@@ -73,7 +78,9 @@ def utilization(usage: pl.DataFrame, scene: Scene) -> Figure:
             )
         )
     if not traces:
-        return frame.sentence(title, subtitle, "No use or capacity is known for this time")
+        known = [series for series in found if series.has("total")]
+        empty = bool(known) and all(map(without_machines, known))
+        return frame.sentence(title, subtitle, NO_MACHINES if empty else "No use or capacity is known for this time")
     labels = frame.site_labels(scene.site, scene.window, read_at=scene.read_at)
     height = frame.height_of(len(panels), 132, least=480)
     return {
@@ -105,12 +112,14 @@ def node_types(daily: pl.DataFrame, scene: Scene) -> Figure:
         .filter(pl.col("count").is_null() | (pl.col("count") > 0))
         .sort("count", "node_type", descending=[False, True], nulls_last=False)
     )
+    if counts.is_empty():
+        return frame.sentence(title, subtitle, NO_MACHINES)
     names = counts["node_type"].to_list()
     labels = [f"{escape(name)} ({_count(count)})" for name, count in counts.iter_rows()]
     start, end = scene.window
     days = [start + timedelta(days=n) for n in range((end - start).days)]
     until = scene.extracted_at or end
-    days = [day for day in days if day < until]
+    days = [day for day in days if day < until] or days[:1]
     share_of, absent, unknown = _grid(rows, names, days, over)
     common: Trace = {
         "type": "heatmap",
@@ -202,7 +211,7 @@ def _grid(
     rows: pl.DataFrame, names: list[str], days: list[datetime], over: str
 ) -> tuple[list[list[float | None]], list[list[int | None]], list[list[int | None]]]:
     """Per type and day: the share, 0 where the type has no machines, 0 where the share is unknown; else null."""
-    every = pl.DataFrame({"node_type": names}).join(
+    every = pl.DataFrame({"node_type": names}, schema={"node_type": pl.String}).join(
         pl.DataFrame({"timestamp": days}, schema={"timestamp": pl.Datetime("us")}), how="cross"
     )
     cells = every.join(
