@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+import polars as pl
 
 from usage_assets.errors import SiteError, UsageError
 from usage_assets.partitions import Window, partition_key
@@ -22,6 +23,7 @@ BACKFILL = dg.BackfillPolicy.multi_run(12)
 """One run per site and twelve months: a process start costs seconds, a month in a range milliseconds."""
 OWNERS = ["team:usage"]
 _PREVIEW_ROWS = 5
+_PREVIEW_MONTHS = 24
 _PREVIEW_COLUMNS = 12
 _PREVIEW_CELL = 40
 _MARKUP = str.maketrans({sign: f"\\{sign}" for sign in "\\|[]`"})
@@ -97,21 +99,32 @@ def show_month(
     context.add_asset_metadata(facts, asset_key=key, partition_key=str(partition_key(site, month)))
 
 
-def preview(reader: Reader, table: Table, window: Window, where: str = "") -> dg.MetadataValue | None:
-    """A few rows of the window's newest month, small enough for the event log; None where there are none."""
-    month = window.months[-1]
+def previews(reader: Reader, table: Table, window: Window, where: str = "") -> dict[date, dg.MetadataValue]:
+    """A few rows of each month of the window that has any, small enough for the event log.
+
+    Of a long window the newest two years: what each month costs is paid while the warehouse is held.
+    """
     if not reader.has(table):
-        return None
+        return {}
     columns = [name for name in table.names if name not in {"site", "month"}][:_PREVIEW_COLUMNS]
     condition = f" AND ({where})" if where else ""
     names = ", ".join(f'"{name}"' for name in columns)
-    frame = reader.sql(
-        f"SELECT {names} FROM {table.qualified} WHERE site = $site AND month = $month{condition} LIMIT {_PREVIEW_ROWS}",
-        {"site": window.site, "month": month},
+    # a limit per month reads the first rows of each; ranking them would read all
+    parts = (
+        f"(SELECT month, {names} FROM {table.qualified} WHERE site = $site AND month = DATE '{month}'{condition} "
+        f"LIMIT {_PREVIEW_ROWS})"
+        for month in window.months[-_PREVIEW_MONTHS:]
     )
-    if frame.is_empty():
-        return None
-    return dg.MetadataValue.md(f"{month:%Y-%m}, the first rows\n\n" + markdown_table(columns, frame.rows()))
+    found = reader.sql(" UNION ALL ".join(f"SELECT * FROM {part}" for part in parts), {"site": window.site})
+    return {
+        month: month_preview(month, part.drop("month"))
+        for (month,), part in found.partition_by("month", as_dict=True).items()
+    }
+
+
+def month_preview(month: date, rows: pl.DataFrame) -> dg.MetadataValue:
+    """A few rows of a month as the UI shows them beside it."""
+    return dg.MetadataValue.md(f"{month:%Y-%m}, the first rows\n\n" + markdown_table(rows.columns, rows.rows()))
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -18,7 +18,7 @@ from usage_assets.presentation import (
     asset_key,
     asset_spec,
     month_metadata,
-    preview,
+    previews,
     readable_errors,
     rows_per_month,
     show_month,
@@ -68,11 +68,11 @@ def _stage(
             what = family[0].table.qualified if len(family) == 1 else f"{stage} tables"
             with readable_errors(window, what), warehouse.site(site.key, f"{what} of {window}"):
                 built = build_family(kind, site, window, warehouse, tables=family, run_id=context.run.run_id)
-            for table, (shown, rows) in zip(family, built, strict=True):
+            for table, shown in zip(family, built, strict=True):
                 key = asset_key(kind.name, stage, table.name)
                 for month in window.months:
                     show_month(context, key, site.key, month, shown[month])
-                yield dg.MaterializeResult(asset_key=key, metadata={"preview": rows} if rows else {})
+                yield dg.MaterializeResult(asset_key=key)
 
     return build
 
@@ -85,8 +85,8 @@ def families(tables: Sequence[TableAsset]) -> list[list[TableAsset]]:
     return list(out.values())
 
 
-Shown = tuple[dict[date, dict[str, Any]], dg.MetadataValue | None]
-"""What to show of each month of a table, and a few of its rows."""
+Shown = dict[date, dict[str, Any]]
+"""What to show of each month of a table."""
 
 
 def build_window(
@@ -108,11 +108,10 @@ def build_family(
         _build_part(kind, site, part, warehouse, tables=tables, run_id=run_id)
         for part in window.parts(kind.table_months_at_once)
     ]
-    out: list[Shown] = []
-    for of_table in zip(*parts, strict=True):
-        shown = {month: metadata for months, _ in of_table for month, metadata in months.items()}
-        out.append((shown, next((rows for _, rows in of_table if rows is not None), None)))
-    return out
+    return [
+        {month: metadata for months in of_table for month, metadata in months.items()}
+        for of_table in zip(*parts, strict=True)
+    ]
 
 
 def _build_part(
@@ -135,7 +134,7 @@ def _build_part(
             for table, rows in zip(tables, made, strict=True)
         ]
     out = []
-    for table, rows, (shown, refused, first) in zip(tables, made, stored, strict=True):
+    for table, rows, (shown, refused) in zip(tables, made, stored, strict=True):
         if table.publish is not None and table.applies(site):
             written = [month for month in window.months if month not in refused]
             parts = {month: rows.rows.filter(pl.col("month") == month) for month in written}
@@ -144,7 +143,7 @@ def _build_part(
         for month, files in rows.files.items():
             if month not in refused:
                 shown[month] |= _write_files(files)
-        out.append((shown, first))
+        out.append(shown)
     return out
 
 
@@ -157,12 +156,13 @@ def _store(
     *,
     closed: Mapping[date, str],
     run_id: str,
-) -> tuple[dict[date, dict[str, Any]], dict[date, str], dg.MetadataValue | None]:
-    """Write a table: what to show of its months, those kept with the reason, a few rows."""
+) -> tuple[Shown, dict[date, str]]:
+    """Write a table: what to show of its months, and those kept with the reason."""
     refused = _write(writer, kind, table, made, window=window, closed=closed, run_id=run_id)
     rows = rows_per_month(writer, table.table, window, table.owned)
-    shown = {month: month_metadata(rows[month], refused.get(month)) for month in window.months}
-    return shown, refused, preview(writer, table.table, window, _where(table.owned))
+    few = previews(writer, table.table, window, _where(table.owned))
+    shown = {month: month_metadata(rows[month], refused.get(month), preview=few.get(month)) for month in window.months}
+    return shown, refused
 
 
 def _write_files(files: Mapping[str, bytes]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from usage_assets.presentation import (
     asset_key,
     asset_spec,
     month_metadata,
-    preview,
+    previews,
     readable_errors,
     rows_per_month,
     show_month,
@@ -44,17 +44,18 @@ class Written:
     rejects: dict[date, int]
     refused: dict[date, str]
     accounts: dict[date, dict[str, Any]] = field(default_factory=dict)
-    preview: dg.MetadataValue | None = None
+    previews: dict[date, dg.MetadataValue] = field(default_factory=dict)
 
     @classmethod
     def joined(cls, parts: "Sequence[Written]") -> "Written":
         """What was written of all months, of what was written of some of them."""
-        out = cls({}, {}, {}, preview=next((part.preview for part in parts if part.preview is not None), None))
+        out = cls({}, {}, {})
         for part in parts:
             out.rows |= part.rows
             out.rejects |= part.rejects
             out.refused |= part.refused
             out.accounts |= part.accounts
+            out.previews |= part.previews
         return out
 
 
@@ -99,9 +100,10 @@ def fact_assets(
                     done.refused.get(month),
                     rows_in_rejects=done.rejects[month],
                     **done.accounts.get(month, {}),
+                    preview=done.previews.get(month),
                 )
                 show_month(context, key, site.key, month, shown)
-            yield dg.MaterializeResult(asset_key=key, metadata={"preview": done.preview} if done.preview else {})
+            yield dg.MaterializeResult(asset_key=key)
 
     return build
 
@@ -235,7 +237,7 @@ def _write(
         rows=rows_per_month(writer, INTERVALS, window, owned),
         rejects=rows_per_month(writer, REJECTS, window, owned),
         refused=refused,
-        preview=preview(writer, INTERVALS, window, f"metric IN ({names})"),
+        previews=previews(writer, INTERVALS, window, f"metric IN ({names})"),
     )
 
 
@@ -263,7 +265,7 @@ def _write_table(
         rows=rows_per_month(writer, table, window),
         rejects=dict.fromkeys(window.months, 0),
         refused=refused,
-        preview=preview(writer, table, window),
+        previews=previews(writer, table, window),
     )
 
 

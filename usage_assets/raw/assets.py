@@ -13,7 +13,7 @@ from usage_assets.presentation import (
     asset_key,
     asset_spec,
     month_metadata,
-    preview,
+    previews,
     readable_errors,
     show_month,
     site_of,
@@ -76,7 +76,7 @@ def raw_assets(
             show_dump(context, kind, window, result)
             began = utc_now()
             with warehouse.read() as reader:
-                previews = {key: preview(reader, table.table, window) for key, table in chosen.items()}
+                few = {key: previews(reader, table.table, window) for key, table in chosen.items()}
                 checks = list(
                     raw_checks(
                         reader,
@@ -102,8 +102,9 @@ def raw_assets(
                 ],
             )
         for key in chosen:
-            shown = previews[key]
-            yield dg.MaterializeResult(asset_key=key, metadata={} if shown is None else {"preview": shown})
+            for month, rows in few[key].items():
+                show_month(context, key, site.key, month, {"preview": rows})
+            yield dg.MaterializeResult(asset_key=key)
         for check in checks:
             yield check.result(site)
 

@@ -13,7 +13,7 @@ from usage_assets.presentation import (
     asset_key,
     asset_spec,
     month_metadata,
-    preview,
+    previews,
     readable_errors,
     rows_per_month,
     show_month,
@@ -51,13 +51,13 @@ def timeline_assets(
         with readable_errors(window, "timelines"), warehouse.site(site.key, f"timelines of {window}"):
             shown = build_window(kind, site, window, warehouse, chosen=chosen, run_id=context.run.run_id)
             with warehouse.read() as reader:
-                previews = {name: preview(reader, TABLES[name], window) for name in chosen}
+                few = {name: previews(reader, TABLES[name], window) for name in chosen}
         for name in chosen:
             key = asset_key(kind.name, "timelines", name)
             for month in window.months:
-                show_month(context, key, site.key, month, shown[name][month])
-            found = previews[name]
-            yield dg.MaterializeResult(asset_key=key, metadata={"preview": found} if found else {})
+                rows = {"preview": few[name][month]} if month in few[name] else {}
+                show_month(context, key, site.key, month, shown[name][month] | rows)
+            yield dg.MaterializeResult(asset_key=key)
 
     return build
 

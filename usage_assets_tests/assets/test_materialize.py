@@ -111,6 +111,24 @@ def test_every_asset_shows_every_month_with_its_row_count(built: Built):
     assert str(shown["openstack/reports/usage_stack", KEYS[0]]["plot"].value).endswith("usage_stack.html")
 
 
+def test_previews_and_thumbnails_stand_beside_the_month_that_they_show(built: Built):
+    events = built.result.get_asset_materialization_events()
+    shown = {(event.asset_key.to_user_string(), str(event.partition)): event.materialization for event in events}  # type: ignore[union-attr]
+    few = {at: str(one.metadata["preview"].value) for at, one in shown.items() if "preview" in one.metadata}
+    assert {asset: None for asset, _ in few}.keys() > {"openstack/raw/nova_instances", "openstack/facts/total"}
+    for (asset, partition), text in few.items():
+        assert text.startswith(partition[:7]), asset
+    of_usage = [few["openstack/timelines/usage", key] for key in KEYS]
+    assert all(key[:7] + "-01" in text for key, text in zip(KEYS, of_usage, strict=True))
+    assert [key for key in KEYS if ("openstack/facts/committed", key) in few] == KEYS[:2]  # the lease ends in February
+    for key in KEYS:
+        drawn = shown["openstack/reports/usage_stack", key].metadata
+        assert f"![tiny {key[:7]} usage_stack](" in str(drawn["thumbnail"].value)
+        assert f"/tiny/{key[:7]}/" in str(drawn["plot"].value)
+    images = [str(shown["openstack/reports/usage_stack", key].metadata["thumbnail"].value)[40:] for key in KEYS]
+    assert len(set(images)) == len(KEYS)  # each its own month's use
+
+
 def test_checks_of_facts_and_timelines_stand_beside_their_month(built: Built):
     result, instance = built.result, built.instance
     found = checks(result)

@@ -31,6 +31,6 @@ def store(
     build_timelines(kind, site, window, warehouse, chosen=["usage", "usage_steps"], run_id="golden")
     made = {f"{table.stage}/{table.name}": table for table in kind.tables}
     for name in tables:
-        shown, _ = build_table(kind, site, window, warehouse, table=made[name], run_id="golden")
+        shown = build_table(kind, site, window, warehouse, table=made[name], run_id="golden")
         assert {each["status"] for each in shown.values()} == {"written"}, shown
     return window

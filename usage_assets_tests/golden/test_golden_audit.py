@@ -138,7 +138,7 @@ def test_the_page_of_a_month_is_whole_and_shows_each_source(warehouse: Warehouse
     assert "its reservation is not there" in text
     assert list((tmp_path / "plots").rglob("*.part")) == []
     (table,) = (table for table in KINDS["openstack"].tables if table.name == "audit")
-    shown, _ = build_window(KINDS["openstack"], site, window, warehouse, table=table, run_id="again")
+    shown = build_window(KINDS["openstack"], site, window, warehouse, table=table, run_id="again")
     assert str(shown[JAN]["page"].value).endswith("/golden/2024-01/audit.html")
 
 

@@ -23,7 +23,7 @@ from usage_assets.presentation import (
     BACKFILL,
     asset_key,
     asset_spec,
-    markdown_table,
+    month_preview,
     readable_errors,
     show_month,
     site_of,
@@ -91,7 +91,7 @@ def export_assets(
         for key, table in chosen.items():
             for month in window.months:
                 show_month(context, key, site.key, month, _shown(table, site, month, done))
-            yield dg.MaterializeResult(asset_key=key, metadata=_of_run(table, scope, window, done))
+            yield dg.MaterializeResult(asset_key=key, metadata=_of_run(table, scope, done))
         evaluated = [
             RunCheck(
                 key, check.name, check.evaluate(table, site, window, scope, done.closed), check.failing, check.warn
@@ -192,18 +192,20 @@ def _shown(table: ExportTable, site: Site, month: date, done: Exported) -> dict[
     if month in done.closed:
         return {"status": "kept_old", "reason": done.closed[month][:1000]}
     path = month_path(table, site.key, month)
-    shown = {
+    shown: dict[str, Any] = {
         "status": "written",
         "dagster/partition_row_count": done.rows[table.name][month],
         "path": dg.MetadataValue.path(str(path)),
     }
     if table is not PARITY and month in done.left_out:
         shown["node_types_left_out"] = "; ".join(done.left_out[month])[:1000]
+    if done.rows[table.name][month]:
+        shown["preview"] = month_preview(month, pl.read_parquet(path, n_rows=_PREVIEW_ROWS))
     return shown
 
 
-def _of_run(table: ExportTable, scope: Scope, window: Window, done: Exported) -> dict[str, Any]:
-    """Metadata of a run: where the rows went, what was filled, and a few of them."""
+def _of_run(table: ExportTable, scope: Scope, done: Exported) -> dict[str, Any]:
+    """Metadata of a run: where the rows went, and what was filled."""
     out: dict[str, Any] = {
         "snapshot": dg.MetadataValue.path(str(snapshot_path())),
         "database": done.target or f"none: files only ({database.VARIABLE} is not set)",
@@ -215,8 +217,4 @@ def _of_run(table: ExportTable, scope: Scope, window: Window, done: Exported) ->
         out["filled_columns"] = dg.MetadataValue.json(dict(filled))
     if table is PARITY and not set(reading.PARITY_METRICS) <= set(scope.counted):
         out["note"] = "the site does not count what the old cache had: no rows"
-    path = month_path(table, window.site, window.months[-1])
-    if path.is_file():
-        rows = pl.read_parquet(path, n_rows=_PREVIEW_ROWS)
-        out["preview"] = dg.MetadataValue.md(markdown_table(rows.columns, rows.rows()))
     return out
