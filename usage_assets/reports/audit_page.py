@@ -18,6 +18,11 @@ from usage_assets.sites import Site
 
 _ORDER = list(OUTCOMES)
 _HOURS = 1e-6
+_MOSTLY = 0.5
+_DOUBLED = (
+    "Most rows of this source are rejected as duplicates because a source of higher priority already counts the same "
+    "machines. That is expected of a source that only fills gaps, such as an inventory."
+)
 
 
 def publish(
@@ -71,7 +76,10 @@ def _groups(frame: pl.DataFrame, by: str) -> list[tuple[str, pl.DataFrame]]:
 
 def _source(name: str, rows: pl.DataFrame) -> dict[str, Any]:
     lines = sorted(rows.iter_rows(named=True), key=lambda row: (_ORDER.index(row["outcome"]), row["reason"]))
-    return {"name": name, "balanced": _balanced(lines), "lines": [_line(row) for row in lines]}
+    doubled = sum(row["rows"] or 0 for row in lines if row["reason"] == "duplicate")
+    read = sum(row["rows"] or 0 for row in lines if row["outcome"] == "read")
+    note = _DOUBLED if read and doubled > read * _MOSTLY else ""
+    return {"name": name, "balanced": _balanced(lines), "lines": [_line(row) for row in lines], "note": note}
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Figures -> files: HTML always, PNG where one is wanted and a browser is found, and a thumbnail for the UI.
+"""Figures -> files: HTML and a thumbnail always, PNG where one is wanted and a browser is found.
 
 Pages share one plotly.min.js at the root of the plots folder (10 kB a page instead of 5 MB). Every file is written
 beside its place and renamed, so a reader never meets half a file. Nothing is fetched from anywhere, and a picture that
@@ -75,17 +75,21 @@ class Renderer:
         A page that would be the same and has its picture is left as it is, such as most of a closed month every night.
         """
         place = _place(self.folder, name)
+        small = thumbnail.fitting(figure)
         content, html, png = page(figure, name).encode(), place.with_suffix(".html"), place.with_suffix(".png")
         same = png.is_file() and html.is_file() and html.read_bytes() == content
         if not same:
             # before the page: an older picture must never stand beside a newer page
             png.unlink(missing_ok=True)
             write_file(html, content)
+        _write_thumbnail(place.with_suffix(".svg"), small)
         self._pages[name] = Rendered(
             path=html,
             url=f"{settings.plots_url()}/{quote(name)}.html",
             png_path=png if same else None,
-            thumbnail_markdown=thumbnail.markdown(figure),
+            thumbnail_markdown=None
+            if small is None
+            else thumbnail.markdown(small, " ".join(PurePosixPath(name).parts)),
             note=None if picture or same else "no picture: left out of a long run (USAGE_PICTURES)",
         )
         if picture and not same:
@@ -164,6 +168,14 @@ def _fingerprint(path: Path) -> tuple[int, bytes]:
     """Size and first lines: they name the version of plotly.js."""
     with path.open("rb") as file:
         return path.stat().st_size, file.read(200)
+
+
+def _write_thumbnail(path: Path, text: str | None) -> None:
+    """What the pages that lead to a plot show of it; a plot that says it has nothing to show has none."""
+    if text is None:
+        path.unlink(missing_ok=True)
+    elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_file(path, text.encode())
 
 
 def write_file(path: Path, content: bytes) -> None:

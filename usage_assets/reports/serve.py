@@ -1,39 +1,74 @@
-"""The plots folder over HTTP, read-only and on loopback by default: `python -m usage_assets.reports.serve`."""
+"""The plots folder over HTTP, read-only and on loopback by default: `python -m usage_assets.reports.serve`.
 
+Folders are pages that lead to the plots (`landing`). There is no login: who may ask is who reaches the address, and
+only by a name of this machine or of `USAGE_PLOTS_URL`, so that a page elsewhere can't read plots through a browser here
+(DNS rebinding).
+"""
+
+import re
 import sys
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from usage_assets import settings
+from usage_assets.reports import landing
 
 PORT = 3001
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _POLICY = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data: blob:"
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(:\d{1,5})?")
+_LONGEST = 1000
 
 
 class PlotsHandler(SimpleHTTPRequestHandler):
-    """GET and HEAD of files below the folder; no hidden file, no link that leads out, nothing else."""
+    """GET and HEAD of pages and files below the folder; no hidden file, no link that leads out, nothing else."""
 
     server_version = "usage-assets"
     sys_version = ""
 
     def send_head(self) -> Any:
-        """Refuse what lies outside the folder, then serve as usual."""
+        """Refuse what is no request for a page of the folder, then a file, a page that leads to plots, or why not."""
+        if fault := refused_host(self.headers.get_all("Host") or []):
+            return self._say(*fault)
+        parts = path_parts(self.path)
+        try:
+            if parts is not None:
+                return self._found(parts)
+        except (OSError, ValueError):  # a name that no disk has, such as one too long
+            pass
+        return self._say(HTTPStatus.BAD_REQUEST, "This address is not one of a plot; start at /.")
+
+    def _found(self, parts: list[str]) -> Any:
+        """A file, a page that leads to plots, or one that says why there is none."""
         root = Path(self.directory).resolve()
-        found = Path(self.translate_path(self.path)).resolve()
-        hidden = any(part.startswith(".") for part in Path(self.path.split("?")[0]).parts)
-        if hidden or "%" in self.path or not found.is_relative_to(root):
-            self.send_error(HTTPStatus.NOT_FOUND)
-            return None
-        return super().send_head()
+        found = root.joinpath(*parts).resolve()
+        hidden = any(part.startswith(".") for part in parts)
+        is_folder = urlsplit(self.path).path.endswith("/")
+        if not hidden and found.is_relative_to(root):
+            if found.is_file() and not is_folder:
+                return super().send_head()
+            page = landing.page_of(root, parts)
+            if page is not None and not is_folder:
+                return self._to(f"{quote(parts[-1])}/")  # relative: a proxy may serve the folder below a path
+            if page is not None:
+                return self._page(page, HTTPStatus.OK)
+        return self._page(landing.missing(root, parts), HTTPStatus.NOT_FOUND)
+
+    def translate_path(self, path: str) -> str:
+        """The file of a path that was looked at; it is decoded once, as here."""
+        return str(Path(self.directory).joinpath(*(path_parts(path) or ())))
 
     def end_headers(self) -> None:
         """Headers of every answer: pages load nothing from elsewhere, and a rebuilt plot is not shown from a cache."""
         self.send_header("Content-Security-Policy", _POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cache-Control", "no-cache")
         super().end_headers()
 
@@ -41,6 +76,54 @@ class PlotsHandler(SimpleHTTPRequestHandler):
         """Only what went wrong is worth a line."""
         if len(args) > 1 and str(args[1])[:1] in "45":
             super().log_message(format, *args)
+
+    def _page(self, text: str, status: HTTPStatus, kind: str = "text/html") -> BytesIO:
+        content = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        return BytesIO(content)
+
+    def _say(self, status: HTTPStatus, text: str) -> BytesIO:
+        return self._page(f"{text}\n", status, "text/plain")
+
+    def _to(self, place: str) -> None:
+        self.send_response(HTTPStatus.MOVED_PERMANENTLY)
+        self.send_header("Location", place)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+def path_parts(target: str) -> list[str] | None:
+    """The parts of the path that a request asks for, decoded; None where it is malformed or leads upwards."""
+    path = target.partition("?")[0].partition("#")[0]
+    if not path.startswith("/") or path.startswith("//") or len(path) > _LONGEST or _BAD_ESCAPE.search(path):
+        return None
+    try:
+        decoded = [unquote_to_bytes(part).decode() for part in path[1:].split("/")]
+    except UnicodeDecodeError:
+        return None
+    parts = decoded[:-1] if decoded[-1] == "" else decoded
+    for part in parts:
+        if part in {"", ".", ".."} or "/" in part or "\\" in part or not part.isprintable():
+            return None
+    return parts
+
+
+def refused_host(hosts: list[str]) -> tuple[HTTPStatus, str] | None:
+    """What to answer to a request by these Host headers; None where they name this server."""
+    found = _HOST.fullmatch(hosts[0].strip()) if len(hosts) == 1 else None
+    if found is None:
+        return HTTPStatus.BAD_REQUEST, "A request needs one Host header."
+    name = found[1].strip("[]").lower().rstrip(".")
+    allowed = {*LOOPBACK, (urlsplit(settings.plots_url()).hostname or "").lower(), settings.plots_host().lower()}
+    if name in allowed - {"", "0.0.0.0", "::"}:  # noqa: S104 - these are no names to be called by
+        return None
+    return (
+        HTTPStatus.MISDIRECTED_REQUEST,
+        "Plots are not served by this name. Open them by the address in USAGE_PLOTS_URL, or set it to this one.",
+    )
 
 
 def port() -> int:

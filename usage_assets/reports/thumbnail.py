@@ -10,19 +10,22 @@ from usage_assets.reports.frame import Figure, Trace, Window, regular
 
 MAX_BYTES = 8192
 _WIDTH, _HEIGHT = 320, 72
+_ROOM = (MAX_BYTES - 200) * 3 // 4  # base64 takes four letters for three bytes; a title and markup stand around
 _POINTS = (160, 120, 80, 40)  # as many as fit
 
 
-def markdown(figure: Figure) -> str | None:
-    """The thumbnail as a markdown image of at most 8 kB; none where there is nothing to draw or it will not fit."""
+def fitting(figure: Figure) -> str | None:
+    """The thumbnail as SVG, as fine as its markdown may be large; none where there is nothing to draw."""
     for points in _POINTS:
         text = svg(figure, points)
-        if text is None:
-            return None
-        image = f"![usage](data:image/svg+xml;base64,{b64encode(text.encode()).decode()})"
-        if len(image) <= MAX_BYTES:
-            return image
+        if text is None or len(text.encode()) <= _ROOM:
+            return text
     return None
+
+
+def markdown(text: str, title: str) -> str:
+    """A thumbnail as a markdown image of at most 8 kB; `title` says what it shows to those who do not see it."""
+    return f"![{title}](data:image/svg+xml;base64,{b64encode(text.encode()).decode()})"
 
 
 def svg(figure: Figure, points: int = 120) -> str | None:

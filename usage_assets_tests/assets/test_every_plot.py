@@ -123,7 +123,7 @@ def figures(
             if extracted is None:
                 go.Figure(figure)
             assert page(figure, plot.page(site.key, month)).rstrip().endswith("</html>")
-            thumbnail.markdown(figure)
+            thumbnail.fitting(figure)
         out[plot.name] = figure
     return out
 

@@ -18,6 +18,7 @@ from usage_assets.errors import ContractError, UsageError
 from usage_assets.kinds import KINDS
 from usage_assets.presentation import OWNERS, asset_key, column_schema, markdown_table
 from usage_assets.reports.coverage import picture
+from usage_assets.reports.coverage.front import write_front
 from usage_assets.reports.coverage.reading import judged
 from usage_assets.reports.render import Renderer, write_file
 from usage_assets.reports.tables import COVERAGE, STATUSES
@@ -63,6 +64,7 @@ def coverage_asset(book: SiteBook, warehouse: Warehouse) -> dg.AssetsDefinition:
         try:
             rows = write(book, warehouse)
             shown = publish(rows, book)
+            write_front(rows, book, warehouse)
         except UsageError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         except (duckdb.Error, OSError) as error:
@@ -165,7 +167,7 @@ def site_months(rows: pl.DataFrame, statuses: Collection[str]) -> pl.DataFrame:
         .len()
         .sort(pl.col("status").replace_strict(codes, return_dtype=pl.Int64), descending=True)
         .group_by("site", "month", maintain_order=True)
-        .agg(pl.format("{} {}", "len", pl.col("status").replace("waits", "waiting")).str.join(", ").alias("counts"))
+        .agg(pl.format("{} {}", "len", pl.col("status").replace("waits", "blocked")).str.join(", ").alias("counts"))
     )
     named = (
         # what is refused or never built is the cause, what waits its consequence

@@ -23,7 +23,8 @@ COLOURS = {
     "refused": "#C44E00",
     "missing": "#2B2B2B",
 }
-LABELS = {name: name.replace("_", " ") for name in STATUSES}
+LABELS = {name: name.replace("_", " ") for name in STATUSES} | {"waits": "blocked"}
+"""What people read: a month that waits for its inputs is blocked by them."""
 STAGES = ("raw", "facts", "timelines", "reports")
 _ROW_PX = 24
 _SAID = 3  # assets that a cell names
@@ -35,7 +36,7 @@ def coverage_map(rows: pl.DataFrame, names: Mapping[str, str]) -> Figure:
 
     It says nothing of when it was drawn: as long as nothing changes the figure is the same.
     """
-    title = "<b>All sites</b>  What there is of each month"
+    title = "<b>All sites</b>  Data availability by month"
     if rows.is_empty():
         return frame.sentence(title, "nothing to cover", "No site has begun yet.")
     cells = _cells(rows)

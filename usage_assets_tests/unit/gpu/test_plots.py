@@ -40,7 +40,7 @@ EVIL = "<script>alert(1)</script>"
 def drawn(figure: dict) -> dict:
     """The figure, once plotly has found nothing wrong in it and a thumbnail was made of it."""
     go.Figure(figure)
-    thumbnail.markdown(figure)
+    thumbnail.fitting(figure)
     return figure
 
 

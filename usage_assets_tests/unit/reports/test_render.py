@@ -90,7 +90,9 @@ def test_the_shared_script_is_written_once_and_again_when_it_differs(tmp_path):
 
 def test_no_part_file_stays_behind(tmp_path):
     render.render_all({"a/b": figure(), "a/c": figure()}, folder=tmp_path)
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["b.html", "c.html", "plotly.min.js"]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "b.html", "b.svg", "c.html", "c.svg", "plotly.min.js"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/../../b", "/etc/plot", ""])
@@ -103,10 +105,16 @@ def svg_of(markdown: str) -> ET.Element:
     return ET.fromstring(base64.b64decode(markdown.split("base64,")[1].removesuffix(")")))
 
 
+def small(figure: dict) -> str:
+    """The thumbnail as the UI has it."""
+    text = thumbnail.fitting(figure)
+    assert text is not None
+    return thumbnail.markdown(text, "made 2026-01 usage_stack")
+
+
 def test_the_thumbnail_is_a_valid_picture_of_at_most_8_kb_in_the_colours_of_the_stack():
     made = figure()
-    text = thumbnail.markdown(made)
-    assert text is not None
+    text = small(made)
     assert len(text) <= thumbnail.MAX_BYTES
     fills = {path.get("fill") for path in svg_of(text).iter("{http://www.w3.org/2000/svg}path")} - {"none"}
     assert fills == {trace["fillcolor"] for trace in made["data"] if "stackgroup" in trace}
@@ -116,10 +124,17 @@ def test_the_thumbnail_of_ten_restless_years_fits_too():
     days = 3653
     restless = [float(day * 7 % 11) for day in range(days)]
     frame = usage(days, datetime(2016, 1, 1), idle=restless, occupied_reservation=restless[::-1])
-    text = thumbnail.markdown(site_stack(frame, Scene(site())))
-    assert text is not None
+    text = small(site_stack(frame, Scene(site())))
     assert len(text) <= thumbnail.MAX_BYTES
 
 
 def test_a_figure_without_values_has_no_thumbnail():
-    assert thumbnail.markdown(usage_stack(usage().head(0), Scene(site(), JAN))) is None
+    assert thumbnail.fitting(usage_stack(usage().head(0), Scene(site(), JAN))) is None
+
+
+def test_the_thumbnail_lies_beside_its_page_and_goes_where_there_is_nothing_to_show(tmp_path):
+    render.render(figure(), "made/2026-01/usage_stack", folder=tmp_path)
+    svg = tmp_path / "made/2026-01/usage_stack.svg"
+    assert svg.read_text(encoding="utf-8") == thumbnail.fitting(figure())
+    render.render(usage_stack(usage().head(0), Scene(site(), JAN)), "made/2026-01/usage_stack", folder=tmp_path)
+    assert not svg.exists()

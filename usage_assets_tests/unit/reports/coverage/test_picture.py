@@ -63,7 +63,7 @@ def test_every_status_has_a_colour_of_its_own_that_grey_print_tells_apart_and_a_
     assert bad == sorted(bad, reverse=True)
     assert all(after < before - 20 for before, after in itertools.pairwise(bad))
     legend = [trace["name"] for trace in coverage_map(MADE, NAMES)["data"] if trace["type"] == "scatter"]
-    assert legend == [name.replace("_", " ") for name in reversed(STATUSES)]
+    assert legend == ["missing", "refused", "blocked", "stale", "known gap", "ok"]
 
 
 def test_the_same_rows_give_the_same_figure_in_whatever_order_they_come():
@@ -85,5 +85,5 @@ def test_four_sites_of_ten_years_have_a_thumbnail():
         )
     )
     figure = coverage_map(many, {site: site for site in "abcd"})
-    assert thumbnail.markdown(figure)
+    assert thumbnail.fitting(figure)
     assert datetime.fromisoformat(figure["layout"]["xaxis"]["range"][1]) == datetime(2026, 11, 1)
