@@ -19,6 +19,18 @@ LABELS: dict[str, str] = {
 }
 """Class -> what people read, in the order in which tables show them."""
 
+COLOURS: dict[str, tuple[str, str]] = {
+    PRIORITIZED_RESEARCHER: ("#0072B2", "#C9E6F5"),
+    PRIORITIZED_HOSTED: ("#7A4B00", "#E8D5B5"),
+    OPEN: ("#CC79A7", "#F3DCE9"),
+    INTERACTIVE: ("#56B4E9", "#DCEFFA"),
+    BACKFILL_RESEARCHER: ("#117733", "#BFE3C8"),
+    BACKFILL_HOSTED: ("#E69F00", "#F8E3B0"),
+    BACKFILL_OPEN: ("#882255", "#E7C6D6"),
+}
+"""Class -> colours of what jobs hold of it and of what it offers, in all plots and reports: a pair of one hue, the
+first darker. Primary classes have the hues of booked and on-demand use, backfill those of what is left over."""
+
 CLASSES: tuple[str, ...] = tuple(LABELS)
 PRIMARY: tuple[str, ...] = (PRIORITIZED_RESEARCHER, PRIORITIZED_HOSTED, OPEN, INTERACTIVE)
 PRIORITIZED: tuple[str, ...] = (PRIORITIZED_RESEARCHER, PRIORITIZED_HOSTED)

@@ -129,6 +129,7 @@ def draw_window(
     with warehouse.read() as reader:
         extracted = extracted_at(reader, site, window.months, kind.tables_of(site))
         shares = reading.shares_machines(reader, site.key)
+        types = reading.lease_types(reader, site.key)
         for plot in monthly:
             gates = closed_months(reader, site, window.months, kind.gates(site, plot.after))
             out.closed |= {(plot.name, month): why for month, why in gates.items()}
@@ -148,7 +149,8 @@ def draw_window(
 
     for first in range(0, len(window.months) if monthly else 0, _AT_ONCE):
         scenes = [
-            Scene(site, at, extracted.get(at), shares, kind.machines) for at in window.months[first : first + _AT_ONCE]
+            Scene(site, at, extracted.get(at), shares, kind.machines, types)
+            for at in window.months[first : first + _AT_ONCE]
         ]
         todo = [(plot, scene) for scene in scenes for plot in monthly if (plot.name, scene.month) not in out.closed]
         asked = {(plot.read, scene.month): scene for plot, scene in todo}
@@ -160,7 +162,7 @@ def draw_window(
         for plot, scene in todo:
             if (plot.read, scene.month) in read:
                 add(plot, scene, read[plot.read, scene.month])
-    scene = Scene(site, None, None, shares, kind.machines, sites or {site.key: site})
+    scene = Scene(site, None, None, shares, kind.machines, types, sites or {site.key: site})
     for of in dict.fromkeys(plot.read for plot in whole):
         these = [plot for plot in whole if plot.read is of]
         rows = None

@@ -21,6 +21,7 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 INK, FAINT, GRID = "#222222", "#666666", "#E4E4E4"
 HEIGHT, TOP_PX, FOOT_PX, GAP_PX = 640, 84, 62, 40
 PLOT_WIDTH_PX, ROW_PX = 840, 17  # the panels in the picture, and a row of labels at their top
+_FOOT_LINE_PX = 26  # below the panels: under the labels of the axis
 _UNITS = {column.name: column.unit for column in RESOURCES}
 _AXIS: dict[str, Any] = {"gridcolor": GRID, "zeroline": False, "linecolor": INK, "ticks": "outside", "ticklen": 4}
 
@@ -70,8 +71,8 @@ def width_text(bucket: timedelta) -> str:
 
 
 def span_text(window: Window) -> str:
-    """A window in words."""
-    return f"{window[0]:%Y-%m-%d} to {window[1]:%Y-%m-%d} UTC"
+    """A window in words, by its first and its last day."""
+    return f"{window[0]:%Y-%m-%d} to {window[1] - timedelta(microseconds=1):%Y-%m-%d} UTC"
 
 
 def resource_label(resource: str) -> tuple[str, str]:
@@ -109,8 +110,13 @@ def layout(
     hover: str = "x unified",
     height: int = HEIGHT,
     left_px: int = 72,
+    foot: str = "",
+    is_long: bool = False,
 ) -> dict[str, Any]:
-    """The layout of panels over one time axis; `labels` outside the window must be cut off before."""
+    """The layout of panels over one time axis; `labels` outside the window must be cut off before.
+
+    `foot` is a remark below the axis; `is_long` has buttons there that show the last month, half year ... of a history.
+    """
     shown = list(labels)
     out = {
         **_paper(title, subtitle, left_px=left_px),
@@ -131,7 +137,9 @@ def layout(
         out["hoversubplots"] = "axis"
     if height != HEIGHT:
         out["height"] = height
-    plot_px = height - TOP_PX - FOOT_PX
+    foot_px = FOOT_PX + (ROW_PX * (foot.count("<br>") + 1) + 4 if foot else 0)
+    out["margin"]["b"] = foot_px
+    plot_px = height - TOP_PX - foot_px
     texts, rows = _placed(shown, window)
     notes: list[dict[str, Any]] = []
     tops = []
@@ -153,6 +161,10 @@ def layout(
             out["legend" if len(tops) == 1 else f"legend{len(tops)}"] = _legend(high)
         if panel.remark:
             notes.append(_aside(panel.remark, high))
+    if foot:
+        notes.append(_foot(foot))
+    if is_long:
+        out["xaxis"]["rangeselector"] = _buttons(plot_px)
     out["shapes"] = [shape for label in shown for shape in _shapes(label, len(panels))]
     out["annotations"] = texts + notes
     return out
@@ -173,8 +185,8 @@ def height_of(count: int, each_px: int, *, least: int = 420) -> int:
     return max(least, TOP_PX + FOOT_PX + count * each_px)
 
 
-def buttons() -> dict[str, Any]:
-    """Buttons that show the last month, half year ... of a long history."""
+def _buttons(plot_px: int) -> dict[str, Any]:
+    """Buttons that show the last month, half year ... of a long history, beside the title of its axis."""
     steps = ((1, "month", "1 month"), (6, "month", "6 months"), (1, "year", "1 year"), (3, "year", "3 years"))
     choices: list[dict[str, Any]] = [
         {"count": count, "step": step, "stepmode": "backward", "label": label} for count, step, label in steps
@@ -183,8 +195,8 @@ def buttons() -> dict[str, Any]:
         "buttons": [*choices, {"step": "all", "label": "all"}],
         "x": 1,
         "xanchor": "right",
-        "y": 1.02,
-        "yanchor": "bottom",
+        "y": -_FOOT_LINE_PX / plot_px,
+        "yanchor": "top",
         "bgcolor": "#F3F3F3",
         "font": {"size": 11},
     }
@@ -291,6 +303,8 @@ def _placed(labels: list[Label], window: Window) -> tuple[list[dict[str, Any]], 
                 "yanchor": "top",
                 "yshift": -3 - ROW_PX * row,
                 "showarrow": False,
+                "bgcolor": "rgba(255,255,255,0.9)",  # lines of other labels pass behind it
+                "borderpad": 1,
                 "font": {"size": 12, "color": label.colour},
             }
         )
@@ -309,6 +323,23 @@ def _aside(text: str, top: float) -> dict[str, Any]:
         "align": "left",
         "showarrow": False,
         "font": {"size": 12},
+    }
+
+
+def _foot(text: str) -> dict[str, Any]:
+    """A remark below the title of the axis."""
+    return {
+        "text": text,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0,
+        "xanchor": "left",
+        "y": 0,
+        "yanchor": "top",
+        "yshift": -FOOT_PX,
+        "align": "left",
+        "showarrow": False,
+        "font": {"size": 12, "color": FAINT},
     }
 
 

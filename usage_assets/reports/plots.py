@@ -89,7 +89,7 @@ PLOTS: tuple[Plot, ...] = (
     ),
     Plot(
         "legacy_facet",
-        "The old usage caches beside this warehouse, one panel per metric.",
+        "The legacy usage counter beside usage_assets, one panel per metric.",
         "month",
         ("timelines/usage", "timelines/legacy_usage"),
         lambda reader, scene: reading.both_collectors(reader, scene.site.key, _month(scene)),
@@ -97,7 +97,7 @@ PLOTS: tuple[Plot, ...] = (
     ),
     Plot(
         "collector_difference",
-        "This warehouse less the old usage caches, per metric and day, by what explains it.",
+        "Difference: usage_assets minus legacy counter, per metric and day, by what explains it.",
         "month",
         ("reports/legacy_comparison",),
         lambda reader, scene: reading.differences(reader, scene.site.key, _month(scene)),
@@ -114,7 +114,7 @@ PLOTS: tuple[Plot, ...] = (
     ),
     Plot(
         "site_facet",
-        "The old usage caches beside this warehouse over the site's whole history; drawn anew once per run.",
+        "The legacy usage counter beside usage_assets over the site's whole history; drawn anew once per run.",
         "history",
         ("timelines/usage", "timelines/legacy_usage"),
         _history,

@@ -86,7 +86,7 @@ class History:
 
     @property
     def both(self) -> pl.DataFrame:
-        """Nodes in the metrics that the old usage caches have, of both collectors."""
+        """Nodes in the metrics that the legacy usage counter has, of both collectors."""
         return self.days.filter((pl.col("resource") == "nodes") & pl.col("metric").is_in(LEGACY_METRICS))
 
 
@@ -193,6 +193,14 @@ ORDER BY lease.created_at, lease.lease_id
 """
 
 
+def lease_types(reader: Reader, site: str) -> tuple[str, ...]:
+    """Every node type that leases of the site ever had."""
+    if not reader.has(LEASES):
+        return ()
+    query = f"SELECT DISTINCT node_type FROM {LEASES.qualified} WHERE site = $site AND node_type IS NOT NULL"
+    return tuple(sorted(reader.sql(query, {"site": site})["node_type"]))
+
+
 def leadtime_month(reader: Reader, site: str, month: date) -> pl.DataFrame:
     """A month of timelines.leadtime."""
     return reader.frame(LEADTIME, site, [month])
@@ -221,7 +229,7 @@ def leadtime_history(reader: Reader, site: str) -> LeadtimeHistory | None:
     return LeadtimeHistory(periods, sample, tuple(groups), int(counts["leases"].sum()), first, last)
 
 
-# --- the old usage caches, and all sites ----------------------------------------------------------------------------
+# --- the legacy usage counter, and all sites ------------------------------------------------------------------------
 
 _BOTH = f"""
 WITH added AS (
@@ -257,12 +265,12 @@ FROM days GROUP BY ALL
 
 
 def both_collectors(reader: Reader, site: str, month: date) -> pl.DataFrame:
-    """Ours and the old caches' nodes by days of a month: timestamp, collector_type, metric, value."""
+    """Ours and the legacy counter's nodes by days of a month: timestamp, collector_type, metric, value."""
     return reader.sql(_BOTH, {"site": site, "month": month, "metrics": list(LEGACY_METRICS)})
 
 
 def differences(reader: Reader, site: str, month: date) -> pl.DataFrame:
-    """Ours less theirs in a month, by timestamp, metric and cause: difference (node-hours), one_sided."""
+    """Ours minus theirs in a month, by timestamp, metric and cause: difference (node-hours), one_sided."""
     return reader.sql(_DIFFERENCES, {"site": site, "month": month})
 
 

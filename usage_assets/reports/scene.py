@@ -24,6 +24,8 @@ class Scene:
     shares_machines: bool = False
     machines: tuple[str, ...] = MACHINES
     """Resources that stand for the site's machines, the best first."""
+    node_types: tuple[str, ...] = ()
+    """Every node type of the site's leases in all months: what gives each its colour."""
     sites: Mapping[str, Site] = field(default_factory=dict)
     """Every site, for figures across sites."""
 

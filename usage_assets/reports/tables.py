@@ -87,7 +87,7 @@ STATUSES: dict[str, str] = {
 COVERAGE = Table(
     name="coverage",
     stage="reports",
-    description="What there is of every site, month since its first one, and asset; made anew for all sites at once. A "
+    description="Status of every site, month and asset, from each site's first month on; rebuilt after each run. A "
     "month that has just begun is not there until it was built or should have been.",
     key=("asset",),
     columns=(

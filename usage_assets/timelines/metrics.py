@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from usage_assets.pool.classes import BACKFILL, CLASSES, LABELS
+from usage_assets.pool.classes import BACKFILL, CLASSES, COLOURS, LABELS
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,6 @@ class Metric:
 _OCCUPIED = ("occupied_reservation", "occupied_ondemand", "occupied_unknown", "occupied_maintenance")
 COVERAGE = "coverage"
 
-# class of a pool of GPUs -> what is allocated of it and what is available, each with its colour: a pair of one hue, the
-# allocated part darker; primary classes in the hues of booked and on-demand use, backfill in those of what is left over
-_POOL_COLOURS: dict[str, tuple[str, str]] = {
-    "prioritized_researcher": ("#0072B2", "#C9E6F5"),
-    "prioritized_hosted": ("#7A4B00", "#E8D5B5"),
-    "open": ("#CC79A7", "#F3DCE9"),
-    "interactive": ("#999999", "#DDDDDD"),
-    "backfill_researcher": ("#117733", "#BFE3C8"),
-    "backfill_hosted": ("#E69F00", "#F8E3B0"),
-    "backfill_open": ("#882255", "#E7C6D6"),
-}
 _ALLOCATED = tuple(f"allocated_{name}" for name in CLASSES)
 
 
@@ -56,7 +45,7 @@ def _of_pools() -> tuple["Metric", ...]:
     """What is counted of a pool of GPUs beside total."""
     out = []
     for name in CLASSES:
-        held, offered = _POOL_COLOURS[name]
+        held, offered = COLOURS[name]
         label = LABELS[name]
         where = "a backfill slot" if name in BACKFILL else "a primary slot"
         out.append(

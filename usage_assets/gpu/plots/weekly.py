@@ -27,8 +27,8 @@ def gpu_weekly(found: Days, scene: Scene) -> Figure:
         return frame.sentence(title, "nothing built yet", "No week was seen")
     first, last = span(weeks["week"])
     window = (first, last + _WEEK)
-    # short: the buttons of the history stand beside it
-    subtitle = f"{first:%Y-%m-%d} to {window[1]:%Y-%m-%d}, observed; paler: less than 95% of the week was seen"
+    end = last + timedelta(days=6)
+    subtitle = f"{first:%Y-%m-%d} to {end:%Y-%m-%d}, observed; paler: less than 95% of the week was seen"
     starts = weeks["week"].to_list()
     pale = [0.45 if seen < 0.95 else 1.0 for seen in weeks["seen"]]
     traces: list[Trace] = []
@@ -65,8 +65,9 @@ def gpu_weekly(found: Days, scene: Scene) -> Figure:
         [Panel("GPU-hours", (0, highest * 1.06 or 1), axis={"tickformat": ",~r"}, legend=True)],
         window,
         labels=frame.site_labels(scene.site, window),
+        is_long=True,
     )
-    layout["xaxis"] |= {"hoverformat": "week around %Y-%m-%d", "rangeselector": frame.buttons()}
+    layout["xaxis"] |= {"hoverformat": "week around %Y-%m-%d"}
     layout["xaxis"]["title"] = {"text": f"Weeks from Monday ({zone(scene)})", "standoff": 10, "font": {"size": 13}}
     layout |= {"barmode": "stack"}
     layout["margin"]["r"] = 250

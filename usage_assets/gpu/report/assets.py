@@ -26,7 +26,7 @@ from usage_assets.pool.rules import Pool
 from usage_assets.site_reports import Reports
 from usage_assets.warehouse import Reader
 
-FORM = 1
+FORM = 2
 """Raised when reports say or show something else than before: all are made anew."""
 
 _ALWAYS = datetime(1, 1, 1)
@@ -175,7 +175,7 @@ def fingerprints(reader: Reader, site: ReportedSite, periods: Sequence[Period]) 
         params,
     )
     found = [{number: rest for number, *rest in frame.iter_rows()} for frame in (runs, polls)]
-    rules = repr((FORM, site.name, _plain(site.pool()), site.reports, methodology()))
+    rules = repr((FORM, site.name, _plain(site.pool()), site.reports, methodology(site.pool().bucket_minutes)))
     return [
         hashlib.sha256(repr((rules, period.window, [frame.get(number) for frame in found])).encode()).hexdigest()[:32]
         for number, period in enumerate(periods, start=1)

@@ -11,15 +11,6 @@ from usage_assets.gpu.series import time_series
 from usage_assets.gpu.window import to_local
 from usage_assets.pool import classes
 
-COLOURS: dict[str, str] = {
-    classes.PRIORITIZED_RESEARCHER: "#1f5fa8",
-    classes.PRIORITIZED_HOSTED: "#2f9e8f",
-    classes.OPEN: "#5aa02c",
-    classes.INTERACTIVE: "#8a8a8a",
-    classes.BACKFILL_RESEARCHER: "#e0a020",
-    classes.BACKFILL_HOSTED: "#e87a30",
-    classes.BACKFILL_OPEN: "#c04a5a",
-}
 _WIDTH, _HEIGHT = 860, 250
 _LEFT, _TOP, _RIGHT, _BOTTOM = 44, 12, 8, 62
 _MOST = 120
@@ -49,7 +40,7 @@ def stacked(cube: Cube, titles: dict[str, str]) -> str:
 
     base: list[float] = [0.0] * len(starts)
     shapes, legend = [], []
-    for name, colour in COLOURS.items():
+    for name, (colour, _) in classes.COLOURS.items():
         held = frame.filter(pl.col("class") == name)["allocated_avg"].to_list()
         if not any(held):
             continue

@@ -25,7 +25,7 @@ def as_html(report: Report, *, drawings: bool = True) -> str:
             report=report,
             # drawn and escaped by this package
             drawing=Markup(report.drawing) if drawings else "",  # noqa: S704
-            methodology=Markup(_methodology_html()),  # noqa: S704 - rendered with HTML switched off
+            methodology=Markup(_methodology_html(report.metadata.bucket_minutes)),  # noqa: S704 - rendered with HTML switched off
         )
     )
 
@@ -43,15 +43,34 @@ def as_text(report: Report) -> str:
             lines += ["", *text_lines(table)]
         if not section.grids:
             lines += _wrapped(section.empty)
-    lines += ["", "Methodology", "-----------", *methodology().strip().splitlines(), "", "-" * WIDTH]
+    lines += [
+        "",
+        "Methodology",
+        "-----------",
+        *methodology(report.metadata.bucket_minutes).strip().splitlines(),
+        "",
+        "-" * WIDTH,
+    ]
     for line in report.footer:
         lines += _wrapped(line)
     return "\n".join(lines) + "\n"
 
 
+_INTERVAL = "an interval of 15 minutes (the site's file may set another one)"
+"""What the documentation says of the unit of counting, and a report by the length that its pool has."""
+
+
 @cache
-def methodology() -> str:
-    """How the numbers are made, as the documentation has it, without its own title."""
+def methodology(minutes: int) -> str:
+    """How the numbers are made, as the documentation has it, without its own title, of intervals of that length."""
+    text = _documented()
+    if _INTERVAL not in text:
+        msg = f"{METHODOLOGY} no longer says {_INTERVAL!r}; install usage-assets anew"
+        raise UsageError(msg)
+    return text.replace(_INTERVAL, f"an interval of {minutes} minutes")
+
+
+def _documented() -> str:
     package = Path(usage_assets.__file__).parent
     for folder in (package / "docs", package.parent / "docs"):
         path = folder / METHODOLOGY
@@ -63,10 +82,12 @@ def methodology() -> str:
 
 
 @cache
-def _methodology_html() -> str:
+def _methodology_html(minutes: int) -> str:
     # headings of the page begin below those of the report
     return str(
-        MarkdownIt("commonmark", {"html": False}).enable("table").render(methodology().replace("\n## ", "\n### "))
+        MarkdownIt("commonmark", {"html": False})
+        .enable("table")
+        .render(methodology(minutes).replace("\n## ", "\n### "))
     )
 
 

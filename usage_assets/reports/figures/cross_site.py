@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime
 from html import escape
 
 import polars as pl
@@ -24,6 +24,7 @@ _HUES = (
     ("#3D3D3D", "#CFCFCF"),
 )
 _LABELLED = 60  # days that a time must have for its label to be read
+_FOOT = "Grey: built, use not known. White: not built"
 _YELLOWS = (("#C79A00", "#FAEBA8"), ("#8A6D00", "#E8DDA0"))
 
 
@@ -41,6 +42,7 @@ class SitesHistory:
 def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     """Used and available machines of every site, stacked; below, of which time each site's use is known.
 
+    Grey is what was built and is not known, white what was not built: neither is in the stack.
     Used is what servers and jobs hold; available is what else exists. Sites of edge devices count devices, pools of
     GPUs count GPUs.
     """
@@ -79,7 +81,7 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
                 "hovertemplate": "%{y:,.1f}",
                 "legendrank": 200 - len(styles),
             }
-        gaps += _unknown(dense, escape(scene.sites[key].name), _midnight(scene.sites[key].first_month))
+        gaps += _unknown(dense, escape(scene.sites[key].name))
         spans += _known(dense, name, colours[key][0], row=number, start=window[0])
     series = Series("nodes", grid, DAY, window[1])
     traces = [*steps.areas(columns, steps.points_of(series, long=True), styles.__getitem__, stack="r"), *spans]
@@ -95,15 +97,15 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     longest = max(len(name) for name in names)
     layout = frame.layout(
         title,
-        f"{frame.span_text(window)}, means per day; used is held by servers or jobs, available is the rest"
-        + ("; grey: a site's use is not known, it is not in the stack" if gaps else ""),
+        f"{frame.span_text(window)}, means per day; used is held by servers or jobs, available is the rest",
         panels,
         window,
         labels=[*gaps, *labels],
         height=frame.HEIGHT + 18 * len(sites),
         left_px=max(80, 46 + 8 * longest),
+        foot=_FOOT,
+        is_long=True,
     )
-    layout["xaxis"]["rangeselector"] = frame.buttons()
     return {"data": traces, "layout": layout}
 
 
@@ -144,21 +146,12 @@ def _known(dense: pl.DataFrame, name: str, colour: str, *, row: int, start: date
     return out
 
 
-def _unknown(dense: pl.DataFrame, name: str, first_day: datetime) -> list[Label]:
-    """Shades over the times, from the site's first month to its last row, of which its use is not known."""
-    at, inside = dense["timestamp"], dense["timestamp"].is_between(first_day, _last_row(dense))
-    hole = (inside & ~dense["known"]).to_list()
+def _unknown(dense: pl.DataFrame, name: str) -> list[Label]:
+    """Shades over the times that were built and of which the site's use is not known."""
+    at, hole = dense["timestamp"], (dense["has_row"].is_not_null() & ~dense["known"]).to_list()
     out = []
     for first, last, is_hole in runs(hole):
         if is_hole:
             text = f"{name}: use not known" if last - first >= _LABELLED else ""
             out.append(Label(at[first], at[last - 1] + DAY, text, frame.FAINT))
     return out
-
-
-def _last_row(dense: pl.DataFrame) -> datetime:
-    return span(dense.filter(pl.col("has_row"))["timestamp"])[1]
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min)

@@ -4,7 +4,7 @@ Half of all leases begin at once, others weeks later. The axis is logarithmic on
 than 90 seconds (Blazar cuts dates to the minute) lies on zero itself, so that everything longer stands visibly above.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from math import log10
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from usage_assets.reports.frame import FAINT, Panel, Trace, axis
+from usage_assets.reports.palette import markers
 from usage_assets.reports.series import extremes
 
 AT_ONCE = 0.025
@@ -19,9 +20,6 @@ AT_ONCE = 0.025
 _LIFT = 0.5
 _TICKS = ((5 / 60, "5 min"), (1.0, "1 h"), (6.0, "6 h"), (24.0, "1 d"), (168.0, "1 week"), (720.0, "30 d"))
 _LONG_TICKS = ((2160.0, "90 d"), (8766.0, "1 year"))
-# told apart by colour-blind readers as colours and in grey print as symbols: no pair of the two comes twice
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4B00")
-_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x")
 _FAINT = {"color": "#8A8A8A", "symbol": "circle-open", "opacity": 0.6}
 _SHOWN_TYPES = 12
 _NAME = 24  # letters of a node type that the legend has room for
@@ -55,15 +53,20 @@ def panel(title: str, columns: Sequence[pl.Series], *, remark: str = "", legend:
     return Panel(title, (low - 0.25, high + 0.25), axis=options, remark=remark, legend=legend)
 
 
-def ranked(node_types: pl.Series, most: int = _SHOWN_TYPES) -> list[str]:
-    """The node types that have an entry of their own in the legend, the most frequent first."""
+def ranked(node_types: pl.Series, every: Iterable[str] = (), most: int = _SHOWN_TYPES) -> dict[str, Trace]:
+    """The node types that have an entry of their own in the legend, the most frequent first, with their markers.
+
+    `every` are all node types of the site, whenever it had them: the same type then looks the same in every plot.
+    """
     counts = node_types.value_counts().sort("count", node_types.name, descending=[True, False])
     kept: list[str] = [name for name in counts[node_types.name] if name != "unknown"]
-    return kept if len(kept) <= most + 1 else kept[:most]
+    shown = kept if len(kept) <= most + 1 else kept[:most]
+    of_all = markers({*every, *kept} - {"unknown"})
+    return {name: of_all[name] for name in shown}
 
 
 def by_type(
-    rows: pl.DataFrame, value: str, types: Sequence[str], *, number: int, what: str, legend: bool
+    rows: pl.DataFrame, value: str, types: Mapping[str, Trace], *, number: int, what: str, legend: bool
 ) -> list[Trace]:
     """Points of a column over `at`: one trace per node type, one for all further ones, and one for unknown ones.
 
@@ -74,8 +77,7 @@ def by_type(
     # first, so that it lies below the others: leases that were rolled back never got a machine that had a type
     out = points(known.filter(unknown), value, "unknown", _FAINT | {"size": 5, "symbol": "circle", "opacity": 0.3},
                  number=number, what=what, legend=legend)  # fmt: skip
-    for rank, name in enumerate(types):
-        marker = {"color": _COLOURS[rank % len(_COLOURS)], "symbol": _SYMBOLS[rank % len(_SYMBOLS)]}
+    for name, marker in types.items():
         out += points(
             known.filter(pl.col("node_type") == name), value, _short(name), marker, number=number, what=what,
             legend=legend,

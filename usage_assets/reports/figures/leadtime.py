@@ -32,7 +32,7 @@ def leadtime(rows: pl.DataFrame, scene: Scene) -> Figure:
     rows = rows.filter(pl.col("leadtime_type").is_in(["requested", "effective"])).rename({"timestamp": "at"})
     if rows.is_empty():
         return frame.sentence(title, subtitle, NO_LEASES)
-    types = hours.ranked(rows["node_type"])
+    types = hours.ranked(rows["node_type"], scene.node_types)
     traces: list[Trace] = []
     panels = []
     for number, (name, text) in enumerate((("requested", "Requested"), ("effective", "Effective"))):
@@ -68,7 +68,7 @@ def leadtime_compare(leases: pl.DataFrame, scene: Scene) -> Figure:
         traces += [trace | {"legend": "legend2"} for trace in made]
     panels = [
         hours.panel("Lead time", [late["requested"], late["effective"]], legend=True),
-        hours.panel(f"Effective less requested<br>{hours.at_once(late['late'])}", [late["late"]], legend=True),
+        hours.panel(f"Effective minus requested<br>{hours.at_once(late['late'])}", [late["late"]], legend=True),
     ]
     return _figure(traces, title, subtitle, panels, scene)
 
@@ -98,7 +98,7 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
         f"{span}; {found.height:,} leases, {censored.height:,} past the horizon of {days} days, "
         f"{inexact:,} by bookings that were changed since"
     )
-    types = hours.ranked(pl.concat([found["node_type"], censored["node_type"]]))
+    types = hours.ranked(pl.concat([found["node_type"], censored["node_type"]]), scene.node_types)
     hollow = {"color": "#222222", "symbol": "triangle-up-open", "size": 8}
     upper = hours.by_type(found, "projected", types, number=0, what="projected", legend=True)
     upper += hours.points(
@@ -112,7 +112,7 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
     tops = [found["projected"], censored["horizon"]]
     panels = [
         hours.panel(f"Projected<br>{hours.at_once(found['projected'])}", tops, legend=True),
-        hours.panel(f"Requested less projected<br>{hours.at_once(found['chosen'])}", [found["chosen"]]),
+        hours.panel(f"Requested minus projected<br>{hours.at_once(found['chosen'])}", [found["chosen"]]),
     ]
     return _figure([*upper, *lower], title, subtitle, panels, scene)
 

@@ -17,6 +17,8 @@ from usage_assets.reports.frame import Figure, Panel, Trace, axis
 from usage_assets.reports.scene import Scene
 from usage_assets.reports.series import runs, span
 
+_NAMED = 5  # of those that have fewer, how many are named
+_FEWEST = 5  # leases that a kind of machine must have for a panel of its own
 _BAND = {"requested": "rgba(0,114,178,0.20)", "late": "rgba(122,75,0,0.18)"}
 _POINT = {
     kind: {"color": colour, "symbol": symbol, "size": 3, "opacity": 0.3}
@@ -66,7 +68,13 @@ def site_leadtime(history: LeadtimeHistory, scene: Scene) -> Figure:
             f"<b>{escape(group)}</b><br>{leases:,} leases{by}", [of["high"], points["requested"]], legend=number == 0
         )
 
-    return _figure(history, scene, title, history.groups, draw, each_px=170)
+    requested = history.periods.filter(pl.col("kind") == "requested")
+    counts = dict(requested.group_by("node_group").agg(pl.col("leases").sum()).iter_rows())
+    shown = tuple(group for group in history.groups if counts.get(group, 0) >= _FEWEST)
+    few = [f"{escape(group)} ({counts.get(group, 0)})" for group in history.groups if group not in shown]
+    foot = f"Left out, under {_FEWEST} leases: {', '.join(few[:_NAMED])}" if few else ""
+    foot += f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
+    return _figure(history, scene, title, shown, draw, each_px=170, foot=foot)
 
 
 def site_leadtime_compare(history: LeadtimeHistory, scene: Scene) -> Figure:
@@ -81,7 +89,7 @@ def site_leadtime_compare(history: LeadtimeHistory, scene: Scene) -> Figure:
             traces += _band(of.filter(pl.col("kind") == "late"), "late", "Difference", number)
             values = [began["late"], of.filter(pl.col("kind") == "late")["high"]]
             return [trace | {"legend": "legend2"} for trace in traces], hours.panel(
-                "Effective less requested", values, legend=True
+                "Effective minus requested", values, legend=True
             )
         traces = _points(began, "requested", "Requested, one lease", _POINT["requested"], number)
         traces += _points(began, "effective", "Effective, one lease", _POINT["effective"], number)
@@ -101,9 +109,12 @@ def _figure(
     draw: Callable[[int, str], tuple[list[Trace], Panel]],
     *,
     each_px: int,
+    foot: str = "",
 ) -> Figure:
     if history.periods.is_empty():
         return frame.sentence(title, "nothing built yet", NO_LEASES)
+    if not parts:
+        return frame.sentence(title, foot, f"No kind of machine has {_FEWEST} leases yet")
     start, end = (at.replace(hour=0, minute=0, second=0, microsecond=0) for at in (history.first, history.last))
     window = (start, end + timedelta(days=1))
     traces: list[Trace] = []
@@ -124,8 +135,9 @@ def _figure(
         hover="closest",
         height=frame.height_of(len(panels), each_px, least=480),
         left_px=88,
+        foot=foot,
+        is_long=True,
     )
-    layout["xaxis"]["rangeselector"] = frame.buttons()
     return {"data": traces, "layout": layout}
 
 

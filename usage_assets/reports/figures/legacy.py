@@ -1,4 +1,4 @@
-"""Our usage beside that of the old usage caches, and what lies between them."""
+"""Our usage beside that of the legacy usage counter, and what lies between them."""
 
 from datetime import timedelta
 
@@ -14,10 +14,10 @@ from usage_assets.timelines.metrics import BY_NAME
 LEGACY_METRICS = (
     "total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance"
 )  # fmt: skip
-"""What the old usage caches had, of nodes."""
+"""What the legacy usage counter had, of nodes."""
 _COLLECTORS = (
-    ("legacy", "Legacy", "#E69F00", 4.0),
-    ("current", "Current", "#00507D", 1.5),
+    ("legacy", "Legacy counter", "#E69F00", 4.0),
+    ("current", "usage_assets", "#00507D", 1.5),
 )
 # told apart as colours and, from light to dark, in grey print; what calls for a look is the darkest
 _CAUSES = {
@@ -29,15 +29,15 @@ _CAUSES = {
     "merged types": "#8A7F3D",
     "unexplained": "#A63A00",
 }
-NO_LEGACY = "The old usage caches have no row for this time"
+NO_LEGACY = "The legacy usage counter has no row for this time"
 
 
 def legacy_facet(usage: pl.DataFrame, scene: Scene) -> Figure:
-    """The old caches' nodes and ours, one panel per metric; of a month, or of the whole history.
+    """The legacy counter's nodes and ours, one panel per metric; of a month, or of the whole history.
 
     `usage` has timestamp (a day), collector_type, metric and value, node types added up.
     """
-    title = frame.heading(scene.site.name, f"Nodes by the old usage caches and by this warehouse, {scene.label}")
+    title = frame.heading(scene.site.name, f"Nodes by the legacy usage counter and by usage_assets, {scene.label}")
     legacy = usage.filter((pl.col("collector_type") == "legacy") & pl.col("value").is_not_null())
     if legacy.is_empty():
         when = frame.span_text(scene.window) if scene.month else "nothing to compare"
@@ -72,19 +72,18 @@ def legacy_facet(usage: pl.DataFrame, scene: Scene) -> Figure:
         labels=frame.site_labels(scene.site, window),
         height=frame.height_of(len(panels), 118, least=480),
         left_px=96,
+        is_long=scene.month is None,
     )
-    if scene.month is None:
-        layout["xaxis"]["rangeselector"] = frame.buttons()
     return {"data": traces, "layout": layout}
 
 
 def collector_difference(differences: pl.DataFrame, scene: Scene) -> Figure:
-    """Ours less the old caches', per metric and day, coloured by what explains it.
+    """Ours minus the legacy counter's, per metric and day, coloured by what explains it.
 
     `differences` has timestamp (a day), metric, cause, difference (node-hours) and one_sided (rows that only one of
     the two has), node types added up.
     """
-    title = frame.heading(scene.site.name, f"This warehouse less the old usage caches, {scene.label}")
+    title = frame.heading(scene.site.name, f"Difference: usage_assets minus legacy counter, {scene.label}")
     when = frame.span_text(scene.window)
     known = differences.filter(pl.col("difference").is_not_null())
     if known.is_empty():

@@ -26,6 +26,10 @@ from usage_assets.sites import Site
 from usage_assets.timelines.metrics import BY_NAME, CAPACITIES, STACKED
 
 # the shape and colour of what hatches an area
+_VISIBLE = 0.01  # of total: what rises less above it is no riddle to anybody
+_OVERCOMMITTED = "on overcommitted machines, servers add up to more than the machine"
+_UNBOOKED = "machines in use whose booking is unknown also count as idle or available"
+_COUNT = {"nodes": "node count", "devices": "device count", "gpus": "GPU count"}
 _HATCHED = {"occupied_unknown": ("/", "#333333"), "maintenance": ("x", "#FFFFFF")}
 
 
@@ -59,10 +63,7 @@ def site_stack(usage_daily: pl.DataFrame, scene: Scene, *, missing: tuple[str, .
     window = (edges[0], edges[-1])
     if len(edges) < 2:
         return frame.sentence(_title(all_series[0], scene), "nothing built yet", NOTHING)
-    figure = _figure(all_series, scene, f"{frame.span_text(window)}, means per day", window)
-    if figure["data"]:
-        figure["layout"]["xaxis"]["rangeselector"] = frame.buttons()
-    return figure
+    return _figure(all_series, scene, f"{frame.span_text(window)}, means per day", window)
 
 
 def _title(series: Series, scene: Scene) -> str:
@@ -74,9 +75,12 @@ def _figure(all_series: list[Series], scene: Scene, subtitle: str, window: frame
     main = all_series[0]
     for names in dict.fromkeys(series.missing for series in all_series if series.missing):
         of_which = " and ".join(
-            frame.resource_label(series.resource)[0] for series in all_series if series.missing == names
+            _COUNT.get(series.resource, frame.unit_of(series.resource))
+            for series in all_series
+            if series.missing == names
         )
-        subtitle += f"; without node type {', '.join(map(escape, names))}, of which {of_which} are not known"
+        types = ", ".join(f"'{escape(name)}'" for name in names)
+        subtitle += f"; excludes node type{'s' if len(names) > 1 else ''} {types} ({of_which} not known)"
     traces: list[Trace] = []
     for number, series in enumerate(all_series):
         points, fine = steps.points_of(series, long=scene.month is None), series.values.height > steps.FINE
@@ -101,8 +105,33 @@ def _figure(all_series: list[Series], scene: Scene, subtitle: str, window: frame
     height = frame.HEIGHT if below == 1 else frame.HEIGHT + 200
     return {
         "data": traces,
-        "layout": frame.layout(_title(main, scene), subtitle, panels, window, labels=labels, height=height),
+        "layout": frame.layout(
+            _title(main, scene),
+            subtitle,
+            panels,
+            window,
+            labels=labels,
+            height=height,
+            foot=_above_total(all_series),
+            is_long=scene.month is None,
+        ),
     }
+
+
+def _above_total(all_series: list[Series]) -> str:
+    """Why areas rise above total, where those of machines or of what stands for them do."""
+    said: dict[str, list[str]] = {}
+    for series in all_series:
+        if not series.has("total"):
+            continue
+        stacked = [name for name in STACKED if series.has(name)]
+        height = pl.sum_horizontal(pl.col(name).clip(lower_bound=0) for name in stacked) if stacked else pl.lit(0.0)
+        if not series.values.select((height > pl.col("total") * (1 + _VISIBLE)).any()).item():
+            continue
+        lent = any(extremes(series.values[name])[0] < 0 for name in stacked)
+        why = _OVERCOMMITTED if lent else _UNBOOKED
+        said.setdefault(why, []).append(frame.resource_label(series.resource)[0])
+    return "<br>".join(f"{' and '.join(names)} stack above total: {why}" for why, names in said.items())
 
 
 def _areas(series: Series, points: steps.Points, panel: int, fine: bool) -> Iterable[Trace]:

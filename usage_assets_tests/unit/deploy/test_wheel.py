@@ -55,9 +55,10 @@ def test_an_installed_package_makes_its_home_without_the_checkout(installed, tmp
 
 
 def test_reports_find_their_methodology_without_the_checkout(installed, tmp_path):
-    script = "from usage_assets.gpu.report.render import methodology; print(methodology())"
+    script = "from usage_assets.gpu.report.render import methodology; print(methodology(60))"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True,
         env={"PYTHONPATH": str(installed)},
     )  # fmt: skip
     assert "## What is seen" in done.stdout
+    assert "an interval of 60 minutes. All polls" in " ".join(done.stdout.split())

@@ -51,6 +51,26 @@ def test_what_is_not_known_of_a_site_is_left_out_shaded_and_missing_in_its_row()
     assert shaded == {("2026-01-02", "2026-01-03")}
 
 
+def test_what_was_not_built_is_white_and_not_grey_as_what_is_not_known():
+    frame = rows(one=[(10.0, 4.0), (10.0, None), (10.0, 4.0), (10.0, 4.0)], two=[(5.0, 5.0)] * 4)
+    built = frame.filter((pl.col("site") == "two") | (pl.col("timestamp") != START + 2 * DAY))
+    found = figure(built)
+    shaded = {(s["x0"], s["x1"]) for s in found["layout"]["shapes"] if s["type"] == "rect"}
+    assert shaded == {("2026-01-02", "2026-01-03")}  # the third day of site one has no row at all
+    assert [trace["x"] for trace in named(found, "known") if trace["name"] == "One"][1] == ["2026-01-04", "2026-01-05"]
+    assert "Grey: built, use not known. White: not built" in [note["text"] for note in found["layout"]["annotations"]]
+
+
+def test_buttons_stand_below_the_axis_and_lines_pass_behind_remarks():
+    layout = figure(rows(one=[(10.0, 4.0)] * 3))["layout"]
+    assert layout["xaxis"]["rangeselector"]["y"] < 0
+    assert layout["xaxis"]["rangeselector"]["yanchor"] == "top"
+    (remark,) = [note for note in layout["annotations"] if "racks" in note["text"]]
+    assert remark["bgcolor"].startswith("rgba(255,255,255")
+    assert layout["yaxis"]["range"][1] > 10.0 * 1.03  # room for it above the stack
+    assert "2026-01-01 to 2026-01-03 UTC" in layout["title"]["subtitle"]["text"]
+
+
 def test_sites_that_share_machines_are_yellow_and_others_are_not():
     found = figure(rows(one=[(10.0, 4.0)], two=[(5.0, 5.0)]), frozenset({"two"}))
     colours = {trace["name"]: trace["fillcolor"] for trace in found["data"] if "stackgroup" in trace}
@@ -70,7 +90,7 @@ def test_edge_sites_count_devices_and_say_so():
 
 def test_remarks_of_all_sites_stand_there_with_their_names_escaped():
     found = figure(rows(one=[(10.0, 4.0)] * 3))
-    assert [note["text"] for note in found["layout"]["annotations"]] == ["One: &lt;new&gt; racks"]
+    assert next(note["text"] for note in found["layout"]["annotations"]) == "One: &lt;new&gt; racks"
 
 
 def test_without_a_known_day_it_is_a_sentence():

@@ -146,7 +146,7 @@ def test_what_is_not_known_in_two_resources_is_said_once():
     other = pl.concat([usage(), offered]).with_columns(node_type=pl.lit("lost"), value=pl.lit(None, pl.Float64))
     figure = drawn(usage_stack(pl.concat([usage(), offered, other]), Scene(site(), JAN, shares_machines=True)))
     said = figure["layout"]["title"]["subtitle"]["text"]
-    assert said.endswith("; without node type lost, of which vCPUs and Nodes are not known")
+    assert said.endswith("; excludes node type 'lost' (vCPUs and node count not known)")
 
 
 def test_buckets_that_were_never_built_are_a_hole():
@@ -230,7 +230,22 @@ def test_node_types_of_unknown_size_are_left_out_and_named():
     other = usage().with_columns(node_type=pl.lit("lost"), value=pl.lit(None, pl.Float64))
     figure = stack(pl.concat([usage(), other]))
     assert set(named(figure, "total")[0]["y"]) == {10.0}
-    assert "without node type lost" in figure["layout"]["title"]["subtitle"]["text"]
+    assert "excludes node type 'lost' (node count not known)" in figure["layout"]["title"]["subtitle"]["text"]
+
+
+def notes_below(figure: dict) -> list[str]:
+    return [note["text"] for note in figure["layout"]["annotations"] if note.get("yanchor") == "top" and note["y"] == 0]
+
+
+def test_why_areas_rise_above_total_is_said_below_and_only_where_they_do():
+    assert notes_below(stack(usage())) == []
+    (overcommitted,) = notes_below(stack(usage(occupied_ondemand=[5.0] * 31, available_ondemand=[-3.0] * 31)))
+    assert overcommitted.startswith("Nodes stack above total: on overcommitted machines")
+    unknown = usage().filter(metric="idle").with_columns(metric=pl.lit("occupied_unknown"))
+    (unbooked,) = notes_below(stack(pl.concat([usage(), unknown])))
+    assert unbooked.startswith("Nodes stack above total: machines in use whose booking is unknown")
+    slightly = unknown.with_columns(value=pl.lit(0.05))
+    assert notes_below(stack(pl.concat([usage(), slightly]))) == []
 
 
 def test_text_of_a_sites_file_is_escaped():
@@ -251,7 +266,7 @@ def test_text_of_a_sites_file_is_escaped():
 def test_the_title_names_site_and_window_and_the_axis_says_utc():
     layout = stack(usage())["layout"]
     assert layout["title"]["text"] == "<b>Made</b>  Nodes in use, January 2026"
-    assert layout["title"]["subtitle"]["text"] == "2026-01-01 to 2026-02-01 UTC, means per day"
+    assert layout["title"]["subtitle"]["text"] == "2026-01-01 to 2026-01-31 UTC, means per day"
     assert layout["xaxis"]["title"]["text"] == "Time (UTC)"
 
 

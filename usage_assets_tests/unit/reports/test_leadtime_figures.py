@@ -152,17 +152,27 @@ def history(tmp_path, rows: pl.DataFrame):
 
 def test_a_history_has_the_medians_of_each_group_by_months_or_by_quarters_where_leases_are_few(tmp_path):
     many = [lease(n, requested=float(n % 3)) for n in range(90)]
-    few = [lease(600 + n, node_type="gpu_a100", requested=24.0) for n in range(3)]
+    few = [lease(600 + n, node_type="gpu_a100", requested=24.0) for n in range(6)]
     found = history(tmp_path, leases(*many, *few))
     assert found.groups == ("compute", "gpu")
-    assert (found.leases, found.sample.height) == (93, 93)
+    assert (found.leases, found.sample.height) == (96, 96)
     requested = found.periods.filter(pl.col("kind") == "requested")
     shown = {row["node_group"]: (row["months"], row["leases"], row["middle"]) for row in requested.rows(named=True)}
-    assert shown == {"compute": (1, 90, 1.0), "gpu": (3, 3, 24.0), "began": (1, 93, 1.0)}
+    assert shown == {"compute": (1, 90, 1.0), "gpu": (3, 6, 24.0), "began": (1, 96, 1.0)}
     figure = drawn(site_leadtime(found, Scene(site())))
     medians = [trace for trace in named(figure, "requested") if trace["name"] == "Requested, median"]
     assert [trace["customdata"] for trace in medians] == [[1.0], [24.0]]
     assert figure["layout"]["xaxis"]["range"][0] == "2026-01-01"
+
+
+def test_kinds_of_machines_with_under_five_leases_have_no_panel_and_are_named(tmp_path):
+    rows = [lease(n) for n in range(5)] + [lease(10 + n, node_type="gpu_a100") for n in range(4)]
+    figure = drawn(site_leadtime(history(tmp_path, leases(*rows)), Scene(site())))
+    assert "yaxis2" not in figure["layout"]
+    assert "Left out, under 5 leases: gpu (4)" in [note["text"] for note in figure["layout"]["annotations"]]
+    nothing = drawn(site_leadtime(history(tmp_path / "few", leases(*rows[5:])), Scene(site())))
+    assert nothing["data"] == []
+    assert "No kind of machine has 5 leases yet" in nothing["layout"]["annotations"][0]["text"]
 
 
 def test_months_without_a_lease_are_a_hole(tmp_path):

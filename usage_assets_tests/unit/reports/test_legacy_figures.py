@@ -82,9 +82,9 @@ def test_differences_are_bars_by_cause_and_what_is_unexplained_is_said():
 @pytest.mark.parametrize(
     ("figure", "said"),
     [
-        (legacy_facet(both(current_total=[5.0]), SCENE), "have no row for this time"),
-        (legacy_facet(both(current_total=[5.0]), Scene(site())), "have no row for this time"),
-        (collector_difference(differences(), SCENE), "have no row for this time"),
+        (legacy_facet(both(current_total=[5.0]), SCENE), "has no row for this time"),
+        (legacy_facet(both(current_total=[5.0]), Scene(site())), "has no row for this time"),
+        (collector_difference(differences(), SCENE), "has no row for this time"),
         (collector_difference(differences((0, "total", "known gap", None)), SCENE), "known to both"),
     ],
 )
