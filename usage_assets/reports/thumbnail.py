@@ -11,7 +11,7 @@ from usage_assets.reports.frame import Figure, Trace, Window, regular
 MAX_BYTES = 8192
 _WIDTH, _HEIGHT = 320, 72
 _ROOM = (MAX_BYTES - 200) * 3 // 4  # base64 takes four letters for three bytes; a title and markup stand around
-_POINTS = (160, 120, 80, 40)  # as many as fit
+_POINTS = (160, 120, 80, 40, 20)  # as many as fit
 
 
 def fitting(figure: Figure) -> str | None:
