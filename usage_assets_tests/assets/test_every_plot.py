@@ -72,7 +72,9 @@ def of_month(kind: Kind, machines: float | None) -> dict[Table, pl.DataFrame]:
     lease = {"lease_id": "l", "created_at": START, "requested": 1.0, "outcome": "ended"}
     run = {"machine": "m", "gpu": "GPU-1", "start_at": START, "end_at": START + HOUR}
     return out | {
-        LEASES: rows(LEASES, lease, lease | {"lease_id": "k", "effective": 1.0, "projected": 0.5}),
+        LEASES: rows(
+            LEASES, lease, *(lease | {"lease_id": f"k{n}", "effective": 1.0, "projected": 0.5} for n in range(5))
+        ),
         LEADTIME: rows(LEADTIME, {"timestamp": START, "leadtime_type": "requested"}),
         LEGACY_COMPARISON: rows(LEGACY_COMPARISON, {"date": MONTH, "metric": "total", "difference": 1.0}),
         GPU_RUNS: rows(
