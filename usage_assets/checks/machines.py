@@ -5,7 +5,7 @@ from datetime import date
 
 import polars as pl
 
-from usage_assets.checks.findings import GOOD, Finding
+from usage_assets.checks.findings import GOOD, Finding, few
 from usage_assets.facts.openstack.inputs import inventories, read_raw
 from usage_assets.facts.openstack.names import MACHINE_NAMES, NAMED, meanings
 from usage_assets.facts.tables import INTERVALS, REJECTS
@@ -14,7 +14,6 @@ from usage_assets.raw.openstack import BY_NAME
 from usage_assets.sites import OpenStackSite
 from usage_assets.warehouse import Reader
 
-_SHOWN = 5
 _MONTHS = "site = $site AND month IN (SELECT unnest($months::DATE[]))"
 _NAMING = tuple(name for name in NAMED if name in BY_NAME)
 _SERVERS = ("nova_instances", "nova_cell0_instances")
@@ -112,8 +111,8 @@ def spellings(reader: Reader, site: OpenStackSite, window: Window) -> dict[date,
     for (month,), rows in several.group_by("month", maintain_order=True):
         assert isinstance(month, date)
         texts = [f"{identity} ({', '.join(written)})" for _, identity, written in rows.iter_rows()]
-        text = f"{len(texts)} machine(s) whose name is spelt in several ways, counted as one each: {_listed(texts)}"
-        out[month] = Finding(False, text, {"machines": len(texts)})
+        text = f"{len(texts)} machine(s) whose name is spelt in several ways, counted as one each: {few(texts)}"
+        out[month] = Finding(False, text, {"machines": len(texts)}, {"machines": tuple(texts)})
     return out
 
 
@@ -141,11 +140,12 @@ def nodes(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Fin
     for month, unknown, known, found in lost.iter_rows():
         parts = []
         if known:
-            parts.append(f"{known} server(s) ran on {len(found)} node(s) that are no machine: {_listed(found)}")
+            parts.append(f"{known} server(s) ran on {len(found)} node(s) that are no machine: {few(found)}")
         if unknown:
             parts.append(f"{unknown} server(s) have no node, and no event tells where they ran")
         text = "; ".join(parts) + "; what they held of a machine is unknown"
-        out[month] = Finding(False, text, {"servers_elsewhere": known, "servers_without_node": unknown})
+        figures = {"servers_elsewhere": known, "servers_without_node": unknown}
+        out[month] = Finding(False, text, figures, {"nodes": tuple(found)} if found else {})
     return out
 
 
@@ -160,10 +160,10 @@ def sizes(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Fin
         machines = rows["entity_id"].unique().sort().to_list()
         lacking = [name for name in ("vcpus", "memory_mb", "disk_gb") if rows[name].any()]
         text = (
-            f"{len(machines)} machine(s) of unknown size ({', '.join(lacking)}): {_listed(machines)}; what is unknown "
+            f"{len(machines)} machine(s) of unknown size ({', '.join(lacking)}): {few(machines)}; what is unknown "
             "is null; an inventory or node_types of the site's file may tell it"
         )
-        out[month] = Finding(False, text, {"machines": len(machines)})
+        out[month] = Finding(False, text, {"machines": len(machines)}, {"machines": tuple(machines)})
     return out
 
 
@@ -182,10 +182,10 @@ def labels(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Fi
             found.setdefault(month, []).append(f"{machine} {name} {here} here, {later} in {newest:%Y-%m}")
     for month, texts in found.items():
         text = (
-            f"{len(texts)} label(s) were overwritten at the source since this month was read: {_listed(texts)}; each "
+            f"{len(texts)} label(s) were overwritten at the source since this month was read: {few(texts)}; each "
             "month counts by its own, and a month that is read again takes the new one"
         )
-        out[month] = Finding(False, text, {"labels": len(texts)})
+        out[month] = Finding(False, text, {"labels": len(texts)}, {"labels": tuple(texts)})
     return out
 
 
@@ -200,9 +200,9 @@ def renamed(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, F
     for month, texts in found.items():
         text = (
             f"{len(texts)} allocation(s) lost more than a day in which another hypervisor, unknown to Blazar, was "
-            f"there: {_listed(texts)}; if the machine was renamed, its time under the other name is not committed"
+            f"there: {few(texts)}; if the machine was renamed, its time under the other name is not committed"
         )
-        out[month] = Finding(False, text, {"allocations": len(texts)})
+        out[month] = Finding(False, text, {"allocations": len(texts)}, {"allocations": tuple(texts)})
     return out
 
 
@@ -218,8 +218,3 @@ def _spelled(reader: Reader, window: Window, tables: Collection[str]) -> pl.Data
 
 def _params(window: Window) -> dict[str, object]:
     return {"site": window.site, "months": list(window.months)}
-
-
-def _listed(texts: Collection[str]) -> str:
-    shown = list(texts)[:_SHOWN]
-    return ", ".join(shown) + (" ..." if len(texts) > len(shown) else "")

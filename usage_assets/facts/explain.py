@@ -187,7 +187,9 @@ def _covering(
         conditions.append("node_type = $node_type")
         params["node_type"] = question.node_type
     if question.entity is not None:
-        conditions.append("$entity IN (entity_id, node, reservation_id, lease_id)")
+        conditions.append(
+            "$entity IN (entity_id, node, reservation_id, lease_id) OR lower($entity) IN (entity_id, node)"
+        )
         params["entity"] = question.entity
     names = ", ".join(f'"{name}"' for name in table.names)
     where = " AND ".join(f"({condition})" for condition in conditions)
@@ -258,7 +260,7 @@ def _pieces(reader: Reader, site: Site, question: Question, rows: pl.DataFrame) 
 def _named(origin: Origin, row: Mapping[str, Any], before: Sequence[tuple[str, dict[str, Any]]]) -> set[str]:
     table, _, column = origin.of.rpartition(".")
     values = [found.get(column) for name, found in before if name == table] if table else [row.get(column)]
-    return {str(value) for value in values if value is not None}
+    return origin.names({str(value) for value in values if value is not None})
 
 
 def _raw_rows(

@@ -19,12 +19,12 @@ _RESERVATION = Origin("blazar_reservations", "id", "reservation_id")
 _LEASE = Origin("blazar_leases", "id", "lease_id")
 # what the server was last asked to do: that is why it is off, or shelved, at the instant
 _ACTIONS = Origin("nova_instance_actions", "instance_uuid", "entity_id", latest=3)
-_HOST = Origin("blazar_computehosts", "hypervisor_hostname", "node", living=True)
-_MACHINE = Origin("nova_compute_nodes", "hypervisor_hostname", "node", living=True)
+_HOST = Origin("blazar_computehosts", "hypervisor_hostname", "node", living=True, is_name=True)
+_MACHINE = Origin("nova_compute_nodes", "hypervisor_hostname", "node", living=True, is_name=True)
 
 ORIGINS: dict[str, tuple[Origin, ...]] = {
     "nova_compute_nodes": (_MACHINE, _HOST),
-    "nova_services": (Origin("nova_services", "host", "entity_id", living=True), _MACHINE),
+    "nova_services": (Origin("nova_services", "host", "entity_id", living=True, is_name=True), _MACHINE),
     "blazar_computehosts": (_HOST, _MACHINE),
     "blazar_computehost_allocations": (
         Origin("blazar_computehost_allocations", "id", "entity_id"),
