@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from usage_assets.facts.openstack import build_facts, read_raw
+from usage_assets.facts.openstack import build_facts, read_inputs
 from usage_assets.partitions import Window
 from usage_assets.raw.dump import dump
 from usage_assets.raw.openstack import TABLES
@@ -69,7 +69,7 @@ def test_zero_dates_archived_soft_deleted_and_hidden_rows_of_a_source_count_as_t
     counted = {item.table.name: item.zero_dates for item in done.months if item.zero_dates}
     assert counted == {"nova_compute_nodes": 1, "blazar_computehosts": 1, "nova_instances": 2}
     with warehouse.read() as reader:
-        facts = build_facts(site, [JAN], read_raw(reader, site.key, [JAN]), {JAN: LATER})
+        facts = build_facts(site, [JAN], read_inputs(reader, site, [JAN]), {JAN: LATER})
     hours = {
         metric: sum((end - start).total_seconds() / 3600 for start, end in frame.select("start_at", "end_at").rows())
         for (metric,), frame in facts.intervals.group_by("metric")
@@ -96,7 +96,7 @@ def test_fractions_of_seconds_of_a_source_count_to_the_microsecond(tmp_path: Pat
     warehouse = Warehouse(tmp_path / "warehouse.duckdb")
     dump(site, Window(site.key, (JAN,)), warehouse, tables=SERVED, run_id="r")
     with warehouse.read() as reader:
-        facts = build_facts(site, [JAN], read_raw(reader, site.key, [JAN]), {JAN: LATER})
+        facts = build_facts(site, [JAN], read_inputs(reader, site, [JAN]), {JAN: LATER})
     spans = {
         metric: [(end - start) / timedelta(microseconds=1) for start, end in frame.select("start_at", "end_at").rows()]
         for (metric,), frame in facts.intervals.group_by("metric")
