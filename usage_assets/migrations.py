@@ -51,16 +51,36 @@ def _read_lists_of_gpus_again(con: duckdb.DuckDBPyConnection) -> None:
         ).fetchall()
 
 
+_MARKED_AS_DELETED = (
+    *("nova_compute_nodes", "nova_services", "nova_instances", "nova_cell0_instances"),
+    *("blazar_leases", "blazar_reservations", "blazar_events", "blazar_resource_properties"),
+    *("blazar_computehosts", "blazar_computehost_allocations", "blazar_computehost_reservations"),
+    *("blazar_computehost_extra_capabilities", "blazar_instance_reservations"),
+    *("blazar_devices", "blazar_device_allocations", "blazar_device_reservations", "blazar_device_extra_capabilities"),
+)
+
+
+def _mark_deleted_rows(con: duckdb.DuckDBPyConnection) -> None:
+    """Raw rows say whether their service holds them as deleted; of rows dumped before it is not known."""
+    for schema in ("raw", "evidence"):
+        for table in _MARKED_AS_DELETED:
+            add_optional(con, f"{schema}.{table}", {"deleted": "BOOLEAN"})
+    add_optional(con, "serving.dumps", {"undated": "BIGINT"})
+
+
 def _tell_more_of_raw_rows(con: duckdb.DuckDBPyConnection) -> None:
     """Raw rows hold what rules of this release ask of them: null in rows that were dumped before."""
     _tell_capsules(con)
     _read_lists_of_gpus_again(con)
     add_optional(con, "serving.accounts", {"reasons": "VARCHAR"})
+    _mark_deleted_rows(con)
 
 
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, "versions of raw rows are told apart, every dump is recorded", _tell_versions_apart),
-    Migration(3, "raw rows hold what is needed to count each device once", _tell_more_of_raw_rows),
+    Migration(
+        3, "raw rows say which are deleted, and what is needed to count each device once", _tell_more_of_raw_rows
+    ),
 )
 
 

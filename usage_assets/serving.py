@@ -36,6 +36,7 @@ DUMPS = Table(
         ),
         Column("note", Type.TEXT, "What the source lacks (schema, table, columns)"),
         Column("run_id", Type.TEXT, "Dagster run that made the dump; null in files of older releases"),
+        Column("undated", Type.INT, "Rows held as deleted without a date that end in the month; null before 3", "rows"),
     ),
 )
 

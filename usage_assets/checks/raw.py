@@ -20,8 +20,12 @@ _DESCRIPTIONS = {
     "contract": "Required columns, types, unique key and rules hold; a month that breaks them keeps its old rows.",
     "coverage": "Every month since the site's first one was read, less its known gaps.",
     "evidence": "Rows that the source has lost since they were read, months of which it gave fewer rows than to the "
-    "dump before, and instants that are no date there.",
+    "dump before, instants that are no date there, and rows held as deleted without a date.",
 }
+_UNDATED = (
+    "row(s) held as deleted without a date: they end when they were terminated, else with their last change, and are "
+    "rejected where neither is known"
+)
 ACCESS = "access"
 """Of the accounts that read a site, not of a table: it stands on the kind's first one, once per run."""
 
@@ -73,7 +77,7 @@ def raw_checks(
             "coverage": (coverage(gates, asset, site, window, (raw.name,)), "not covered"),
             "evidence": (
                 {month: evidence.get(raw.name, {}).get(month, GOOD) for month in window.months},
-                "with rows gone at the source, fewer of them, or zero dates",
+                "with rows gone at the source, fewer of them, zero dates, or deletions without a date",
             ),
         }
         for name, (findings, what) in found.items():
@@ -102,10 +106,11 @@ def result(
 def _evidence(reader: Reader, window: Window) -> dict[str, dict[date, Finding]]:
     out: dict[str, dict[date, Finding]] = {}
     for row in dumps(reader, window.site, months=window.months).filter("is_latest").iter_rows(named=True):
-        figures = {name: row[name] or 0 for name in ("rows_gone", "zero_dates", "shrank")}
+        figures = {name: row[name] or 0 for name in ("rows_gone", "zero_dates", "undated", "shrank")}
         said = (
             (figures["rows_gone"], "row(s) gone at the source, kept here"),
             (figures["zero_dates"], "instant(s) that are no date, stored as null"),
+            (figures["undated"], _UNDATED),
             (figures["shrank"], "row(s) fewer at the source than at the dump before"),
         )
         parts = [f"{number} {what}" for number, what in said if number]

@@ -22,6 +22,7 @@ from usage_assets.warehouse import Reader
 
 TOLERANCE = 1e-6
 _COVERS = "start_at <= $at AND end_at > $at"
+_ENDED = "least(coalesce(deleted_at, CASE WHEN deleted THEN coalesce(updated_at, created_at) END), gone_at)"
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,7 @@ def _raw_rows(
     narrowed = ""
     if origin.living:
         # a row whose creation is not known covers all the time before its end
-        narrowed = "AND coalesce(created_at <= $at, true) AND coalesce(least(deleted_at, gone_at) > $at, true)"
+        narrowed = f"AND coalesce(created_at <= $at, true) AND coalesce({_ENDED} > $at, true)"
     if origin.latest:
         narrowed = (
             f'AND start_time <= $at QUALIFY row_number() OVER (PARTITION BY "{origin.column}" '

@@ -1,5 +1,6 @@
 """Columns that several raw tables of OpenStack share, and the words that declare one."""
 
+from usage_assets.raw.declare import HELD_AS_DELETED
 from usage_assets.schema import Column, Type
 
 MB, GB, VCPUS = "MiB", "GiB", "vCPUs"
@@ -34,6 +35,8 @@ CREATED = at("created_at", "When the service made the row")
 UPDATED = at("updated_at", "When the service last changed the row; null until then")
 DELETED = at("deleted_at", "When the row was soft-deleted; services without soft delete have no such column")
 TIMES = (CREATED, UPDATED, DELETED)
+MARKED = (*TIMES, HELD_AS_DELETED)
+"""Times of a table whose rows are marked as deleted. Of requests on servers and their steps Nova never marks any."""
 PROJECT = text("project_id", "Keystone project")
 USER = text("user_id", "Keystone user", personal=True)
 

@@ -4,6 +4,11 @@ from dataclasses import dataclass, field
 
 from usage_assets.schema import Column, Table, Type
 
+HELD_AS_DELETED = Column(
+    "deleted",
+    Type.BOOL,
+    "Whether the service holds the row as deleted, dated or not; null in months read before this was read along",
+)
 IS_CONTEXT = Column(
     "is_context", Type.BOOL, "Held only to size and type a machine where its own history has a gap", nullable=False
 )
@@ -22,12 +27,40 @@ class Life:
     """A row touches a month when it was created before its end and has not ended before its start.
 
     `born` is created_at, else the earliest of `else_born`; the end is the least of `ends`. With `ended_when`, the
-    single column of `ends` is an end only for rows whose status is one of the values given.
+    single column of `ends` is an end only for rows whose status is one of the values given. A row that its service
+    holds as deleted without a deleted_at was deleted at its last change; where that is not known either, it touches
+    the month of its birth only.
     """
 
     ends: tuple[str, ...]
     else_born: tuple[str, ...] = ("updated_at", "deleted_at")
     ended_when: tuple[str, tuple[str, ...]] | None = None
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns that a row's life is read from, those that a table may lack included."""
+        status = {self.ended_when[0]} if self.ended_when else set()
+        return {"created_at", "updated_at", "deleted_at", HELD_AS_DELETED.name, *self.ends, *self.else_born, *status}
+
+
+@dataclass(frozen=True)
+class ServerLife(Life):
+    """The life of a server, of which `state` says more.
+
+    One whose state is `gone` is deleted, marked or not. One that may be `restored` has deleted_at since that was asked
+    for, and lives on. Where deleted_at is lacking, terminated_at or the first successful step `terminated_by` (raw
+    table of the steps, raw table of the requests they belong to, name of the step) says when it was deleted.
+    """
+
+    terminated_by: tuple[str, str, str] = ("", "", "")
+    state: str = "vm_state"
+    gone: str = "deleted"
+    restored: str = "soft-delete"
+
+    @property
+    def columns(self) -> set[str]:
+        """The same, and the state."""
+        return {*super().columns, self.state}
 
 
 @dataclass(frozen=True)

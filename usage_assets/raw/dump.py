@@ -18,7 +18,7 @@ from usage_assets.errors import SourceError, WarehouseError
 from usage_assets.partitions import Window
 from usage_assets.raw import evidence, months, openstack, record
 from usage_assets.raw.access import grant_for, warnings
-from usage_assets.raw.declare import Life, Machine, RawTable, Satellite
+from usage_assets.raw.declare import Life, Machine, RawTable, Satellite, ServerLife
 from usage_assets.raw.evidence import Counts
 from usage_assets.raw.lacking import refuse_emptied, refuse_lost_columns
 from usage_assets.raw.personal import Hider
@@ -153,6 +153,8 @@ class _Dump:
                 columns = self._columns(raw, wanted)
                 steps = self.steps(raw, found)
                 staged = stage.read(found[raw.name], steps, names=columns)
+                if isinstance(raw.months, ServerLife):
+                    stage.date_terminations(raw, *self._steps_of_servers(servers, found, raw.months))
                 months.hold(self.con, raw, roots(raw, self.catalogue), self._namers(raw))
                 if staged.narrow:
                     stage.fill(found[raw.name], columns)
@@ -275,13 +277,21 @@ class _Dump:
             steps.append(Step(here, parents, there))
         return steps if found[raw.name].column(steps[0].here) is not None else []
 
+    def _steps_of_servers(
+        self, servers: Sequence[Server], found: dict[str, Found], life: ServerLife
+    ) -> tuple[Found, Found]:
+        """The tables of steps on servers and of the requests that they belong to, also where the run reads neither."""
+        steps, requests, _ = life.terminated_by
+        lacking = [self.catalogue[name] for name in (steps, requests) if name not in found]
+        known = found | find_tables(servers, lacking)
+        return known[steps], known[requests]
+
     def _columns(self, raw: RawTable, wanted: set[str]) -> list[str]:
         names = self.hider.read(raw, [column.name for column in raw.columns])
         if raw.name in wanted or not isinstance(raw.months, Life):
             return names
         life = raw.months  # read along for its satellites' sake: what its months and their links need is enough
-        needed = {"created_at", "uuid", "hypervisor_hostname", *raw.key, *life.ends, *life.else_born}
-        needed |= {life.ended_when[0]} if life.ended_when else set()
+        needed = {"uuid", "hypervisor_hostname", *raw.key, *life.columns}
         return [name for name in names if name in needed]
 
     def _namers(self, raw: RawTable) -> list[str]:

@@ -17,8 +17,16 @@ from typing import Any
 import duckdb
 
 from usage_assets.errors import EvidenceError, SourceError
-from usage_assets.raw.declare import EXTRACTED_AT, GONE_AT, IS_CONTEXT, SEEN_FROM, SEEN_TO, RawTable
-from usage_assets.raw.months import hold
+from usage_assets.raw.declare import (
+    EXTRACTED_AT,
+    GONE_AT,
+    HELD_AS_DELETED,
+    IS_CONTEXT,
+    SEEN_FROM,
+    SEEN_TO,
+    RawTable,
+)
+from usage_assets.raw.months import ended, hold, life_of, undated
 from usage_assets.raw.reflect import Found
 from usage_assets.raw.stage import Stage
 from usage_assets.raw.statements import Step
@@ -40,6 +48,8 @@ class Counts:
     moved: int = 0
     gone: int = 0
     zero_dates: int = 0
+    undated: int = 0
+    """Rows that are held as deleted without a date, in the month in which they end by what stands in for it."""
     versions: int = 0
     """Versions that it replaced; more than changed and moved where rows returned or became context."""
 
@@ -64,13 +74,17 @@ def assemble(con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, extracted
 
 
 def counted(con: duckdb.DuckDBPyConnection, raw: RawTable) -> dict[date, Counts]:
-    """Rows and zero dates of each month that the dump holds; all of them new so far."""
+    """Rows, zero dates and undated deletions of each month that the dump holds; all rows are new so far."""
     key = ", ".join(f'"{name}"' for name in raw.key)
+    life = life_of(raw)
+    ends_here = f"{undated(raw, life)} AND date_trunc('month', {ended(raw, life)}) = m.month"
     found = con.execute(
-        f"SELECT m.month, count(*), sum(s._odd)::BIGINT FROM s_{raw.name} s JOIN m_{raw.name} m USING ({key}) "
-        "WHERE NOT s._skip GROUP BY m.month"
+        f"SELECT m.month, count(*), sum(s._odd)::BIGINT, count(*) FILTER (WHERE {ends_here}) "
+        f"FROM s_{raw.name} s JOIN m_{raw.name} m USING ({key}) WHERE NOT s._skip GROUP BY m.month"
     ).fetchall()
-    return {month: Counts(rows=rows, new=rows, zero_dates=zero) for month, rows, zero in found}
+    return {
+        month: Counts(rows=rows, new=rows, zero_dates=zero, undated=lacking) for month, rows, zero, lacking in found
+    }
 
 
 def compare(
@@ -107,7 +121,7 @@ def compare(
     if not alive:
         return None
     same = " AND ".join(f'o."{name}" = t."{name}"' for name in ("month", *raw.key))
-    changed = " OR ".join(f'o."{c.name}" IS DISTINCT FROM t."{c.name}"' for c in raw.columns)
+    changed = " OR ".join(_differs(c.name) for c in raw.columns)
     replaced = f"({changed} OR o.is_context <> t.is_context OR t.gone_at IS NOT NULL)"
     con.execute(
         f"CREATE OR REPLACE TABLE v_{raw.name} AS SELECT t.* FROM {stored} t ANTI JOIN out_{raw.name} o ON {same} "
@@ -134,6 +148,16 @@ def compare(
     if versions:
         _replace(con, raw, f"{stored} t JOIN out_{raw.name} o ON {same} WHERE {scope} AND {replaced}", params | now)
     return alive
+
+
+def _differs(name: str) -> str:
+    """SQL: whether a column of a fresh row (o) and a stored one (t) differ.
+
+    What was stored before the mark of deletion was read along says nothing of it: live rows are no new versions.
+    """
+    if name == HELD_AS_DELETED.name:
+        return "coalesce(o.deleted, false) <> coalesce(t.deleted, false)"
+    return f'o."{name}" IS DISTINCT FROM t."{name}"'
 
 
 def _replace(con: duckdb.DuckDBPyConnection, raw: RawTable, rows: str, params: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import duckdb
 
 from usage_assets.errors import SourceError
 from usage_assets.partitions import Window
+from usage_assets.raw.declare import HELD_AS_DELETED
 from usage_assets.raw.reflect import Found
 from usage_assets.warehouse import Reader, bound
 
@@ -30,9 +31,9 @@ def refuse_lost_columns(reader: Reader, site: str, window: Window, found: Iterab
             continue
         table = item.raw.table.qualified
         latest = f"SELECT max(month) FROM {table} WHERE site = $site"
-        held = ", ".join(f'bool_or("{name}" IS NOT NULL) AS "{name}"' for name in lost)
+        held = ", ".join(f'bool_or({_says("t", name)}) AS "{name}"' for name in lost)
         frame = reader.sql(
-            f"SELECT month, {held} FROM {table} WHERE site = $site AND gone_at IS NULL AND "
+            f"SELECT month, {held} FROM {table} t WHERE site = $site AND gone_at IS NULL AND "
             f"(month IN (SELECT unnest($months::DATE[])) OR month = ({latest})) GROUP BY month ORDER BY month",
             {"site": site, "months": list(window.months)},
         )
@@ -55,11 +56,16 @@ def refuse_emptied(con: duckdb.DuckDBPyConnection, site: str, window: Window, fo
         months = con.execute(
             f"SELECT DISTINCT t.month FROM stored.{raw.table.qualified} t JOIN out_{raw.name} o ON {same} "
             f"WHERE t.site = $site AND t.month IN (SELECT unnest($months::DATE[])) AND t.gone_at IS NULL "
-            f'AND t."{name}" IS NOT NULL AND o."{name}" IS NULL ORDER BY 1',
+            f"AND {_says('t', name)} AND NOT coalesce({_says('o', name)}, false) ORDER BY 1",
             bound({"site": site, "months": list(window.months)}),
         ).fetchall()
         if months:
             raise _lost(site, found, name, [month for (month,) in months])
+
+
+def _says(row: str, name: str) -> str:
+    """SQL: whether a row holds a value of the column that its loss would take away; a live row's mark is none."""
+    return f"{row}.deleted" if name == HELD_AS_DELETED.name else f'{row}."{name}" IS NOT NULL'
 
 
 def _lost(site: str, found: Found, name: str, months: Sequence[date]) -> SourceError:

@@ -11,7 +11,7 @@ from datetime import date, datetime
 import duckdb
 
 from usage_assets.partitions import Window, next_month
-from usage_assets.raw.declare import Dated, Life, Machine, RawTable, Satellite, Whole
+from usage_assets.raw.declare import HELD_AS_DELETED, Dated, Life, Machine, RawTable, Satellite, ServerLife, Whole
 from usage_assets.raw.statements import OWN_LIFE
 
 
@@ -43,15 +43,44 @@ def born(raw: RawTable, life: Life, row: str = "s") -> str:
 
 
 def ended(raw: RawTable, life: Life, row: str = "s") -> str:
-    """SQL of a row's end: the least of its ends, null while it is open."""
+    """SQL of a row's end: the least of its ends, null while it is open.
+
+    A row that is held as deleted without a date ends with what stands in for it. Of a server the staged table tells in
+    `_terminated` when an event says that it was terminated.
+    """
     names = {column.name for column in raw.columns}
-    ends = ", ".join(f'{row}."{name}"' for name in life.ends if name in names)
-    end = f"least({ends})" if ends else "CAST(NULL AS TIMESTAMP)"
-    if life.ended_when is None:
+    marked = HELD_AS_DELETED.name in names
+    ends = [f'{row}."{name}"' for name in life.ends if name in names]
+    if marked and isinstance(life, ServerLife):
+        waits = f"{row}.deleted = false AND {row}.\"{life.state}\" = '{life.restored}'"
+        ends = [f"CASE WHEN {waits} THEN NULL ELSE {end} END" if end.endswith('"deleted_at"') else end for end in ends]
+    end = f"least({', '.join(ends)})" if ends else "CAST(NULL AS TIMESTAMP)"
+    if life.ended_when is not None:
+        status, values = life.ended_when
+        listed = ", ".join(f"'{value}'" for value in values)
+        return f'CASE WHEN {row}."{status}" IN ({listed}) THEN {end} END'
+    if not marked:
         return end
-    status, values = life.ended_when
-    listed = ", ".join(f"'{value}'" for value in values)
-    return f'CASE WHEN {row}."{status}" IN ({listed}) THEN {end} END'
+    last = [f"{row}.updated_at", born(raw, life, row)]
+    if isinstance(life, ServerLife):
+        last.insert(0, f"least({row}.terminated_at, {row}._terminated)")
+    instead = ", ".join([*ends, f"coalesce({', '.join(last)})"])
+    return f"CASE WHEN {undated(raw, life, row)} THEN least({instead}) ELSE {end} END"
+
+
+def undated(raw: RawTable, life: Life, row: str = "s") -> str:
+    """SQL: whether a row is held as deleted though its deleted_at is no date; never null."""
+    if HELD_AS_DELETED.name not in {column.name for column in raw.columns}:
+        return "false"
+    gone = f"{row}.deleted"
+    if isinstance(life, ServerLife):
+        gone = f"({row}.deleted OR ({row}.deleted IS NOT NULL AND {row}.\"{life.state}\" = '{life.gone}'))"
+    return f"coalesce({gone} AND {row}.deleted_at IS NULL, false)"
+
+
+def life_of(raw: RawTable) -> Life:
+    """The life by which a row touches months, of a satellite its own."""
+    return raw.months if isinstance(raw.months, Life) else OWN_LIFE
 
 
 def hold(

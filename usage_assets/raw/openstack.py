@@ -6,6 +6,7 @@ from usage_assets.raw.columns import (
     DELETED,
     EVENT,
     GB,
+    MARKED,
     MB,
     PROJECT,
     TIMES,
@@ -18,13 +19,13 @@ from usage_assets.raw.columns import (
     real,
     text,
 )
-from usage_assets.raw.declare import Dated, Life, Machine, RawTable, Satellite, Whole
+from usage_assets.raw.declare import Dated, Life, Machine, RawTable, Satellite, ServerLife, Whole
 from usage_assets.schema import Column, Type
 
 _INSTANCE = (
     number("id", "Row id", "id"),
     text("uuid", "Server id"),
-    *TIMES,
+    *MARKED,
     PROJECT,
     USER,
     at("launched_at", "When the server first ran; null where it never did"),
@@ -39,7 +40,11 @@ _INSTANCE = (
     text("node", "hypervisor_hostname that runs it; null when shelved or never scheduled"),
     text("availability_zone", "Availability zone"),
 )
-_INSTANCE_LIFE = Life(("deleted_at", "terminated_at"), ("launched_at", "updated_at", "deleted_at", "terminated_at"))
+_INSTANCE_LIFE = ServerLife(
+    ("deleted_at", "terminated_at"),
+    ("launched_at", "updated_at", "deleted_at", "terminated_at"),
+    terminated_by=("nova_instance_actions_events", "nova_instance_actions", "compute_terminate_instance"),
+)
 
 LEASE = ("lease_id", "blazar_leases", "id")
 RESERVATION = ("reservation_id", "blazar_reservations", "id")
@@ -52,7 +57,7 @@ def _reservation_detail(source: str, description: str, *columns: Column) -> RawT
         "blazar",
         source,
         description,
-        (text("id", "Row id"), *TIMES, text("reservation_id", "Reservation that it details"), *columns),
+        (text("id", "Row id"), *MARKED, text("reservation_id", "Reservation that it details"), *columns),
         Satellite((RESERVATION, LEASE)),
         optional=source.startswith("device"),
     )
@@ -63,7 +68,7 @@ def _allocation(source: str, description: str, resource: Column) -> RawTable:
         "blazar",
         source,
         description,
-        (text("id", "Allocation id"), *TIMES, resource, text("reservation_id", "Reservation that holds it")),
+        (text("id", "Allocation id"), *MARKED, resource, text("reservation_id", "Reservation that holds it")),
         Satellite((RESERVATION, LEASE)),
         optional=source.startswith("device"),
     )
@@ -76,7 +81,7 @@ def _capability(source: str, description: str, owner: str, owners: str) -> RawTa
         description,
         (
             text("id", "Row id"),
-            *TIMES,
+            *MARKED,
             text(owner, "Host or device that has the capability"),
             text("property_id", "Name of the capability, in blazar_resource_properties; releases before 9 have none"),
             text("capability_name", "Name of the capability in releases before 9"),
@@ -94,7 +99,7 @@ TABLES: tuple[RawTable, ...] = (
         "Hypervisors: a row per machine and life under its name.",
         (
             number("id", "Row id", "id"),
-            *TIMES,
+            *MARKED,
             text("uuid", "Resource provider; of bare metal the node"),
             text("host", "nova-compute service; many bare-metal nodes share one"),
             text("hypervisor_hostname", "Identity of the machine"),
@@ -113,7 +118,7 @@ TABLES: tuple[RawTable, ...] = (
         "Nova's services, nova-compute above all.",
         (
             number("id", "Row id", "id"),
-            *TIMES,
+            *MARKED,
             text("host", "Host name"),
             text("binary", "Service name"),
             text("topic", "Message topic"),
@@ -174,7 +179,7 @@ TABLES: tuple[RawTable, ...] = (
         "Leases: what users reserve, from start_date to end_date.",
         (
             text("id", "Lease id"),
-            *TIMES,
+            *MARKED,
             PROJECT,
             USER,
             at("start_date", "Planned start"),
@@ -191,7 +196,7 @@ TABLES: tuple[RawTable, ...] = (
         "Reservations of a lease, one per kind of resource.",
         (
             text("id", "Reservation id"),
-            *TIMES,
+            *MARKED,
             text("lease_id", "Lease"),
             text("resource_id", "Row in its table"),
             text("resource_type", "physical:host, virtual:instance, flavor:instance, device, network ..."),
@@ -207,7 +212,7 @@ TABLES: tuple[RawTable, ...] = (
         "Hosts that Blazar may reserve.",
         (
             text("id", "Row id: compute_nodes.id as text"),
-            *TIMES,
+            *MARKED,
             number("vcpus", "Capacity", VCPUS),
             number("memory_mb", "Capacity", MB),
             number("local_gb", "Capacity", GB),
@@ -244,7 +249,7 @@ TABLES: tuple[RawTable, ...] = (
         "Names of the capabilities of hosts and devices.",
         (
             text("id", "Property id"),
-            *TIMES,
+            *MARKED,
             text("resource_type", "physical:host or device"),
             text("property_name", "Name of the capability"),
         ),
@@ -269,7 +274,7 @@ TABLES: tuple[RawTable, ...] = (
         "Start and end of leases, due and done.",
         (
             text("id", "Event id"),
-            *TIMES,
+            *MARKED,
             text("lease_id", "Lease"),
             text("event_type", "start_lease, before_end_lease, end_lease"),
             at("time", "When it is due"),
@@ -283,7 +288,7 @@ TABLES: tuple[RawTable, ...] = (
         "Edge devices that Blazar may reserve.",
         (
             text("id", "Device id"),
-            *TIMES,
+            *MARKED,
             text("name", "Name"),
             text("device_type", "container, vm, shell"),
             text("device_driver", "zun, k8s ..."),

@@ -27,6 +27,7 @@ class TableMonth:
     rows_moved: int
     rows_gone: int
     zero_dates: int
+    undated: int
     note: str | None
     refused: tuple[Violation, ...]
 
@@ -64,6 +65,7 @@ def table_month(
         rows_moved=counts.moved,
         rows_gone=counts.gone,
         zero_dates=counts.zero_dates,
+        undated=counts.undated,
         note=note,
         refused=refused,
     )
@@ -102,6 +104,7 @@ def record(writer: Writer, site: str, items: Iterable[TableMonth], run_id: str) 
             item.zero_dates,
             item.note,
             run_id,
+            item.undated,
         )
         for item in items
         if not item.refused

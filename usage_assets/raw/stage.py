@@ -3,7 +3,8 @@
 A staged table `s_<raw name>` has the declared columns and
 `_root` (satellites: the key of the row they belong to, null where that is missing at the source),
 `_live` (not from the archive), `_skip` (not to be held), `_odd` (how many of the row's instants are no dates),
-`_bad` (how many of its numbers are no numbers).
+`_bad` (how many of its numbers are no numbers), `_terminated` (of a server that is held as deleted without a date:
+when an event says that it was terminated).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,8 +16,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from usage_assets.raw.declare import RawTable
+from usage_assets.raw.declare import HELD_AS_DELETED, RawTable, ServerLife
 from usage_assets.raw.faults import short_read
+from usage_assets.raw.months import undated
 from usage_assets.raw.personal import Hider
 from usage_assets.raw.reflect import Found, Relation
 from usage_assets.raw.servers import Server
@@ -27,6 +29,7 @@ from usage_assets.raw.statements import (
     doubled_keys,
     links,
     plain,
+    terminations,
     with_parents,
 )
 from usage_assets.schema import Column, Type
@@ -71,6 +74,9 @@ def parsed(column: Column) -> str:
         text = f"CASE WHEN {name} LIKE '____-__-__%' THEN replace(left({name}, 19), 'T', ' ') || {fraction} END"
         instant = f"TRY_CAST({text} AS TIMESTAMP)"
         return instant if column.type is Type.INSTANT else f"CAST({instant} AS DATE)"
+    if column.name == HELD_AS_DELETED.name:  # a number or a text: the row's own id; null or no column at all: live
+        text = f"lower(trim({name}))"
+        return f"coalesce({text} NOT IN ('', '0', '0.0', 'f', 'false') AND {name} <> chr(0), false)"
     if column.type is Type.BOOL:
         return (
             f"CASE {name} WHEN '1' THEN true WHEN '0' THEN false WHEN chr(1) THEN true WHEN chr(0) THEN false "
@@ -114,7 +120,7 @@ class Stage:
         columns = ", ".join(f'"{c.name}" {c.type}' for c in raw.columns)
         self.con.execute(
             f"CREATE OR REPLACE TABLE s_{raw.name} ({columns}, _root VARCHAR, _live BOOLEAN, _skip BOOLEAN, "
-            "_odd SMALLINT, _bad SMALLINT)"
+            "_odd SMALLINT, _bad SMALLINT, _terminated TIMESTAMP)"
         ).fetchall()
 
     def read(self, found: Found, steps: Sequence[Step], *, names: Sequence[str]) -> Staged:
@@ -129,7 +135,7 @@ class Stage:
         apart = bool(steps) and not joined
         narrow = apart and not doubled and len(raw.key) == 1
         if narrow:
-            needed = {*raw.key, steps[0].here, "created_at", *OWN_LIFE.ends, *OWN_LIFE.else_born}
+            needed = {*raw.key, steps[0].here, *OWN_LIFE.columns}
             names = [name for name in names if name in needed]
         read = 0
         for relation in found.relations:
@@ -143,6 +149,34 @@ class Stage:
             self._follow(raw, steps)
         self._unique(raw)
         return Staged(read, doubled, *self._clean(raw), narrow=narrow)
+
+    def date_terminations(self, raw: RawTable, steps: Found, requests: Found) -> None:
+        """Ask the source when servers were terminated that are held as deleted without a date: `_terminated`."""
+        life, server = raw.months, steps.server
+        assert isinstance(life, ServerLife)
+        wanted = (
+            f"SELECT DISTINCT uuid FROM s_{raw.name} s WHERE uuid IS NOT NULL AND {undated(raw, life)} ORDER BY uuid"
+        )
+        uuids = [uuid for (uuid,) in self.con.execute(wanted).fetchall()]
+        if not uuids or server is None or requests.server is not server:
+            return
+        self.con.execute("CREATE OR REPLACE TEMP TABLE terminated (uuid VARCHAR, start_time VARCHAR)").fetchall()
+        for step in steps.relations:
+            for request in requests.relations:
+                for first in range(0, len(uuids), ASK_ROWS):
+                    asked = uuids[first : first + ASK_ROWS]
+                    statement = terminations(steps, requests, step, request, named=life.terminated_by[2], uuids=asked)
+                    if statement is None:
+                        continue
+                    for batch in server.stream(statement, f"{step.schema}.{step.name}"):
+                        self.con.register("batch_of_ends", _arrow(batch, ["uuid", "start_time"]))
+                        self.con.execute("INSERT INTO terminated SELECT * FROM batch_of_ends").fetchall()
+                        self.con.unregister("batch_of_ends")
+        first_end = f"min({parsed(Column('start_time', Type.INSTANT, ''))})"
+        self.con.execute(
+            f"UPDATE s_{raw.name} AS s SET _terminated = t.at "
+            f"FROM (SELECT uuid, {first_end} AS at FROM terminated GROUP BY uuid) t WHERE s.uuid = t.uuid"
+        ).fetchall()
 
     def fill(self, found: Found, names: Sequence[str]) -> None:
         """Read all columns of a satellite whose parents lie apart, now that the rows that are held are known."""

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from usage_assets.partitions import Window
-from usage_assets.raw.declare import Dated, Life, Machine, Satellite
+from usage_assets.raw.declare import Dated, Life, Machine, Satellite, ServerLife
 from usage_assets.raw.reflect import Found, Relation, SourceColumn
 from usage_assets.raw.wire import MYSQL
 from usage_assets.schema import Type
@@ -143,6 +143,9 @@ class Filter:
                 if status is None:
                     continue
                 over = sa.and_(over, sa.func.coalesce(status[0], "").in_(life.ended_when[1]))
+            state = column(life.state) if isinstance(life, ServerLife) and name == "deleted_at" else None
+            if isinstance(life, ServerLife) and state is not None:
+                over = sa.and_(over, sa.func.coalesce(state[0], "") != life.restored)
             parts.append(sa.not_(over))
         return sa.and_(*parts)
 
@@ -237,6 +240,27 @@ def with_parents(
     if keys is not None:
         statement = statement.where(_among(found, side, keys))
     return _not_archived_twice(statement, found, relation, side)
+
+
+def terminations(
+    steps: Found, requests: Found, step: Relation, request: Relation, *, named: str, uuids: Sequence[str]
+) -> sa.Select[Any] | None:
+    """Server and start of each successful step of this name on these servers; None where the source lacks a column."""
+    assert steps.server is not None
+    dialect = steps.server.dialect
+    here, there = side_of(steps, step, "e"), side_of(requests, request, "a")
+    mine, theirs = here.column("action_id"), there.column("id")
+    server, start = there.column("instance_uuid"), here.column("start_time")
+    if mine is None or theirs is None or server is None or start is None:
+        return None
+    return (
+        sa.select(
+            as_text(dialect, *server, Type.TEXT).label("uuid"),
+            as_text(dialect, *start, Type.INSTANT).label("start_time"),
+        )
+        .select_from(here.clause.join(there.clause, equal(dialect, mine, theirs)))
+        .where(here["event"] == named, here["result"] == "Success", server[0].in_(list(uuids)))
+    )
 
 
 def _where(statement: sa.Select[Any], condition: Expression) -> sa.Select[Any]:

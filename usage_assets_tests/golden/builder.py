@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from usage_assets.raw.declare import HELD_AS_DELETED
 from usage_assets.raw.openstack import BY_NAME, TABLES
 from usage_assets.sites import OpenStackSite
 
@@ -62,7 +63,7 @@ class Rows:
         return 100_000 + self._number
 
     def add(self, table: str, **values: Any) -> Any:
-        """One row of a raw table; columns not given are null."""
+        """One row of a raw table; columns not given are null, `marked` is its mark of deletion, false by default."""
         declared = BY_NAME[table]
         instants = set(declared.instants) | {"gone_at"}
         row: Row = {column.name: None for column in declared.columns} | {
@@ -70,6 +71,8 @@ class Rows:
             "archived": False,
             "hidden": False,
         }
+        if HELD_AS_DELETED in declared.columns:
+            row["deleted"] = values.pop("marked", False)
         unknown = set(values) - set(row)
         assert not unknown, f"{table} has no {sorted(unknown)}"
         row |= {name: when(value) if name in instants else value for name, value in values.items()}

@@ -141,8 +141,10 @@ class Holdings(Machines):
                     since = None
         if since is not None and row["vm_state"] not in {"active", "rescued", "resized"}:
             yield since, None
-        elif since is None and row["vm_state"] == "soft-delete" and row["updated_at"] is not None:
-            yield max(ran, row["updated_at"]), None
+        asked = row.get("asked_to_be_deleted_at") if row["deleted"] is False else None
+        told = asked or row["updated_at"]
+        if since is None and row["vm_state"] == "soft-delete" and told is not None:
+            yield max(ran, told), None
 
     def _active(self, items: Iterable[Item], t: datetime) -> Iterator[Item]:
         """What occupies and runs."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from usage_assets_tests.golden.builder import Month, Row, next_month
+from usage_assets_tests.golden.oracle_ends import ENDLESS, with_ends
 
 HOUR = timedelta(hours=1)
 
@@ -32,6 +33,7 @@ def leads(
     rows: dict[str, list[Row]], month: Month, extracted: datetime, *, cleaning: timedelta, horizon: timedelta
 ) -> dict[str, Lead]:
     """The leases made in the month by id."""
+    rows = with_ends(rows)
     evaluator = _Leases(rows, extracted, cleaning, horizon)
     return {
         lease["id"]: evaluator.lead(lease)
@@ -45,6 +47,8 @@ def _least(*instants: datetime | None) -> datetime | None:
 
 
 def _born(row: Row) -> datetime | None:
+    if ENDLESS in row:
+        return None
     found = row["created_at"]
     return found if found is not None else _least(row.get("start_date"), row["updated_at"], row["deleted_at"])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from usage_assets.sites import OpenStackSite
 from usage_assets_tests.golden.builder import Month, Row, midnight, next_month
+from usage_assets_tests.golden.oracle_ends import ENDLESS, with_ends
 from usage_assets_tests.golden.oracle_names import COLUMNS, Names, with_identities
 from usage_assets_tests.golden.raw_months import instant, least
 
@@ -38,6 +39,8 @@ class Item:
 
 
 def born(row: Row) -> datetime | None:
+    if ENDLESS in row:
+        return None
     return instant(row, "created_at") or least(instant(row, name) for name in ELSE_BORN)
 
 
@@ -66,6 +69,7 @@ class Machines:
 
     def __init__(self, site: OpenStackSite, rows: dict[str, list[Row]], month: Month, extracted: datetime) -> None:
         self.site, self.month = site, month
+        rows = with_ends(rows)
         self.spelled = Names(rows)
         self.rows = rows = with_identities(rows)
         self.low = midnight(month)
@@ -156,6 +160,8 @@ class Machines:
                 starts = [lease["start_date"], born(lease), born(row)]
                 ends += [lease["end_date"], lease["deleted_at"], lease["gone_at"]]
                 start = max((value for value in starts if value is not None), default=None)
+                if ENDLESS in row or (ENDLESS in lease and least(ends[:2]) is None):
+                    start = None
         elif table in {"nova_instances", "nova_cell0_instances"}:
             ended = [
                 e["start_time"] for e in self.events.get(row["uuid"], ()) if e["event"] == "compute_terminate_instance"

@@ -40,9 +40,19 @@ class _Maker:
         self.hosts = [host for i in range(self.rng.randint(1, 4)) for host in self._machine(f"h{i}")]
         for _ in range(self.rng.randint(1, 14)):
             self._lease()
+        self._mark_deletions()
         cleaning = self.rng.choice((0, 0, 30, 120))
         site = make_site(cleaning_minutes=cleaning, leadtime_horizon_days=self.rng.choice((2, 90)))
         return Queue(site, self.rows, self.hour(120, 300))
+
+    def _mark_deletions(self) -> None:
+        """Mark rows as deleted, some of them without a date."""
+        for rows in self.rows.tables.values():
+            for row in rows:
+                if "deleted" in row:
+                    row["deleted"] = row["deleted_at"] is not None
+                    if row["deleted"] and self.maybe(0.15):
+                        row |= {"deleted_at": None, "updated_at": row["deleted_at"] if self.maybe(0.6) else None}
 
     def _machine(self, name: str) -> list[str]:
         out = []

@@ -15,7 +15,10 @@ POWER = (
     *("stop", "stop", "start", "start", "pause", "unpause", "suspend", "resume"),
     *("soft_delete", "restore", "reboot", "rebuild"),
 )
-STATES = ("active", "active", "stopped", "paused", "rescued", "error", "shelved_offloaded", "soft-delete", None)
+STATES = (
+    *("active", "active", "stopped", "paused", "rescued", "deleted", "error"),
+    *("shelved_offloaded", "soft-delete", None),
+)
 MAINTENANCE = ({"projects": ["ops", "nobody"]}, {"lease_name": "^maint-"}, {"projects": ["q"], "lease_name": "7$"})
 EXTRA_SPECS: tuple[dict[str, str], ...] = (
     {},
@@ -121,6 +124,7 @@ class _Maker:
             self._instance(reservations)
         if self.maybe(0.25):
             self._edge()
+        self._mark_deletions()
         now = self.end + timedelta(days=3)
         if self.maybe(0.4):
             running = midnight(self.months[-1])
@@ -135,6 +139,22 @@ class _Maker:
         databases = [name for name in DATABASES if name != "zun" or self.has_zun]
         site = make_site(databases, first_month=f"{FIRST:%Y-%m}", node_types=types, resolution=width, **more)
         return Case(site, self.rows, self.months, dict.fromkeys(self.months, now))
+
+    def _mark_deletions(self) -> None:
+        """Mark rows as deleted as services do, some without a date, and some never read along."""
+        undates, unmarked = self.maybe(0.6), self.maybe(0.2)
+        for rows in self.rows.tables.values():
+            for row in rows:
+                if "deleted" not in row:
+                    continue
+                row["deleted"] = None if unmarked and self.maybe(0.5) else row["deleted_at"] is not None
+                if row.get("vm_state") == "soft-delete" and self.maybe(0.6):
+                    row["deleted"] = False
+                elif row["deleted"] and undates and self.maybe(0.2):
+                    changed = self.odd(row["created_at"]) if row["created_at"] else self.tick()
+                    row |= {"deleted_at": None, "updated_at": changed if self.maybe(0.7) else None}
+                    if "terminated_at" in row and self.maybe(0.6):
+                        row["terminated_at"] = None
 
     def _rule(self) -> Row | None:
         """A rule that takes some time out of one row, or of all rows like it; null where the site has none."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from usage_assets.raw.declare import Dated, Life, Machine, Satellite, Whole
+from usage_assets.raw.declare import Dated, Life, Machine, Satellite, ServerLife, Whole
 from usage_assets.raw.openstack import BY_NAME, TABLES
 from usage_assets_tests.golden.builder import ZERO, Month, Row, Rows, midnight, next_month
 
@@ -25,12 +25,40 @@ def born_at(row: Row, others: Iterable[str]) -> datetime | None:
     return instant(row, "created_at") or least(instant(row, name) for name in others)
 
 
-def life_of(rule: Life, row: Row) -> tuple[datetime | None, datetime | None]:
-    """When a row began and ended; a gone row ended at the latest when it was missed."""
+def is_undated(row: Row) -> bool:
+    """Whether a row is held as deleted, by its mark or as a server by its state, and no date says since when.
+
+    A mark that is null was never read along: then dates alone count.
+    """
+    if row.get("deleted") is None or instant(row, "deleted_at") is not None:
+        return False
+    return bool(row["deleted"]) or row.get("vm_state") == "deleted"
+
+
+def deletion(row: Row, terminations: Iterable[datetime | None] = ()) -> datetime | None:
+    """When a row was deleted; for one without a date what stands in for it, null where nothing does."""
+    if is_undated(row):
+        return least([instant(row, "terminated_at"), *terminations]) or instant(row, "updated_at")
+    if row.get("deleted") is False and row.get("vm_state") == "soft-delete":
+        return None  # it waits to be restored, and stands there still
+    return instant(row, "deleted_at")
+
+
+def life_of(
+    rule: Life, row: Row, terminations: Iterable[datetime | None] = ()
+) -> tuple[datetime | None, datetime | None]:
+    """When a row began and ended; a gone row ended at the latest when it was missed.
+
+    One that is held as deleted, nobody knows since when, touches the month of its birth only.
+    """
     ends = rule.ends
     if rule.ended_when is not None and row[rule.ended_when[0]] not in rule.ended_when[1]:
         ends = ()
-    return born_at(row, rule.else_born), least([*(instant(row, name) for name in ends), instant(row, "gone_at")])
+    born, deleted = born_at(row, rule.else_born), deletion(row, terminations)
+    found = [deleted if name == "deleted_at" else instant(row, name) for name in ends]
+    if is_undated(row) and deleted is None:
+        found.append(born)
+    return born, least([*found, instant(row, "gone_at")])
 
 
 def _touches(born: datetime | None, ended: datetime | None, month: Month, first: Month) -> bool:
@@ -65,8 +93,19 @@ class _Held:
         if isinstance(rule, Satellite):
             held = {i: self._belongs(row, rule) for i, row in seen.items()}
             return {i: is_context for i, is_context in held.items() if is_context is not None}
-        own = {i: False for i, row in seen.items() if _touches(*life_of(rule, row), self.month, self.first)}
+        ended = self._terminations() if isinstance(rule, ServerLife) else {}
+        lives = {i: life_of(rule, row, ended.get(str(row.get("uuid")), ())) for i, row in seen.items()}
+        own = {i: False for i, life in lives.items() if _touches(*life, self.month, self.first)}
         return own | self._context(rule, seen, own) if isinstance(rule, Machine) else own
+
+    def _terminations(self) -> dict[str, list[datetime | None]]:
+        """By server, when it was terminated, as its successful steps say."""
+        servers = {row["id"]: row["instance_uuid"] for row in self.rows.tables["nova_instance_actions"]}
+        out: dict[str, list[datetime | None]] = {}
+        for row in self.rows.tables["nova_instance_actions_events"]:
+            if row["event"] == "compute_terminate_instance" and row["result"] == "Success":
+                out.setdefault(servers[row["action_id"]], []).append(row["start_time"])
+        return out
 
     def _belongs(self, row: Row, rule: Satellite) -> bool | None:
         """is_context of the row that this one belongs to; null where the month holds neither."""
@@ -79,9 +118,8 @@ class _Held:
                 if found:
                     break
             else:
-                born = born_at(row, ("updated_at", "deleted_at"))
-                ended = least([instant(row, "deleted_at"), instant(row, "gone_at")])
-                return False if _touches(born, ended, self.month, self.first) else None
+                own = life_of(Life(("deleted_at",)), row)
+                return False if _touches(*own, self.month, self.first) else None
             here, parents = rows[found[0]], {i: c for i, c in self.of(beside).items() if i in found}
         return all(parents.values()) if parents else None
 

@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from usage_assets.facts.openstack.inputs import POWERED_OFF, POWERED_ON, SOFT_DELETED, Inputs
+from usage_assets.facts.openstack.deletions import SOFT_DELETED, waits_to_be_restored
+from usage_assets.facts.openstack.inputs import POWERED_OFF, POWERED_ON, Inputs
 from usage_assets.facts.openstack.rows import INSTANT, Settled, accounts, microseconds
 from usage_assets.facts.tables import REJECTS
 from usage_assets.intervals import close, is_first, once, subtract
@@ -19,8 +20,8 @@ def off(inputs: Inputs) -> pl.LazyFrame:
     after which it surely ran, and ends at the next of those (start, reboot, resume, unpause, unshelve, restore),
     whatever began it; ties by id. One without an end lasts as long as the server, unless the server's vm_state at the
     dump says that it runs; then it does not count. Other states (deleted, error, shelved ...) say nothing against the
-    event. A server that the dump finds soft-deleted though no event since it last ran says so is off from its row's
-    last change on.
+    event. A server that the dump finds soft-deleted though no event since it last ran says so is off since its
+    deleted_at, which Nova sets when that is asked for, else since its row's last change.
     """
     event = pl.col("event")
     events = once(
@@ -40,11 +41,13 @@ def off(inputs: Inputs) -> pl.LazyFrame:
     runs = servers.filter(pl.col("vm_state").is_in(_RUNNING)).select(_SERVER)
     still = spans.filter(pl.col("end_at").is_null()).join(runs, on=_SERVER, how="anti")
     last_ran = events.filter("runs").group_by(_SERVER).agg(ran=pl.col("start_time").max())
+    since = pl.coalesce(pl.when(waits_to_be_restored()).then("deleted_at"), "updated_at")
     soft_deleted = (
-        servers.filter((pl.col("vm_state") == SOFT_DELETED) & pl.col("updated_at").is_not_null())
+        servers.with_columns(since=since)
+        .filter((pl.col("vm_state") == SOFT_DELETED) & pl.col("since").is_not_null())
         .join(still, on=_SERVER, how="anti")
         .join(last_ran, on=_SERVER, how="left")
-        .select(*_SERVER, end_at=pl.lit(None, dtype=INSTANT), start_at=pl.max_horizontal("updated_at", "ran"))
+        .select(*_SERVER, end_at=pl.lit(None, dtype=INSTANT), start_at=pl.max_horizontal("since", "ran"))
     )
     return close(pl.concat([spans.filter(pl.col("end_at").is_not_null()), still, soft_deleted]))
 

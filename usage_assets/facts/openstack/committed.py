@@ -40,6 +40,7 @@ def allocation_rows(
         lease_start=pl.max_horizontal("start_date", born("start_date", "updated_at", "deleted_at")),
         lease_end=pl.min_horizontal("end_date", "deleted_at", "gone_at"),
         has_lease=pl.lit(value=True),
+        is_endless_lease="is_endless",
         is_maintenance=is_maintenance(maintenance),
     )
     reservations = inputs["blazar_reservations"].select(
@@ -57,8 +58,10 @@ def allocation_rows(
             owner_id=resource,
             created=born("updated_at", "deleted_at"),
             ended=pl.min_horizontal("deleted_at", "gone_at"),
+            is_endless="is_endless",
         )
     )
+    is_endless = pl.col("is_endless") | (pl.col("is_endless_lease") & pl.col("ended").is_null())
     rows = (
         own.join(reservations, on=["month", "reservation_id"], how="left")
         .join(leases, on=["month", "lease_id"], how="left")
@@ -71,7 +74,10 @@ def allocation_rows(
             source=pl.lit(source),
             entity_id="row_id",
             node_type=pl.lit(None, dtype=pl.String),
-            original_start_at=pl.max_horizontal("lease_start", "created"),
+            # of a lease that was deleted nobody knows when, its allocations' own ends are all that is known
+            original_start_at=pl.when(~is_endless.fill_null(value=False)).then(
+                pl.max_horizontal("lease_start", "created")
+            ),
             original_end_at=pl.min_horizontal("lease_end", "ended"),
         )
     )

@@ -9,6 +9,7 @@ from datetime import date
 
 import polars as pl
 
+from usage_assets.facts.openstack.deletions import with_deletions
 from usage_assets.facts.openstack.exclusions import read_exclusions, with_exclusions
 from usage_assets.facts.openstack.gpus import with_flavor_gpus
 from usage_assets.facts.openstack.inventory import inventory_of_months, read_inventory
@@ -22,10 +23,11 @@ from usage_assets.warehouse import Reader
 Inputs = dict[str, pl.LazyFrame]
 
 _TIMES = ("created_at", "updated_at", "deleted_at", "gone_at")
+MARKED = (*_TIMES, "deleted")
 _INSTANCE = (
     "id",
     "uuid",
-    *_TIMES,
+    *MARKED,
     "project_id",
     "user_id",
     "launched_at",
@@ -41,7 +43,7 @@ _INSTANCE = (
 COLUMNS: dict[str, tuple[str, ...]] = {
     "nova_compute_nodes": (
         "id",
-        *_TIMES,
+        *MARKED,
         "host",
         "hypervisor_hostname",
         "hypervisor_type",
@@ -51,24 +53,24 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "cpu_allocation_ratio",
         "is_context",
     ),
-    "nova_services": ("id", *_TIMES, "host", "binary", "is_context"),
+    "nova_services": ("id", *MARKED, "host", "binary", "is_context"),
     "nova_instances": _INSTANCE,
     "nova_cell0_instances": _INSTANCE,
-    "blazar_leases": ("id", *_TIMES, "project_id", "user_id", "start_date", "end_date", "name"),
-    "blazar_reservations": ("id", *_TIMES, "lease_id", "resource_type"),
-    "blazar_computehosts": ("id", *_TIMES, "vcpus", "memory_mb", "local_gb", "hypervisor_hostname", "is_context"),
-    "blazar_computehost_allocations": ("id", *_TIMES, "compute_host_id", "reservation_id"),
+    "blazar_leases": ("id", *MARKED, "project_id", "user_id", "start_date", "end_date", "name"),
+    "blazar_reservations": ("id", *MARKED, "lease_id", "resource_type"),
+    "blazar_computehosts": ("id", *MARKED, "vcpus", "memory_mb", "local_gb", "hypervisor_hostname", "is_context"),
+    "blazar_computehost_allocations": ("id", *MARKED, "compute_host_id", "reservation_id"),
     "blazar_instance_reservations": (
         "id",
-        *_TIMES,
+        *MARKED,
         "reservation_id",
         "vcpus",
         "memory_mb",
         "disk_gb",
         "resource_properties",
     ),
-    "blazar_devices": ("id", *_TIMES, "name", "device_type", "reservable"),
-    "blazar_device_allocations": ("id", *_TIMES, "device_id", "reservation_id"),
+    "blazar_devices": ("id", *MARKED, "name", "device_type", "reservable"),
+    "blazar_device_allocations": ("id", *MARKED, "device_id", "reservation_id"),
     "zun_container": (
         "id",
         "uuid",
@@ -85,8 +87,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 # where flavors stand, and the column that holds their extra specs
 _FLAVORS = {"nova_api_request_specs": "extra_specs", "blazar_instance_reservations": "resource_properties"}
-SOFT_DELETED = "soft-delete"
-"""vm_state of a server that may still be restored: it holds what it held, and does not run."""
 _TERMINATE = "compute_terminate_instance"
 _SHELVING = ("compute_shelve_instance", "compute_shelve_offload_instance", "compute_unshelve_instance")
 POWERED_OFF = (
@@ -239,7 +239,9 @@ def read_raw(
     for name, columns in COLUMNS.items():
         if only is not None and name not in only:
             continue
-        frames[name] = reader.frame(BY_NAME[name].table, site, months, columns=("month", *columns)).lazy()
+        rows = reader.frame(BY_NAME[name].table, site, months, columns=("month", *columns)).lazy()
+        # of servers their events have a say, which are joined later
+        frames[name] = with_deletions(rows) if "deleted" in columns and columns is not _INSTANCE else rows
     for name, (query, tables, schema) in _JOINED.items():
         if only is not None and name not in only:
             continue

@@ -5,10 +5,11 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
+from usage_assets.facts.openstack.deletions import with_deletions
 from usage_assets.facts.openstack.devices import device_labels, type_of_device
 from usage_assets.facts.openstack.exclusions import read_excluded_leases
 from usage_assets.facts.openstack.filters import HOST_COLUMNS
-from usage_assets.facts.openstack.inputs import Inputs, read_host_capabilities, read_raw
+from usage_assets.facts.openstack.inputs import MARKED, Inputs, read_host_capabilities, read_raw
 from usage_assets.facts.openstack.machines import host_rows, types_of_hosts
 from usage_assets.facts.openstack.names import MACHINE_NAMES
 from usage_assets.facts.openstack.node_types import declared_types
@@ -31,11 +32,10 @@ ROLLED_BACK_WITHIN = timedelta(seconds=60)
 EVENT_WITHIN = timedelta(days=1)
 """A start event done later than this after its time says something else than the start."""
 
-_TIMES = ("created_at", "updated_at", "deleted_at", "gone_at")
-_DETAILS = ("month", "id", *_TIMES, "reservation_id", "resource_properties", "count_range")
+_DETAILS = ("month", "id", *MARKED, "reservation_id", "resource_properties", "count_range")
 _COLUMNS: dict[str, tuple[str, ...]] = {
-    "blazar_leases": ("month", "id", *_TIMES, "project_id", "user_id", "start_date", "end_date", "status"),
-    "blazar_reservations": ("month", "id", *_TIMES, "lease_id", "resource_type", "status"),
+    "blazar_leases": ("month", "id", *MARKED, "project_id", "user_id", "start_date", "end_date", "status"),
+    "blazar_reservations": ("month", "id", *MARKED, "lease_id", "resource_type", "status"),
     "blazar_computehost_reservations": (*_DETAILS, "hypervisor_properties"),
     "blazar_device_reservations": _DETAILS,
 }
@@ -54,11 +54,13 @@ def read_leases(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> 
     """What the leases of some months are made of, and of hosts all that their filters name."""
     frames = read_raw(reader, site.key, months, only=_SHARED)
     for name, columns in _COLUMNS.items():
-        frames[name] = reader.frame(BY_NAME[name].table, site.key, months, columns=columns).lazy()
-    events = ("month", "id", *_TIMES, "lease_id", "status")
-    frames["start_events"] = reader.frame(
-        BY_NAME["blazar_events"].table, site.key, months, columns=events, where="event_type = 'start_lease'"
-    ).lazy()
+        frames[name] = with_deletions(reader.frame(BY_NAME[name].table, site.key, months, columns=columns).lazy())
+    events = ("month", "id", *MARKED, "lease_id", "status")
+    frames["start_events"] = with_deletions(
+        reader.frame(
+            BY_NAME["blazar_events"].table, site.key, months, columns=events, where="event_type = 'start_lease'"
+        ).lazy()
+    )
     frames["excluded_leases"] = read_excluded_leases(reader, site, months).lazy()
     frames["filter_hosts"] = reader.frame(
         BY_NAME["blazar_computehosts"].table, site.key, months, columns=("month", *HOST_COLUMNS)
@@ -121,7 +123,7 @@ def _rows(raw: Inputs, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
         .rename({"id": "lease_id"})
         .with_columns(created_at=created, deleted_at=pl.min_horizontal("deleted_at", "gone_at"))
         .with_columns(
-            is_timeless=pl.col("created_at").is_null(),
+            is_timeless=pl.col("created_at").is_null() | pl.col("is_endless"),
             is_mine=(pl.col("created_at").dt.month_start().dt.date() == pl.col("month")).fill_null(value=False),
         )
         .join(dumps, on="month", how="left")

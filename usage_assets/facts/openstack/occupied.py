@@ -3,6 +3,7 @@
 import polars as pl
 
 from usage_assets.facts.openstack.bookings import IN_LEASE, UNKNOWN, booked_as, bookings
+from usage_assets.facts.openstack.deletions import with_deletions_of_servers
 from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.machines import HOST, covered, merged
 from usage_assets.facts.openstack.maintenance import reservations
@@ -44,7 +45,8 @@ def server_rows(
 ) -> pl.LazyFrame:
     """Servers with their life, node and booking, and the reason of those that never occupied anything.
 
-    A server lives from created_at to the least of terminated_at, deleted_at and its first successful termination. A
+    A server lives from created_at to the least of terminated_at, deleted_at and its first successful termination; one
+    that is held as deleted though none of them is known, to its last change. A
     node that the row no longer names is taken from the last successful step on a known machine. One booked in a lease
     for `maintenance` has a metric of its own.
     """
@@ -54,6 +56,7 @@ def server_rows(
         .with_row_index("row")
         .with_columns(created=born_at)
         .join(inputs["server_terminations"], on=list(SERVER), how="left")
+        .pipe(with_deletions_of_servers)
         .join(_last_known_node(inputs, source, machine_profile), on=list(SERVER), how="left")
         .join(bookings(inputs), on=list(SERVER), how="left")
         .join(reservations(inputs, maintenance), on=["month", "reservation_id"], how="left")
@@ -67,7 +70,7 @@ def server_rows(
             node=pl.coalesce("node", "recovered_node"),
             node_type=pl.lit(None, dtype=pl.String),
             metric=booked_as().fill_null(UNKNOWN),
-            original_start_at="created",
+            original_start_at=pl.when(~pl.col("is_endless")).then("created"),
             original_end_at=pl.min_horizontal("terminated_at", "deleted_at", "terminated", "gone_at"),
             is_double=pl.col("row").is_in(_doubles(inputs[source], born_at).implode()),
         )

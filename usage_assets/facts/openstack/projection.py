@@ -183,7 +183,7 @@ def _bookings(
     # one join at a time: given two by month and another key, the planner joins by month alone, millions of rows
     planned = once(
         reservations.select("month", "lease_id", "reservation_id")
-        .join(leases.drop("row"), on=["month", "lease_id"], how="inner")
+        .join(leases.filter(~pl.col("is_endless")).drop("row"), on=["month", "lease_id"], how="inner")
         .drop("lease_id")
     )
     named = once(
@@ -193,6 +193,7 @@ def _bookings(
     )
     held = once(
         raw["blazar_computehost_allocations"]
+        .filter(~pl.col("is_endless"))
         .select(
             "month",
             "reservation_id",
