@@ -71,7 +71,7 @@ class _Leases:
         self.hosts = {row["id"]: row for row in rows["blazar_computehosts"]}
         names = {row["id"]: row["property_name"] for row in rows["blazar_resource_properties"]}
         self.capabilities: dict[str, dict[str | None, Any]] = {}
-        found = rows["blazar_computehost_extra_capabilities"]
+        found = [row for row in rows["blazar_computehost_extra_capabilities"] if ENDLESS not in row]
         for row in sorted(found, key=lambda row: (_born(row) or datetime(1, 1, 1), row["id"])):
             named = row["capability_name"] or names.get(row["property_id"])
             self.capabilities.setdefault(row["computehost_id"], {})[named] = row["capability_value"]

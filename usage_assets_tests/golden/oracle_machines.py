@@ -214,6 +214,7 @@ class Machines:
             for cap in self.caps[owner].get(row["id"], ())
             if (self.names.get(cap["property_id"]) or cap["capability_name"]) == name
             and cap["capability_value"] is not None
+            and ENDLESS not in cap
         ]
         lives = [(cap, (born(cap) or START, least([cap["deleted_at"], cap["gone_at"]]))) for cap in found]
         lives = [(cap, span) for cap, span in lives if span[1] is None or span[0] < span[1]]

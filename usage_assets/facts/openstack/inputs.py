@@ -142,17 +142,19 @@ _EVENTS = f"""
 """
 
 _BORN = "coalesce(c.created_at, c.updated_at, c.deleted_at)"
+# as with_deletions has it: without a date a row was deleted with its last change, and without that it says nothing
+_ENDED = "coalesce(c.deleted_at, CASE WHEN c.deleted THEN c.updated_at END)"
 _CAPABILITIES = f"""
 SELECT c.month, c.{{owner}} AS owner_id, coalesce(c.capability_name, p.property_name) AS name,
        nullif(arg_max(c.capability_value, ({_BORN}, c.id)), '') AS value,
-       CASE WHEN count(*) > 1 OR count(c.deleted_at) > 0 OR count(c.gone_at) > 0 THEN
+       CASE WHEN count(*) > 1 OR count({_ENDED}) > 0 OR count(c.gone_at) > 0 THEN
          list(struct_pack(id := c.id, value := nullif(c.capability_value, ''), start_at := {_BORN},
-                          end_at := least(c.deleted_at, c.gone_at))) END AS history
+                          end_at := least({_ENDED}, c.gone_at))) END AS history
 FROM raw.{{table}} c
 LEFT JOIN raw.blazar_resource_properties p ON p.site = c.site AND p.month = c.month AND p.id = c.property_id
 WHERE c.site = $site AND c.month BETWEEN $first AND $last
   AND coalesce(c.capability_name, p.property_name) IN ({{names}})
-  AND c.capability_value IS NOT NULL
+  AND c.capability_value IS NOT NULL AND NOT coalesce(c.deleted AND {_ENDED} IS NULL, false)
 GROUP BY ALL
 """
 
