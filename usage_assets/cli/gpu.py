@@ -106,7 +106,11 @@ def users(
 def model_at(
     at: Annotated[
         str,
-        typer.Option("--at", metavar="TIME", help="By the pool's clocks, or with an offset; the nearest poll answers"),
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="By the pool's clocks, or with an offset; the nearest poll answers, at most two intervals off",
+        ),
     ],
     model: Annotated[
         str | None, typer.Option("--model", help="Display name of a model; without it all are listed")

@@ -43,6 +43,8 @@ _SHOWN: dict[str, tuple[str, ...]] = {
     "other": ("machine", "gpu", "class", "is_drained", "is_refusing", "reason"),
 }
 """What people are shown of the GPUs of a model; programs get all columns."""
+_NEAR_POLLS = 2
+"""A time farther from the nearest poll than so many poll intervals is not answered: nobody knows what was then."""
 
 
 def show_allocation(asked: Asked, wanted: Options) -> None:
@@ -112,7 +114,7 @@ def show_model(asked: Asked, wanted: Options, *, at: str, model: str | None) -> 
     when = instant(at, "--at", site.timezone)
     with reading(asked) as reader:
         newest_poll(reader, site.key)
-        facts = read_moment(reader, site.key, when)
+        facts = read_moment(reader, site.key, when, _NEAR_POLLS * timedelta(minutes=site.poll_minutes))
     everything = moment.models_at(facts, pool, when)
     if wanted.hosts:
         assert facts.runs is not None

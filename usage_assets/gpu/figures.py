@@ -9,11 +9,11 @@ from usage_assets.gpu.seen import HOUR, Seen
 SUMS: tuple[str, ...] = ("allocated", "available", "drained", "refusing")
 FIGURES: dict[str, str] = {
     "allocated_avg": "GPUs that jobs held, on average over the intervals seen (GPUs)",
-    "available_avg": "GPUs offered: held, idle, drained or refusing (GPUs)",
+    "available_avg": "GPUs offered: held, idle, drained or prevented (GPUs)",
     "allocated_percent": "allocated of available; null where nothing was available (percent)",
     "drained_avg": "GPUs of drained slots that no job held (GPUs)",
     "drained_percent": "drained of available (percent)",
-    "refusing_avg": "GPUs that refused new jobs and that no job held (GPUs)",
+    "refusing_avg": "GPUs of machines that prevented new jobs and that no job held (GPUs)",
     "gpu_hours_observed": "GPUs held x hours, in the intervals seen (GPU-hours)",
     "gpu_hours_estimated": "the same, stretched to the whole window; an estimate (GPU-hours)",
     "available_hours_observed": "GPUs offered x hours, in the intervals seen (GPU-hours)",

@@ -82,7 +82,11 @@ def nearest_poll(polls: pl.DataFrame, at: datetime, within: timedelta | None = N
         raise UsageError(msg)
     found: datetime = known["poll_at"][0]
     if within is not None and abs(found - at) > within:
-        msg = f"no poll within {within} of {at:%Y-%m-%d %H:%M} UTC; the nearest is that of {found:%Y-%m-%d %H:%M} UTC"
+        minutes = within / timedelta(minutes=1)
+        msg = (
+            f"no poll within {minutes:g} minutes of {at:%Y-%m-%d %H:%M} UTC; the nearest one is that of "
+            f"{found:%Y-%m-%d %H:%M} UTC, ask for that"
+        )
         raise UsageError(msg)
     return found
 

@@ -31,10 +31,10 @@ def read_facts(reader: Reader, site: str, window: Window) -> Facts:
     return Facts(polls=polls, coded=_coded(reader, params), usage=usage, covers=window)
 
 
-def read_moment(reader: Reader, site: str, at: datetime) -> Facts:
-    """The facts that tell of the poll nearest to a naive UTC instant."""
+def read_moment(reader: Reader, site: str, at: datetime, within: timedelta | None = None) -> Facts:
+    """The facts that tell of the poll nearest to a naive UTC instant; UsageError where it is farther off than that."""
     polls = reader.frame(GPU_POLLS, site, columns=["poll_at"])
-    poll = nearest_poll(polls, at)
+    poll = nearest_poll(polls, at, within)
     params = _params(site, poll, poll + timedelta(microseconds=1))
     runs = reader.sql(f"SELECT * FROM {GPU_RUNS.qualified} WHERE {_RUNS}", params)
     usage = reader.sql(f"SELECT * FROM {GPU_PERFORMANCE.qualified} WHERE {_POLLS}", params)

@@ -35,7 +35,7 @@ TITLES: dict[str, str] = {
     "unused_gpus": "GPUs that no primary job used",
     "draining": "Draining",
     "draining_episodes": "Draining, each time",
-    "refusing": "Machines that refuse jobs",
+    "refusing": "Machines that prevent new jobs",
     "excluded_hosts": "Excluded hosts",
     "spell_lengths": "How long GPUs stand free for backfill",
     "evictions_by_user": "Evictions by user",
@@ -45,7 +45,16 @@ TITLES: dict[str, str] = {
     "performance": "Usage of claimed GPUs",
     "performance_by_device": "Usage of claimed GPUs by device",
 }
-_WORDS = {"avg": "avg.", "gpu": "GPU", "gpus": "GPUs", "percent": "%", "p90": "90 %", "mean": "mean", "utc": "UTC"}
+_WORDS = {
+    "refusing": "prevented",
+    "avg": "avg.",
+    "gpu": "GPU",
+    "gpus": "GPUs",
+    "percent": "%",
+    "p90": "90 %",
+    "mean": "mean",
+    "utc": "UTC",
+}
 _WIDEST = 80
 """Characters of the widest column of a text table; other formats cut nothing."""
 _STYLE = (

@@ -53,7 +53,7 @@ def _of_pools() -> tuple["Metric", ...]:
         )
         out.append(Metric(f"allocated_{name}", f"{label}: allocated", f"GPUs that {where} of the class holds", held))
     out.append(Metric("drained", "Drained", "GPUs of drained slots that no job holds: still available", "#D55E00"))
-    out.append(Metric("refusing", "Refusing jobs", "GPUs of machines that take no new jobs, held by none", "#222222"))
+    out.append(Metric("refusing", "Prevented", "GPUs of machines that prevent new jobs, held by none", "#222222"))
     return tuple(out)
 
 

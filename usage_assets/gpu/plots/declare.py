@@ -30,7 +30,7 @@ PLOTS: tuple[Plot, ...] = (
     ),
     Plot(
         "gpu_draining_times",
-        "When machines drained over a month, or refused new jobs.",
+        "When machines drained over a month, or prevented new jobs.",
         "month",
         ("facts/gpu_runs",),
         later("gpu.plots.reading", "closed_hosts"),

@@ -13,6 +13,7 @@ from usage_assets.timelines.metrics import BY_NAME
 
 _MOST = 60
 _COLOURS = {"drained": BY_NAME["drained"].colour, "refusing": BY_NAME["refusing"].colour}
+_SAID = {"drained": "drained", "refusing": "prevented"}
 _LIFT = {"drained": 0.18, "refusing": -0.18}
 
 
@@ -22,10 +23,10 @@ def gpu_draining_times(runs: pl.DataFrame, scene: Scene) -> Figure:
     `runs` has machine, gpu, start_at, end_at, state (drained or refusing) and reason. GPUs of a machine that
     overlap in time are one bar.
     """
-    title = frame.heading(scene.site.name, f"Draining and refusing machines, {scene.label}")
+    title = frame.heading(scene.site.name, f"Draining and prevented machines, {scene.label}")
     subtitle = f"{frame.span_text(scene.window)}; GPUs that no job held{scene.read_text}"
     if runs.is_empty():
-        return frame.sentence(title, subtitle, "No machine drained or refused jobs in this time")
+        return frame.sentence(title, subtitle, "No machine drained or prevented jobs in this time")
     bars = _bars(runs)
     ranked = (
         runs.with_columns(hours=(pl.col("end_at") - pl.col("start_at")) / timedelta(hours=1))
@@ -84,7 +85,7 @@ def _traces(bars: pl.DataFrame, state: str, place: dict[str, int]) -> list[Trace
         bars.filter(pl.col("state") == state).select("machine", "reason", "start", "end", "gpus").iter_rows()
     ):
         if machine in place:
-            said = _said(machine, f"{state}: {reason[:120]}" if reason else state, start, end, gpus)
+            said = _said(machine, f"{_SAID[state]}: {reason[:120]}" if reason else _SAID[state], start, end, gpus)
             middle = start + (end - start) / 2
             x += [frame.stamp(start), frame.stamp(middle), frame.stamp(end), None]
             y += [place[machine] + _LIFT[state]] * 3 + [None]

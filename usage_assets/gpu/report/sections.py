@@ -161,7 +161,7 @@ def refusing_hosts(cube: Cube, words: Wording) -> Section:  # noqa: ARG001
     }
     rows = draining.refusing_hosts(cube).frame
     table = _some(grid(rows, heads, timezone=cube.pool.timezone))
-    return Section("refusing", "Machines that refuse new jobs", table, empty="No machine refused jobs.")
+    return Section("refusing", "Machines that prevent new jobs", table, empty="No machine prevented jobs.")
 
 
 def excluded_hosts(cube: Cube, words: Wording) -> Section:  # noqa: ARG001

@@ -195,6 +195,9 @@ def test_one_poll_answers_for_a_model(run: Run):
     assert EVIL in text
     everything = run("model-at", "--at", "2026-03-02T06:05").output
     assert "L40S" in everything
+    far = run("model-at", "--at", "2026-03-01T06:05")
+    assert far.exit_code == 1
+    assert "minutes of 2026-03-01 12:05 UTC; the nearest one is that of" in str(far.exception)
 
 
 def test_a_month_has_its_own_coverage(run: Run):

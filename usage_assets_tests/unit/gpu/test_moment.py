@@ -80,7 +80,7 @@ def test_hosts_restrict_a_moment_too(made: MadePool):
 def test_of_two_polls_equally_near_the_earlier_answers_and_a_limit_is_kept(made: MadePool):
     polls = made.facts.polls
     assert moment.nearest_poll(polls, DAY + timedelta(minutes=7, seconds=30)) == DAY
-    with pytest.raises(UsageError, match="no poll within"):
+    with pytest.raises(UsageError, match="no poll within 60 minutes of 2026-01-01 00:00 UTC; the nearest one is"):
         moment.nearest_poll(polls, datetime(2026, 1, 1), timedelta(hours=1))
     empty = Facts.of(made.runs.clear(), polls.clear(), made.performance_rows)
     with pytest.raises(UsageError, match="has no poll"):

@@ -210,7 +210,7 @@ def test_gpus_of_a_machine_that_drain_together_are_one_bar():
     assert (drained["x"][0], drained["x"][2]) == ("2026-03-01", "2026-03-01 06:00:00")
     assert "2 GPUs" in drained["text"][0]
     assert "disk &lt;full&gt;" in refusing["text"][0]
-    assert "drained 9 GPU-hours, refusing jobs 1 GPU-hours" in figure["layout"]["title"]["subtitle"]["text"]
+    assert "drained 9 GPU-hours, prevented 1 GPU-hours" in figure["layout"]["title"]["subtitle"]["text"]
 
 
 def test_weeks_are_those_of_the_pools_clocks_and_the_estimate_fills_what_was_not_seen():

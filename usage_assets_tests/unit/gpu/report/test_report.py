@@ -39,7 +39,7 @@ TITLES = [
     "Allocation by device",
     "Machine categories",
     "Draining",
-    "Machines that refuse new jobs",
+    "Machines that prevent new jobs",
     "Excluded hosts",
     "Methodology",
 ]
