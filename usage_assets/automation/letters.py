@@ -58,12 +58,12 @@ def letter_sensor(kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse) -
     book = SiteBook.of(sites)
 
     @dg.sensor(
-        name=f"{kind.name}_letters",
+        name=f"{kind.name}_report_mailer",
         job_name=kind.name,
         minimum_interval_seconds=_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Mails the reports that site files name receivers of, each once, by the mail server of a channel "
-        "of alerts.yaml; reads a site again first where it was last read before the report's period ended.",
+        description="Mails each report to the receivers that site files name, once, by the mail server of a channel "
+        "of alerts.yaml. A site that was last read before the report's period ended is read again first.",
     )
     def letters(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = datetime.now(tz=UTC).replace(tzinfo=None)

@@ -46,8 +46,8 @@ def nightly_schedule(kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse
         cron_schedule=clock.cron,
         execution_timezone=clock.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Reads of every site the previous and the current month, those that ended less than settle_days "
-        "ago, and those before that hold leases which had not started yet, and rebuilds what is made of them.",
+        description="Rebuilds the current and the previous month of each site, months that ended less than "
+        "settle_days ago, and earlier months with leases that had not started yet.",
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         said = [*clock.faults]

@@ -55,8 +55,8 @@ def alert_sensor(nightlies: Sequence[Nightly], faults: Faults) -> dg.SensorDefin
         name="alerts",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells of failed checks, failed runs, missed nightlies and broken files, once per cause and again "
-        "when it changes or recovers, by the channels of alerts.yaml (without it: the log).",
+        description="Sends alerts for failed checks, failed runs, missed nightlies and broken files, once per cause "
+        "and again when it changes or recovers, by the channels of alerts.yaml (without it: the log).",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         path = settings.alerts_state()
