@@ -2,7 +2,8 @@
 
 Reading: total = maintenance + reserved and unused + used + idle. Wrong on purpose, as such programs were: node types
 are merged, maintenance is missing from total before MAINTENANCE_COUNTED, machines that Blazar holds twice count
-twice, and on a few days of a node type half of the use is lost.
+twice, and on a few days of trap months half of a node type's use is lost. Servers without a readable request spec
+are not seen as used.
 """
 
 import math
@@ -10,6 +11,7 @@ from collections import defaultdict
 from typing import Final
 
 from usage_assets.demo.rows import DAY, HOUR, RowWriter, instant, stable_random, text
+from usage_assets.demo.traps import TRAP_DAYS, TRAP_MONTHS
 
 SINCE: Final = instant(2016)
 MAINTENANCE_COUNTED: Final = instant(2024, 4)
@@ -20,7 +22,7 @@ MERGED: Final = {
     "storage_hierarchy": "storage",
 }
 """Node type -> what the legacy program took it for."""
-_LOST_DAYS: Final = 0.004
+_LOST_DAYS: Final = 0.02
 
 
 class Truth:
@@ -60,6 +62,10 @@ class Truth:
         return out
 
 
+def _in_trap_month(day: int) -> bool:
+    return any(start // DAY <= day < start // DAY + TRAP_DAYS for start in TRAP_MONTHS)
+
+
 def write_legacy(writer: RowWriter, truth: Truth, site: str, seed: int) -> None:
     """Write both caches, a row per day and node type that has machines."""
     number = 0
@@ -69,7 +75,7 @@ def write_legacy(writer: RowWriter, truth: Truth, site: str, seed: int) -> None:
             *(truth.hours(what, node_type) for what in ("total", "maintenance", "committed", "used")), strict=True
         )
         for day, (total, kept, committed, used) in enumerate(series, start=SINCE // DAY):
-            lost = rng.random() < _LOST_DAYS
+            lost = rng.random() < _LOST_DAYS and _in_trap_month(day)
             if total <= 0:
                 continue
             number += 1

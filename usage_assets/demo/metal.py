@@ -123,7 +123,7 @@ class MetalSite:
             if not (lease.failed or lease.forgotten) and booking.stop > booking.start:
                 started = list(self._servers_on(machine, lease, reservation_id, wanted, rng))
             for server in started:
-                if server.launched and server.ended:
+                if server.launched and server.ended and server.spec not in {"missing", "broken"}:
                     self.truth.add("used", booking.node_type, server.created, server.ended)
             servers.owe(wanted - len(started))
             self.servers += started
