@@ -71,7 +71,7 @@ def test_a_run_writes_files_and_snapshot_and_its_checks_pass(built, warehouse, i
     assert files == sorted([*expected, "usage_public.duckdb"])
     wide = pl.read_parquet(month_path(USAGE_WIDE, "tiny", JAN)).filter(pl.col("resource") == "nodes")
     assert wide.height == 31
-    assert wide.filter(pl.col("time") == datetime(2020, 1, 20)).row(0)[3:] == (2.0, 2.0, 1.0, 0.0, 1.0, 0.0, 1.0)
+    assert wide.filter(pl.col("time") == datetime(2020, 1, 20)).row(0)[3:] == (2.0, 2.0, 1.0, 0.0, 1.0, 0.0, 1.0, True)
     parity = pl.read_parquet(month_path(PARITY, "tiny", JAN)).filter(pl.col("date") == datetime(2020, 1, 20))
     assert parity["total_hours"].sum() == 48
     assert parity["used_hours"].sum() == 24
