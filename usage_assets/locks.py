@@ -10,22 +10,26 @@ from pathlib import Path
 from typing import IO
 
 from usage_assets.errors import WarehouseError
+from usage_assets.notes import warn
 
 _POLL_SECONDS = 0.02
+SAID_SECONDS = 3.0
+"""Who waits longer says for whom, and again when another holds it."""
 _ADVICE = "wait for it to end, or raise USAGE_LOCK_WAIT"
 
 
 @contextmanager
 def file_lock(
-    path: Path, holder: str, *, shared: bool = False, wait_seconds: float, advice: str = _ADVICE
+    path: Path, holder: str, *, shared: bool = False, wait_seconds: float, advice: str = _ADVICE, what: str = ""
 ) -> Iterator[None]:
     """Hold an OS lock on `path` for the block; `shared` locks exclude only exclusive ones.
 
-    `holder` says what the lock is held for; it is shown to whoever waits in vain, with `advice`.
+    `holder` says what the lock is held for; it is shown to those who wait, and with `advice` to whoever waits in vain.
+    `what` is what the lock stands for, by default the name of its file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+", buffering=0) as handle:  # nothing is left to be written when it is closed
-        _acquire(handle, path, shared=shared, wait_seconds=wait_seconds, advice=advice)
+        _acquire(handle, what or path.name, shared=shared, wait_seconds=wait_seconds, advice=advice)
         if not shared:
             _say(handle, f"process {os.getpid()}: {holder}")
         try:
@@ -36,9 +40,11 @@ def file_lock(
             fcntl.flock(handle, fcntl.LOCK_UN)
 
 
-def _acquire(handle: IO[bytes], path: Path, *, shared: bool, wait_seconds: float, advice: str) -> None:
+def _acquire(handle: IO[bytes], what: str, *, shared: bool, wait_seconds: float, advice: str) -> None:
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
-    deadline = time.monotonic() + wait_seconds
+    began = time.monotonic()
+    deadline = began + wait_seconds
+    said: str | None = ""
     while True:
         try:
             fcntl.flock(handle, mode)
@@ -46,8 +52,11 @@ def _acquire(handle: IO[bytes], path: Path, *, shared: bool, wait_seconds: float
             if time.monotonic() >= deadline:
                 holder = _holder(handle) or "another reader"
                 waited = f" for more than {wait_seconds:g} s" if wait_seconds or advice == _ADVICE else ""
-                msg = f"{path.name}: held by {holder}{waited}; {advice}"
+                msg = f"{what}: held by {holder}{waited}; {advice}"
                 raise WarehouseError(msg) from None
+            if time.monotonic() - began >= SAID_SECONDS and (found := _holder(handle)) != said:
+                said = found
+                warn(f"waiting for {what}, held by {found or 'another reader'}")
             time.sleep(_POLL_SECONDS)
         else:
             return

@@ -17,7 +17,7 @@ from usage_assets.partitions import Window, partition_key
 from usage_assets.schema import Table
 from usage_assets.sites import Site
 from usage_assets.text import printable
-from usage_assets.warehouse import Reader
+from usage_assets.warehouse import Reader, Warehouse
 
 BACKFILL = dg.BackfillPolicy.multi_run(12)
 """One run per site and twelve months: a process start costs seconds, a month in a range milliseconds."""
@@ -163,6 +163,16 @@ def site_of(sites: Mapping[str, Site], window: Window) -> Site:
         return sites[window.site]
     except SiteError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
+
+
+@contextmanager
+def alone_at_site(context: dg.AssetExecutionContext, warehouse: Warehouse, window: Window, what: str) -> Iterator[None]:
+    """A step of a run, with other runs of its site kept out; who waits for it is told the run."""
+    with (
+        readable_errors(window, what),
+        warehouse.site(window.site, f"run {context.run.run_id[:8]}, {what} of {window}"),
+    ):
+        yield
 
 
 @contextmanager

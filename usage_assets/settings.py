@@ -1,5 +1,6 @@
 """Folders and environment, read when asked for, never at import."""
 
+import json
 import math
 import os
 import re
@@ -10,6 +11,7 @@ from usage_assets.errors import UsageError
 
 NIGHTLY_CRON, COVERAGE_CRON, TIMEZONE = "15 2 * * *", "0 12 * * *", "UTC"
 """What holds where the environment says nothing, or what can't be used."""
+_UI_FILE = "ui.json"
 
 
 def sites_dir() -> Path:
@@ -54,8 +56,8 @@ def plots_dir() -> Path:
 
 
 def plots_url() -> str:
-    """Base address under which the plots folder is served: `USAGE_PLOTS_URL`."""
-    return os.environ.get("USAGE_PLOTS_URL", "http://127.0.0.1:3001").rstrip("/")
+    """Base address under which the plots folder is served: `USAGE_PLOTS_URL`, else where `ui` last served it."""
+    return (os.environ.get("USAGE_PLOTS_URL") or last_ui().get("plots") or "http://127.0.0.1:3001").rstrip("/")
 
 
 def plots_host() -> str:
@@ -64,13 +66,35 @@ def plots_host() -> str:
 
 
 def ui_url() -> str:
-    """Base address of Dagster's UI, which alerts link to: `USAGE_UI_URL`."""
-    return os.environ.get("USAGE_UI_URL", "http://127.0.0.1:3000").rstrip("/")
+    """Base address of Dagster's UI, which alerts link to: `USAGE_UI_URL`, else where `ui` last served it."""
+    return (os.environ.get("USAGE_UI_URL") or last_ui().get("ui") or "http://127.0.0.1:3000").rstrip("/")
+
+
+def dagster_home() -> Path:
+    """Folder of Dagster's runs: `DAGSTER_HOME`, by default `./.dagster`; it need not be there yet."""
+    return Path(os.environ.get("DAGSTER_HOME") or ".dagster").resolve()
+
+
+def remember_ui(ui: str, plots: str) -> None:
+    """Keep the addresses of `usage-assets ui`, so that commands and links with the same DAGSTER_HOME find it."""
+    path = dagster_home() / _UI_FILE
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(json.dumps({"ui": ui, "plots": plots}), encoding="utf-8")
+    part.replace(path)
+
+
+def last_ui() -> dict[str, str]:
+    """Addresses `ui` and `plots` of the last `usage-assets ui` of this DAGSTER_HOME; empty where there was none."""
+    try:
+        found = json.loads((dagster_home() / _UI_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def alerts_state() -> Path:
     """What alerts remember: `alerts.db` in `DAGSTER_HOME` (by default `./.dagster`)."""
-    return Path(os.environ.get("DAGSTER_HOME") or ".dagster").resolve() / "alerts.db"
+    return dagster_home() / "alerts.db"
 
 
 def lock_wait_seconds() -> float:

@@ -15,11 +15,11 @@ from usage_assets.kinds import Kind, Made, TableAsset
 from usage_assets.partitions import Window, run_window
 from usage_assets.presentation import (
     BACKFILL,
+    alone_at_site,
     asset_key,
     asset_spec,
     month_metadata,
     previews,
-    readable_errors,
     rows_per_month,
     show_month,
     site_of,
@@ -66,7 +66,7 @@ def _stage(
         chosen = [table for key, table in tables.items() if key in context.selected_asset_keys]
         for family in families(chosen):
             what = family[0].table.qualified if len(family) == 1 else f"{stage} tables"
-            with readable_errors(window, what), warehouse.site(site.key, f"{what} of {window}"):
+            with alone_at_site(context, warehouse, window, what):
                 built = build_family(kind, site, window, warehouse, tables=family, run_id=context.run.run_id)
             for table, shown in zip(family, built, strict=True):
                 key = asset_key(kind.name, stage, table.name)

@@ -9,14 +9,16 @@ its process is no more.
 import json
 import os
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.events import EngineEventData  # private: what says which process a run lives in
 from dagster._core.storage.tags import GRPC_INFO_TAG  # private: which code server holds a run
 
-HOST, BOOT, PID, SINCE = "usage/host", "usage/boot_id", "usage/pid", "usage/pid_since"
+PROCESS = ".dagster/usage_process"
+"""Tag with the process that a run lives in; Dagster shows no tag of this prefix."""
+_EARLIER = {"host": "usage/host", "boot": "usage/boot_id", "pid": "usage/pid", "since": "usage/pid_since"}
+"""Tags that said the same before, in plain sight."""
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -25,22 +27,40 @@ _UNFINISHED = [
 ]
 
 
-def process_tags(pid: int | None = None) -> dict[str, str]:
-    """Tags that name a process of this machine beyond doubt: a pid alone is used again."""
+def process_tag(run_id: str, pid: int | None = None) -> dict[str, str]:
+    """The tag that names the process of a run beyond doubt: a pid alone is used again.
+
+    It names the run too: one that is started again from the UI takes over the tags of the first.
+    """
     pid = os.getpid() if pid is None else pid
-    return {HOST: socket.gethostname(), BOOT: _boot_id(), PID: str(pid), SINCE: _since(pid) or ""}
+    process = {"host": socket.gethostname(), "boot": _boot_id(), "pid": str(pid), "since": _since(pid) or ""}
+    return {PROCESS: json.dumps({"run": run_id, **process})}
 
 
-def is_gone(tags: Mapping[str, str]) -> bool:
-    """Whether the process that the tags name is no more; false for other hosts and for runs without such tags."""
-    if tags.get(HOST) != socket.gethostname() or not tags.get(PID, "").isdigit():
+def process_of(run: dg.DagsterRun) -> dict[str, str]:
+    """Host, boot, pid and start of the process that a run's tags name; empty where they name none."""
+    if PROCESS in run.tags:
+        try:
+            named = json.loads(run.tags[PROCESS])
+        except ValueError:
+            return {}
+        return named if isinstance(named, dict) and named.get("run") == run.run_id else {}
+    if run.parent_run_id is not None:  # these tags are its parent's
+        return {}
+    return {name: run.tags[tag] for name, tag in _EARLIER.items() if tag in run.tags}
+
+
+def is_gone(run: dg.DagsterRun) -> bool:
+    """Whether a run's process is no more; false for other hosts and for runs that name none."""
+    process = process_of(run)
+    if process.get("host") != socket.gethostname() or not process.get("pid", "").isdigit():
         return False
-    if tags.get(BOOT) != _boot_id():
+    if process.get("boot") != _boot_id():
         return True
-    pid = int(tags[PID])
+    pid = int(process["pid"])
     since = _since(pid)
     if since is not None:
-        return since != tags.get(SINCE)
+        return since != process.get("since")
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -57,24 +77,25 @@ def name_processes(instance: dg.DagsterInstance) -> None:
     """
     for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         run = record.dagster_run
-        if PID in run.tags or not json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket"):
+        if process_of(run) or not json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket"):
             continue
         pid = _pid_of(instance, run.run_id)
         if pid is not None:
-            instance.add_run_tags(run.run_id, process_tags(pid))
+            instance.add_run_tags(run.run_id, process_tag(run.run_id, pid))
 
 
 def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Report as failed every unfinished run whose process is gone; their ids."""
     dead = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED, tags={HOST: socket.gethostname()})):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
         run = record.dagster_run
-        if is_gone(run.tags):
+        if is_gone(run):
             ended = instance.get_run_by_id(run.run_id)
             if ended is None or ended.is_finished:
                 continue  # since it was asked for
+            process = process_of(run)
             instance.report_run_failed(
-                run, f"The process of this run ({run.tags[PID]} on {run.tags[HOST]}) was killed; start it again."
+                run, f"The process of this run ({process['pid']} on {process['host']}) was killed; start it again."
             )
             dead.append(run.run_id)
     return dead

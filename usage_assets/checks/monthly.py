@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 
 import dagster as dg
 
@@ -15,6 +16,7 @@ from usage_assets.checks.raw import result
 from usage_assets.checks.record import record
 from usage_assets.gates import extracted_at
 from usage_assets.kinds import FactAsset, Kind, TableAsset, TableCheck
+from usage_assets.notes import note
 from usage_assets.partitions import Window, partition_key, run_window
 from usage_assets.presentation import asset_key, readable_errors, site_of
 from usage_assets.sites import Site, utc_now
@@ -62,8 +64,11 @@ def monthly_checks(
         chosen = {check: spec for check, spec in specs.items() if spec.key in context.selected_asset_check_keys}
         began = utc_now()
         with readable_errors(window, "checks"):
+            found: dict[Check, Findings] = {}
             with warehouse.read() as reader:
-                found = {check: check.evaluate(reader, site, window) for check in chosen}
+                for asset, own in groupby(chosen, key=lambda check: check.asset):
+                    note(f"{window}: checks of {'/'.join(asset.path[1:])}")
+                    found |= {check: check.evaluate(reader, site, window) for check in own}
             record(
                 warehouse,
                 site.key,

@@ -18,6 +18,7 @@ from usage_assets.partitions import FIRST_MONTH, Window, month_of, months_betwee
 from usage_assets.sites import Site
 
 _SHOWN = 20
+INTERRUPTION = "interrupted: stored data is consistent; run the same command again to continue"
 _YEARS = 2
 """Calendar years of a run: each reads the source once; with two years of a large site it takes 1.3 GB."""
 
@@ -41,6 +42,8 @@ class Outcome:
     """What is to be said of each failed run."""
     checks: list[BadCheck] = field(default_factory=list)
     interrupted: bool = False
+    interruption: str = INTERRUPTION
+    """What is to be said of that."""
 
     @property
     def code(self) -> int:
@@ -81,7 +84,7 @@ def run(
 ) -> int:
     """Build the windows; the exit code."""
     try:
-        with _interrupts():
+        with interrupts():
             said = {"purge_known": purge_known, "allow_missing": allow_missing}
             outcome = _build(sites, windows, said, in_process=in_process)
     except KeyboardInterrupt:
@@ -98,12 +101,15 @@ def _build(
     sites: Mapping[str, Site], windows: Sequence[Window], said: Mapping[str, bool], *, in_process: bool
 ) -> Outcome:
     home = dagster_home()
-    if not in_process:
-        from usage_assets.cli.daemon import submit
+    if in_process:
+        errors.print("building in this process, as --in-process says")
+    else:
+        from usage_assets.cli.daemon import find_daemon, submit
 
-        outcome = submit(sites, windows, home=home, **said)
-        if outcome is not None:
-            return outcome
+        server, why_not = find_daemon(sites, windows, home=home)
+        if server is not None:
+            return submit(server, sites, windows, **said)
+        errors.print(f"no daemon: {why_not}; building in this process", markup=False)
     from usage_assets.cli.local import build
 
     return build(sites, windows, **said)
@@ -128,15 +134,15 @@ def report(outcome: Outcome) -> None:
     if by_check:
         console.print("The UI shows each failed check beside its month (make ui).")
     if outcome.interrupted:
-        errors.print("interrupted; what is stored is whole, the same command goes on")
+        errors.print(outcome.interruption, markup=False)
     else:
         bad = f", {len(outcome.failed)} failed" if outcome.failed else ""
         console.print(f"{outcome.runs} run(s){bad}")
 
 
 @contextmanager
-def _interrupts() -> Iterator[None]:
-    """SIGTERM does what SIGINT does, for the block; also where a shell made SIGINT ignored, as for background jobs."""
+def interrupts() -> Iterator[None]:
+    """SIGTERM and SIGHUP do what SIGINT does, for the block; also where a shell had SIGINT ignored."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -144,6 +150,7 @@ def _interrupts() -> Iterator[None]:
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
         signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, interrupt),
     }
     try:
         yield

@@ -6,13 +6,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+from usage_assets import settings
 from usage_assets.cli.app import console, errors
 from usage_assets.cli.backfill import BadCheck, Outcome
+from usage_assets.cli.progress import Display, time_left
 from usage_assets.errors import UsageError
 from usage_assets.kinds import KINDS
 from usage_assets.partitions import PARTITION, RANGE_END, RANGE_START, Window
@@ -41,6 +42,7 @@ query($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename
 _EVENTS = """
 query($id: ID!, $after: String) { logsForRun(runId: $id, afterCursor: $after, limit: 1000) { __typename
   ... on EventConnection { cursor hasMore events { __typename
+    ... on LogMessageEvent { message level } ... on ExecutionStepStartEvent { stepKey }
     ... on ExecutionStepFailureEvent { stepKey error { message } failureMetadata { description } }
     ... on AssetCheckEvaluationEvent { evaluation {
       checkName severity description partition success assetKey { path } } } } } } }
@@ -63,7 +65,7 @@ class Webserver:
             with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 - as above
                 found = json.load(answer)
         except (OSError, ValueError) as error:
-            msg = f"the webserver at {self.url} gave no answer ({error})"
+            msg = f"the webserver at {self.url} gave no answer ({_cause(error)})"
             raise UsageError(msg) from None
         if not isinstance(found, dict) or "data" not in found or found.get("errors"):
             msg = f"the webserver at {self.url} refused the question: {str(found)[:300]}"
@@ -71,27 +73,49 @@ class Webserver:
         return found["data"]
 
 
+def _cause(error: Exception) -> str:
+    """Why there was no answer, in a few words."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return "nothing listens there" if isinstance(reason, ConnectionRefusedError) else str(reason)
+
+
+def find_daemon(sites: Mapping[str, Site], windows: Sequence[Window], *, home: Path) -> tuple[Webserver | None, str]:
+    """The webserver whose daemon can build the windows; else none, and why, address by address.
+
+    Asked are the address of `USAGE_WEBSERVER_URL` alone, and UsageError tells where that can't; or else that of the
+    last `usage-assets ui` of this DAGSTER_HOME, and the usual one.
+    """
+    named = os.environ.get("USAGE_WEBSERVER_URL")
+    keys = _keys_by_kind(sites, windows)
+    reasons = []
+    for url in dict.fromkeys([named] if named else [*filter(None, [settings.last_ui().get("ui")]), DEFAULT_URL]):
+        server = Webserver(url)
+        reason = _why_not(server, home, keys)
+        if reason is None:
+            return server, ""
+        reasons.append(reason)
+    if named:
+        msg = f"{reasons[0]}; unset USAGE_WEBSERVER_URL, or give --in-process"
+        raise UsageError(msg)
+    return None, "; ".join(reasons)
+
+
+def _keys_by_kind(sites: Mapping[str, Site], windows: Sequence[Window]) -> dict[str, list[list[str]]]:
+    kinds: dict[str, None] = dict.fromkeys(sites[window.site].kind for window in windows)
+    return {kind: _asset_keys(kind) for kind in kinds}
+
+
 def submit(
+    server: Webserver,
     sites: Mapping[str, Site],
     windows: Sequence[Window],
     *,
-    home: Path,
     purge_known: bool,
     allow_missing: bool = False,
-) -> Outcome | None:
-    """Submit and follow the backfill; None where no daemon of this installation is running."""
-    named = os.environ.get("USAGE_WEBSERVER_URL")
-    server = Webserver(named or DEFAULT_URL)
-    kinds: set[str] = {sites[window.site].kind for window in windows}
-    keys = {kind: _asset_keys(kind) for kind in kinds}
-    reason = _why_not(server, home, keys)
-    if reason:
-        if named:
-            msg = f"{reason}; unset USAGE_WEBSERVER_URL, or give --in-process"
-            raise UsageError(msg)
-        return None
+) -> Outcome:
+    """Submit the backfill to the daemon behind a webserver, and follow it to its end."""
     outcome = Outcome()
-    for kind, paths in keys.items():
+    for kind, paths in _keys_by_kind(sites, windows).items():
         own = [window for window in windows if sites[window.site].kind == kind]
         tags = [{"key": "usage/trigger", "value": "command"}]
         said = {PURGE_TAG: purge_known, MISSING_TAG: allow_missing}
@@ -144,34 +168,72 @@ def _why_not(server: Webserver, home: Path, keys: Mapping[str, list[list[str]]])
 
 def _follow(server: Webserver, backfill: str, outcome: Outcome) -> None:
     """Show the backfill's progress until it ends; an interrupt leaves it to the daemon."""
-    console.print(f"submitted to the daemon: {server.url}/runs/b/{backfill}", markup=False)
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=errors, transient=True, disable=not errors.is_terminal,
-    )  # fmt: skip
+    page = f"{server.url}/runs/b/{backfill}"
+    console.print(f"the daemon builds: {page}", markup=False)
+    began = time.monotonic()
+    heard = _Heard(server)
     try:
-        with bar:
-            task = bar.add_task("waiting for the daemon (it looks every 30 s)", total=None)
+        with Display(errors) as display:
             while True:
                 found = server.ask(_LOOK, id=backfill)["partitionBackfillOrError"]
                 if found["__typename"] != "PartitionBackfill":
                     msg = f"backfill {backfill}: {found.get('message', found['__typename'])}"
                     raise UsageError(msg)
-                counts = (found["assetBackfillData"] or {}).get("assetBackfillStatuses") or []
-                total = sum(one.get("numPartitionsTargeted", 0) for one in counts)
-                done = sum(
-                    one.get("numPartitionsMaterialized", 0) + one.get("numPartitionsFailed", 0) for one in counts
-                )
-                if found["runs"]:
-                    bar.update(task, description="daemon", total=total or None, completed=done)
                 if found["status"] in _ENDED:
                     break
+                for line in heard.warnings(found["runs"]):
+                    errors.print(line, markup=False)
+                part = _part(found)
+                display.show("daemon", heard.what, part, time_left(time.monotonic() - began, part))
                 time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
-        errors.print(f"the backfill goes on in the daemon; cancel it at {server.url}/runs/b/{backfill}", markup=False)
         outcome.interrupted = True
+        outcome.interruption = f"interrupted: the backfill goes on in the daemon; cancel it at {page}"
         return
     _collect(server, found, outcome)
+
+
+def _part(found: Mapping[str, Any]) -> float:
+    """What part of a backfill's assets and months is done."""
+    counts = (found["assetBackfillData"] or {}).get("assetBackfillStatuses") or []
+    total = sum(one.get("numPartitionsTargeted", 0) for one in counts)
+    done = sum(one.get("numPartitionsMaterialized", 0) + one.get("numPartitionsFailed", 0) for one in counts)
+    return done / total if total else 0.0
+
+
+@dataclass
+class _Heard:
+    """What the runs under way have said so far."""
+
+    server: Webserver
+    what: str = "waiting for the daemon (it looks every 30 s)"
+    _cursors: dict[str, str | None] = field(default_factory=dict)
+
+    def warnings(self, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The new warnings of runs under way, such as what they wait for; `what` is their last word."""
+        under_way = [run for run in runs if run["status"] == "STARTED"]
+        if runs and not under_way:
+            self.what = f"waiting for one of {len(runs)} run(s) to start"
+        out = []
+        for run in under_way:
+            label = f"run {run['id'][:8]}"
+            if run["id"] not in self._cursors:
+                self.what = label
+            for event in self._new_events(run["id"]):
+                if event["__typename"] == "ExecutionStepStartEvent":
+                    self.what = f"{label}: {event['stepKey']}"
+                elif event["__typename"] == "LogMessageEvent" and event["level"] in {"INFO", "WARNING", "ERROR"}:
+                    self.what = f"{label}: {event['message'][:60]}"
+                    if event["level"] != "INFO":
+                        out.append(f"{label}: {event['message']}")
+        return out
+
+    def _new_events(self, run_id: str) -> list[dict[str, Any]]:
+        page = self.server.ask(_EVENTS, id=run_id, after=self._cursors.get(run_id))["logsForRun"]
+        if page["__typename"] != "EventConnection":
+            return []
+        self._cursors[run_id] = page["cursor"]
+        return list(page["events"])
 
 
 def _collect(server: Webserver, found: Mapping[str, Any], outcome: Outcome) -> None:

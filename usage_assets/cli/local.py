@@ -5,7 +5,6 @@ its file open for ever). It marks the run as canceled and ends the process where
 after a kill.
 """
 
-import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,14 +13,15 @@ from itertools import groupby
 from typing import Any
 
 import dagster as dg
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from usage_assets.automation.alerts.runs import failures_of
-from usage_assets.automation.orphans import process_tags, report_dead_runs
+from usage_assets.automation.orphans import process_tag, report_dead_runs
 from usage_assets.automation.publishing import JOB as PUBLISH
 from usage_assets.cli.app import console, errors
 from usage_assets.cli.backfill import BadCheck, Outcome
 from usage_assets.cli.home import make_home
+from usage_assets.cli.instance import command_instance
+from usage_assets.cli.progress import Progress
 from usage_assets.definitions import build_defs
 from usage_assets.partitions import RANGE_END, RANGE_START, Window
 from usage_assets.raw.assets import MISSING_TAG, PURGE_TAG
@@ -38,30 +38,31 @@ def build(
     outcome = Outcome()
     said = {PURGE_TAG: purge_known, MISSING_TAG: allow_missing}
     tags = {tag: "true" for tag, so in said.items() if so}
-    make_home()  # two commands on a new machine may start at once
-    with dg.DagsterInstance.get() as instance, _bar() as bar:
+    home = make_home()  # two commands on a new machine may start at once
+    runs = runs_of(windows)
+    with command_instance(home) as instance, Progress(runs, errors) as progress:
         for run_id in report_dead_runs(instance):
             errors.print(f"run {run_id[:8]} of a killed process was reported as failed")
-        counter = _Counter(bar)
-        defs = build_defs(sites, automation=False, loggers={_LOGGER: counter.logger})
-        for window, stages in runs_of(windows):
+        defs = build_defs(sites, automation=False, loggers={_LOGGER: progress.logger})
+        for window, stages in runs:
             job = defs.resolve_job_def(sites[window.site].kind)
             assets = [key for key in job.asset_layer.selected_asset_keys if key.path[1] in stages]
-            counter.begin(window, len(assets))
-            _run(job, instance, window, outcome, assets=assets, said=tags)
+            progress.begin(window, stages, assets)
+            _run(job, instance, window, outcome, progress, assets=assets, said=tags)
             if outcome.interrupted:
                 break
         if not outcome.interrupted:
-            _publish(instance, sites, outcome, counter)
+            progress.finish("publishing for readers")
+            _publish(instance, sites, outcome, progress)
     return outcome
 
 
-def _publish(instance: dg.DagsterInstance, sites: Mapping[str, Site], outcome: Outcome, counter: "_Counter") -> None:
+def _publish(instance: dg.DagsterInstance, sites: Mapping[str, Site], outcome: Outcome, progress: Progress) -> None:
     """Let readers have what was built; its checks speak of months that nobody asked for, so no exit code."""
     book = load_book()
     every = book if set(sites) <= set(book) else sites  # what is published is of all sites, not of the chosen ones
-    job = build_defs(every, automation=False, loggers={_LOGGER: counter.logger}).resolve_job_def(PUBLISH)
-    run = _execute(job, instance, {"usage/trigger": "command"}, outcome)
+    job = build_defs(every, automation=False, loggers={_LOGGER: progress.logger}).resolve_job_def(PUBLISH)
+    run = _execute(job, instance, {"usage/trigger": "command"}, outcome, progress)
     if run is not None:
         outcome.failed += [f"publishing: {found.text}" for found in failures_of(instance, run) if found.check is None]
 
@@ -87,6 +88,7 @@ def _run(
     instance: dg.DagsterInstance,
     window: Window,
     outcome: Outcome,
+    progress: Progress,
     *,
     assets: Sequence[dg.AssetKey],
     said: dict[str, str],
@@ -94,7 +96,7 @@ def _run(
     keys = [str(key) for key in window.keys]
     tags = {RANGE_START: keys[0], RANGE_END: keys[-1], "usage/site": window.site, "usage/trigger": "command"}
     began = time.monotonic()
-    run = _execute(job, instance, tags | said, outcome, asset_selection=list(assets))
+    run = _execute(job, instance, tags | said, outcome, progress, asset_selection=list(assets))
     outcome.runs += 1
     if run is None:
         return
@@ -112,7 +114,12 @@ def _run(
 
 
 def _execute(
-    job: dg.JobDefinition, instance: dg.DagsterInstance, tags: Mapping[str, str], outcome: Outcome, **more: Any
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str],
+    outcome: Outcome,
+    progress: Progress,
+    **more: Any,
 ) -> dg.DagsterRun | None:
     """One run in a thread of its own, to its end; None where the command was interrupted meanwhile."""
     run_id = str(uuid.uuid4())
@@ -120,7 +127,7 @@ def _execute(
         job.execute_in_process,
         instance=instance,
         run_id=run_id,
-        tags=dict(tags) | process_tags(),
+        tags=dict(tags) | process_tag(run_id),
         run_config={"loggers": {_LOGGER: {}}},
         raise_on_error=False,
         **more,
@@ -128,6 +135,7 @@ def _execute(
     try:
         while not work.done():  # the signal may reach another thread: look up now and then
             wait([work], timeout=0.2)
+            progress.tick()
         work.result()
     except KeyboardInterrupt:
         outcome.interrupted = True
@@ -138,44 +146,3 @@ def _execute(
         return None
     assert run is not None
     return run
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("tables x months"),
-        TimeElapsedColumn(),
-        console=errors,
-        transient=True,
-        disable=not errors.is_terminal,
-    )
-
-
-class _Counter(logging.Handler):
-    """Moves the bar by the run's own events."""
-
-    def __init__(self, bar: Progress) -> None:
-        super().__init__()
-        self._bar = bar
-        self._task: TaskID | None = None
-        self.logger = dg.LoggerDefinition(self._make, description="The progress bar of the command line")
-
-    def begin(self, window: Window, assets: int) -> None:
-        """Show a bar for a run."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(str(window), total=assets * len(window.months))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """One step of the bar per month and asset."""
-        meta: Any = getattr(record, "dagster_meta", None) or {}
-        event = meta.get("dagster_event") if isinstance(meta, Mapping) else None
-        if event is not None and event.event_type_value == "ASSET_MATERIALIZATION" and self._task is not None:
-            self._bar.advance(self._task)
-
-    def _make(self, _context: dg.InitLoggerContext) -> logging.Logger:
-        logger = logging.Logger("usage_assets.progress", logging.DEBUG)
-        logger.addHandler(self)
-        return logger

@@ -136,7 +136,7 @@ def stuck(patient: Patient) -> Iterator[Said]:
         run = record.dagster_run
         hours = (patient.now - _aware(record.create_timestamp)).total_seconds() / 3600
         queued = run.status == dg.DagsterRunStatus.QUEUED
-        if not queued and is_gone(run.tags):
+        if not queued and is_gone(run):
             hung = True
             yield fail(f"run {run.run_id[:8]}: its process is gone", "the daemon, or the next backfill, reports it")
         elif hours > (_QUEUED_HOURS if queued else _STUCK_HOURS):

@@ -17,11 +17,11 @@ from usage_assets.kinds import FactAsset, Facts, Kind
 from usage_assets.partitions import Window, run_window
 from usage_assets.presentation import (
     BACKFILL,
+    alone_at_site,
     asset_key,
     asset_spec,
     month_metadata,
     previews,
-    readable_errors,
     rows_per_month,
     show_month,
     site_of,
@@ -88,7 +88,7 @@ def fact_assets(
         window = run_window(context)
         site = site_of(sites, window)
         chosen = {key: fact for key, fact in facts.items() if key in context.selected_asset_keys}
-        with readable_errors(window, "facts"), warehouse.site(site.key, f"facts of {window}"):
+        with alone_at_site(context, warehouse, window, "facts"):
             written = build_window(
                 kind, site, window, warehouse, chosen=list(chosen.values()), run_id=context.run.run_id
             )

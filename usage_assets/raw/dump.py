@@ -55,7 +55,7 @@ def dump(
     """
     path = warehouse.path.parent / ".staging" / f"{site.key}.duckdb"
     try:
-        with warehouse.site(site.key, f"dump of {window}"), staging(path) as con:
+        with warehouse.site(site.key, f"run {run_id[:8]}, dump of {window}"), staging(path) as con:
             run = _Dump(site, window, warehouse, con, catalogue=catalogue, log=log)
             run.purge_known, run.allow_missing = purge_known, allow_missing
             with open_servers(site, _databases(tables, catalogue)) as servers:

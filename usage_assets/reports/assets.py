@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from usage_assets.checks.raw import RunCheck
 from usage_assets.checks.record import record
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import Kind
+from usage_assets.notes import note
 from usage_assets.partitions import Window, run_window
 from usage_assets.presentation import BACKFILL, asset_key, asset_spec, readable_errors, show_month, site_of
 from usage_assets.reports import reading
@@ -159,9 +161,11 @@ def draw_window(
             for (of, at), scene in asked.items():
                 with _apart(out, site, [plot for plot in monthly if plot.read is of], at):
                     read[of, at] = of(reader, scene)
-        for plot, scene in todo:
-            if (plot.read, scene.month) in read:
-                add(plot, scene, read[plot.read, scene.month])
+        for at, own in groupby(todo, key=lambda one: one[1].month):
+            note(f"{window}: plots of {at:%Y-%m}")
+            for plot, scene in own:
+                if (plot.read, scene.month) in read:
+                    add(plot, scene, read[plot.read, scene.month])
     scene = Scene(site, None, None, shares, kind.machines, types, sites or {site.key: site})
     for of in dict.fromkeys(plot.read for plot in whole):
         these = [plot for plot in whole if plot.read is of]

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from usage_assets.notes import note
 from usage_assets.reports.frame import HEIGHT, PLOT_WIDTH_PX, Figure
 from usage_assets.reports.thinned import thinned
 
@@ -52,6 +53,7 @@ async def _draw(figures: Mapping[str, Figure], browser: str) -> dict[str, bytes 
             out[name] = await kaleido.calc_fig(_printed(figure), opts=options)
         except Exception as error:  # one picture must not cost the others
             out[name] = f"no picture: {_brief(error)}"
+        note(f"picture of {name}")
 
     loop = asyncio.get_running_loop()
     # kaleido waits without limit for a browser to open or to close; one that hangs is ended, which ends the wait

@@ -10,11 +10,11 @@ from usage_assets.kinds import Kind
 from usage_assets.partitions import Window, run_window
 from usage_assets.presentation import (
     BACKFILL,
+    alone_at_site,
     asset_key,
     asset_spec,
     month_metadata,
     previews,
-    readable_errors,
     rows_per_month,
     show_month,
     site_of,
@@ -48,7 +48,7 @@ def timeline_assets(
         window = run_window(context)
         site = site_of(sites, window)
         chosen = [key.path[-1] for key in tables if key in context.selected_asset_keys]
-        with readable_errors(window, "timelines"), warehouse.site(site.key, f"timelines of {window}"):
+        with alone_at_site(context, warehouse, window, "timelines"):
             shown = build_window(kind, site, window, warehouse, chosen=chosen, run_id=context.run.run_id)
             with warehouse.read() as reader:
                 few = {name: previews(reader, TABLES[name], window) for name in chosen}

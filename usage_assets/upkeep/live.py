@@ -42,7 +42,7 @@ def in_the_way(home: Path, *, unfinished_runs: bool) -> list[str]:
 def unfinished(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Runs that have begun and not ended, but for those whose process is known to be gone."""
     runs = instance.get_runs(dg.RunsFilter(statuses=BEGUN))
-    return [run for run in runs if not is_gone(run.tags)]
+    return [run for run in runs if not is_gone(run)]
 
 
 def instance_of(home: Path) -> dg.DagsterInstance:

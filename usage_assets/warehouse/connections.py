@@ -13,6 +13,8 @@ import duckdb
 from usage_assets import settings
 from usage_assets.disk import remove
 from usage_assets.errors import WarehouseError
+from usage_assets.locks import SAID_SECONDS
+from usage_assets.notes import warn
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "preserve_insertion_order": False}
 _STAGING_MEMORY = "128MB"  # what does not fit lies in the file or is spilled beside it
@@ -76,7 +78,9 @@ def connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyC
 def _when_free(path: Path, opened: Callable[[], _T]) -> _T:
     """Open a file once no program outside this project, such as the duckdb shell, holds it any more."""
     wait = settings.lock_wait_seconds()
-    deadline = time.monotonic() + wait
+    began = time.monotonic()
+    deadline = began + wait
+    said = False
     while True:
         try:
             return opened()
@@ -90,6 +94,9 @@ def _when_free(path: Path, opened: Callable[[], _T]) -> _T:
                     "(dashboards and notebooks read the published snapshot instead), or raise USAGE_LOCK_WAIT"
                 )
                 raise WarehouseError(msg) from None
+            if not said and time.monotonic() - began >= SAID_SECONDS:
+                said = True
+                warn(f"waiting for {path}, held by {found[1]}")
         time.sleep(_POLL_SECONDS)
 
 

@@ -98,13 +98,13 @@ class Warehouse:
     @contextmanager
     def _shared(self, wait_seconds: float | None = None) -> Iterator[None]:
         wait = settings.lock_wait_seconds() if wait_seconds is None else wait_seconds
-        with file_lock(self._lock, "reading", shared=True, wait_seconds=wait):
+        with file_lock(self._lock, "reading", shared=True, wait_seconds=wait, what="the warehouse"):
             yield
 
     @contextmanager
     def _alone(self, holder: str, wait_seconds: float | None = None) -> Iterator[None]:
         wait = settings.lock_wait_seconds() if wait_seconds is None else wait_seconds
-        with file_lock(self._lock, holder, wait_seconds=wait):
+        with file_lock(self._lock, holder, wait_seconds=wait, what="the warehouse"):
             yield
 
     def _is_current(self, con: duckdb.DuckDBPyConnection, database: str = "") -> bool:
@@ -194,7 +194,7 @@ class Warehouse:
     def site(self, site: str, holder: str) -> Iterator[None]:
         """Exclude other runs of the same site for the block; runs of other sites go on."""
         lock = self._site_locks / f"{site}.lock"
-        with file_lock(lock, holder, wait_seconds=settings.lock_wait_seconds()):
+        with file_lock(lock, holder, wait_seconds=settings.lock_wait_seconds(), what=f"site {site}"):
             yield
 
 

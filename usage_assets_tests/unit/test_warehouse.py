@@ -1,5 +1,6 @@
 """The warehouse: whole months in one transaction, bad months kept as they were, gates, locks."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from usage_assets import locks
 from usage_assets.errors import ContractError, DiskError, WarehouseError
 from usage_assets.schema import Column, Rule, Table, Type
 from usage_assets.serving import GATES, VERSIONS
@@ -247,6 +249,21 @@ def test_runs_of_one_site_exclude_each_other_and_those_of_others_go_on(
     third = warehouse.site("a", "third")
     with warehouse.site("a", "first"), warehouse.site("b", "second"), pytest.raises(WarehouseError, match="held by"):
         third.__enter__()
+
+
+def test_who_waits_says_for_what_and_who_holds_it(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("USAGE_LOCK_WAIT", "0.1")
+    monkeypatch.setattr(locks, "SAID_SECONDS", 0.02)
+    with warehouse.site("a", "run 1234abcd, facts of site a 2020-01"), pytest.raises(WarehouseError):
+        warehouse.site("a", "another").__enter__()
+    holder = f"process {os.getpid()}: run 1234abcd, facts of site a 2020-01"
+    assert caplog.messages == [f"waiting for site a, held by {holder}"]
+    caplog.clear()
+    with warehouse.read(), pytest.raises(WarehouseError):
+        warehouse.compact()
+    assert caplog.messages == ["waiting for the warehouse, held by another reader"]
 
 
 def test_compacting_keeps_every_row_and_view(warehouse: Warehouse):

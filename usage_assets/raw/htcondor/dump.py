@@ -56,7 +56,7 @@ def dump(
     folder = warehouse.path.parent / ".staging" / f"{site.key}.files"
     out = []
     try:
-        with warehouse.site(site.key, f"dump of {window}"), _room(folder):
+        with warehouse.site(site.key, f"run {run_id[:8]}, dump of {window}"), _room(folder):
             files = find_files(site)
             for month in window.months:
                 done = _Month(site, month, warehouse, files, folder, now, run_id).run(purge_known=purge_known)

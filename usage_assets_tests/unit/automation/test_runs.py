@@ -1,68 +1,89 @@
 """What runs by itself besides alerts and nightlies: dead runs, and the event log that keeps its files open."""
 
+import json
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
+from dagster._core.storage.tags import TagType, get_tag_type
 
-from usage_assets.automation.orphans import (
-    BOOT,
-    HOST,
-    PID,
-    SINCE,
-    is_gone,
-    name_processes,
-    process_tags,
-    report_dead_runs,
-)
+from usage_assets.automation.orphans import PROCESS, is_gone, name_processes, process_tag, report_dead_runs
 from usage_assets.automation.storage import SteadySqliteEventLogStorage
 
+STARTED = dg.DagsterRunStatus.STARTED
 
-def test_this_process_is_not_gone_and_one_that_ended_is():
+
+def run(lives_in: int | None = None, **other: str) -> dg.DagsterRun:
+    """A run that lives in a process, which may be said otherwise than it is."""
+    run_id = str(uuid.uuid4())
+    named = json.loads(process_tag(run_id, lives_in)[PROCESS])
+    return dg.DagsterRun("job", run_id=run_id, tags={PROCESS: json.dumps(named | other)})
+
+
+def earlier(run: dg.DagsterRun) -> dg.DagsterRun:
+    """The same run as releases before this one tagged it."""
+    named = json.loads(run.tags[PROCESS])
+    tags = {"host": "usage/host", "boot": "usage/boot_id", "pid": "usage/pid", "since": "usage/pid_since"}
+    return dg.DagsterRun("job", run_id=run.run_id, tags={tag: named[name] for name, tag in tags.items()})
+
+
+@pytest.mark.parametrize("as_tagged", [lambda run: run, earlier])
+def test_this_process_is_not_gone_and_one_that_ended_is(as_tagged):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        tags = process_tags(other.pid)
-        assert not is_gone(tags)
+        its = as_tagged(run(other.pid))
+        assert not is_gone(its)
         other.communicate(b"\n")
-    assert is_gone(tags)
-    assert not is_gone(process_tags())
+    assert is_gone(its)
+    assert not is_gone(as_tagged(run()))
 
 
 def test_a_pid_that_was_given_again_is_gone():
-    assert is_gone(process_tags() | {SINCE: "1"})
+    assert is_gone(run(since="1"))
+    assert is_gone(earlier(run(since="1")))
 
 
 def test_a_process_of_an_earlier_boot_is_gone_and_one_of_another_host_is_not_ours_to_judge():
-    assert is_gone(process_tags() | {BOOT: "earlier"})
-    assert not is_gone(process_tags() | {HOST: "elsewhere", PID: "999999"})
-    assert not is_gone({})
+    assert is_gone(run(boot="earlier"))
+    assert not is_gone(run(host="elsewhere", pid="999999"))
+    assert not is_gone(dg.DagsterRun("job", tags={PROCESS: "no JSON"}))
+    assert not is_gone(dg.DagsterRun("job"))
+
+
+def test_a_run_that_was_started_again_with_the_tags_of_a_dead_one_is_not_gone():
+    dead = run(since="1")
+    for tags in (dead.tags, earlier(dead).tags):
+        again = dg.DagsterRun("job", tags=tags, parent_run_id=dead.run_id, root_run_id=dead.run_id)
+        assert not is_gone(again)
+
+
+def test_the_ui_does_not_show_the_tag_of_a_process():
+    assert {get_tag_type(tag) for tag in process_tag("1")} == {TagType.HIDDEN}
 
 
 def test_only_unfinished_runs_of_dead_processes_are_reported_as_failed():
     with dg.DagsterInstance.ephemeral() as instance:
-        dead = process_tags() | {SINCE: "1"}
-        started = instance.create_run_for_job(_job, tags=dead, status=dg.DagsterRunStatus.STARTED)
-        alive = instance.create_run_for_job(_job, tags=process_tags(), status=dg.DagsterRunStatus.STARTED)
-        ended = instance.create_run_for_job(_job, tags=dead, status=dg.DagsterRunStatus.SUCCESS)
-        assert report_dead_runs(instance) == [started.run_id]
-        found = [instance.get_run_by_id(run.run_id) for run in (started, alive, ended)]
-        statuses = [run.status.value for run in found if run is not None]
-        assert statuses == ["FAILURE", "STARTED", "SUCCESS"]
+        dead, living = run(since="1"), run()
+        for one, status in ((dead, STARTED), (living, STARTED), (run(since="1"), dg.DagsterRunStatus.SUCCESS)):
+            instance.create_run_for_job(_job, run_id=one.run_id, tags=one.tags, status=status)
+        assert report_dead_runs(instance) == [dead.run_id]
+        found = [each.status.value for each in instance.get_runs()]
+        assert sorted(found) == ["FAILURE", "STARTED", "SUCCESS"]
 
 
 def test_a_run_of_the_daemon_is_reported_as_failed_when_its_process_was_killed_with_the_code_server():
     server = {".dagster/grpc_info": '{"host": "localhost", "socket": "/run/usage-assets/code.sock"}'}
     remote = {".dagster/grpc_info": '{"host": "elsewhere", "port": 4000}'}
-    started = dg.DagsterRunStatus.STARTED
     with (
         dg.DagsterInstance.ephemeral() as instance,
         subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process,
     ):
-        run = instance.create_run_for_job(_job, tags=server, status=started)
-        other = instance.create_run_for_job(_job, tags=remote, status=started)
+        run = instance.create_run_for_job(_job, tags=server, status=STARTED)
+        other = instance.create_run_for_job(_job, tags=remote, status=STARTED)
         for each in (run, other):
             said = EngineEventData.in_process(process.pid)
             instance.report_engine_event("Started process for run", each, said)
@@ -76,7 +97,7 @@ def test_a_run_of_the_daemon_is_reported_as_failed_when_its_process_was_killed_w
 def test_a_run_of_the_daemon_that_has_not_said_its_process_is_left_alone():
     server = {".dagster/grpc_info": '{"socket": "/run/usage-assets/code.sock"}'}
     with dg.DagsterInstance.ephemeral() as instance:
-        instance.create_run_for_job(_job, tags=server, status=dg.DagsterRunStatus.STARTED)
+        instance.create_run_for_job(_job, tags=server, status=STARTED)
         name_processes(instance)
         assert report_dead_runs(instance) == []
 

@@ -12,9 +12,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from usage_assets import settings
 from usage_assets.cli.app import app
 from usage_assets.cli.backfill import BadCheck, Outcome, plan
-from usage_assets.cli.daemon import submit
+from usage_assets.cli.daemon import find_daemon, submit
 from usage_assets.cli.home import dagster_home
 from usage_assets.cli.local import runs_of
 from usage_assets.cli.look import ranges
@@ -160,7 +161,7 @@ def webserver(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
     """A webserver that answers as Dagster's does: one run that failed, with one failed check."""
     asked: list[dict] = []
     answers = {
-        "daemonHealth": {"instance": {"info": "", "daemonHealth": {"daemonStatus": {"healthy": True}}}},
+        "daemonHealth": {"instance": {"info": "base_dir: here", "daemonHealth": {"daemonStatus": {"healthy": True}}}},
         "launchPartitionBackfill": {"launchPartitionBackfill": {"backfillId": "b1"}},
         "partitionBackfillOrError": {
             "partitionBackfillOrError": {
@@ -222,8 +223,9 @@ def webserver(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
 
 
 def test_a_backfill_is_submitted_where_a_webserver_answers(webserver: list[dict], tmp_path: Path):
-    outcome = submit({"a": site("a")}, WINDOWS, home=tmp_path, purge_known=True)
-    assert outcome is not None
+    server, _ = find_daemon({"a": site("a")}, WINDOWS, home=tmp_path)
+    assert server is not None
+    outcome = submit(server, {"a": site("a")}, WINDOWS, purge_known=True)
     params = next(one["variables"]["params"] for one in webserver if "params" in one["variables"])
     assert params["partitionNames"] == ["2020-01-01|a", "2020-02-01|a"]
     assert {"path": ["openstack", "timelines", "usage"]} in params["assetSelection"]
@@ -236,12 +238,29 @@ def test_a_backfill_is_submitted_where_a_webserver_answers(webserver: list[dict]
 def test_a_webserver_that_is_named_but_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("USAGE_WEBSERVER_URL", "http://127.0.0.1:9")
     with pytest.raises(UsageError, match="gave no answer"):
-        submit({"a": site("a")}, WINDOWS, home=tmp_path, purge_known=False)
+        find_daemon({"a": site("a")}, WINDOWS, home=tmp_path)
 
 
-def test_without_a_webserver_the_backfill_is_built_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_without_a_webserver_it_is_said_where_was_looked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr("usage_assets.cli.daemon.DEFAULT_URL", "http://127.0.0.1:9")
-    assert submit({"a": site("a")}, WINDOWS, home=tmp_path, purge_known=False) is None
+    home = dagster_home()
+    settings.remember_ui("http://127.0.0.1:8", "http://127.0.0.1:7")
+    server, why_not = find_daemon({"a": site("a")}, WINDOWS, home=home)
+    assert server is None
+    told = "the webserver at http://127.0.0.1:{} gave no answer (nothing listens there)"
+    assert why_not == f"{told.format(8)}; {told.format(9)}"
+
+
+def test_a_daemon_is_found_where_the_last_ui_of_this_home_was(
+    webserver: list[dict], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    url = os.environ["USAGE_WEBSERVER_URL"]
+    monkeypatch.delenv("USAGE_WEBSERVER_URL")
+    monkeypatch.setattr("usage_assets.cli.daemon.DEFAULT_URL", "http://127.0.0.1:9")
+    dagster_home()
+    settings.remember_ui(url, "http://127.0.0.1:7")
+    server, why_not = find_daemon({"a": site("a")}, WINDOWS, home=Path("here"))
+    assert (server and server.url, why_not) == (url, "")
 
 
 def test_the_plots_of_several_years_are_drawn_in_one_run_after_their_data():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,6 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from typer.testing import CliRunner
 
 from usage_assets import migrations, settings
-from usage_assets.automation.orphans import SINCE, process_tags
 from usage_assets.automation.sent import LETTERS, Sent
 from usage_assets.cli.app import app
 from usage_assets.doctor import questions
@@ -252,7 +252,8 @@ def test_a_run_without_an_end_fails_after_its_time(patient: Patient, status: str
 
 
 def test_a_run_whose_process_is_gone_fails_at_once(patient: Patient):
-    run = run_of(patient.places, "STARTED", tags=process_tags() | {SINCE: "1"})
+    dead = {"usage/host": socket.gethostname(), "usage/boot_id": "earlier", "usage/pid": "1"}  # as runs were tagged
+    run = run_of(patient.places, "STARTED", tags=dead)
     assert [said.found for said in ask(patient, "runs")] == [f"run {run}: its process is gone"]
 
 
