@@ -44,7 +44,7 @@ def _acquire(handle: IO[bytes], what: str, *, shared: bool, wait_seconds: float,
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
     began = time.monotonic()
     deadline = began + wait_seconds
-    said: str | None = ""
+    said = found = ""
     while True:
         try:
             fcntl.flock(handle, mode)
@@ -54,9 +54,11 @@ def _acquire(handle: IO[bytes], what: str, *, shared: bool, wait_seconds: float,
                 waited = f" for more than {wait_seconds:g} s" if wait_seconds or advice == _ADVICE else ""
                 msg = f"{what}: held by {holder}{waited}; {advice}"
                 raise WarehouseError(msg) from None
-            if time.monotonic() - began >= SAID_SECONDS and (found := _holder(handle)) != said:
-                said = found
-                warn(f"waiting for {what}, held by {found or 'another reader'}")
+            if time.monotonic() - began >= SAID_SECONDS:
+                before, found = found, _holder(handle) or "another reader"
+                if found == before != said:  # twice: between two holders the lock names nobody
+                    said = found
+                    warn(f"waiting for {what}, held by {found}")
             time.sleep(_POLL_SECONDS)
         else:
             return

@@ -22,7 +22,6 @@ from usage_assets.text import printable_lines
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
-    help="Usage accounting of shared research computing that one can audit to the hour.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -90,6 +89,24 @@ def month(text: str, hint: str) -> date:
     return date(int(found[1]), int(found[2]), 1)
 
 
+def _asked_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        console.print(f"usage-assets {version('usage-assets')}", markup=False)
+        raise typer.Exit(OK)
+
+
+@app.callback()
+def _main(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit", is_eager=True, callback=_asked_version)
+    ] = False,
+) -> None:
+    """Auditable usage accounting for shared research computing, hour by hour."""
+
+
 @app.command()
 def backfill(
     site: Annotated[list[str], typer.Option("--site", help="Key of a site; may be given several times")],
@@ -118,7 +135,7 @@ def backfill(
 
 @app.command()
 def status(site: SiteNames = None) -> None:
-    """Which months of each site and table are there, and why others are not; 2 where a site file has a fault."""
+    """Show which months are built per site and table, and why others are missing. Exits 2 if a site file is invalid."""
     from usage_assets.cli.look import show_status
 
     sites = chosen_sites(site)
@@ -128,7 +145,7 @@ def status(site: SiteNames = None) -> None:
 
 @app.command("check-site")
 def check_site(site: SiteName) -> None:
-    """Connect to a site's databases read-only and say what of each table is found, missing or not granted."""
+    """Connect to a site's databases read-only; report which tables are found, missing or not granted."""
     from usage_assets.cli.look import show_access
 
     raise typer.Exit(show_access(one_site(site, "SITE"), console))
@@ -225,7 +242,7 @@ def collect(
         bool, typer.Option("--tidy", help="Ask nobody: take polls into the files of their months and end")
     ] = False,
 ) -> None:
-    """Ask a GPU pool what its slots do, at every full step of the clock until interrupted; a small file per poll."""
+    """Poll a GPU pool at regular intervals until interrupted; one small file per poll."""
     from usage_assets.cli.collect import run_collect
 
     if sum((once, every is not None, tidy)) > 1:
@@ -257,11 +274,15 @@ def home() -> None:
 def ui(
     host: Annotated[str, typer.Option(help="Address to listen on; the UI has no login")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the UI", min=1, max=65535)] = 3000,
+    plots_port: Annotated[
+        int | None,
+        typer.Option("--plots-port", help="Port of the plots; default: the next after the UI's", min=1, max=65535),
+    ] = None,
 ) -> None:
     """Run the Dagster UI with its daemon, and the plots beside it, until interrupted."""
     from usage_assets.cli.ui import serve
 
-    raise typer.Exit(serve(host, port, console))
+    raise typer.Exit(serve(host, port, plots_port, console))
 
 
 @app.command()
@@ -328,7 +349,7 @@ def restore(
 def alert_test(
     channel: Annotated[str | None, typer.Option("--channel", help="Name of one channel; else all are tried")] = None,
 ) -> None:
-    """Send a test message through the channels of alerts.yaml and say of each whether it was taken."""
+    """Send a test message through the channels of alerts.yaml and report whether each channel accepted it."""
     from usage_assets.cli.alerts import try_channels
 
     raise typer.Exit(try_channels(channel, console))
@@ -340,7 +361,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the sites' servers")] = False,
 ) -> None:
-    """Ask whether the installation is well, and say what to do where it is not; ends with 1 where something fails."""
+    """Check the installation and suggest fixes; exits 1 if a check fails."""
     from usage_assets.cli.doctor import show_doctor
 
     raise typer.Exit(show_doctor(console, as_json=as_json, offline=offline))

@@ -1,20 +1,26 @@
 """`usage-assets demo`: make the demo sites' sources, build their last months, say where the plots are."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import typer
 from rich.console import Console
 
+import usage_assets
 from usage_assets import settings
-from usage_assets.cli.backfill import INTERRUPTED, plan, run
+from usage_assets.cli.app import errors
+from usage_assets.cli.backfill import INTERRUPTED, INTERRUPTION, interrupts, plan, run
 from usage_assets.demo.make import DEMOS, POOLS, make_site
+from usage_assets.errors import UsageError
 from usage_assets.partitions import Window, month_of, months_between
 from usage_assets.sites import Site, load_book, utc_now
 
@@ -30,15 +36,39 @@ _POOL_PAGES = (("stack", "gpu_weekly"), ("usage_stack", "gpu_classes", "gpu_heat
 
 def run_demo(months: int, only: Collection[str], console: Console) -> int:
     """Make and build; all sites in two processes, those of `only` in this one; the exit code."""
-    sites = {name: site for name, site in load_book().items() if name in DEMOS and (not only or name in only)}
-    unknown = sorted(set(only) - set(sites))
-    if unknown or not sites:
+    unknown = sorted(set(only) - set(DEMOS))
+    if unknown:
         raise typer.BadParameter(f"no demo site {', '.join(unknown)}; there are {', '.join(DEMOS)}")
+    bring_site_files(console)
+    sites = {name: site for name, site in load_book().items() if name in DEMOS and (not only or name in only)}
+    missing = sorted(set(only) - set(sites))
+    if missing or not sites:
+        msg = (
+            f"{settings.sites_dir()} holds other sites and no {', '.join(missing or DEMOS)}; set USAGE_SITES to an "
+            "empty folder for the demo, and USAGE_DATA and DAGSTER_HOME too"
+        )
+        raise UsageError(msg)
     shares = [list(sites)] if only else shared_out(sites, os.cpu_count() or 1)
     code = _build_beside(shares, months, console) if len(shares) > 1 else _build(sites, months, console)
     if not only and code != INTERRUPTED:
         _say(sites, console)
     return code
+
+
+def bring_site_files(console: Console) -> None:
+    """Put the demo's site files into the folder of site files where that holds no site yet, or is not there."""
+    folder = settings.sites_dir()
+    if folder.is_dir() and any(folder.glob("*.yaml")):
+        return
+    package = Path(usage_assets.__file__).parent
+    shipped = next((at for at in (package / "demo_sites", package.parent / "sites") if at.is_dir()), None)
+    if shipped is None:
+        msg = f"the demo's site files are missing from {package}; install usage-assets anew"
+        raise UsageError(msg)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(shipped.glob("demo_*")):
+        shutil.copyfile(path, folder / path.name)
+    console.print(f"the demo's site files are in {folder}", markup=False)
 
 
 def shared_out(sites: Iterable[str], processors: int) -> list[list[str]]:
@@ -53,10 +83,12 @@ def _build(sites: Mapping[str, Site], months: int, console: Console) -> int:
     now = utc_now()
     for name in sites:
         folder = settings.data_dir() / "demo" / name
+        console.print(f"{name}: making its source ...", markup=False)
         until = now if name in POOLS else datetime.combine(now.date(), datetime.min.time())
         counts = make_site(name, folder, until=until.replace(tzinfo=UTC))
         what = "files" if name in POOLS else "tables"
-        console.print(f"{name}: {sum(counts.values()):,} rows in {len(counts)} {what} made in {folder}", markup=False)
+        told = f"{name}: created {sum(counts.values()):,} rows in {len(counts)} {what} under {folder}"
+        console.print(told, markup=False)
     return run(sites, _windows(sites, months, now.date()), purge_known=False, in_process=False)
 
 
@@ -79,26 +111,40 @@ def _build_beside(shares: Sequence[Sequence[str]], months: int, console: Console
         chosen = [part for name in share for part in ("--site", name)]
         command = [sys.executable, "-m", "usage_assets", "demo", "--months", str(months), *chosen]
         processes.append(
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603 - our own
+            subprocess.Popen(  # noqa: S603 - our own
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,  # a terminal's Ctrl-C reaches this process alone, which tells them once
+            )
         )
+    interrupted = threading.Event()
     with ThreadPoolExecutor(len(processes)) as readers:
         try:
-            for process in processes:
-                readers.submit(_pass_on, process, console)
-            while any(process.poll() is None for process in processes):
-                time.sleep(0.2)  # a signal may reach another thread: look up now and then
+            with interrupts():
+                for process in processes:
+                    readers.submit(_pass_on, process, console, interrupted)
+                while any(process.poll() is None for process in processes):
+                    time.sleep(0.2)  # a signal may reach another thread: look up now and then
             codes = [process.wait() for process in processes]
         except KeyboardInterrupt:
+            interrupted.set()
             for process in processes:
                 process.send_signal(signal.SIGINT)
             codes = [INTERRUPTED, *(process.wait() for process in processes)]
+    if interrupted.is_set():
+        errors.print(INTERRUPTION)
+        return INTERRUPTED
     return max(abs(code) for code in codes)
 
 
-def _pass_on(process: subprocess.Popen[str], console: Console) -> None:
+def _pass_on(process: subprocess.Popen[str], console: Console, interrupted: threading.Event) -> None:
+    """Pass on the lines of a process until all are told to end."""
     assert process.stdout is not None
     for line in process.stdout:
-        console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+        if not interrupted.is_set():
+            console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
 
 
 def _say(sites: Iterable[str], console: Console) -> None:

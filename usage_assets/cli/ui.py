@@ -5,22 +5,27 @@ terminal, or a signal where it runs in the background (a shell's background job 
 undo that for what it starts).
 """
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from usage_assets import settings
 from usage_assets.cli.home import dagster_home, shipped
-from usage_assets.errors import UsageError
+from usage_assets.errors import SiteError, UsageError
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_LAST_PORT = 65535
 _PATIENCE_SECONDS = 45.0
 _LOCATION, _RELOAD_SECONDS = "usage_assets", 120.0
 _RELOAD = """
@@ -32,19 +37,25 @@ mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $nam
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def serve(host: str, port: int, console: Console) -> int:
+def serve(host: str, port: int, plots_port: int | None, console: Console) -> int:
     """Run both until one ends or a signal comes; 130 after a signal, else the exit code of the one that ended."""
+    _site_files()
+    ui, plots, plots_port = addresses(host, port, plots_port)
+    for address, at, option in ((host, port, "--port"), (settings.plots_host(), plots_port, "--plots-port")):
+        _require_free(address, at, option)
     dagster_home()
+    settings.remember_ui(ui, plots)
     if host not in LOOPBACK:
         console.print(f"warning: {host} is not loopback, and the Dagster UI has no login", style="yellow")
-    console.print(f"UI at http://{host}:{port}, plots at {settings.plots_url()}; Ctrl-C ends both", markup=False)
+    console.print(f"UI at {ui}, plots at {plots}; Ctrl-C ends both", markup=False)
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)
 
     before = {number: signal.signal(number, note) for number in _SIGNALS}
-    children = [_start(command) for command in _commands(host, port)]
+    own = {"USAGE_PLOTS_URL": plots} | ({} if "USAGE_UI_URL" in os.environ else {"USAGE_UI_URL": ui})
+    children = [_start(command, own) for command in _commands(host, port, plots_port)]
     try:
         while not received and all(child.poll() is None for child in children):
             time.sleep(0.1)
@@ -56,11 +67,49 @@ def serve(host: str, port: int, console: Console) -> int:
     return 128 + signal.SIGINT if received else abs(ended)
 
 
+def addresses(host: str, port: int, plots_port: int | None) -> tuple[str, str, int]:
+    """Addresses of the UI and of the plots, and the plots' port: as given, as `USAGE_PLOTS_URL` says, or the next."""
+    named = os.environ.get("USAGE_PLOTS_URL", "").rstrip("/")
+    there = urlsplit(named)
+    if plots_port is None and there.hostname in LOOPBACK and there.port:
+        plots_port = there.port
+    at = plots_port or (port + 1 if port < _LAST_PORT else port - 1)
+    is_elsewhere = bool(named) and there.hostname not in LOOPBACK  # behind a proxy, whatever port it asks here
+    reached = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+    return f"http://{_bracketed(reached)}:{port}", named if is_elsewhere else f"http://127.0.0.1:{at}", at
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _require_free(host: str, port: int, option: str) -> None:
+    """UsageError where something listens at a port already, or this user may not."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        taken = "is taken, perhaps by another usage-assets ui" if error.errno == errno.EADDRINUSE else error.strerror
+        msg = f"port {port} of {host} {taken}; give another by {option}"
+        raise UsageError(msg) from None
+
+
+def _site_files() -> None:
+    """SiteError where there is no folder of site files, with what to do."""
+    folder = settings.sites_dir()
+    if not folder.is_dir():
+        msg = (
+            f"{folder}: no such folder of site files; run usage-assets demo for sites made up, write your own (see "
+            "docs/adding-a-site.md), or set USAGE_SITES"
+        )
+        raise SiteError(msg)
+
+
 def reload(console: Console) -> None:
     """Have a running service read its site files and its code anew; runs go on as they began."""
     from usage_assets.cli.daemon import DEFAULT_URL, Webserver
 
-    server = Webserver(os.environ.get("USAGE_WEBSERVER_URL") or DEFAULT_URL)
+    server = Webserver(os.environ.get("USAGE_WEBSERVER_URL") or settings.last_ui().get("ui") or DEFAULT_URL)
     found = server.ask(_RELOAD, seconds=_RELOAD_SECONDS, name=_LOCATION)["reloadRepositoryLocation"]
     loaded = found.get("locationOrLoadError") or found
     if loaded["__typename"] != "RepositoryLocation":
@@ -69,14 +118,15 @@ def reload(console: Console) -> None:
     console.print(f"{server.url} has read the site files anew", markup=False)
 
 
-def _commands(host: str, port: int) -> list[list[str]]:
-    dagster = ["dagster", "dev", "-w", str(shipped("workspace.yaml")), "-h", host, "-p", str(port)]
-    return [[sys.executable, "-m", "usage_assets.reports.serve"], [sys.executable, "-m", *dagster]]
+def _commands(host: str, port: int, plots_port: int) -> list[list[str]]:
+    dagster = ["usage_assets.cli.dev", "dev", "-w", str(shipped("workspace.yaml")), "-h", host, "-p", str(port)]
+    modules = [["usage_assets.reports.serve", str(plots_port)], dagster]
+    return [[sys.executable, "-m", *module] for module in modules]
 
 
-def _start(command: list[str]) -> subprocess.Popen[bytes]:
+def _start(command: list[str], own: Mapping[str, str]) -> subprocess.Popen[bytes]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return subprocess.Popen(command, env=os.environ | {"PATH": path}, start_new_session=True)  # noqa: S603 - our own
+    return subprocess.Popen(command, env=os.environ | {"PATH": path, **own}, start_new_session=True)  # noqa: S603 - our own
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:

@@ -11,6 +11,8 @@ from usage_assets.site_base import expand
 from usage_assets.site_htcondor import HTCondorSite
 from usage_assets.text import printable
 
+INSTALL = "pip install 'htcondor>=23.0'"
+"""What the extra `htcondor` of this package brings, from a checkout and from a wheel alike."""
 _BINDINGS = (("htcondor2", "classad2"), ("htcondor", "classad"))
 _SAID = 300
 
@@ -30,7 +32,7 @@ def bindings() -> tuple[ModuleType, ModuleType]:
         except ImportError:
             continue
         return pool, ads
-    msg = "the bindings of HTCondor are not installed; run: pip install 'usage-assets[htcondor]'"
+    msg = f"the bindings of HTCondor are not installed; run: {INSTALL}"
     raise SourceError(msg)
 
 

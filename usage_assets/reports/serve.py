@@ -138,13 +138,14 @@ def server(folder: Path, at: int) -> ThreadingHTTPServer:
 
 
 def main() -> int:
-    """Serve until interrupted."""
+    """Serve until interrupted, at the port of the first argument or that of `USAGE_PLOTS_URL`."""
+    at = int(sys.argv[1]) if len(sys.argv) > 1 else port()
     try:
-        plots = server(settings.plots_dir(), port())
+        plots = server(settings.plots_dir(), at)
     except OSError as error:
-        sys.stderr.write(f"plots: port {port()} can't be used ({error.strerror}); set USAGE_PLOTS_URL\n")
+        sys.stderr.write(f"plots: port {at} can't be used ({error.strerror}); set USAGE_PLOTS_URL\n")
         return 1
-    sys.stderr.write(f"plots: {settings.plots_dir()} at http://{settings.plots_host()}:{port()}\n")
+    sys.stderr.write(f"plots: {settings.plots_dir()} at http://{settings.plots_host()}:{at}\n")
     try:
         plots.serve_forever()
     except KeyboardInterrupt:

@@ -1,6 +1,8 @@
 """`usage-assets backfill` as a process of its own: killed at any moment, interrupted, twice at once."""
 
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -9,14 +11,27 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import TagType, get_tag_type
 
 from usage_assets import read
+from usage_assets.cli.backfill import INTERRUPTION
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import MADE, make_site, tables
 
 ROOT = Path(__file__).parents[2]
 LONG = 240
-NO_WEBSERVER = "import usage_assets.cli.daemon as d; d.DEFAULT_URL = 'http://127.0.0.1:9'"
+NO_WEBSERVER = """
+import usage_assets.cli.daemon as d, usage_assets.cli.progress as p
+d.DEFAULT_URL = 'http://127.0.0.1:9'
+p._LINE_SECONDS = 0.2
+"""
+SLOW = """
+import time, usage_assets.timelines.assets as timelines
+built = timelines.build_usage
+timelines.build_usage = lambda *given, **named: (time.sleep(100), built(*given, **named))[1]
+"""
+MAIN = "\nfrom usage_assets.cli import main\nmain()"
+BACKFILL = ["backfill", "--site", "tiny", "--from", "2020-01", "--to", "2020-02"]
 
 
 @pytest.fixture
@@ -32,10 +47,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    command = f"{NO_WEBSERVER}\nfrom usage_assets.cli import main\nmain()"
-    args = [sys.executable, "-c", command, "backfill", "--site", "tiny", "--from", "2020-01", "--to", "2020-02"]
     return subprocess.Popen(
-        [*args, *arguments],
+        [sys.executable, "-c", NO_WEBSERVER + MAIN, *BACKFILL, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -61,7 +74,7 @@ def test_a_backfill_that_is_killed_and_started_again_gives_the_tables_of_an_undi
     warehouse = Warehouse(folder / "data" / "warehouse.duckdb")
     with start() as killed:
         until(warehouse.path.exists)  # in the middle: the raw tables are being written
-        os.killpg(killed.pid, signal.SIGKILL)  # with what mirrors its output
+        os.killpg(killed.pid, signal.SIGKILL)
     with start() as again:
         said = again.communicate(timeout=LONG)[0]
     assert again.returncode == 0, said
@@ -80,9 +93,54 @@ def test_a_backfill_that_is_killed_and_started_again_gives_the_tables_of_an_undi
 
 def test_an_interrupt_cancels_the_run_and_ends_with_130(folder: Path):
     with start() as run:
-        until(lambda: (folder / "home" / "storage").exists() and "STARTED" in statuses())
+        until(lambda: (folder / "home" / "history" / "runs.db").exists() and "STARTED" in statuses())
         run.send_signal(signal.SIGTERM)
         said = run.communicate(timeout=LONG)[0]
     assert run.returncode == 130, said
-    assert "what is stored is whole" in said
+    assert said.count(INTERRUPTION) == 1
+    assert "Traceback" not in said
+    assert statuses() == ["CANCELED"]
+
+
+def test_without_a_terminal_it_says_who_builds_and_how_far_it_is(folder: Path):
+    with start() as run:
+        said = run.communicate(timeout=LONG)[0]
+    assert run.returncode == 0, said
+    looked = "no daemon: the webserver at http://127.0.0.1:9 gave no answer (nothing listens there)"
+    assert f"{looked}; building in this process" in said
+    parts = [int(part) for part in re.findall(r"site tiny 2020-01..2020-02: (\d+) %, ", said)]
+    assert len(set(parts)) > 2
+    assert parts == sorted(parts)
+    assert not list((folder / "home").glob("**/compute_logs/*.err"))
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_runs()
+        assert len(runs) == 2
+        for each in runs:
+            assert each.remote_job_origin is not None
+            assert each.remote_job_origin.repository_origin.get_label() == "__repository__@usage_assets"
+            shown = {tag for tag in each.tags if get_tag_type(tag) == TagType.USER_PROVIDED}
+            assert shown <= {"usage/site", "usage/trigger"}
+
+
+def test_on_a_terminal_the_bar_moves_and_ctrl_c_ends_with_one_sentence(folder: Path):
+    child, terminal = pty.fork()
+    if child == 0:
+        command = [sys.executable, "-c", NO_WEBSERVER + SLOW + MAIN, *BACKFILL]
+        os.execve(command[0], command, os.environ | {"TERM": "xterm", "COLUMNS": "150"})
+    said, end, pressed = b"", time.monotonic() + LONG, False
+    while time.monotonic() < end:
+        try:
+            said += os.read(terminal, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not pressed and b" timelines " in said:
+            os.write(terminal, b"\x03")
+            pressed = True
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode())
+    assert code == 130, text
+    assert len({int(part) for part in re.findall(r" (\d+)%", text)}) > 3, text
+    assert text.count(INTERRUPTION) == 1
+    assert "Traceback" not in text
+    assert text.replace("\r", "").rstrip().endswith(INTERRUPTION)
     assert statuses() == ["CANCELED"]

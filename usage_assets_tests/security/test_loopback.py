@@ -26,9 +26,11 @@ def test_the_command_and_the_plots_listen_on_loopback_by_default():
 
 
 @pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("db.example", True), ("127.0.0.1", False)])
-def test_another_address_is_warned_of(host, warned, capsys, monkeypatch):
+def test_another_address_is_warned_of(host, warned, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("USAGE_SITES", str(tmp_path))
+    monkeypatch.setattr(cli_ui, "_require_free", lambda *_: None)
     monkeypatch.setattr(cli_ui, "_commands", lambda *_: [])
     monkeypatch.setattr(cli_ui.time, "sleep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        cli_ui.serve(host, 3000, _Console(width=200))
+        cli_ui.serve(host, 3000, None, _Console(width=200))
     assert ("the Dagster UI has no login" in capsys.readouterr().out) is warned

@@ -34,17 +34,22 @@ def test_the_ui_in_the_background_of_a_shell_ends_with_all_that_it_started_when_
         urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
 
 
-def test_the_ui_ends_when_its_plots_port_is_taken_and_says_so(tmp_path):
+@pytest.mark.parametrize("option", ["--port", "--plots-port"])
+def test_a_port_that_is_taken_is_one_sentence(tmp_path, option):
+    (tmp_path / "sites").mkdir()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        told = {"PYTHONPATH": str(ROOT), "USAGE_PLOTS_URL": f"http://127.0.0.1:{taken.getsockname()[1]}"}
+        port = taken.getsockname()[1]
+        ports = {"--port": str(free_port()), option: str(port)}
         done = subprocess.run(
-            [sys.executable, "-m", "usage_assets", "ui", "--port", str(free_port())],
-            cwd=tmp_path, env=os.environ | told, capture_output=True, text=True, check=False, timeout=120,
+            [sys.executable, "-m", "usage_assets", "ui", *(word for pair in ports.items() for word in pair)],
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+            timeout=120,
         )  # fmt: skip
     assert done.returncode == 1
-    assert "set USAGE_PLOTS_URL" in done.stderr
+    told = f"port {port} of 127.0.0.1 is taken, perhaps by another usage-assets ui; give another by {option}"
+    assert (done.stdout, " ".join(done.stderr.split())) == ("", told)
 
 
 def _children(pid: int) -> list[int]:

@@ -254,7 +254,7 @@ def test_runs_of_one_site_exclude_each_other_and_those_of_others_go_on(
 def test_who_waits_says_for_what_and_who_holds_it(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setenv("USAGE_LOCK_WAIT", "0.1")
+    monkeypatch.setenv("USAGE_LOCK_WAIT", "0.5")
     monkeypatch.setattr(locks, "SAID_SECONDS", 0.02)
     with warehouse.site("a", "run 1234abcd, facts of site a 2020-01"), pytest.raises(WarehouseError):
         warehouse.site("a", "another").__enter__()
