@@ -5,7 +5,7 @@ What belongs here: assembly. What stays out: any rule, query or site.
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -91,12 +91,19 @@ def _of_kind(kind: Kind, book: SiteBook, warehouse: Warehouse, *, automation: bo
         partitions_def=months,
     )
     return dg.Definitions(
-        assets=dg.with_source_code_references(assets),
+        assets=_shown(assets, sites),
         asset_checks=[monthly_checks(kind, sites, warehouse, months)],
         jobs=[job],
         schedules=[nightly_schedule(kind, sites, warehouse)] if automation else [],
         sensors=[letter_sensor(kind, sites, warehouse)] if automation and kind.letter is not None else [],
     )
+
+
+def _shown(assets: Sequence[dg.AssetsDefinition], sites: SiteBook) -> Sequence[Any]:
+    """The assets with the owners that the files of their sites name, and links to their code."""
+    owners = sorted({owner for site in sites.values() for owner in site.owners})
+    owned = dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=owners), assets) if owners else assets
+    return dg.with_source_code_references(owned)
 
 
 def _across_kinds(book: SiteBook, warehouse: Warehouse, *, automation: bool) -> dg.Definitions:
@@ -109,7 +116,7 @@ def _across_kinds(book: SiteBook, warehouse: Warehouse, *, automation: bool) -> 
     )
     kinds = [name for name in KINDS if book.keys_of(name)]
     return dg.Definitions(
-        assets=dg.with_source_code_references([coverage_asset(book, warehouse), published_asset(warehouse, kinds)]),
+        assets=_shown([coverage_asset(book, warehouse), published_asset(warehouse, kinds)], book),
         jobs=[job],
         schedules=[coverage_schedule(job.name)] if automation else [],
         sensors=[publish_sensor(warehouse)] if automation else [],

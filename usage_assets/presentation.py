@@ -21,7 +21,6 @@ from usage_assets.warehouse import Reader, Warehouse
 
 BACKFILL = dg.BackfillPolicy.multi_run(12)
 """One run per site and twelve months: a process start costs seconds, a month in a range milliseconds."""
-OWNERS = ["team:usage"]
 _PREVIEW_ROWS = 5
 _PREVIEW_MONTHS = 24
 _PREVIEW_COLUMNS = 12
@@ -59,7 +58,6 @@ def asset_spec(
         description=description,
         group_name=f"{kind}_{stage}",
         tags={"site_kind": kind, "stage": stage},
-        owners=OWNERS,
         kinds=set(kinds),
         metadata=metadata,
         partitions_def=partitions,

@@ -13,6 +13,7 @@ from usage_assets.yaml_files import Whole
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _RESOLUTION = re.compile(r"^(\d+)(d|h|m)$")
+_OWNER = re.compile(r"team:[\w.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")  # as Dagster takes them
 _MINUTES = {"d": 1440, "h": 60, "m": 1}
 
 
@@ -67,6 +68,17 @@ class BaseSite(Strict):
     """How long after its end a month is read again every night: deletions and extensions arrive late."""
     known_gaps: tuple[Gap, ...] = ()
     annotations: tuple[Annotation, ...] = ()
+    owners: tuple[str, ...] = ()
+    """Who answers for the site's numbers, as the UI shows it: mail addresses, and teams as team:NAME."""
+
+    @field_validator("owners")
+    @classmethod
+    def _can_be_shown(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for owner in value:
+            if not _OWNER.fullmatch(owner):
+                msg = f"{owner!r} is no owner; write team:NAME or a mail address"
+                raise ValueError(msg)
+        return value
 
     @field_validator("resolution")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from usage_assets.errors import UsageError
-from usage_assets.presentation import OWNERS, asset_key, markdown_table
+from usage_assets.presentation import asset_key, markdown_table
 from usage_assets.published.holding import Held
 from usage_assets.published.publish import Publication, publish
 from usage_assets.reports.coverage.asset import GROUP
@@ -29,7 +29,6 @@ def published_asset(warehouse: Warehouse, kinds: Iterable[str]) -> dg.AssetsDefi
         "CURRENT that names it. Site-months that fail a check of severity ERROR keep their last good rows there. "
         "Unchanged, it stays the generation that it is.",
         tags={"stage": "serving"},
-        owners=OWNERS,
         kinds={"duckdb"},
         deps=[COVERAGE, *(asset_key(kind, "timelines", "usage") for kind in kinds)],
         check_specs=[

@@ -12,7 +12,6 @@ import pytest
 from usage_assets.definitions import build_defs
 from usage_assets.kinds import KINDS
 from usage_assets.partitions import RANGE_END, RANGE_START
-from usage_assets.presentation import OWNERS
 from usage_assets.sites import load_book, load_sites
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import make_site
@@ -43,11 +42,29 @@ def test_every_asset_has_what_the_ui_shows(defs: dg.Definitions):
         else:
             assert spec.group_name == f"{kind}_{stage}"
             assert (spec.tags["site_kind"], spec.tags["stage"]) == (kind, stage)
-        assert list(spec.owners) == OWNERS
+        assert list(spec.owners) == []  # no shipped site names any
         assert spec.kinds
         if stage not in {"reports", "serving"}:
             assert spec.metadata["dagster/table_name"].startswith(f"{stage}.")
             assert all(column.description for column in spec.metadata["dagster/column_schema"].columns)
+
+
+def test_owners_come_from_the_files_of_the_sites_of_a_kind():
+    sites = load_sites(ROOT / "sites")
+    named = {
+        "demo_metal": ("team:metal", "ops@example.org"),
+        "demo_kvm": ("ops@example.org",),
+        "demo_pool": ("team:gpu",),
+    }
+    book = {key: site.model_copy(update={"owners": named.get(key, ())}) for key, site in sites.items()}
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for spec in build_defs(book, automation=False).resolve_all_asset_specs():
+        found.setdefault(spec.key.path[0], set()).add(tuple(spec.owners))
+    assert found == {
+        "openstack": {("ops@example.org", "team:metal")},
+        "htcondor": {("team:gpu",)},
+        "usage": {("ops@example.org", "team:gpu", "team:metal")},
+    }
 
 
 def test_all_assets_of_a_kind_share_partitions_and_backfill_policy(defs: dg.Definitions):

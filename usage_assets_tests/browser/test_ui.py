@@ -21,7 +21,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 ROOT = Path(__file__).parents[2]
 SECONDS = float(os.environ.get("USAGE_TEST_PATIENCE", "120"))
-MONTHS = ("2020-01-01", "2020-02-01")
+SITE = "demo_metal"
 
 
 def missing(reason: str) -> None:
@@ -47,19 +47,26 @@ class Ui:
 
 @pytest.fixture
 def ui(tmp_path: Path) -> Iterator[Ui]:
-    """`usage-assets ui` on a site with a zero date, which fails the check `evidence` of its leases."""
+    """`usage-assets ui` on two kinds; one site has machines since 2015 and a lease with a zero date.
+
+    That fails the check `evidence` of its leases.
+    """
     site = make_site(tmp_path)
+    change(site, "nova", "UPDATE compute_nodes SET created_at = '2015-05-01 00:00:00'")
+    change(site, "blazar", "UPDATE computehosts SET created_at = '2015-05-01 00:00:00'")
     change(
         site,
         "blazar",
         "INSERT INTO leases (id, created_at, start_date, end_date, updated_at) VALUES "
-        "('l2', '2020-01-05 00:00:00', '2020-01-05 00:00:00', '2020-01-09 00:00:00', '0000-00-00 00:00:00')",
+        "('l2', '2016-01-05 00:00:00', '2016-01-05 00:00:00', '2016-01-09 00:00:00', '0000-00-00 00:00:00')",
     )
     (tmp_path / "sites").mkdir()
     urls = "\n".join(f"  {name}: {url}" for name, url in site.databases.items())
-    (tmp_path / "sites" / "tiny.yaml").write_text(
-        f"kind: openstack\nname: Tiny\nfirst_month: 2020-01\ndatabases:\n{urls}\n"
+    (tmp_path / "sites" / f"{SITE}.yaml").write_text(
+        f"kind: openstack\nname: Tiny\nfirst_month: 2016-01\ndatabases:\n{urls}\n"
     )
+    for path in (ROOT / "sites").glob("demo_pool*"):
+        shutil.copy(path, tmp_path / "sites")
     port, plots = free_port(), f"http://127.0.0.1:{free_port()}"
     environment = os.environ | {
         "USAGE_SITES": str(tmp_path / "sites"),
@@ -122,36 +129,65 @@ class Shots:
             shutil.copy(path, keep)
 
 
-def test_an_operator_backfills_by_clicking_sees_what_failed_and_opens_a_plot(ui: Ui, page, tmp_path: Path):
+def readme() -> tuple[list[str], str, str]:
+    """What README's section tells to click, in order, and the months and the site it tells to choose."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = re.search(r"^## Backfill in the UI\n(.*?)^## ", text, flags=re.DOTALL | re.MULTILINE)
+    assert section is not None
+    steps = "\n".join(re.findall(r"^(?:\d\.|  ) .*$", section[1], flags=re.MULTILINE))
+    clicked = [name for name in re.findall(r"\*\*(.*?)\*\*", steps) if name != "htcondor"]
+    (months,) = re.findall(r"`(\[\d{4}-.*?\])`", steps)
+    (site,) = re.findall(r"`(demo_\w+)`", steps)
+    return clicked, months, site
+
+
+def launch_by_the_readme(page, ui: Ui, shot: Shots) -> None:
+    """From the home page to a backfill that is under way, and the page of the runs."""
+    expect = sync_api.expect
+    (jobs, kind, materialize, launch, runs), months, site = readme()
+    assert (months, site) == ("[2016-01-01...2016-03-01]", SITE)
+    page.goto(ui.url)
+    page.get_by_role("link").get_by_text(jobs, exact=True).click()
+    page.get_by_role("link", name=kind).first.click()
+    page.get_by_role("button", name=materialize).click()
+    box = page.get_by_placeholder("ex: 2016-01-01")
+    box.fill(months)
+    box.press("Enter")
+    page.get_by_text("Select a partition or create one").click()
+    page.keyboard.type("demo_metl")  # nothing is made of a name that is mistyped
+    expect(page.get_by_text("No matching partitions found")).to_be_visible()
+    page.keyboard.press("Backspace")
+    page.keyboard.type("al")
+    page.get_by_text(site, exact=True).last.click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("3 partitions")).to_be_visible()
+    shot("launch")
+    page.get_by_role("button", name=launch).click()
+    expect(page.get_by_role("button", name=launch)).to_be_hidden()
+    page.get_by_role("link").get_by_text(runs, exact=True).click()
+
+
+def test_by_the_words_of_the_readme_months_of_2016_turn_green_and_what_failed_and_a_plot_are_seen(
+    ui: Ui, page, tmp_path: Path
+):
     shot = Shots(page, tmp_path)
     expect = sync_api.expect
     expect.set_options(timeout=SECONDS * 1000)
-
-    page.goto(f"{ui.url}/locations/usage_assets/jobs/openstack")
-    page.get_by_role("button", name="Materialize all…").click()
-    months = page.get_by_placeholder("ex: 2016-01-01")
-    months.fill(f"[{MONTHS[0]}...{MONTHS[1]}]")
-    months.press("Enter")
-    page.get_by_role("button", name="All", exact=True).nth(1).click()
-    expect(page.get_by_text("2 partitions")).to_be_visible()
-    shot("launch")
-    page.get_by_role("button", name="Launch backfill").click()
-    expect(page.get_by_role("button", name="Launch backfill")).to_be_hidden()
-
+    launch_by_the_readme(page, ui, shot)
     page.goto(f"{ui.url}/runs?tab=backfills")
     # a publishing that the backfill brought about may have ended beside it
     expect(page.get_by_text("Success", exact=True).first).to_be_visible()
     shot("backfill")
 
     page.goto(f"{ui.url}/assets/openstack/reports/usage_stack?view=partitions")
-    expect(page.get_by_text("Materialized (2)")).to_be_visible()
+    expect(page.get_by_text("Materialized (3)")).to_be_visible()
     expect(page.get_by_text("Failed (0)")).to_be_visible()
     shot("partitions")
 
     page.goto(f"{ui.url}/assets/openstack/raw/blazar_leases?view=checks")
     page.get_by_text("evidence", exact=True).first.click()
     expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
-    expect(page.get_by_text(re.compile(r"2020-01: 1 instant\(s\) that are no date")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"2016-01: 1 instant\(s\) that are no date")).first).to_be_visible()
     shot("failed_check")
 
     page.goto(f"{ui.url}/assets/openstack/reports/usage_stack?view=overview")
@@ -162,7 +198,12 @@ def test_an_operator_backfills_by_clicking_sees_what_failed_and_opens_a_plot(ui:
     assert image.evaluate("image => image.naturalWidth") > 50
     shot("preview")
 
-    page.goto(link.get_attribute("href"))
+    plot = link.get_attribute("href")
+    page.goto(ui.url)
+    expect(page.get_by_role("link", name="openstack").first).to_be_visible()
+    shot("home")
+
+    page.goto(plot)
     expect(page.locator("svg.main-svg").first).to_be_visible()
     expect(page.get_by_text(re.compile("Tiny")).first).to_be_visible()
     shot("plot")

@@ -50,6 +50,13 @@ def test_maintenance_is_named_by_projects_by_a_pattern_or_not_at_all(tmp_path: P
     assert (said.projects, said.lease_name) == (("0123abc",), "^maint-of-")
 
 
+def test_owners_are_teams_and_mail_addresses(tmp_path: Path):
+    assert cloud(tmp_path, GOOD).owners == ()
+    assert cloud(tmp_path, GOOD + "owners: [team:cloud, ops@example.org]\n").owners == ("team:cloud", "ops@example.org")
+    with pytest.raises(SiteError, match=r"chi.yaml:7: owners.*'cloud' is no owner; write team:NAME or a mail address"):
+        cloud(tmp_path, GOOD + "owners: [cloud]\n")
+
+
 def test_the_shipped_sites_load():
     assert {"demo_metal", "demo_kvm"} <= set(load_sites(Path(__file__).parents[2] / "sites"))
 

@@ -16,7 +16,7 @@ from usage_assets import settings
 from usage_assets.automation.clock import coverage_clock, nightly_clock
 from usage_assets.errors import ContractError, UsageError
 from usage_assets.kinds import KINDS
-from usage_assets.presentation import OWNERS, asset_key, column_schema, markdown_table
+from usage_assets.presentation import asset_key, column_schema, markdown_table
 from usage_assets.reports.coverage import picture
 from usage_assets.reports.coverage.front import write_front
 from usage_assets.reports.coverage.reading import judged
@@ -50,7 +50,6 @@ def coverage_asset(book: SiteBook, warehouse: Warehouse) -> dg.AssetsDefinition:
         group_name=GROUP,
         description=f"{COVERAGE.description} With a heat map of sites, stages and months, and the same rows as CSV.",
         tags={"stage": "serving"},
-        owners=OWNERS,
         kinds={"duckdb", "polars", "plotly"},
         metadata={"dagster/table_name": COVERAGE.qualified, "dagster/column_schema": column_schema(COVERAGE)},
         deps=[asset_key(name, "timelines", "usage") for name in KINDS if book.keys_of(name)],
