@@ -142,7 +142,7 @@ def _execute(
     run = instance.get_run_by_id(run_id)
     if outcome.interrupted:
         if run is not None:
-            instance.report_run_canceled(run, "Interrupted at the command line; what is stored is whole.")
+            instance.report_run_canceled(run, "Interrupted at the command line; stored data is consistent.")
         return None
     assert run is not None
     return run
