@@ -158,7 +158,7 @@ def launch_by_the_readme(page, ui: Ui, shot: Shots) -> None:
     expect(page.get_by_text("No matching partitions found")).to_be_visible()
     page.keyboard.press("Backspace")
     page.keyboard.type("al")
-    page.get_by_text(site, exact=True).last.click()
+    page.locator("label").filter(has_text=site).last.click()
     page.keyboard.press("Escape")
     expect(page.get_by_text("3 partitions")).to_be_visible()
     shot("launch")
