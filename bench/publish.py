@@ -17,7 +17,7 @@ import typer
 from bench.arguments import Folder
 from usage_assets import read
 from usage_assets.checks.findings import Finding
-from usage_assets.checks.record import record
+from usage_assets.checks.record import Evaluated, record
 from usage_assets.partitions import months_between
 from usage_assets.published.publish import Publication, publish
 from usage_assets.schema import Column, Table, Type
@@ -55,7 +55,7 @@ def make(warehouse: Warehouse, megabytes: int) -> None:
 def fail(warehouse: Warehouse, months: int) -> None:
     """Have a check of severity ERROR fail in the last months of a site."""
     bad = dict.fromkeys(MONTHS[-months:], Finding(False, "it does not add up"))
-    record(warehouse, "a", list(bad), f"run {months}", [(ASSET, "conservation", "ERROR", bad)])
+    record(warehouse, "a", list(bad), f"run {months}", [Evaluated(ASSET, "conservation", "ERROR", bad)])
 
 
 def line(what: str, made: Publication) -> str:

@@ -17,6 +17,7 @@ import polars as pl
 from usage_assets.disk import remove
 from usage_assets.errors import EvidenceError, WarehouseError
 from usage_assets.facts.assets import build_window as build_facts
+from usage_assets.faults import advice
 from usage_assets.kinds import Kind, kind_of
 from usage_assets.partitions import Window, next_month
 from usage_assets.raw.declare import EXTRACTED_AT, GONE_AT, SEEN_FROM, SEEN_TO, RawTable
@@ -83,7 +84,7 @@ def rebuild(
     except duckdb.Error as error:
         msg = (
             f"site {site.key}: the file as of {at:%Y-%m-%d %H:%M:%S} could not be made ({error}); the warehouse is "
-            f"untouched. Look at the free space of {path.parent}, or ask for fewer months"
+            f"untouched. What to do: {advice(error, path.parent)}, or ask for fewer months"
         )
         raise WarehouseError(msg) from error
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from usage_assets.errors import WarehouseError
+from usage_assets.faults import refused
 from usage_assets.notes import warn
 
 _POLL_SECONDS = 0.02
@@ -27,8 +28,7 @@ def file_lock(
     `holder` says what the lock is held for; it is shown to those who wait, and with `advice` to whoever waits in vain.
     `what` is what the lock stands for, by default the name of its file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+", buffering=0) as handle:  # nothing is left to be written when it is closed
+    with _opened(path) as handle:
         _acquire(handle, what or path.name, shared=shared, wait_seconds=wait_seconds, advice=advice)
         if not shared:
             _say(handle, f"process {os.getpid()}: {holder}")
@@ -38,6 +38,14 @@ def file_lock(
             if not shared:
                 _say(handle, "")
             fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab+", buffering=0)  # nothing is left to be written when it is closed
+    except OSError as error:
+        raise refused(error, path) from error
 
 
 def _acquire(handle: IO[bytes], what: str, *, shared: bool, wait_seconds: float, advice: str) -> None:

@@ -59,15 +59,27 @@ def months_between(first: date, last: date) -> tuple[date, ...]:
     return tuple(out)
 
 
+def ranges(months: Iterable[date], most: int = 4) -> str:
+    """Months in order as ranges, `2016-01..2018-12, 2020-05`; at most so many of them, the rest is counted."""
+    out: list[list[date]] = []
+    for month in months:
+        if out and next_month(out[-1][1]) == month:
+            out[-1][1] = month
+        else:
+            out.append([month, month])
+    texts = [f"{first:%Y-%m}" if first == last else f"{first:%Y-%m}..{last:%Y-%m}" for first, last in out]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
 @dataclass(frozen=True)
 class Window:
-    """Contiguous months of one site: what one run builds."""
+    """Contiguous months of one site: what one run builds; none where all lie before the site's first month."""
 
     site: str
     months: tuple[date, ...]
 
     def __post_init__(self) -> None:
-        if not self.months or self.months != months_between(self.months[0], self.months[-1]):
+        if self.months and self.months != months_between(self.months[0], self.months[-1]):
             msg = f"site {self.site}: a run covers contiguous months, not {[str(month) for month in self.months]}"
             raise ValueError(msg)
 
@@ -81,9 +93,13 @@ class Window:
         """End of the last month."""
         return datetime.combine(next_month(self.months[-1]), datetime.min.time())
 
+    def since(self, first: date) -> Window:
+        """The months from `first` on."""
+        return Window(self.site, tuple(month for month in self.months if month >= first))
+
     def parts(self, months: int | None) -> list[Window]:
         """The window in pieces of at most so many months; as it is where there is no bound."""
-        size = months or len(self.months)
+        size = months or len(self.months) or 1
         return [Window(self.site, self.months[at : at + size]) for at in range(0, len(self.months), size)]
 
     @property
@@ -92,6 +108,8 @@ class Window:
         return [partition_key(self.site, month) for month in self.months]
 
     def __str__(self) -> str:
+        if not self.months:
+            return f"site {self.site}"
         first, last = self.months[0], self.months[-1]
         span = f"{first:%Y-%m}" if first == last else f"{first:%Y-%m}..{last:%Y-%m}"
         return f"site {self.site} {span}"

@@ -12,8 +12,11 @@ import dagster as dg
 import duckdb
 import polars as pl
 
+from usage_assets import settings
 from usage_assets.errors import SiteError, UsageError
+from usage_assets.faults import advice
 from usage_assets.partitions import Window, partition_key
+from usage_assets.run_faults import cause_of
 from usage_assets.schema import Table
 from usage_assets.sites import Site
 from usage_assets.text import printable
@@ -163,6 +166,26 @@ def site_of(sites: Mapping[str, Site], window: Window) -> Site:
         raise dg.Failure(description=str(error), allow_retries=False) from None
 
 
+def since_first_month(
+    context: dg.AssetExecutionContext, site: Site, window: Window, keys: Iterable[dg.AssetKey]
+) -> Window:
+    """The months of a run that the site has; of those before its first one it is shown that nothing is built.
+
+    The UI offers every month of every site. A run that failed for them would also fail months that can be built.
+    """
+    early = [month for month in window.months if month < site.first_month]
+    for key in keys if early else ():
+        for month in early:
+            show_month(context, key, site.key, month, before_first_month(site, month))
+    return window.since(site.first_month)
+
+
+def before_first_month(site: Site, month: date) -> dict[str, Any]:
+    """Metadata of a month of which nothing is built."""
+    begins = f"site {site.key} begins in {site.first_month:%Y-%m} (first_month in its file)"
+    return {"status": "before first_month", "reason": f"{begins}: nothing is built of {month:%Y-%m}"}
+
+
 @contextmanager
 def alone_at_site(context: dg.AssetExecutionContext, warehouse: Warehouse, window: Window, what: str) -> Iterator[None]:
     """A step of a run, with other runs of its site kept out; who waits for it is told the run."""
@@ -175,14 +198,18 @@ def alone_at_site(context: dg.AssetExecutionContext, warehouse: Warehouse, windo
 
 @contextmanager
 def readable_errors(window: Window, what: str) -> Iterator[None]:
-    """Faults that an operator can mend become one sentence in the run; others keep their stack trace."""
+    """Faults become one sentence in the run; those of this program keep their stack trace beneath it."""
     try:
         yield
     except UsageError as error:
         text = str(error) if f"site {window.site}" in str(error) else f"{window}: {what}: {error}"
         raise dg.Failure(description=text, allow_retries=False) from None
     except (duckdb.Error, OSError) as error:
-        msg = (
-            f"{window}: {what} could not be stored: {error}. The stored months are untouched; mend the cause and rerun."
-        )
+        todo = advice(error, settings.data_dir())
+        msg = f"{window}: {what} could not be stored: {error}. The stored months are untouched. What to do: {todo}"
+        raise dg.Failure(description=msg, allow_retries=False) from error
+    except dg.Failure:
+        raise
+    except Exception as error:
+        msg = f"{window}: {what}: {cause_of(error)}. This is a fault of usage_assets, not of the data: report it"
         raise dg.Failure(description=msg, allow_retries=False) from error

@@ -22,6 +22,7 @@ from usage_assets.presentation import (
     previews,
     rows_per_month,
     show_month,
+    since_first_month,
     site_of,
 )
 from usage_assets.reports.render import write_file
@@ -63,7 +64,12 @@ def _stage(
     def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         window = run_window(context)
         site = site_of(sites, window)
-        chosen = [table for key, table in tables.items() if key in context.selected_asset_keys]
+        keys = [key for key in tables if key in context.selected_asset_keys]
+        chosen = [tables[key] for key in keys]
+        window = since_first_month(context, site, window, keys)
+        if not window.months:
+            yield from (dg.MaterializeResult(asset_key=key) for key in keys)
+            return
         for family in families(chosen):
             what = family[0].table.qualified if len(family) == 1 else f"{stage} tables"
             with alone_at_site(context, warehouse, window, what):

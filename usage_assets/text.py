@@ -20,5 +20,15 @@ def cut(text: str, length: int) -> str:
     return f"{(words or kept[:-1]).rstrip(' ,;:')} ..."
 
 
+def one_line(text: str) -> str:
+    """The text without line ends and runs of blanks; what can't be seen is written out."""
+    return printable(" ".join(text.split()))
+
+
+def line(text: str, length: int) -> str:
+    """One line of bounded length: texts of databases may carry control characters, or turn the reading direction."""
+    return cut(one_line(text[: 4 * length]), length)
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")

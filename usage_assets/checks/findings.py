@@ -1,6 +1,6 @@
-"""Finding: the outcome of one check in one month, and the summary of many months."""
+"""Finding: the outcome of one check in one month, and how those of a run are shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from usage_assets.presentation import markdown_table
-from usage_assets.text import cut
+from usage_assets.text import cut, printable
 
 _SHOWN = 24
 _TEXT = 1500
@@ -35,44 +35,38 @@ def failing(findings: Mapping[date, Finding]) -> list[date]:
     return sorted(month for month, finding in findings.items() if not finding.passed)
 
 
-def summary(site: str, findings: Mapping[date, Finding], what: str) -> str:
-    """One sentence that names the failing months of a site."""
-    bad = failing(findings)
-    if not bad:
-        return f"site {site}: {len(findings)} month(s), none {what}"
-    names = ", ".join(f"{month:%Y-%m}" for month in bad[:_SHOWN]) + (" ..." if len(bad) > _SHOWN else "")
-    return f"site {site}: {len(bad)} of {len(findings)} month(s) {what}: {names}"
+def of_run(findings: Mapping[date, Finding], *, of_now: bool = False) -> dict[str, Any]:
+    """Metadata: what a run found in its own months, those that fail as a table, a finding per line.
 
-
-def table(findings: Mapping[date, Finding]) -> dict[str, Any]:
-    """Metadata: the failing months as a table, and what is said of others.
-
-    `failing` names every failing month, however many, for programs: alerts tell of each once.
+    `failing` names every one of them, however many, for programs: alerts and commands tell of each once. What is
+    `of_now` is no month's.
     """
     bad = failing(findings)
-    good = [(f"{month:%Y-%m}", found.text) for month, found in sorted(findings.items()) if found.passed and found.text]
-    said = {"passing": dg.MetadataValue.md(markdown_table(("month", "found"), good[-_SHOWN:]))} if good else {}
-    if not bad:
-        return {"failing_months": 0, **said}
-    rows = [(f"{month:%Y-%m}", findings[month].text) for month in bad[:_SHOWN]]
-    full = cut("\n\n".join(f"{month}: {text}" for month, text in rows), _TEXT)
+    named = [("" if of_now else f"{month:%Y-%m}", cut(findings[month].text, _SENTENCE)) for month in bad]
+    out: dict[str, Any] = {"failing": dg.MetadataValue.json([{"month": at, "text": text} for at, text in named])}
+    if bad:
+        rows = [{"month": f"{month:%Y-%m}", "found": cut(findings[month].text, _TEXT)} for month in bad[:_SHOWN]]
+        out["this_run"] = records(("month", "found"), rows)
     figures = [
         {"month": f"{month:%Y-%m}", **{name: _plain(value) for name, value in findings[month].figures.items()}}
         for month in bad[:_SHOWN]
     ]
-    out: dict[str, Any] = {
-        "failing_months": len(bad),
-        "failing": dg.MetadataValue.json(
-            [{"month": f"{month:%Y-%m}", "text": cut(findings[month].text, _SENTENCE)} for month in bad]
-        ),
-        "months": dg.MetadataValue.md(markdown_table(("month", "found"), rows)),
-        "details": full,
-        **lists(findings),
-        **said,
-    }
+    out |= lists(findings)
     if any(len(row) > 1 for row in figures):
         out["figures"] = dg.MetadataValue.json(figures)
+    good = [(f"{month:%Y-%m}", found.text) for month, found in sorted(findings.items()) if found.passed and found.text]
+    if good:
+        out["passing"] = dg.MetadataValue.md(markdown_table(("month", "found"), good[-_SHOWN:]))
     return out
+
+
+def records(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """A table that the UI shows where it stands, without a click; its cells are text, never markup."""
+    shown = [
+        {name: printable(value) if isinstance(value := row[name], str) else value for name in columns} for row in rows
+    ]
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns])
+    return dg.MetadataValue.table(records=[dg.TableRecord(row) for row in shown], schema=schema)
 
 
 def few(names: Sequence[str]) -> str:
@@ -96,9 +90,11 @@ def metadata(site: str, month: date, finding: Finding) -> dict[str, Any]:
     return {"site": site, "month": f"{month:%Y-%m}"} | {name: _plain(value) for name, value in finding.figures.items()}
 
 
-def description(site: str, month: date, finding: Finding) -> str | None:
-    """The sentence of one month's evaluation; nothing to say of a good one without remarks."""
-    return cut(f"site {site} {month:%Y-%m}: {finding.text}", _TEXT) if finding.text else None
+def description(site: str, month: date, finding: Finding, more: str = "") -> str | None:
+    """The sentence of one month's evaluation, and what `more` is to be said; nothing of a good one without either."""
+    said = finding.text or ("holds" if more else "")
+    parts = [cut(f"site {site} {month:%Y-%m}: {said}", _TEXT)] if said else []
+    return "\n\n".join([*parts, *([more] if more else [])]) or None
 
 
 def _plain(value: object) -> object:

@@ -12,8 +12,8 @@ from usage_assets.checks import usage as of_usage
 from usage_assets.checks.evaluation import done, evaluation, targets
 from usage_assets.checks.findings import Finding, description, metadata
 from usage_assets.checks.gated import contract, coverage, gates_of
-from usage_assets.checks.raw import result
-from usage_assets.checks.record import record
+from usage_assets.checks.record import Evaluated
+from usage_assets.checks.verdict import RunCheck, now, told, verdict
 from usage_assets.gates import extracted_at
 from usage_assets.kinds import FactAsset, Kind, TableAsset, TableCheck
 from usage_assets.notes import note
@@ -39,6 +39,11 @@ class Check:
     per_run: str | None = None
     """Reported once per run; then this says what failing months are."""
 
+    @property
+    def named(self) -> tuple[str, str]:
+        """Asset and check as bookkeeping tables name them."""
+        return "/".join(self.asset.path), self.name
+
 
 def monthly_checks(
     kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse, partitions: dg.MultiPartitionsDefinition
@@ -61,42 +66,44 @@ def monthly_checks(
     def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator:
         window = run_window(context.op_execution_context)
         site = site_of(sites, window)
+        window = window.since(site.first_month)
         chosen = {check: spec for check, spec in specs.items() if spec.key in context.selected_asset_check_keys}
         began = utc_now()
-        with readable_errors(window, "checks"):
-            found: dict[Check, Findings] = {}
-            with warehouse.read() as reader:
-                for asset, own in groupby(chosen, key=lambda check: check.asset):
-                    note(f"{window}: checks of {'/'.join(asset.path[1:])}")
-                    found |= {check: check.evaluate(reader, site, window) for check in own}
-            record(
-                warehouse,
-                site.key,
-                window.months,
-                context.run.run_id,
-                [("/".join(check.asset.path), check.name, check.severity.value, found[check]) for check in chosen],
-                at=began,
-                checked=_whole(checks, chosen),
-            )
+        found: dict[Check, Findings] = {check: {} for check in chosen}
+        with readable_errors(window, "checks"), warehouse.read() as reader:
+            for asset, own in groupby(chosen if window.months else (), key=lambda check: check.asset):
+                note(f"{window}: checks of {'/'.join(asset.path[1:])}")
+                found |= {check: check.evaluate(reader, site, window) for check in own}
+        evaluated = {check: Evaluated(*check.named, check.severity.value, found[check]) for check in chosen}
         keys = {month: str(partition_key(site.key, month)) for month in window.months}
         pointers = {
             asset: targets(context.instance, asset, keys.values())
             for asset in {check.asset for check in chosen if not check.per_run}
         }
+        whole, run_id = _whole(checks, chosen) if window.months else set(), context.run.run_id
+        with (
+            readable_errors(window, "checks"),
+            told(warehouse, sites, window, run_id, [*evaluated.values()], at=began, checked=whole) as standing,
+        ):
+            for check in chosen:
+                if check.per_run:
+                    warn = check.severity == dg.AssetCheckSeverity.WARN
+                    one = RunCheck(check.asset, check.name, found[check], check.per_run, warn)
+                    yield verdict(one, window, standing[check.named])
         for check, spec in chosen.items():
             if check.per_run:
-                warn = check.severity == dg.AssetCheckSeverity.WARN
-                yield result(check.asset, check.name, site, found[check], check.per_run, warn=warn)
                 continue
-            for month, key in keys.items():
+            said = now(standing[check.named]) if standing[check.named] else ""
+            # what fails comes last: the newest evaluation is the one that the UI shows of the check as a whole
+            for month in sorted(keys, key=lambda month: (not found[check][month].passed, month)):
                 finding = found[check][month]
                 yield evaluation(
                     spec,
-                    key,
+                    keys[month],
                     passed=finding.passed,
                     severity=check.severity,
-                    target=pointers[check.asset].get(key),
-                    description=description(site.key, month, finding),
+                    target=pointers[check.asset].get(keys[month]),
+                    description=description(site.key, month, finding, said),
                     metadata=metadata(site.key, month, finding),
                 )
             yield done(spec)

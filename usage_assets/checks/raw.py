@@ -1,14 +1,13 @@
-"""Checks of raw tables: one result per run, failing months as a table in its metadata."""
+"""Checks of raw tables: one result per run, which speaks of all that is stored (`verdict`)."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
 
-from usage_assets.checks.findings import GOOD, Finding, failing, summary, table
+from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.checks.gated import contract, coverage, gates_of
-from usage_assets.checks.record import Evaluated
+from usage_assets.checks.verdict import RunCheck
 from usage_assets.kinds import Kind
 from usage_assets.partitions import Window
 from usage_assets.raw.declare import RawTable
@@ -37,26 +36,6 @@ def raw_check_specs(assets: Sequence[dg.AssetKey], *, access: str | None = None)
     return [dg.AssetCheckSpec(name, asset=asset, description=text, blocking=False) for asset, name, text in described]
 
 
-@dataclass(frozen=True)
-class RunCheck:
-    """A check with one result per run, over its months; `what` says what a failing month is."""
-
-    asset: dg.AssetKey
-    name: str
-    findings: Mapping[date, Finding]
-    what: str
-    warn: bool = False
-
-    @property
-    def evaluated(self) -> Evaluated:
-        """What is kept of it in the warehouse."""
-        return "/".join(self.asset.path), self.name, "WARN" if self.warn else "ERROR", self.findings
-
-    def result(self, site: Site) -> dg.AssetCheckResult:
-        """What the run reports of it."""
-        return result(self.asset, self.name, site, self.findings, self.what, warn=self.warn)
-
-
 def raw_checks(
     reader: Reader,
     kind: Kind,
@@ -83,24 +62,11 @@ def raw_checks(
         for name, (findings, what) in found.items():
             if dg.AssetCheckKey(key, name) in selected:
                 yield RunCheck(key, name, findings, what, warn=name == "evidence")
-        if dg.AssetCheckKey(key, ACCESS) in selected:
+        if dg.AssetCheckKey(key, ACCESS) in selected and window.months:
             # it is so now, not in one month or another: the newest month that was read speaks for it
             now = Finding(not warnings, "; ".join(warnings))
-            yield RunCheck(key, ACCESS, {window.months[-1]: now}, "read with more than it takes", warn=True)
-
-
-def result(
-    asset: dg.AssetKey, name: str, site: Site, findings: Mapping[date, Finding], what: str, *, warn: bool = False
-) -> dg.AssetCheckResult:
-    """One result over all months of a run."""
-    return dg.AssetCheckResult(
-        asset_key=asset,
-        check_name=name,
-        passed=not failing(findings),
-        severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
-        description=summary(site.key, findings, what),
-        metadata=table(findings),
-    )
+            what = "read with more than it takes"
+            yield RunCheck(key, ACCESS, {window.months[-1]: now}, what, warn=True, of_now=True)
 
 
 def _evidence(reader: Reader, window: Window) -> dict[str, dict[date, Finding]]:

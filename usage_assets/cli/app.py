@@ -15,6 +15,8 @@ from rich.text import Text
 
 from usage_assets.cli.gpu import gpu
 from usage_assets.errors import SiteError, UsageError
+from usage_assets.faults import sentence
+from usage_assets.settings import data_dir
 from usage_assets.site_book import SiteBook
 from usage_assets.sites import Site, load_book, utc_now
 from usage_assets.text import printable_lines
@@ -52,6 +54,12 @@ def main() -> None:
         sys.exit(USAGE)
     except UsageError as error:
         errors.print(str(error), style="red", markup=False)
+        sys.exit(FAILED)
+    except Exception as error:
+        said = sentence(error, data_dir())
+        if said is None:
+            raise
+        errors.print(said, style="red", markup=False)
         sys.exit(FAILED)
     except KeyboardInterrupt:
         errors.print("interrupted")

@@ -13,24 +13,15 @@ from types import FrameType
 import typer
 
 from usage_assets.cli.app import FAILED, INTERRUPTED, OK, console, errors
+from usage_assets.cli.findings import lines
 from usage_assets.cli.home import dagster_home
 from usage_assets.partitions import FIRST_MONTH, Window, month_of, months_between
+from usage_assets.run_faults import Failure
 from usage_assets.sites import Site
 
-_SHOWN = 20
 INTERRUPTION = "interrupted: stored data is consistent; run the same command again to continue"
 _YEARS = 2
 """Calendar years of a run: each reads the source once; with two years of a large site it takes 1.3 GB."""
-
-
-@dataclass(frozen=True)
-class BadCheck:
-    """A failed check of an asset, and what it says of which month."""
-
-    asset: str
-    name: str
-    severity: str
-    text: str
 
 
 @dataclass
@@ -40,7 +31,8 @@ class Outcome:
     runs: int = 0
     failed: list[str] = field(default_factory=list)
     """What is to be said of each failed run."""
-    checks: list[BadCheck] = field(default_factory=list)
+    checks: list[Failure] = field(default_factory=list)
+    """What checks found in the months that were built."""
     interrupted: bool = False
     interruption: str = INTERRUPTION
     """What is to be said of that."""
@@ -119,20 +111,8 @@ def report(outcome: Outcome) -> None:
     """Say what failed, errors first; nothing of it scrolls by unseen."""
     for text in outcome.failed:
         errors.print(text, style="red", markup=False)
-    by_check: dict[tuple[bool, str, str], list[BadCheck]] = {}
-    for check in outcome.checks:
-        by_check.setdefault((check.severity != "ERROR", check.asset, check.name), []).append(check)
-    for (warning, asset, name), found in sorted(by_check.items())[:_SHOWN]:
-        style = "yellow" if warning else "red"
-        console.print(f"{found[0].severity} {asset} {name}, {len(found)} time(s):", style=style, markup=False)
-        for check in found[:2]:
-            console.print(f"    {check.text[:300]}", markup=False)
-        if len(found) > 2:
-            console.print("    ...")
-    if len(by_check) > _SHOWN:
-        console.print(f"... and {len(by_check) - _SHOWN} more checks")
-    if by_check:
-        console.print("The UI shows each failed check beside its month (make ui).")
+    for line in lines(outcome.checks):
+        console.print(line.text, style=line.style, markup=False)
     if outcome.interrupted:
         errors.print(outcome.interruption, markup=False)
     else:

@@ -12,12 +12,13 @@ from typing import Any
 
 from usage_assets import settings
 from usage_assets.cli.app import console, errors
-from usage_assets.cli.backfill import BadCheck, Outcome
+from usage_assets.cli.backfill import Outcome
 from usage_assets.cli.progress import Display, time_left
 from usage_assets.errors import UsageError
 from usage_assets.kinds import KINDS
 from usage_assets.partitions import PARTITION, RANGE_END, RANGE_START, Window
 from usage_assets.reports.exports.tables import EXPORTS
+from usage_assets.run_faults import UNKNOWN, Failure, failures_in, messages_of, why
 from usage_assets.sites import Site
 
 DEFAULT_URL = "http://127.0.0.1:3000"
@@ -43,9 +44,12 @@ _EVENTS = """
 query($id: ID!, $after: String) { logsForRun(runId: $id, afterCursor: $after, limit: 1000) { __typename
   ... on EventConnection { cursor hasMore events { __typename
     ... on LogMessageEvent { message level } ... on ExecutionStepStartEvent { stepKey }
-    ... on ExecutionStepFailureEvent { stepKey error { message } failureMetadata { description } }
+    ... on ExecutionStepFailureEvent { stepKey failureMetadata { description } error { ...Why cause { ...Why cause {
+      ...Why cause { ...Why cause { ...Why } } } } } }
     ... on AssetCheckEvaluationEvent { evaluation {
-      checkName severity description partition success assetKey { path } } } } } } }
+      checkName severity description partition success assetKey { path }
+      metadataEntries { label ... on JsonMetadataEntry { jsonString } } } } } } } }
+fragment Why on PythonError { message }
 """
 
 
@@ -243,28 +247,27 @@ def _collect(server: Webserver, found: Mapping[str, Any], outcome: Outcome) -> N
         tags = {tag["key"]: tag["value"] for tag in run["tags"]}
         span = [tags[name] for name in (RANGE_START, RANGE_END, PARTITION) if name in tags]
         where = f"run {run['id'][:8]} of {' to '.join(span)}" if span else f"run {run['id'][:8]}"
-        why = run["status"].lower()
+        status = run["status"].lower()
         for event in _events(server, run["id"]):
             if event["__typename"] == "ExecutionStepFailureEvent":
-                text = (
-                    (event["failureMetadata"] or {}).get("description") or (event["error"] or {}).get("message") or ""
-                )
-                why = f"{event['stepKey']}: {text.strip()}"
+                said = (event["failureMetadata"] or {}).get("description")
+                status = f"{event['stepKey']}: {why(said, [*messages_of(event['error'])]) or UNKNOWN}"
             elif event["__typename"] == "AssetCheckEvaluationEvent" and not event["evaluation"]["success"]:
-                one = event["evaluation"]
-                outcome.checks.append(
-                    BadCheck(
-                        "/".join(one["assetKey"]["path"]),
-                        one["checkName"],
-                        one["severity"],
-                        one["description"] or "failed",
-                    )
-                )
+                outcome.checks += _failures(event["evaluation"], span[0] if span else "")
         if run["status"] != "SUCCESS":
             told = True
-            outcome.failed.append(f"{where}: {why}")
+            outcome.failed.append(f"{where}: {status}")
     if found["status"] in {"FAILED", "CANCELED", "COMPLETED_FAILED"} and not told:
         outcome.failed.append(f"backfill {found['status'].lower()}: {(found['error'] or {}).get('message', '')}")
+
+
+def _failures(found: Mapping[str, Any], key: str) -> list[Failure]:
+    """What a failed evaluation says of the months of its run, whose first partition key is given."""
+    site = key.partition("|")[2]
+    text = found["description"] or "failed"
+    said = Failure(found["severity"], text, "/".join(found["assetKey"]["path"]), found["checkName"], site)
+    metadata = {entry["label"]: entry["jsonString"] for entry in found["metadataEntries"] if "jsonString" in entry}
+    return failures_in(said, found["partition"], metadata)
 
 
 def _events(server: Webserver, run_id: str) -> Iterator[dict[str, Any]]:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from usage_assets import settings
-from usage_assets.cli.look import ranges, table_of_lines
-from usage_assets.partitions import month_of, months_between
+from usage_assets.cli.look import table_of_lines
+from usage_assets.partitions import month_of, months_between, ranges
 from usage_assets.raw.record import dumps, last_dumps
 from usage_assets.sites import Site
 from usage_assets.warehouse import Warehouse

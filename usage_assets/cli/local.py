@@ -18,7 +18,7 @@ from usage_assets.automation.alerts.runs import failures_of
 from usage_assets.automation.orphans import process_tag, report_dead_runs
 from usage_assets.automation.publishing import JOB as PUBLISH
 from usage_assets.cli.app import console, errors
-from usage_assets.cli.backfill import BadCheck, Outcome
+from usage_assets.cli.backfill import Outcome
 from usage_assets.cli.home import make_home
 from usage_assets.cli.instance import command_instance
 from usage_assets.cli.progress import Progress
@@ -43,7 +43,8 @@ def build(
     with command_instance(home) as instance, Progress(runs, errors) as progress:
         for run_id in report_dead_runs(instance):
             errors.print(f"run {run_id[:8]} of a killed process was reported as failed")
-        defs = build_defs(sites, automation=False, loggers={_LOGGER: progress.logger})
+        # also of sites that are not built now: checks and plots speak of all of them
+        defs = build_defs(_every(sites), automation=False, loggers={_LOGGER: progress.logger})
         for window, stages in runs:
             job = defs.resolve_job_def(sites[window.site].kind)
             assets = [key for key in job.asset_layer.selected_asset_keys if key.path[1] in stages]
@@ -53,16 +54,19 @@ def build(
                 break
         if not outcome.interrupted:
             progress.finish("publishing for readers")
-            _publish(instance, sites, outcome, progress)
+            _publish(instance, defs, outcome, progress)
     return outcome
 
 
-def _publish(instance: dg.DagsterInstance, sites: Mapping[str, Site], outcome: Outcome, progress: Progress) -> None:
-    """Let readers have what was built; its checks speak of months that nobody asked for, so no exit code."""
+def _every(sites: Mapping[str, Site]) -> Mapping[str, Site]:
+    """All sites of the installation, where the chosen ones are among them."""
     book = load_book()
-    every = book if set(sites) <= set(book) else sites  # what is published is of all sites, not of the chosen ones
-    job = build_defs(every, automation=False, loggers={_LOGGER: progress.logger}).resolve_job_def(PUBLISH)
-    run = _execute(job, instance, {"usage/trigger": "command"}, outcome, progress)
+    return book if set(sites) <= set(book) else sites
+
+
+def _publish(instance: dg.DagsterInstance, defs: dg.Definitions, outcome: Outcome, progress: Progress) -> None:
+    """Let readers have what was built; its checks speak of months that nobody asked for, so no exit code."""
+    run = _execute(defs.resolve_job_def(PUBLISH), instance, {"usage/trigger": "command"}, outcome, progress)
     if run is not None:
         outcome.failed += [f"publishing: {found.text}" for found in failures_of(instance, run) if found.check is None]
 
@@ -110,7 +114,7 @@ def _run(
         if failure.check is None:
             outcome.failed.append(f"{window}: {failure.text}")
         else:
-            outcome.checks.append(BadCheck(failure.asset, failure.check, failure.severity, failure.text))
+            outcome.checks.append(failure)
 
 
 def _execute(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 
 import polars as pl
 from rich.console import Console
@@ -11,7 +11,7 @@ from rich.table import Table
 from usage_assets.cli.app import FAILED, OK
 from usage_assets.errors import SiteError
 from usage_assets.kinds import kind_of
-from usage_assets.partitions import months_between
+from usage_assets.partitions import ranges
 from usage_assets.raw.answers import TableAccess
 from usage_assets.reports.coverage.reading import assets_of, judged
 from usage_assets.reports.tables import STATUSES
@@ -51,18 +51,6 @@ def _status(rows: pl.DataFrame, site: Site) -> Table:
             style="red" if refused else "yellow" if months["stale"] else None,
         )
     return shown
-
-
-def ranges(months: Sequence[date]) -> str:
-    """Months in order as ranges: `2016-01..2018-12, 2020-05`."""
-    out: list[list[date]] = []
-    for month in months:
-        if out and months_between(out[-1][1], month)[1:] == (month,):
-            out[-1][1] = month
-        else:
-            out.append([month, month])
-    texts = [f"{first:%Y-%m}" if first == last else f"{first:%Y-%m}..{last:%Y-%m}" for first, last in out]
-    return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
 
 
 def show_access(site: Site, console: Console) -> int:

@@ -15,6 +15,7 @@ from usage_assets.automation.alerts import config as alerts
 from usage_assets.automation.clock import coverage_clock, nightly_clock
 from usage_assets.automation.letters import mail_channel, wanted_of
 from usage_assets.automation.sent import LETTERS, Sent
+from usage_assets.doctor.owners import foreign
 from usage_assets.doctor.questions import Patient, Said, fail, ok, question, warn
 from usage_assets.errors import AlertError
 from usage_assets.kinds import kind_of
@@ -97,6 +98,13 @@ def folders(patient: Patient) -> Iterator[Said]:
             continue
         if folder.exists() and stat.S_IMODE(folder.stat().st_mode) & stat.S_IWOTH:
             yield fail(f"{name}: {folder} may be written by every user", f"chmod o-w {folder}")
+        elif others := foreign(folder) if folder.exists() else []:
+            for one in others:
+                paths = ", ".join(map(str, one.paths)) + (f" and {one.more} more" if one.more else "")
+                yield fail(
+                    f"{name}: {paths} belongs to {one.owner}, and {one.who} can't write it",
+                    f"as root: chown -R {one.who} {folder}; then give every command as {one.who}",
+                )
         else:
             yield ok(f"{name}: {folder}" + ("" if folder.exists() else " (not made yet)"))
 

@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from usage_assets import migrations, settings
 from usage_assets.doctor.questions import Patient, Said, fail, ok, question, warn
+from usage_assets.faults import blocked
 from usage_assets.published import pointer
 from usage_assets.upkeep.backup import backups, databases
 from usage_assets.upkeep.restore import unfinished
@@ -112,7 +113,12 @@ def locks(patient: Patient) -> Iterator[Said]:
     held = False
     data = patient.places.data
     for lock in (data / ".warehouse.lock", *sorted((data / ".locks").glob("*.lock"))):
-        holder = _holder(lock)
+        try:
+            holder = _holder(lock)
+        except PermissionError:
+            held = True
+            yield fail(f"{lock} can't be opened", blocked(lock))
+            continue
         if holder is None:
             continue
         held = True

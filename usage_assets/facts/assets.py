@@ -24,6 +24,7 @@ from usage_assets.presentation import (
     previews,
     rows_per_month,
     show_month,
+    since_first_month,
     site_of,
 )
 from usage_assets.schema import Table
@@ -88,6 +89,10 @@ def fact_assets(
         window = run_window(context)
         site = site_of(sites, window)
         chosen = {key: fact for key, fact in facts.items() if key in context.selected_asset_keys}
+        window = since_first_month(context, site, window, chosen)
+        if not window.months:
+            yield from (dg.MaterializeResult(asset_key=key) for key in chosen)
+            return
         with alone_at_site(context, warehouse, window, "facts"):
             written = build_window(
                 kind, site, window, warehouse, chosen=list(chosen.values()), run_id=context.run.run_id

@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from usage_assets.checks.record import Fails
+from usage_assets.checks.verdict import standing
 from usage_assets.errors import UsageError
 from usage_assets.presentation import asset_key, markdown_table
 from usage_assets.published.holding import Held
@@ -58,7 +60,8 @@ def check(held: Sequence[Held]) -> dg.AssetCheckResult:
     ]
     metadata: dict[str, Any] = {"failing_months": len(entries)}
     if entries:
-        metadata |= {"failing": dg.MetadataValue.json(entries), "months": _table(held)}
+        fails = [Fails(one.site, one.month, f"from {one.stage} on: {one.reason}") for one in held]
+        metadata |= standing(fails) | {"failing": dg.MetadataValue.json(entries)}
     return dg.AssetCheckResult(
         asset_key=KEY,
         check_name=HELD_BACK,

@@ -15,6 +15,7 @@ import duckdb
 from usage_assets import migrations, settings, sites
 from usage_assets.disk import copy_file, put_in_place, remove, require_room, sync
 from usage_assets.errors import SnapshotError
+from usage_assets.faults import advice
 from usage_assets.locks import file_lock
 from usage_assets.published.holding import Held, find, held_in, hold_back
 from usage_assets.published.mark import mark_of
@@ -52,7 +53,6 @@ def publish(warehouse: Warehouse, folder: Path | None = None) -> Publication:
     """
     began = time.monotonic()
     folder = settings.published_dir() if folder is None else folder
-    folder.mkdir(parents=True, exist_ok=True)
     with file_lock(folder / ".publish.lock", "publishing", wait_seconds=settings.lock_wait_seconds()):
         current = _current(folder)
         _tidy(folder, current)
@@ -70,10 +70,12 @@ def publish(warehouse: Warehouse, folder: Path | None = None) -> Publication:
         try:
             require_room(folder, warehouse.path.stat().st_size, "publish the warehouse")
             warehouse.copy_to(part)
-            pointer, held = _finish(part, folder, generation, None if current is None else current.path(folder))
+            previous = None if current is None else current.path(folder)
+            pointer, held = _finish(part, folder, generation, previous, copy_of=warehouse.path)
         except (OSError, duckdb.Error) as error:
             now = "nothing is published" if current is None else f"generation {current.generation} stays"
-            msg = f"{folder}: generation {generation} could not be made ({error}); {now}. Mend it and publish again"
+            todo = f"What to do: {advice(error, folder)}; then publish again"
+            msg = f"{folder}: generation {generation} could not be made ({error}); {now}. {todo}"
             raise SnapshotError(msg) from error
         finally:
             remove(part)
@@ -81,10 +83,12 @@ def publish(warehouse: Warehouse, folder: Path | None = None) -> Publication:
         return Publication(pointer, pointer.path(folder), tuple(held), time.monotonic() - began, changed=True)
 
 
-def _finish(part: Path, folder: Path, generation: int, previous: Path | None) -> tuple[Pointer, list[Held]]:
+def _finish(
+    part: Path, folder: Path, generation: int, previous: Path | None, *, copy_of: Path
+) -> tuple[Pointer, list[Held]]:
     """Make a copy of the warehouse the snapshot of a generation and let CURRENT name it."""
     written_at = sites.utc_now()
-    with connect(part) as con:
+    with connect(part, copy_of=copy_of) as con:
         mark = mark_of(Reader(con))  # before anything is held back: it is the warehouse's
         before = () if previous is None else _held_back(previous)
         held = find(Reader(con), generation, before)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from usage_assets.checks.raw import raw_check_specs, raw_checks
-from usage_assets.checks.record import record
+from usage_assets.checks.verdict import tell
 from usage_assets.kinds import Kind
 from usage_assets.partitions import Window, run_window
 from usage_assets.presentation import (
@@ -16,6 +16,7 @@ from usage_assets.presentation import (
     previews,
     readable_errors,
     show_month,
+    since_first_month,
     site_of,
 )
 from usage_assets.raw.record import DumpResult
@@ -61,22 +62,25 @@ def raw_assets(
         window = run_window(context)
         site = site_of(sites, window)
         chosen = {key: table for key, table in tables.items() if key in context.selected_asset_keys}
+        window = since_first_month(context, site, window, chosen)
         tags = context.run.tags
         with readable_errors(window, "raw"):
-            result = kind.dump(
-                site,
-                window,
-                warehouse,
-                tables=list(chosen.values()),
-                run_id=context.run.run_id,
-                purge_known=config.purge_known or tags.get(PURGE_TAG) == "true",
-                allow_missing=config.allow_missing or tags.get(MISSING_TAG) == "true",
-                log=context.log.info,
-            )
+            result = DumpResult(window, utc_now(), ())
+            if window.months:
+                result = kind.dump(
+                    site,
+                    window,
+                    warehouse,
+                    tables=list(chosen.values()),
+                    run_id=context.run.run_id,
+                    purge_known=config.purge_known or tags.get(PURGE_TAG) == "true",
+                    allow_missing=config.allow_missing or tags.get(MISSING_TAG) == "true",
+                    log=context.log.info,
+                )
             show_dump(context, kind, window, result)
             began = utc_now()
             with warehouse.read() as reader:
-                few = {key: previews(reader, table.table, window) for key, table in chosen.items()}
+                few = {key: previews(reader, table.table, window) for key, table in chosen.items() if window.months}
                 checks = list(
                     raw_checks(
                         reader,
@@ -88,25 +92,16 @@ def raw_assets(
                         warnings=result.warnings,
                     )
                 )
-            record(
-                warehouse,
-                site.key,
-                window.months,
-                context.run.run_id,
-                [check.evaluated for check in checks],
-                at=began,
-                checked=[
-                    kind.asset("raw", table.name)
-                    for key, table in chosen.items()
-                    if {"contract", "coverage"} <= {check.name for check in checks if check.asset == key}
-                ],
-            )
         for key in chosen:
-            for month, rows in few[key].items():
+            for month, rows in few.get(key, {}).items():
                 show_month(context, key, site.key, month, {"preview": rows})
             yield dg.MaterializeResult(asset_key=key)
-        for check in checks:
-            yield check.result(site)
+        whole = [
+            kind.asset("raw", table.name)
+            for key, table in chosen.items()
+            if window.months and {"contract", "coverage"} <= {check.name for check in checks if check.asset == key}
+        ]
+        yield from tell(warehouse, sites, window, context.run.run_id, checks, at=began, checked=whole)
 
     return raw
 

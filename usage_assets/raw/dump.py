@@ -15,6 +15,7 @@ import duckdb
 
 from usage_assets import sites
 from usage_assets.errors import SourceError, WarehouseError
+from usage_assets.faults import advice
 from usage_assets.partitions import Window
 from usage_assets.raw import evidence, months, openstack, record
 from usage_assets.raw.access import grant_for, warnings
@@ -70,7 +71,7 @@ def dump(
     except (duckdb.Error, OSError) as error:
         msg = (
             f"{window}: the rows could not be stored ({error}); stored months are untouched. "
-            f"Look at the free space of {warehouse.path.parent}"
+            f"What to do: {advice(error, warehouse.path.parent)}"
         )
         raise WarehouseError(msg) from error
     except SourceError as error:

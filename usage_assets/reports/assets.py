@@ -14,13 +14,20 @@ import dagster as dg
 from usage_assets import settings
 from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.checks.gated import expected
-from usage_assets.checks.raw import RunCheck
-from usage_assets.checks.record import record
+from usage_assets.checks.verdict import RunCheck, tell
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import Kind
 from usage_assets.notes import note
 from usage_assets.partitions import Window, run_window
-from usage_assets.presentation import BACKFILL, asset_key, asset_spec, readable_errors, show_month, site_of
+from usage_assets.presentation import (
+    BACKFILL,
+    asset_key,
+    asset_spec,
+    readable_errors,
+    show_month,
+    since_first_month,
+    site_of,
+)
 from usage_assets.reports import reading
 from usage_assets.reports.plots import Plot, plots_of
 from usage_assets.reports.render import Rendered, Renderer
@@ -90,8 +97,13 @@ def report_assets(
         window = run_window(context)
         site = site_of(sites, window)
         chosen = {key: plot for key, plot in plots.items() if key in context.selected_asset_keys}
+        window = since_first_month(
+            context, site, window, [key for key, plot in chosen.items() if plot.scope == "month"]
+        )
+        drawn = Drawn()
         with readable_errors(window, "reports"):
-            drawn = draw_window(kind, site, window, warehouse, plots=[*chosen.values()], sites=everywhere or sites)
+            if window.months:
+                drawn = draw_window(kind, site, window, warehouse, plots=[*chosen.values()], sites=everywhere or sites)
         for key, plot in chosen.items():
             page = drawn.pages.get((plot.name, None))
             for month in window.months if plot.scope == "month" else ():
@@ -105,11 +117,7 @@ def report_assets(
             wanted = [name for name in _CHECKS if dg.AssetCheckKey(key, name) in context.selected_asset_check_keys]
             findings = check_pages(kind, site, window, plot, drawn) if wanted else {}
             checked += [RunCheck(key, check, *findings[check]) for check in wanted]
-        with readable_errors(window, "checks"):
-            evaluated = [check.evaluated for check in checked]
-            record(warehouse, site.key, window.months, context.run.run_id, evaluated)
-        for check in checked:
-            yield check.result(site)
+        yield from tell(warehouse, sites, window, context.run.run_id, checked)
 
     return draw
 

@@ -17,6 +17,7 @@ from usage_assets.presentation import (
     previews,
     rows_per_month,
     show_month,
+    since_first_month,
     site_of,
 )
 from usage_assets.sites import Site
@@ -47,13 +48,17 @@ def timeline_assets(
     def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         window = run_window(context)
         site = site_of(sites, window)
-        chosen = [key.path[-1] for key in tables if key in context.selected_asset_keys]
+        keys = [key for key in tables if key in context.selected_asset_keys]
+        chosen = [key.path[-1] for key in keys]
+        window = since_first_month(context, site, window, keys)
+        if not window.months:
+            yield from (dg.MaterializeResult(asset_key=key) for key in keys)
+            return
         with alone_at_site(context, warehouse, window, "timelines"):
             shown = build_window(kind, site, window, warehouse, chosen=chosen, run_id=context.run.run_id)
             with warehouse.read() as reader:
                 few = {name: previews(reader, TABLES[name], window) for name in chosen}
-        for name in chosen:
-            key = asset_key(kind.name, "timelines", name)
+        for key, name in zip(keys, chosen, strict=True):
             for month in window.months:
                 rows = {"preview": few[name][month]} if month in few[name] else {}
                 show_month(context, key, site.key, month, shown[name][month] | rows)

@@ -20,6 +20,7 @@ from usage_assets import migrations
 from usage_assets.automation.sent import LETTERS
 from usage_assets.disk import put_in_place, require_room
 from usage_assets.errors import BackupError, SiteError, WarehouseError
+from usage_assets.faults import advice
 from usage_assets.locks import file_lock
 from usage_assets.site_files import site_files
 from usage_assets.sites import load_site
@@ -38,7 +39,6 @@ def make_backup(
 
     BackupError where the disk is too small, or a file can't be copied; nothing is left behind then.
     """
-    to.mkdir(parents=True, exist_ok=True)
     with file_lock(to / ".backup.lock", "a backup", wait_seconds=0):
         for left in to.glob(".*.part"):  # of a backup that was killed: whoever makes one holds the lock
             shutil.rmtree(left)
@@ -48,7 +48,7 @@ def make_backup(
         except WarehouseError as error:
             raise BackupError(str(error)) from None
         except (OSError, sqlite3.Error) as error:
-            msg = f"no backup was made: {error}; nothing is left of it in {to}"
+            msg = f"no backup was made: {error}; nothing is left of it in {to}. What to do: {advice(error, to)}"
             raise BackupError(msg) from None
         if keep is not None:
             for old in backups(to)[:-keep]:

@@ -13,6 +13,7 @@ import duckdb
 from usage_assets import settings
 from usage_assets.disk import remove
 from usage_assets.errors import WarehouseError
+from usage_assets.faults import advice, damage, refused
 from usage_assets.locks import SAID_SECONDS
 from usage_assets.notes import warn
 
@@ -56,20 +57,31 @@ def in_memory(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to one file, closed at the end of the block; instants in UTC, spilling beside the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def connect(path: Path, *, read_only: bool = False, copy_of: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to one file, closed at the end of the block; instants in UTC, spilling beside the file.
+
+    WarehouseError where the file, also while it is read, turns out to be damaged; it names the file that this one is a
+    `copy_of`.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refused(error, path.parent) from error
     config = _CONFIG | {"temp_directory": str(path.parent / ".tmp")}
     try:
         con = _when_free(path, lambda: duckdb.connect(str(path), read_only=read_only, config=config))
     except duckdb.Error as error:
-        msg = f"{path} can't be opened: {error}; close other programs that hold it, and see that its disk has room"
+        said = damage(error, copy_of or path)
+        msg = said or f"{path} can't be opened: {error}; nothing was changed. What to do: {advice(error, path.parent)}"
         raise WarehouseError(msg) from error
     try:
         con.execute("SET TimeZone = 'UTC'").fetchall()
         yield con
     except BaseException as error:
         _let_go(error)
+        said = damage(error, copy_of or path)
+        if said is not None:
+            raise WarehouseError(said) from error
         raise
     finally:
         con.close()

@@ -9,6 +9,8 @@ import duckdb
 
 from usage_assets import migrations, settings
 from usage_assets.disk import copy_file, put_in_place, remove, require_room
+from usage_assets.errors import WarehouseError
+from usage_assets.faults import advice, damage
 from usage_assets.locks import file_lock
 from usage_assets.warehouse.connections import attach, connect, in_memory
 from usage_assets.warehouse.rows import Reader, Writer
@@ -144,6 +146,10 @@ class Warehouse:
                     attach(con, fresh, "fresh", read_only=False)
                     con.execute("COPY FROM DATABASE old TO fresh").fetchall()
                 put_in_place(fresh, self.path)
+            except (duckdb.Error, OSError) as error:
+                todo = f"What to do: {advice(error, self.path.parent)}"
+                msg = f"the warehouse could not be compacted ({error}); it is as it was. {todo}"
+                raise WarehouseError(damage(error, self.path) or msg) from error
             finally:
                 remove(fresh)
             return before, self.path.stat().st_size
@@ -195,6 +201,13 @@ class Warehouse:
         """Exclude other runs of the same site for the block; runs of other sites go on."""
         lock = self._site_locks / f"{site}.lock"
         with file_lock(lock, holder, wait_seconds=settings.lock_wait_seconds(), what=f"site {site}"):
+            yield
+
+    @contextmanager
+    def checks(self, holder: str) -> Iterator[None]:
+        """Let one run after another tell what its checks found: what is told last is what was recorded last."""
+        lock = self.path.parent / ".checks.lock"
+        with file_lock(lock, holder, wait_seconds=settings.lock_wait_seconds()):
             yield
 
 

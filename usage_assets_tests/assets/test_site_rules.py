@@ -52,9 +52,11 @@ def test_what_is_excluded_is_conserved_and_what_only_one_side_knows_is_pointed_o
     assert sums(warehouse, "total") == {JAN: 2 * 744, FEB: 2 * 696 + 240, MAR: 2 * 744}
     assert sums(warehouse, "committed") == {JAN: 21 * 24, FEB: 0, MAR: 0}
     assert sums(warehouse, "occupied_reservation") == {JAN: 12 * 24, FEB: 0, MAR: 0}
-    said = str(checks(result)["openstack/facts/total", "inventory", None].metadata["details"].value)
-    assert "2020-01: 1 machine(s) in the databases that the inventory does not have in service: node2" in said
-    assert "2020-02: 1 machine(s) in service by the inventory that the databases do not know: spare" in said
+    shown = checks(result)["openstack/facts/total", "inventory", None].metadata["this_run"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    said = {str(row.data["month"]): str(row.data["found"]) for row in shown.records}
+    assert "1 machine(s) in the databases that the inventory does not have in service: node2" in said["2020-01"]
+    assert "1 machine(s) in service by the inventory that the databases do not know: spare" in said["2020-02"]
 
 
 def test_a_broken_inventory_fails_the_facts_says_where_and_keeps_the_old_rows(tmp_path, instance):

@@ -4,13 +4,13 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from usage_assets.text import printable
+from usage_assets.text import line
 
 ERROR, WARN, RECOVERED = "ERROR", "WARN", "RECOVERED"
 RUN, NIGHTLY, FILE, MAIL = "run", "nightly", "file", "mail"
 """What fails where it is no check: a run, the nightly of a site, a file of the operator, the mail of a report."""
 
-_SENTENCE, _SAMPLE = 400, 300
+_SENTENCE = 400
 _MASKS = (
     re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE),
     re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?Z| ?UTC|[+-]\d{2}:?\d{2})?)?"),
@@ -84,20 +84,4 @@ def masked(text: str) -> str:
 
 def sentence(text: str) -> str:
     """Text of any source as one line of bounded length."""
-    return _line(text, _SENTENCE)
-
-
-def sample(text: str) -> str:
-    """Examples of any source as one line of bounded length."""
-    return _line(text, _SAMPLE)
-
-
-def one_line(text: str) -> str:
-    """The text without line ends and runs of blanks; what can't be seen is written out."""
-    return printable(" ".join(text.split()))
-
-
-def _line(text: str, length: int) -> str:
-    """One line: what a database holds may carry control characters, or marks that turn the reading direction."""
-    found = one_line(text[: 4 * length])
-    return found if len(found) <= length else found[: length - 4] + " ..."
+    return line(text, _SENTENCE)

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from usage_assets import settings
-from usage_assets.automation.alerts.causes import ERROR, FILE, MAIL, NIGHTLY, RECOVERED, RUN, WARN, one_line
+from usage_assets.automation.alerts.causes import ERROR, FILE, MAIL, NIGHTLY, RECOVERED, RUN, WARN
 from usage_assets.automation.alerts.state import Item
 from usage_assets.partitions import next_month
+from usage_assets.text import one_line
 
 GROUPS = 20
 MAIL_BYTES, SLACK_CHARACTERS, JSON_BYTES = 16_000, 3_000, 100_000

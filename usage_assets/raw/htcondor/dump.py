@@ -17,6 +17,7 @@ import polars as pl
 
 from usage_assets import sites
 from usage_assets.errors import SourceError, WarehouseError
+from usage_assets.faults import advice
 from usage_assets.partitions import Window, next_month
 from usage_assets.raw import record
 from usage_assets.raw.declare import RawTable
@@ -65,7 +66,7 @@ def dump(
     except (duckdb.Error, OSError) as error:
         msg = (
             f"{window}: the rows could not be stored ({error}); each month is as it was, or whole. "
-            f"Look at the free space of {warehouse.path.parent}"
+            f"What to do: {advice(error, warehouse.path.parent)}"
         )
         raise WarehouseError(msg) from error
     return DumpResult(window, now, tuple(out))

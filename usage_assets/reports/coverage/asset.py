@@ -14,7 +14,10 @@ import polars as pl
 
 from usage_assets import settings
 from usage_assets.automation.clock import coverage_clock, nightly_clock
+from usage_assets.checks.record import Fails
+from usage_assets.checks.verdict import standing
 from usage_assets.errors import ContractError, UsageError
+from usage_assets.faults import advice
 from usage_assets.kinds import KINDS
 from usage_assets.presentation import asset_key, column_schema, markdown_table
 from usage_assets.reports.coverage import picture
@@ -67,7 +70,8 @@ def coverage_asset(book: SiteBook, warehouse: Warehouse) -> dg.AssetsDefinition:
         except UsageError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         except (duckdb.Error, OSError) as error:
-            msg = f"coverage could not be stored: {error}. The old rows are untouched; mend the cause and rerun."
+            todo = advice(error, warehouse.path.parent)
+            msg = f"coverage could not be stored: {error}. The old rows are untouched. What to do: {todo}"
             raise dg.Failure(description=msg, allow_retries=False) from error
         return dg.MaterializeResult(metadata=shown, check_results=[*check_rows(rows), check_schedules()])
 
@@ -197,12 +201,8 @@ def _result(check: str, found: pl.DataFrame, rows: pl.DataFrame) -> dg.AssetChec
     entries = [{"site": site, "month": f"{month:%Y-%m}", "text": text} for site, month, text in found.iter_rows()]
     metadata: dict[str, Any] = {"failing_months": len(entries)}
     if entries:
-        metadata |= {
-            "failing": dg.MetadataValue.json(entries),
-            "months": dg.MetadataValue.md(
-                markdown_table(("site", "month", "found"), [tuple(entry.values()) for entry in entries[:_SHOWN]])
-            ),
-        }
+        fails = [Fails(site, month, text) for site, month, text in found.sort("site", "month").iter_rows()]
+        metadata |= standing(fails) | {"failing": dg.MetadataValue.json(entries)}
     return dg.AssetCheckResult(
         asset_key=KEY,
         check_name=check,

@@ -13,8 +13,7 @@ import dagster as dg
 import polars as pl
 
 from usage_assets import settings
-from usage_assets.checks.raw import RunCheck
-from usage_assets.checks.record import record
+from usage_assets.checks.verdict import RunCheck, tell
 from usage_assets.gates import closed_months, extracted_at
 from usage_assets.kinds import Kind
 from usage_assets.locks import file_lock
@@ -26,6 +25,7 @@ from usage_assets.presentation import (
     month_preview,
     readable_errors,
     show_month,
+    since_first_month,
     site_of,
 )
 from usage_assets.reports.exports import checks, database, frames, reading
@@ -85,25 +85,31 @@ def export_assets(
         window = run_window(context)
         site = site_of(sites, window)
         chosen = {key: table for key, table in tables.items() if key in context.selected_asset_keys}
+        window = since_first_month(context, site, window, chosen)
+        done = Exported({})
         with readable_errors(window, "exports"):
-            done = export_window(kind, site, window, warehouse, tables=list(chosen.values()))
+            if window.months:
+                done = export_window(kind, site, window, warehouse, tables=list(chosen.values()))
         scope = kind.usage_scope(site)
         for key, table in chosen.items():
             for month in window.months:
                 show_month(context, key, site.key, month, _shown(table, site, month, done))
-            yield dg.MaterializeResult(asset_key=key, metadata=_of_run(table, scope, done))
-        evaluated = [
+            shown = _of_run(table, scope, done) if window.months else {}
+            yield dg.MaterializeResult(asset_key=key, metadata=shown)
+        checked = [
             RunCheck(
-                key, check.name, check.evaluate(table, site, window, scope, done.closed), check.failing, check.warn
+                key,
+                check.name,
+                check.evaluate(table, site, window, scope, done.closed) if window.months else {},
+                check.failing,
+                check.warn,
+                check.of_now,
             )
             for key, table in chosen.items()
             for check in checks.of(table)
             if dg.AssetCheckKey(key, check.name) in context.selected_asset_check_keys
         ]
-        with readable_errors(window, "checks"):
-            record(warehouse, site.key, window.months, context.run.run_id, [one.evaluated for one in evaluated])
-        for one in evaluated:
-            yield one.result(site)
+        yield from tell(warehouse, sites, window, context.run.run_id, checked)
 
     return export
 

@@ -32,6 +32,8 @@ class ExportCheck:
     evaluate: Evaluate
     failing: str
     warn: bool = False
+    of_now: bool = False
+    """It asks how a site is now, in no month or another."""
 
 
 def of(table: ExportTable) -> list[ExportCheck]:
@@ -59,7 +61,14 @@ def of(table: ExportTable) -> list[ExportCheck]:
                 "out of order",
                 warn=True,
             ),
-            ExportCheck("filled", "No column is filled with another one.", filled, "with filled columns", warn=True),
+            ExportCheck(
+                "filled",
+                "No column is filled with another one.",
+                filled,
+                "with filled columns",
+                warn=True,
+                of_now=True,
+            ),
         ]
     if table is PARITY:
         out.append(ExportCheck("parity", "The four parts add up to total.", parity, "that do not add up"))

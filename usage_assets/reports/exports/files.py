@@ -9,6 +9,7 @@ import polars as pl
 
 from usage_assets import settings
 from usage_assets.errors import ExportError
+from usage_assets.faults import advice
 from usage_assets.reports.exports.tables import ExportTable
 
 
@@ -84,7 +85,8 @@ def _beside(path: Path, write: Callable[[Path], object]) -> None:
         fresh.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:  # of a full disk Polars speaks in its own way
         where = f"site {path.parent.name} {path.stem}"
-        msg = f"{where}: {path.name} could not be written ({error}); the old file is untouched"
+        todo = advice(error, path.parent)
+        msg = f"{where}: {path.name} could not be written ({error}); the old file is untouched. What to do: {todo}"
         raise ExportError(msg) from None
     finally:
         fresh.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import duckdb
 
 from usage_assets.disk import copy_file, put_in_place, remove
 from usage_assets.errors import ExportError
+from usage_assets.faults import advice
 from usage_assets.reports.exports.files import all_paths, exports_dir, month_of
 from usage_assets.reports.exports.tables import EXPORTS, ExportTable
 
@@ -47,7 +48,8 @@ def write_snapshot(written: Collection[SiteMonth] = ()) -> Path:
         os.utime(fresh, ns=(began, began))
         put_in_place(fresh, path)
     except (duckdb.Error, OSError) as error:
-        msg = f"{path.name} could not be made ({error}); the old file is untouched"
+        todo = advice(error, path.parent)
+        msg = f"{path.name} could not be made ({error}); the old file is untouched. What to do: {todo}"
         raise ExportError(msg) from error
     finally:
         remove(fresh)

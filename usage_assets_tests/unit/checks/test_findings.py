@@ -5,7 +5,7 @@ from datetime import date
 import dagster as dg
 
 from usage_assets.checks.evaluation import done, evaluation, targets
-from usage_assets.checks.findings import GOOD, Finding, description, summary, table
+from usage_assets.checks.findings import GOOD, Finding, description, of_run
 from usage_assets.checks.gated import contract, coverage, expected
 from usage_assets.gates import GATED
 from usage_assets.partitions import Window
@@ -22,23 +22,26 @@ def site(**more) -> OpenStackSite:
     )
 
 
-def test_a_summary_names_the_failing_months_only():
-    findings = {JAN: GOOD, FEB: Finding(False, "bad"), MAR: GOOD}
-    assert summary("a", findings, "refused") == "site a: 1 of 3 month(s) refused: 2020-02"
-    assert summary("a", {JAN: GOOD}, "refused") == "site a: 1 month(s), none refused"
+def test_the_table_of_a_run_has_a_line_per_failing_month_and_is_bounded():
+    months = {date(2000 + n // 12, n % 12 + 1, 1): Finding(False, f"{n} " + "x" * 5000) for n in range(200)}
+    shown = of_run(months)["this_run"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    assert [row.data["month"] for row in shown.records][:2] == ["2000-01", "2000-02"]
+    assert len(shown.records) == 24
+    assert sum(len(str(row.data["found"])) for row in shown.records) < 40_000
+    assert "this_run" not in of_run({JAN: GOOD})
 
 
-def test_a_table_of_failing_months_is_bounded():
-    months = {date(2000 + n // 12, n % 12 + 1, 1): Finding(False, "x" * 500) for n in range(200)}
-    shown = table(months)
-    assert shown["failing_months"] == 200
-    assert len(shown["months"].value) < 3000
-    assert len(shown["details"]) <= 1500
+def test_what_a_database_says_moves_no_cursor_in_a_table():
+    shown = of_run({JAN: Finding(False, "name \x1b[31mred\u202e")})["this_run"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    assert shown.records[0].data["found"] == "name \\x1b[31mred\\u202e"
 
 
 def test_a_description_names_site_and_month():
     assert description("a", FEB, Finding(False, "too few")) == "site a 2020-02: too few"
     assert description("a", FEB, GOOD) is None
+    assert description("a", FEB, GOOD, "Now 2 fail") == "site a 2020-02: holds\n\nNow 2 fail"
 
 
 def test_a_refused_month_breaks_the_contract_and_one_that_waits_does_not():
@@ -92,18 +95,23 @@ def test_an_evaluation_keeps_its_partition_and_points_to_the_latest_materializat
 
 
 def test_what_is_said_of_passing_months_is_shown_too():
-    said = table({date(2020, 1, 1): Finding(True, "all is well"), date(2020, 2, 1): Finding(True, "")})
-    assert said["failing_months"] == 0
+    said = of_run({date(2020, 1, 1): Finding(True, "all is well"), date(2020, 2, 1): Finding(True, "")})
+    assert said["failing"].value == []
     assert "| 2020-01 | all is well |" in said["passing"].value
     assert "2020-02" not in said["passing"].value
 
 
 def test_every_failing_month_is_named_for_programs_however_many_there_are():
     months = {date(2000 + n // 12, n % 12 + 1, 1): Finding(n % 2 == 0, f"{n} " + "x" * 500) for n in range(200)}
-    failing = table(months)["failing"].value
+    failing = of_run(months)["failing"].value
     assert [entry["month"] for entry in failing] == [
         f"{month:%Y-%m}" for month, one in months.items() if not one.passed
     ]
     assert failing[0]["text"].startswith("1 xx")
     assert {len(entry["text"]) for entry in failing} == {200}
-    assert "failing" not in table({JAN: GOOD})
+
+
+def test_what_holds_of_a_site_as_it_is_now_names_no_month():
+    assert of_run({JAN: Finding(False, "may write")}, of_now=True)["failing"].value == [
+        {"month": "", "text": "may write"}
+    ]

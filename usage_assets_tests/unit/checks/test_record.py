@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from usage_assets.checks.findings import GOOD, Finding
-from usage_assets.checks.record import record
+from usage_assets.checks.record import Evaluated, record
 from usage_assets.serving import CHECKED, FAILED_CHECKS
 from usage_assets.text import cut
 from usage_assets.warehouse import Warehouse
@@ -22,27 +22,33 @@ def failing(warehouse: Warehouse) -> set[tuple]:
 
 
 def test_only_failing_months_are_rows_and_a_later_evaluation_takes_their_place(warehouse: Warehouse):
-    record(warehouse, "a", [JAN, FEB], "r1", [(USAGE, "order", "WARN", {JAN: GOOD, FEB: BAD})])
+    record(warehouse, "a", [JAN, FEB], "r1", [Evaluated(USAGE, "order", "WARN", {JAN: GOOD, FEB: BAD})])
     assert failing(warehouse) == {("a", FEB, USAGE, "order", "WARN", "12 hours too many")}
-    record(warehouse, "a", [JAN, FEB], "r2", [(USAGE, "order", "WARN", {JAN: BAD, FEB: GOOD})])
+    record(warehouse, "a", [JAN, FEB], "r2", [Evaluated(USAGE, "order", "WARN", {JAN: BAD, FEB: GOOD})])
     assert {(month, text) for _, month, *_, text in failing(warehouse)} == {(JAN, "12 hours too many")}
 
 
 def test_other_sites_months_and_checks_keep_what_was_found(warehouse: Warehouse):
     both = {JAN: BAD, FEB: BAD}
-    record(warehouse, "a", [JAN, FEB], "r", [(USAGE, "order", "WARN", both), (USAGE, "contract", "ERROR", both)])
-    record(warehouse, "b", [JAN], "r", [(USAGE, "order", "WARN", {JAN: BAD})])
-    record(warehouse, "a", [JAN], "r", [(USAGE, "order", "WARN", {JAN: GOOD})])
+    record(
+        warehouse,
+        "a",
+        [JAN, FEB],
+        "r",
+        [Evaluated(USAGE, "order", "WARN", both), Evaluated(USAGE, "contract", "ERROR", both)],
+    )
+    record(warehouse, "b", [JAN], "r", [Evaluated(USAGE, "order", "WARN", {JAN: BAD})])
+    record(warehouse, "a", [JAN], "r", [Evaluated(USAGE, "order", "WARN", {JAN: GOOD})])
     assert {(site, month, check) for site, month, _, check, *_ in failing(warehouse)} == {
         ("a", JAN, "contract"), ("a", FEB, "contract"), ("a", FEB, "order"), ("b", JAN, "order")
     }  # fmt: skip
 
 
 def test_nothing_is_written_where_nothing_fails_or_failed(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch):
-    record(warehouse, "a", [JAN], "r", [(USAGE, "order", "WARN", {JAN: BAD})])
+    record(warehouse, "a", [JAN], "r", [Evaluated(USAGE, "order", "WARN", {JAN: BAD})])
     monkeypatch.setattr(Warehouse, "write", None)
-    record(warehouse, "a", [FEB], "r", [(USAGE, "order", "WARN", {FEB: GOOD})])
-    record(warehouse, "b", [JAN], "r", [(USAGE, "order", "WARN", {JAN: GOOD})])
+    record(warehouse, "a", [FEB], "r", [Evaluated(USAGE, "order", "WARN", {FEB: GOOD})])
+    record(warehouse, "b", [JAN], "r", [Evaluated(USAGE, "order", "WARN", {JAN: GOOD})])
 
 
 def test_it_is_kept_which_rows_were_checked_and_by_which_run(warehouse: Warehouse):
@@ -55,9 +61,24 @@ def test_it_is_kept_which_rows_were_checked_and_by_which_run(warehouse: Warehous
 
 def test_a_long_finding_is_cut_at_whole_names(warehouse: Warehouse):
     names = [f"{n:036}" for n in range(20)]
-    record(warehouse, "a", [JAN], "r", [(USAGE, "order", "WARN", {JAN: Finding(False, ", ".join(names))})])
+    record(warehouse, "a", [JAN], "r", [Evaluated(USAGE, "order", "WARN", {JAN: Finding(False, ", ".join(names))})])
     ((*_, text),) = failing(warehouse)
     assert text == ", ".join(names[:10]) + " ..."
     found = [cut("a word or two", length) for length in (13, 12, 10, 9, 5)]
     assert found == ["a word or two", "a word ...", "a word ...", "a ...", "a ..."]
     assert cut("x" * 30, 10) == "xxxxxx ..."
+
+
+def test_what_fails_by_then_at_every_site_is_returned(warehouse: Warehouse):
+    record(warehouse, "a", [FEB], "r", [Evaluated(USAGE, "order", "WARN", {FEB: BAD})])
+    good = [Evaluated(USAGE, "order", "WARN", {JAN: GOOD}), Evaluated(USAGE, "contract", "ERROR", {JAN: GOOD})]
+    for checked in ((), (USAGE,)):
+        found = record(warehouse, "b", [JAN], "r", good, checked=checked)
+        assert found == {(USAGE, "order"): [("a", FEB, "12 hours too many")], (USAGE, "contract"): []}
+
+
+def test_what_holds_of_a_site_as_it_is_now_takes_the_place_of_what_any_month_said(warehouse: Warehouse):
+    record(warehouse, "a", [JAN], "r", [Evaluated(USAGE, "access", "WARN", {JAN: BAD}, of_now=True)])
+    record(warehouse, "b", [JAN], "r", [Evaluated(USAGE, "access", "WARN", {JAN: BAD}, of_now=True)])
+    found = record(warehouse, "a", [FEB], "r", [Evaluated(USAGE, "access", "WARN", {FEB: GOOD}, of_now=True)])
+    assert [fails.site for fails in found[USAGE, "access"]] == ["b"]

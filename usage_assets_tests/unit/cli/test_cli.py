@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from usage_assets import settings
 from usage_assets.cli.app import app
-from usage_assets.cli.backfill import BadCheck, Outcome, plan
+from usage_assets.cli.backfill import Outcome, plan
 from usage_assets.cli.daemon import find_daemon, submit
 from usage_assets.cli.home import dagster_home
 from usage_assets.cli.local import runs_of
-from usage_assets.cli.look import ranges
 from usage_assets.errors import SiteError, UsageError
-from usage_assets.partitions import Window
+from usage_assets.partitions import Window, ranges
+from usage_assets.run_faults import Failure
 from usage_assets.sites import OpenStackSite
 
 TODAY = date(2020, 6, 15)
@@ -126,8 +126,8 @@ def test_a_site_that_begins_later_is_wrong_usage():
     ("outcome", "code"),
     [
         (Outcome(), 0),
-        (Outcome(checks=[BadCheck("a", "order", "WARN", "")]), 0),
-        (Outcome(checks=[BadCheck("a", "contract", "ERROR", "")]), 1),
+        (Outcome(checks=[Failure("WARN", "", "a", "order")]), 0),
+        (Outcome(checks=[Failure("ERROR", "", "a", "contract")]), 1),
         (Outcome(failed=["why"]), 1),
         (Outcome(failed=["why"], interrupted=True), 130),
     ],
@@ -154,6 +154,10 @@ def test_dagster_home_is_made_with_the_shipped_configuration(tmp_path: Path, mon
 
 
 WINDOWS = [Window("a", (date(2020, 1, 1), date(2020, 2, 1)))]
+SPAN = [
+    {"key": "dagster/asset_partition_range_start", "value": "2020-01-01|a"},
+    {"key": "dagster/asset_partition_range_end", "value": "2020-02-01|a"},
+]
 
 
 @pytest.fixture
@@ -169,7 +173,7 @@ def webserver(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
                 "status": "COMPLETED_FAILED",
                 "error": None,
                 "assetBackfillData": None,
-                "runs": [{"id": "r1", "status": "FAILURE", "tags": []}],
+                "runs": [{"id": "r1", "status": "FAILURE", "tags": SPAN}],
             }
         },
         "logsForRun": {
@@ -193,6 +197,22 @@ def webserver(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
                             "partition": None,
                             "success": False,
                             "assetKey": {"path": ["openstack", "raw", "nova_instances"]},
+                            "metadataEntries": [
+                                {"label": "failing_months"},
+                                {"label": "failing", "jsonString": '[{"month": "2020-01", "text": "refused"}]'},
+                            ],
+                        },
+                    },
+                    {
+                        "__typename": "AssetCheckEvaluationEvent",
+                        "evaluation": {
+                            "checkName": "evidence",
+                            "severity": "WARN",
+                            "description": "Now 1 site-month(s) fail: another one's",
+                            "partition": None,
+                            "success": False,
+                            "assetKey": {"path": ["openstack", "raw", "nova_instances"]},
+                            "metadataEntries": [{"label": "failing", "jsonString": "[]"}],
                         },
                     },
                 ],
@@ -231,8 +251,12 @@ def test_a_backfill_is_submitted_where_a_webserver_answers(webserver: list[dict]
     assert {"path": ["openstack", "timelines", "usage"]} in params["assetSelection"]
     assert {"key": "usage/purge_known", "value": "true"} in params["tags"]
     assert (outcome.code, outcome.runs) == (1, 1)
-    assert outcome.failed == ["run r1: openstack_raw: the source gave no answer"]
-    assert [(check.asset, check.name) for check in outcome.checks] == [("openstack/raw/nova_instances", "contract")]
+    where = "2020-01-01|a to 2020-02-01|a"
+    assert outcome.failed == [f"run r1 of {where}: openstack_raw: the source gave no answer"]
+    # what only other runs' months fail is not said of this backfill
+    assert [(one.asset, one.check, one.site, one.month, one.text) for one in outcome.checks] == [
+        ("openstack/raw/nova_instances", "contract", "a", "2020-01", "refused")
+    ]
 
 
 def test_a_webserver_that_is_named_but_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

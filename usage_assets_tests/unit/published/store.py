@@ -6,7 +6,7 @@ from datetime import date
 import polars as pl
 
 from usage_assets.checks.findings import GOOD, Finding
-from usage_assets.checks.record import record
+from usage_assets.checks.record import Evaluated, record
 from usage_assets.schema import Column, Table, Type
 from usage_assets.warehouse import Warehouse
 
@@ -53,7 +53,7 @@ def write(
             table: {m: Finding(False, "it does not add up") if (bad or {}).get(m) == table else GOOD for m in months}
             for table in tables
         }
-        evaluated = [(asset(table), "conservation", "ERROR", found[table]) for table in tables]
+        evaluated = [Evaluated(asset(table), "conservation", "ERROR", found[table]) for table in tables]
         record(warehouse, site, months, run, evaluated, checked=[asset(table) for table in tables])
 
 

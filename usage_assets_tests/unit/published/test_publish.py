@@ -152,10 +152,12 @@ def test_other_sites_go_on(warehouse: Warehouse, folder: Path):
 
 def test_a_warning_holds_nothing_back(warehouse: Warehouse, folder: Path):
     from usage_assets.checks.findings import Finding
-    from usage_assets.checks.record import record
+    from usage_assets.checks.record import Evaluated, record
 
     write(warehouse, 1)
-    record(warehouse, "a", [JAN], "r", [(asset(FACTS), "rejects_share", "WARN", {JAN: Finding(False, "many")})])
+    record(
+        warehouse, "a", [JAN], "r", [Evaluated(asset(FACTS), "rejects_share", "WARN", {JAN: Finding(False, "many")})]
+    )
     assert publish(warehouse, folder).held == ()
 
 

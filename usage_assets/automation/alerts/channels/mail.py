@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from usage_assets.automation.alerts.causes import one_line
 from usage_assets.automation.alerts.channels.base import SECONDS, VARIABLE, Named, Strict, with_secrets
 from usage_assets.automation.alerts.message import Message
 from usage_assets.errors import AlertError
+from usage_assets.text import one_line
 from usage_assets.yaml_files import Whole
 
 _log = logging.getLogger("usage_assets.alerts")
