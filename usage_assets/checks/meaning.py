@@ -25,6 +25,7 @@ MEANING = {
     "projects_add_up": "the projects do not add up to the site",
     "rejects_share": "many rows of the source do not count",
     "schedules": "a cron line or the time zone can't be read; the default holds",
+    "shelved": "servers were shelved without events that say since when they hold no machine",
     "source_rows": "the old usage cache has a day twice, or nulls",
     "start_not_before_asked": "leases start before they were asked for",
     "started": "the start of leases failed, or passed without being carried out",
