@@ -33,10 +33,10 @@ def test_a_warning_that_became_an_error_is_another_finding():
 
 
 def test_text_of_a_database_becomes_one_bounded_line_without_control_characters():
-    hostile = "a\r\nSubject: b\x00\x1b[31m\u202egnol\u2028" + "x" * 5000
+    hostile = "a\r\nSubject: b\x00\x1b[31m\u202egnol\u2028" + "x " * 5000
     line = sentence(hostile)
     assert line.startswith("a Subject: b\\x00\\x1b[31m\\u202egnol x")
-    assert len(line) == 400
+    assert 390 < len(line) <= 400
 
 
 def test_each_failing_month_is_told_once(world: World, hook: Receiver):
