@@ -1,4 +1,4 @@
-"""Usage accounting of shared research computing that one can audit to the hour.
+"""Auditable usage accounting for shared research computing, hour by hour.
 
 raw        copies of source rows, per site and month: evidence, never lost
 facts      intervals: who held what, from when to when; what was rejected and why

@@ -68,7 +68,7 @@ _LEGACY = TableAsset(
     stage="timelines",
     name="legacy_usage",
     table=USAGE,
-    description="The old usage caches as daily node-hours of collector_type legacy, read as total = maintenance + "
+    description="The legacy usage counter as daily node-hours of collector_type legacy, read as total = maintenance + "
     "reserved and unused + used + unreserved.",
     after=("raw/chameleon_usage_node_usage_report_cache", "raw/chameleon_usage_node_count_cache"),
     read=later("timelines.legacy", "read"),
@@ -114,7 +114,7 @@ _LEGACY_COMPARISON = TableAsset(
     checks=(
         _legacy_check(
             "unexplained",
-            "Differences from the old caches for which no cause is found: their share per metric, the worst days.",
+            "Differences from the legacy counter for which no cause is found: their share per metric, the worst days.",
             "with unexplained differences",
         ),
     ),

@@ -1,19 +1,19 @@
-"""Tables of the reports stage: comparison with the old usage caches, the audit, and coverage."""
+"""Tables of the reports stage: comparison with the legacy usage counter, the audit, and coverage."""
 
 from usage_assets.schema import Column, Rule, Table, Type
 
 LEGACY_COMPARISON = Table(
     name="legacy_comparison",
     stage="reports",
-    description="Node-hours of the old usage caches against ours, per day, node type and metric. A side that has no "
-    "row, or does not know, is null. A node type that one side lacks counts there as 0 in the difference, where that "
-    "side tells anything of the day and metric; else the difference is null.",
+    description="Node-hours of the legacy usage counter against ours, per day, node type and metric. A side that has "
+    "no row, or does not know, is null. A node type that one side lacks counts there as 0 in the difference, where "
+    "that side tells anything of the day and metric; else the difference is null.",
     key=("date", "node_type", "metric"),
     columns=(
         Column("date", Type.DATE, "Day", nullable=False),
         Column("node_type", Type.TEXT, "Type of the machines", nullable=False),
         Column("metric", Type.TEXT, "What was measured or derived", nullable=False),
-        Column("legacy_hours", Type.FLOAT, "By the old usage caches", "node-hours"),
+        Column("legacy_hours", Type.FLOAT, "By the legacy usage counter", "node-hours"),
         Column("current_hours", Type.FLOAT, "By this warehouse", "node-hours"),
         Column("difference", Type.FLOAT, "Ours less theirs", "node-hours"),
         Column("relative_difference", Type.FLOAT, "Difference / theirs; null where theirs is 0", "1"),

@@ -1,4 +1,4 @@
-"""The old usage caches as a timeline of their own: daily node-hours per node type, collector_type `legacy`.
+"""The legacy usage counter as a timeline of its own: daily node-hours per node type, collector_type `legacy`.
 
 Their columns are defined nowhere in public. They are read as a partition of a day's hours: total_hours = maintenance +
 reserved and unused + used + unreserved. `usage_assets.checks.legacy` asks the data whether that holds.

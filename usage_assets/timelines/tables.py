@@ -4,7 +4,7 @@ from usage_assets.schema import Column, Rule, Table, Type
 
 _SERIES: tuple[Column, ...] = (
     Column("timestamp", Type.INSTANT, "Start of the bucket, or the instant of the step", nullable=False),
-    Column("collector_type", Type.TEXT, "current, or legacy for the old usage caches", nullable=False),
+    Column("collector_type", Type.TEXT, "current, or legacy for a legacy usage counter", nullable=False),
     Column("node_type", Type.TEXT, "Type of the machines; types add up to the site", nullable=False),
     Column("metric", Type.TEXT, "What was measured or derived", nullable=False),
     Column(

@@ -1,4 +1,4 @@
-"""The old usage caches of a tiny site through Dagster: beside our usage, questioned and compared."""
+"""The legacy usage counter of a tiny site through Dagster: beside our usage, questioned and compared."""
 
 from datetime import datetime, timedelta
 

@@ -222,5 +222,5 @@ def _of_run(table: ExportTable, scope: Scope, done: Exported) -> dict[str, Any]:
         filled = frames.filled_columns(scope.counted)
         out["filled_columns"] = dg.MetadataValue.json(dict(filled))
     if table is PARITY and not set(reading.PARITY_METRICS) <= set(scope.counted):
-        out["note"] = "the site does not count what the old cache had: no rows"
+        out["note"] = "the site does not count what the legacy counter had: no rows"
     return out

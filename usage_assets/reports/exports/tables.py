@@ -87,7 +87,7 @@ USAGE_LONG = ExportTable(
 )
 PARITY = ExportTable(
     name="node_usage_report_cache",
-    description="Node-hours per day, site and node type in the shape of the old usage cache, in whole hours.",
+    description="Node-hours per day, site and node type in the shape of the legacy usage counter, in whole hours.",
     key=("date", "site", "node_type"),
     columns=(
         Column("date", Type.INSTANT, "Day", nullable=False),

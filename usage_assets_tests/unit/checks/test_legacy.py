@@ -1,4 +1,4 @@
-"""What the old usage caches are asked: a question passes where data agree with the reading, and says what it found."""
+"""What the legacy usage counter is asked: a question passes where data agree with it, and says what it found."""
 
 from datetime import date
 

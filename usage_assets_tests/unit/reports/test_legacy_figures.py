@@ -1,4 +1,4 @@
-"""Figures of the old usage caches beside ours."""
+"""Figures of the legacy usage counter beside ours."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""The old usage caches as rows of timelines.usage."""
+"""The legacy usage counter as rows of timelines.usage."""
 
 from datetime import date, datetime
 
