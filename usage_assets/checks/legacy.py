@@ -54,19 +54,30 @@ def count(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Fin
     """The second question: is total / 24 the count of nodes, or that less the nodes in maintenance."""
     days = _counted(reader, site, window).drop_nulls(["cnt", "total_hours"])
     less = pl.col("counted") - pl.col("maint_hours").fill_null(0)
-    days = days.with_columns(less=less, off=pl.col("maint_hours").fill_null(0) > 0).with_columns(
-        is_count=close_to("total_hours", "counted"), is_less=close_to("total_hours", "less")
+    days = (
+        days.with_columns(less=less, off=pl.col("maint_hours").fill_null(0) > 0)
+        .with_columns(is_count=close_to("total_hours", "counted"), is_less=close_to("total_hours", "less"))
+        .with_columns(is_part=~pl.col("is_count") & ~pl.col("is_less") & _is_part_of_a_day())
     )
     return _ask(days, window, _count)
 
 
+def _is_part_of_a_day() -> pl.Expr:
+    """Whether the count is the total in whole machines: one came or went in the course of the day."""
+    return (pl.col("total_hours") / 24).ceil() == pl.col("cnt")
+
+
 def _count(days: pl.DataFrame) -> Finding:
-    bad = days.filter(~pl.col("is_count"))
+    parts = days.filter("is_part").height
+    bad = days.filter(~pl.col("is_count") & ~pl.col("is_part"))
     less = bad.filter("is_less").height
-    words = f"total / 24 is the count of nodes on {days.height - bad.height} of {days.height} rows"
+    words = f"total / 24 is the count of nodes on {days.height - bad.height - parts} of {days.height} rows"
+    if parts:
+        words += f", and that rounded up on {parts} days on which a machine came or went"
     figures: dict[str, Any] = {
         "rows": days.height,
-        "rows_count": days.height - bad.height,
+        "rows_count": days.height - bad.height - parts,
+        "rows_part_of_a_day": parts,
         "rows_count_less_maintenance": less,
     }
     if bad.is_empty():

@@ -123,8 +123,13 @@ class MetalSite:
             if not (lease.failed or lease.forgotten) and booking.stop > booking.start:
                 started = list(self._servers_on(machine, lease, reservation_id, wanted, rng))
             for server in started:
-                if server.launched and server.ended and server.spec not in {"missing", "broken"}:
-                    self.truth.add("used", booking.node_type, server.created, server.ended)
+                if (
+                    server.launched
+                    and server.ended
+                    and server.spec not in {"missing", "broken"}
+                    and not server.archived
+                ):
+                    server.counted_as = booking.node_type
             servers.owe(wanted - len(started))
             self.servers += started
 
@@ -268,6 +273,9 @@ def make_metal(
         for _ in range(failures.next()):
             site.add_rolled_back(booking, rng)
     site.nova.add_servers(site.servers)
+    for server in site.servers:
+        for start, end in server.held if server.counted_as else ():
+            site.truth.add("used", str(server.counted_as), start, end)
     for machine in machines:
         for row in machine.blazar_rows:
             site.truth.add("total", row.node_type.name, row.start, row.end)

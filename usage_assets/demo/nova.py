@@ -72,6 +72,10 @@ class Server:
     archived: bool = False
     in_cell0: bool = False
     stays_shelved: bool = False
+    counted_as: str | None = None
+    """Node type under which a legacy usage counter sees it used; None where it does not."""
+    held: list[tuple[int, int | None]] = field(default_factory=list)
+    """When it held its machine, once it is written: its life less the time it was shelved."""
     values: dict[str, object] = field(default_factory=dict)
     """Columns of the instances row that deliberately hold something else."""
 
@@ -146,8 +150,8 @@ class Nova:
                 "nova_api.request_specs",
                 id=number, created_at=text(server.created), instance_uuid=key, spec=request_spec(server, key),
             )  # fmt: skip
-        if not server.in_cell0:
-            self._add_actions(number, key, server, steps, rng)
+        events = [] if server.in_cell0 else self._add_actions(number, key, server, steps, rng)
+        server.held = _held(server, events)
 
     def _instance(self, number: int, key: str, server: Server, steps: list[_Step], rng: Random) -> dict[str, object]:
         ended = next((step.start + step.seconds for step in steps if step.action == "delete"), None)
@@ -202,7 +206,11 @@ class Nova:
             return rng.choice(_SINGLES)
         return rng.choice(_PAIRS)
 
-    def _add_actions(self, number: int, key: str, server: Server, steps: list[_Step], rng: Random) -> None:
+    def _add_actions(
+        self, number: int, key: str, server: Server, steps: list[_Step], rng: Random
+    ) -> list[tuple[str, int]]:
+        """Write a server's actions with their events; these by name and start, in order of time."""
+        written = []
         shadow = "shadow_" if server.archived else ""
         for place, step in enumerate(steps):
             failed = step.action == "create" and server.launched is None
@@ -215,6 +223,7 @@ class Nova:
                 start_time=text(step.start), message="Error" if failed else None, deleted=0,
             )  # fmt: skip
             for event_place, (event, start, end) in enumerate(_events_of(step, rng)):
+                written.append((event, start))
                 host = server.machine.service if event.startswith("compute_") else "ctl"
                 self.writer.add(
                     f"nova.{shadow}instance_actions_events",
@@ -224,6 +233,20 @@ class Nova:
                     traceback="Traceback (most recent call last): ..." if failed else None,
                     details="No valid host was found." if failed and start > UPGRADE else None,
                 )  # fmt: skip
+        return written
+
+
+def _held(server: Server, events: list[tuple[str, int]]) -> list[tuple[int, int | None]]:
+    """A server's life less its shelved time, from each offload to the next unshelve."""
+    spans: list[tuple[int, int | None]] = []
+    begun: int | None = server.created
+    for event, start in events:
+        if event == "compute_shelve_offload_instance" and begun is not None:
+            spans.append((begun, start))
+            begun = None
+        elif event == "compute_unshelve_instance" and begun is None:
+            begun = start
+    return spans if begun is None else [*spans, (begun, server.ended)]
 
 
 def _events_of(step: _Step, rng: Random) -> Iterator[tuple[str, int, int]]:

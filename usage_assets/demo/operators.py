@@ -3,7 +3,7 @@
 from __future__ import annotations  # the sites import this module and are named in its signatures
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from random import Random
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 INVENTORY_FILE: Final = "inventory.csv"
 FORGOTTEN: Final = 2
 """Machines in service that neither Nova nor Blazar was ever told of."""
+SPARE_TYPE: Final = "compute_zen3_spare"
 _FORGOTTEN_SINCE: Final = instant(2025, 2, 3, 9)
 LOAD_TEST: Final = (instant(2025, 5, 12, 8), instant(2025, 5, 15, 20))
 """When operators started servers on machines that no lease held, to test a new release."""
@@ -85,7 +86,8 @@ def write_inventory(folder: Path, machines: list[Machine], until: int) -> None:
             same = list(rows)
             stays.append((machine.hostname, kinds[kind], same[0].start, same[-1].end))
     if "compute_zen3" in kinds:
-        stays += [(f"zen3-spare-{n + 1}", kinds["compute_zen3"], _FORGOTTEN_SINCE, None) for n in range(FORGOTTEN)]
+        spare = replace(kinds["compute_zen3"], name=SPARE_TYPE)
+        stays += [(f"zen3-spare-{n + 1}", spare, _FORGOTTEN_SINCE, None) for n in range(FORGOTTEN)]
     with (folder / INVENTORY_FILE).open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file)
         out.writerow(fields)
