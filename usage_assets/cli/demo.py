@@ -22,7 +22,9 @@ from usage_assets.cli.backfill import INTERRUPTED, INTERRUPTION, interrupts, pla
 from usage_assets.demo.make import DEMOS, POOLS, make_site
 from usage_assets.errors import UsageError
 from usage_assets.partitions import Window, month_of, months_between
+from usage_assets.serving import FAILED_CHECKS
 from usage_assets.sites import Site, load_book, utc_now
+from usage_assets.warehouse import Warehouse
 
 _POOL_MONTHS = 12
 """Of a pool the last year at most: a month of it is half a million rows."""
@@ -51,6 +53,7 @@ def run_demo(months: int, only: Collection[str], console: Console) -> int:
     shares = [list(sites)] if only else shared_out(sites, os.cpu_count() or 1)
     code = _build_beside(shares, months, console) if len(shares) > 1 else _build(sites, months, console)
     if not only and code != INTERRUPTED:
+        _say_warnings(console)
         _say(sites, console)
     return code
 
@@ -145,6 +148,25 @@ def _pass_on(process: subprocess.Popen[str], console: Console, interrupted: thre
     for line in process.stdout:
         if not interrupted.is_set():
             console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_warnings(console: Console) -> None:
+    """Say whether all that fails at the demo sites was planted; name what was not."""
+    from usage_assets.demo.planted import unplanted
+
+    with Warehouse.default().read() as reader:
+        if not reader.has(FAILED_CHECKS):
+            return
+        failed = reader.sql(
+            "SELECT DISTINCT site, check_name, strftime(month, '%Y-%m') AS month "
+            f"FROM {FAILED_CHECKS.qualified} WHERE site IN (SELECT unnest($sites::VARCHAR[])) ORDER BY ALL",
+            {"sites": list(DEMOS)},
+        ).rows()
+    others = list(unplanted(failed))
+    for site, check, month in others:
+        console.print(f"not planted: {check} of {site} in {month}; please report it", style="yellow", markup=False)
+    if failed and not others:
+        console.print(f'All {len(failed)} warnings are planted: see "What the demo warns of" in the README.')
 
 
 def _say(sites: Iterable[str], console: Console) -> None:

@@ -264,6 +264,7 @@ def test_the_parity_export_adds_up_to_its_total(built: Built):
     rows = exported(built, "node_usage_report_cache")
     assert rows.columns == [
         "date", "site", "node_type", "maint_hours", "reserved_hours", "used_hours", "idle_hours", "total_hours",
+        "complete",
     ]  # fmt: skip
     assert rows.select("date", "site", "node_type").is_unique().all()
     whole = rows.filter(pl.col("date") >= BLAZAR_SINCE)
@@ -276,7 +277,7 @@ def test_the_wide_export_has_a_row_per_day_in_order(built: Built):
     rows = exported(built, "usage_wide").filter(pl.col("resource") == "nodes")
     assert rows.columns == [
         "time", "site", "resource", "total", "reservable", "committed", "occupied_ondemand", "occupied_reserved",
-        "active_ondemand", "active_reserved",
+        "active_ondemand", "active_reserved", "complete",
     ]  # fmt: skip
     assert rows["time"].cast(pl.Date).to_list() == DAYS
 

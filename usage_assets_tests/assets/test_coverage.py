@@ -135,7 +135,7 @@ def test_a_refused_month_and_those_that_wait_for_it_are_told_with_the_reason(
         {
             "site": "tiny",
             "month": "2020-02",
-            "text": "1 refused, 1 waiting: raw/nova_instances: doubled keys; facts/active: "
+            "text": "1 refused, 1 blocked: raw/nova_instances: doubled keys; facts/active: "
             "openstack/raw/nova_instances was refused",
         }
     ]

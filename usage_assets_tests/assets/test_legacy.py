@@ -70,4 +70,4 @@ def test_legacy_rows_stand_beside_ours_and_differences_have_a_cause(tmp_path, wa
         ("reservable", None, 31),
         ("total", "maintenance", 31),
     ]
-    assert others.rows() == [("known gap",)]
+    assert others.rows() == [("one side only",)]

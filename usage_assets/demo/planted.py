@@ -1,0 +1,72 @@
+"""Warnings that the demo is made to give: irregularities of real sites, planted so that the checks can be seen at work.
+
+The README lists them in these words. Whatever else a demo site is warned of is a fault of the demo or of a check.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A warning that is meant: site, check, months (texts such as `2024-03`), and what is wrong in them."""
+
+    site: str
+    check: str
+    months: str
+    why: str
+    since: str | None = None
+    """First month, of what goes on to the newest one; else `months` lists them."""
+
+    def covers(self, site: str, check: str, month: str) -> bool:
+        """Whether a failed check is this warning."""
+        if (site, check) != (self.site, self.check):
+            return False
+        return month >= self.since if self.since is not None else month in self.months.split(", ")
+
+
+PLANTED: tuple[Planted, ...] = (
+    Planted(
+        "demo_metal",
+        "evidence",
+        "2016-04, 2020-02, 2024-03",
+        "leases and servers with dates 0000-00-00, a server deleted without a date",
+    ),
+    Planted(
+        "demo_metal",
+        "inventory",
+        "since 2025-02",
+        "two spare machines that the operators' inventory has and no database knows",
+        since="2025-02",
+    ),
+    Planted(
+        "demo_metal",
+        "unexplained",
+        "2016-04, 2020-02, 2024-03",
+        "days on which the legacy usage counter lost half of a node type's use",
+    ),
+    Planted(
+        "demo_metal",
+        "nodes",
+        "the newest months",
+        "servers that are shelved now: on bare metal nothing tells which machine they had",
+        since="2016-01",
+    ),
+    Planted("demo_kvm", "evidence", "2020-02, 2024-03", "servers with dates 0000-00-00, one deleted without a date"),
+    Planted(
+        "demo_edge", "rejects_share", "2024-02, 2024-06", "containers that never started, in months with few of them"
+    ),
+)
+
+
+def unplanted(failed: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
+    """Failed checks (site, check, month) that no planted irregularity explains."""
+    for site, check, month in failed:
+        if not any(each.covers(site, check, month) for each in PLANTED):
+            yield site, check, month
+
+
+def readme_table() -> str:
+    """The list as the README shows it."""
+    rows = [f"| `{each.site}` | `{each.check}` | {each.months} | {each.why} |" for each in PLANTED]
+    return "\n".join(["| site | warning | months | planted |", "| --- | --- | --- | --- |", *rows]) + "\n"

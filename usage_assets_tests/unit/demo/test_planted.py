@@ -1,0 +1,47 @@
+"""The demo's warnings: the README lists those that are planted, and whatever else fails is named."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from usage_assets.checks.findings import Finding
+from usage_assets.checks.record import Evaluated, record
+from usage_assets.cli import demo
+from usage_assets.demo.make import DEMOS
+from usage_assets.demo.planted import PLANTED, readme_table, unplanted
+from usage_assets.warehouse import Warehouse
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def test_the_readme_lists_what_is_planted():
+    assert readme_table() in README.read_text(encoding="utf-8")
+    assert {each.site for each in PLANTED} <= set(DEMOS)
+
+
+def test_what_is_planted_is_told_from_what_is_not():
+    failed = [
+        ("demo_metal", "evidence", "2024-03"),
+        ("demo_metal", "evidence", "2024-04"),
+        ("demo_metal", "inventory", "2025-01"),
+        ("demo_metal", "inventory", "2026-11"),
+        ("demo_kvm", "inventory", "2026-11"),
+    ]
+    assert list(unplanted(failed)) == [failed[1], failed[2], failed[4]]
+
+
+@pytest.mark.parametrize(
+    ("month", "said"),
+    [
+        (date(2024, 3, 1), "All 1 warnings are planted"),
+        (date(2024, 5, 1), "not planted: evidence of demo_metal in 2024-05"),
+    ],
+)
+def test_the_command_says_whether_all_warnings_are_planted(month: date, said: str, capsys: pytest.CaptureFixture[str]):
+    bad = Finding(False, "an instant that is no date", {})
+    evaluated = [Evaluated("openstack/raw/nova_instances", "evidence", "WARN", {month: bad})]
+    record(Warehouse.default(), "demo_metal", [month], "run", evaluated)
+    demo._say_warnings(Console(width=200))
+    assert said in capsys.readouterr().out
