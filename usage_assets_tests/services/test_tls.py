@@ -195,7 +195,7 @@ def test_a_server_without_tls_is_refused_before_a_password_is_sent(mariadb, mari
             pytest.skip("the MariaDB of the tests has TLS")
         con.exec_driver_sql(f"CREATE DATABASE {prefix}_nova")
     said = refused(site_of(tmp_path, mariadb.set(database=f"{prefix}_nova", password=PASSWORD), "{verify: none}"))
-    assert "the site's file asks for tls and the server has none" in said
+    assert "the site's file asks for an encrypted connection (tls) and the server has none" in said
     assert "Access denied" not in said
     assert PASSWORD not in said
 
@@ -246,4 +246,4 @@ def test_a_postgresql_without_tls_is_refused(postgres, tmp_path):
         if con.exec_driver_sql("SHOW ssl").scalar() == "on":
             pytest.skip("the PostgreSQL of the tests has TLS")
     said = refused(site_of(tmp_path, postgres, "{verify: none}"))
-    assert "the site's file asks for tls and the server has none" in said
+    assert "the site's file asks for an encrypted connection (tls) and the server has none" in said
