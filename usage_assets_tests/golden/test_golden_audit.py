@@ -130,7 +130,7 @@ def test_the_page_of_a_month_is_whole_and_shows_each_source(warehouse: Warehouse
     window = store(warehouse, two_leases(), site, [JAN], tables=ALL)
     text = (tmp_path / "plots" / site.key / "2024-01" / "audit.html").read_text(encoding="utf-8")
     assert text.rstrip().endswith("</html>")
-    assert "Gold &amp; &lt;Sons&gt; (golden), 2024-01: where rows and hours went" in text
+    assert "Gold &amp; &lt;Sons&gt; (golden), 2024-01: row and hour accounting" in text
     assert "<caption>nova_instances</caption>" in text
     assert "<td>no_reservation</td>" in text
     assert "9.1%" in text
