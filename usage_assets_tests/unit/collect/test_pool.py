@@ -107,7 +107,7 @@ def test_a_condition_that_is_none_is_said_before_anyone_is_asked(tmp_path: Path,
 def test_without_the_bindings_it_is_said_how_to_get_them(tmp_path: Path, monkeypatch):
     for name in ("htcondor2", "htcondor"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(SourceError, match=r"pip install 'usage-assets\[htcondor\]'"):
+    with pytest.raises(SourceError, match=r"pip install 'htcondor>=23\.0'"):
         CondorPool(site_of(tmp_path))
 
 

@@ -64,7 +64,9 @@ def copied() -> dict[str, str]:
     """What the first stage of the image copies out of the checkout, and where below its folder it puts it."""
     lines = re.findall(r"^COPY (?!--)(.*)$", DOCKERFILE, flags=re.MULTILINE)
     pairs = [(name, line.split()[-1]) for line in lines for name in line.split()[:-1]]
-    return {name: name if to == "./" else to for name, to in pairs}
+    return {
+        name: f"{to}{PurePosixPath(name).name}".removeprefix("./") if to.endswith("/") else to for name, to in pairs
+    }
 
 
 def test_the_image_copies_what_the_context_holds_and_what_is_there():
