@@ -145,9 +145,10 @@ def window_of_tags(tags: Mapping[str, str]) -> Window | None:
         return None
     try:
         (start, site), (end, other) = site_month(first), site_month(last)
-        return Window(site, months_between(start, end)) if site == other else None
     except ValueError:
         return None
+    months = months_between(start, end)
+    return Window(site, months) if months and site == other else None
 
 
 def site_month(key: str) -> tuple[date, str]:

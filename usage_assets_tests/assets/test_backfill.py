@@ -4,9 +4,11 @@ import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -63,6 +65,16 @@ def statuses() -> list[str]:
         return [record.dagster_run.status.value for record in built]
 
 
+def has_started(folder: Path) -> bool:
+    """Whether a run is under way, by the file alone: to open Dagster's storage while it is made breaks it."""
+    path = folder / "home" / "history" / "runs.db"
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as con, suppress(sqlite3.OperationalError):
+        return ("STARTED",) in con.execute("SELECT status FROM runs").fetchall()
+    return False
+
+
 def until(condition, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -93,7 +105,7 @@ def test_a_backfill_that_is_killed_and_started_again_gives_the_tables_of_an_undi
 
 def test_an_interrupt_cancels_the_run_and_ends_with_130(folder: Path):
     with start() as run:
-        until(lambda: (folder / "home" / "history" / "runs.db").exists() and "STARTED" in statuses())
+        until(lambda: has_started(folder))
         run.send_signal(signal.SIGTERM)
         said = run.communicate(timeout=LONG)[0]
     assert run.returncode == 130, said

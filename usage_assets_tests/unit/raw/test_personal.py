@@ -106,8 +106,8 @@ def test_a_dropped_column_is_not_even_read(site, warehouse):
 
 
 def test_names_that_mean_maintenance_stay(site, warehouse):
-    change(site, "blazar", "INSERT INTO leases SELECT 'l2', created_at, updated_at, deleted_at, project_id, user_id, "
-           "start_date, end_date, status, degraded, 'maint-of-node1' FROM leases")  # fmt: skip
+    same = "created_at, updated_at, deleted_at, project_id, user_id, start_date, end_date, status, degraded"
+    change(site, "blazar", f"INSERT INTO leases (id, {same}, name) SELECT 'l2', {same}, 'maint-of-node1' FROM leases")
     read(with_rules(site, "hash", maintenance={"lease_name": "^maint-of-"}), warehouse)
     assert column(warehouse, "raw.blazar_leases", "name") == {hashed("alices lease", SALT), "maint-of-node1"}
 
