@@ -52,6 +52,25 @@ PLANTED: tuple[Planted, ...] = (
         "servers that are shelved now: on bare metal nothing tells which machine they had",
         since="2016-01",
     ),
+    Planted(
+        "demo_metal",
+        "unexplained",
+        "2024-09, 2025-10, 2026-04, 2026-05",
+        "machines that came or went: the legacy usage counter sees them by Blazar, hours apart from Nova",
+    ),
+    Planted(
+        "demo_metal",
+        "unexplained",
+        "the newest months",
+        "servers that are shelved now: the legacy usage counter counts what they held before",
+        since="2026-06",
+    ),
+    Planted(
+        "demo_metal",
+        "count",
+        "2024-09",
+        "machines that were retired while one was in maintenance: the count can be read in two ways",
+    ),
     Planted("demo_kvm", "evidence", "2020-02, 2024-03", "servers with dates 0000-00-00, one deleted without a date"),
     Planted(
         "demo_edge", "rejects_share", "2024-02, 2024-06", "containers that never started, in months with few of them"
