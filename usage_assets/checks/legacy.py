@@ -1,4 +1,4 @@
-"""What the legacy usage counter is asked before anyone relies on it; the import reads them as a partition of a day.
+"""What the legacy usage counter is asked before anyone relies on it; its hours are read as a partition of a day.
 
 Each question passes where the data agree with that reading and says in words what it found, either way.
 """

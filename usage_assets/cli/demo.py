@@ -162,7 +162,7 @@ def _say_warnings(console: Console) -> None:
             f"FROM {FAILED_CHECKS.qualified} WHERE site IN (SELECT unnest($sites::VARCHAR[])) ORDER BY ALL",
             {"sites": list(DEMOS)},
         ).rows()
-    others = list(unplanted(failed))
+    others = list(unplanted(failed, utc_now().date()))
     for site, check, month in others:
         console.print(f"not planted: {check} of {site} in {month}; please report it", style="yellow", markup=False)
     if failed and not others:

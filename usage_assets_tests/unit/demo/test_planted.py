@@ -28,8 +28,11 @@ def test_what_is_planted_is_told_from_what_is_not():
         ("demo_metal", "inventory", "2025-01"),
         ("demo_metal", "inventory", "2026-11"),
         ("demo_kvm", "inventory", "2026-11"),
+        ("demo_metal", "nodes", "2026-12"),
+        ("demo_metal", "nodes", "2026-11"),
+        ("demo_metal", "nodes", "2026-10"),
     ]
-    assert list(unplanted(failed)) == [failed[1], failed[2], failed[4]]
+    assert list(unplanted(failed, date(2026, 12, 9))) == [failed[1], failed[2], failed[4], failed[7]]
 
 
 @pytest.mark.parametrize(
