@@ -24,6 +24,11 @@ def once(frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.collect(engine=ENGINE).lazy()
 
 
+def is_empty(frame: pl.LazyFrame) -> bool:
+    """Whether a frame has no row."""
+    return frame.head(1).collect(engine=ENGINE).is_empty()
+
+
 def close(frame: pl.LazyFrame) -> pl.LazyFrame:
     """The same intervals, open ends moved to the far future."""
     return frame.with_columns(_end.fill_null(pl.lit(FAR_FUTURE, dtype=pl.Datetime("us"))))

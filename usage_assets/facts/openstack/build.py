@@ -22,7 +22,7 @@ from usage_assets.facts.openstack.names import MACHINE_NAMES
 from usage_assets.facts.openstack.node_types import declared_types
 from usage_assets.facts.openstack.rows import Outcome, Settled, month_bounds, settle
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.intervals import once
+from usage_assets.intervals import is_empty, once
 from usage_assets.intervals.algebra import ENGINE
 from usage_assets.serving import ACCOUNTS
 from usage_assets.sites import OpenStackSite
@@ -112,7 +112,7 @@ def node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:
 def _outcomes(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[str, list[Outcome]]:
     """The outcomes per fact asset: of machines, and of edge devices where the months have any."""
     found = _of_machines(site, raw, bounds)
-    if any(_has_rows(raw[name]) for name in ("blazar_devices", "blazar_device_allocations", "zun_container")):
+    if not all(is_empty(raw[name]) for name in ("blazar_devices", "blazar_device_allocations", "zun_container")):
         for asset, outcome in _of_devices(site, raw, bounds).items():
             found[asset].append(outcome)
     return found
@@ -122,14 +122,15 @@ def _of_machines(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict
     """Rules 1 to 5, 8 and 9; what several of them share is computed once."""
     source_rows = sources.rows_of_sources(site, raw)
     host_rows = machines.host_rows(raw)
-    host_types = once(sources.types_of_machines(raw, host_rows, source_rows, bounds))
+    alive = once(machines.segments(host_rows))
+    host_types = once(sources.types_of_machines(raw, host_rows, alive, source_rows, bounds))
     known = sources.known_machines(site, source_rows)
-    sizes = sources.sizes_of_machines(host_rows, source_rows, bounds)
+    sizes = sources.sizes_of_machines(alive, source_rows, bounds)
     profile = once(
         machines.profile(known, sizes, host_types, bounds, node_types=site.node_types, names=raw[MACHINE_NAMES])
     )
     existence = once(machines.existing(profile))
-    reservable = once(capacity.reservable_machines(host_rows, profile, bounds))
+    reservable = once(capacity.reservable_machines(alive, profile, bounds))
     allocations = once(committed.host_allocations(raw, host_rows, bounds, site.maintenance))
     holdings = once(committed.held(allocations, reservable))
     whole, parts = once(committed.whole_machines(holdings)), once(committed.parts_of_machines(raw, holdings))
@@ -138,7 +139,7 @@ def _of_machines(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict
         left = once(maintenance.taken(left, whole, parts))
     servers = []
     for source in ("nova_instances", "nova_cell0_instances"):
-        if _has_rows(raw[source]):
+        if not is_empty(raw[source]):
             rows = once(occupied.server_rows(raw, source, profile, bounds, site.maintenance))
             servers.append(occupied.occupied(raw, rows, holdings, profile, host_types, node_types=site.node_types))
     return {
@@ -165,10 +166,6 @@ def _of_devices(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[
         "committed": devices.committed(allocations, holdings, own),
         "occupied": devices.occupied(devices.container_rows(raw, bounds, site.maintenance), holdings, rows),
     }
-
-
-def _has_rows(frame: pl.LazyFrame) -> bool:
-    return not frame.head(1).collect(engine=ENGINE).is_empty()
 
 
 def _account(asset: str, settled: Settled) -> pl.LazyFrame:

@@ -3,7 +3,7 @@
 import polars as pl
 
 from usage_assets.facts.openstack.exclusions import EXCLUDED
-from usage_assets.facts.openstack.machines import HOST, existing, merged, segments
+from usage_assets.facts.openstack.machines import HOST, existing, merged
 from usage_assets.facts.openstack.rows import Outcome, never_ran, reason, resources, spans, with_own_span
 from usage_assets.facts.openstack.sizes import SIZES, lacks_size, size_or
 from usage_assets.intervals import clip, intersect, merge_touching, once
@@ -35,14 +35,15 @@ def total(machines: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.Lazy
     return Outcome(rows, pieces, lost=((pl.lit("duplicate"), pieces),))
 
 
-def reservable_machines(hosts: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+def reservable_machines(alive: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
     """The stretches in which a machine is reservable: it exists, and the row of its Blazar host (row) covers it.
 
+    `alive` is segments() of the Blazar hosts.
     Columns: month, row, hostname, start_at, end_at, size of the Blazar host (what it lacks is the machine's), ratio of
     the machine at that time, node_type, gpus; disjoint per hostname.
     """
     of_blazar = once(
-        clip(segments(hosts).join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at")).select(
+        clip(alive.join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at")).select(
             "month", "row", "hostname", "start_at", "end_at", *SIZES
         )
     )

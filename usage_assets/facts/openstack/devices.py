@@ -12,9 +12,8 @@ from usage_assets.facts.openstack.inputs import Inputs
 from usage_assets.facts.openstack.labels import OWNER, labels
 from usage_assets.facts.openstack.machines import merged, segments
 from usage_assets.facts.openstack.maintenance import MAINTENANCE, reservations
-from usage_assets.facts.openstack.names import is_empty
 from usage_assets.facts.openstack.rows import ROW, Outcome, born, never_ran, reason, resources, spans, with_own_span
-from usage_assets.intervals import clip, fill_between, intersect, once, owned, subtract, union
+from usage_assets.intervals import clip, fill_between, intersect, is_empty, once, owned, subtract, union
 from usage_assets.sites import Maintenance
 
 _RESERVATION = "zun.openstack.org/reservation_id"

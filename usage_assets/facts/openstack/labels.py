@@ -10,8 +10,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from usage_assets.facts.openstack.names import is_empty
-from usage_assets.intervals import close, is_first, once, owned
+from usage_assets.intervals import close, is_empty, is_first, once, owned
 from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
 
 OWNER = ["month", "owner_id"]
@@ -35,7 +34,12 @@ def labels(capabilities: pl.LazyFrame, names: Mapping[str, str], owners: pl.Lazy
     `names` are names of capabilities and the columns that hold their values, `owners` has month, owner_id and ended
     (open = null). The pieces of an owner cover all time; one that never changed has one.
     """
-    mine = once(capabilities.filter(pl.col("name").is_in(list(names))))
+    mine = once(
+        capabilities.filter(pl.col("name").is_in(list(names)))
+        .join(owners.select(*OWNER, "ended").unique(OWNER), on=OWNER, how="left")
+        .with_columns(history=pl.when(~_is_lasting()).then("history"))
+        .drop("ended")
+    )
     steady = mine.group_by(OWNER).agg(
         pl.col("value").filter((pl.col("name") == name) & pl.col("history").is_null()).first().alias(column)
         for name, column in names.items()
@@ -77,6 +81,14 @@ def labelled(pieces: pl.LazyFrame, told: pl.LazyFrame, owner: str) -> pl.LazyFra
     )
     start, end = pl.max_horizontal("start_at", "_from"), pl.min_horizontal("end_at", "_until")
     return joined.filter(start < end).with_columns(start_at=start, end_at=end).drop("_from", "_until")
+
+
+def _is_lasting() -> pl.Expr:
+    """The only label that its owner ever had, which ended with it: most labels of machines that are gone."""
+    only = pl.col("history").list.first().struct
+    starts, ends = only.field("start_at").fill_null(_FIRST), only.field("end_at")
+    ends_together = (pl.col("ended") - ends <= _TOGETHER).fill_null(value=False)
+    return (pl.col("history").list.len() == 1).fill_null(value=False) & (starts < ends) & ends_together
 
 
 def _pieces(changed: pl.LazyFrame, owners: pl.LazyFrame) -> pl.LazyFrame:

@@ -10,7 +10,7 @@ from usage_assets.facts.openstack.devices import device_labels, type_of_device
 from usage_assets.facts.openstack.exclusions import read_excluded_leases
 from usage_assets.facts.openstack.filters import HOST_COLUMNS
 from usage_assets.facts.openstack.inputs import MARKED, Inputs, read_host_capabilities, read_raw
-from usage_assets.facts.openstack.machines import host_rows, types_of_hosts
+from usage_assets.facts.openstack.machines import host_rows, segments, types_of_hosts
 from usage_assets.facts.openstack.names import MACHINE_NAMES
 from usage_assets.facts.openstack.node_types import declared_types
 from usage_assets.facts.openstack.projection import hours, latest, machines_asked, projections, readable_filters
@@ -166,7 +166,7 @@ def _held(
     bounds: pl.LazyFrame,
 ) -> pl.LazyFrame:
     """Per lease the machines and devices that it held: nodes_held and types_held (null where nothing is known)."""
-    host_types = types_of_hosts(raw, hosts, bounds).rename({"start_at": "_from", "end_at": "_until"})
+    host_types = types_of_hosts(raw, hosts, segments(hosts), bounds).rename({"start_at": "_from", "end_at": "_until"})
     at = pl.col("created_at")
     # one join at a time: given two by month and another key, the planner joins by month alone, millions of rows
     mine = once(reservations.join(leases.select(*_LEASE, "created_at"), on=_LEASE, how="inner")).select(

@@ -84,9 +84,12 @@ def segments(rows: pl.LazyFrame) -> pl.LazyFrame:
     return owned(less_excluded(alive), by=HOST, rank=["created", "row_id"])
 
 
-def types_of_hosts(inputs: Inputs, hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
-    """Type and GPUs that Blazar says of its hosts at every instant of the month; see filled_types()."""
-    return filled_types(labelled(segments(hosts), host_labels(inputs, hosts), "row_id"), bounds)
+def types_of_hosts(inputs: Inputs, hosts: pl.LazyFrame, alive: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """Type and GPUs that Blazar says of its hosts at every instant of the month; see filled_types().
+
+    `hosts` is host_rows(), `alive` its segments().
+    """
+    return filled_types(labelled(alive, host_labels(inputs, hosts), "row_id"), bounds)
 
 
 def host_labels(inputs: Inputs, hosts: pl.LazyFrame) -> pl.LazyFrame:
@@ -103,9 +106,9 @@ def filled_types(pieces: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def sizes_of_hosts(hosts: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
-    """Sizes that rows tell of machines at every instant of the month; a gap has those of the row nearest in time."""
-    return clip(fill_between(segments(hosts), by=HOST, nearest=True).join(bounds, on="month"), *_WITHIN).select(
+def sizes_of_hosts(alive: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
+    """Sizes that segments() tell of machines at every instant of the month; a gap has those of the nearest in time."""
+    return clip(fill_between(alive, by=HOST, nearest=True).join(bounds, on="month"), *_WITHIN).select(
         *HOST, "start_at", "end_at", *SIZES
     )
 

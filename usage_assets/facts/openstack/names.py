@@ -8,8 +8,7 @@ inventory; servers, events, services and the site's file only refer to them.
 
 import polars as pl
 
-from usage_assets.intervals import close, intersect, once
-from usage_assets.intervals.algebra import ENGINE
+from usage_assets.intervals import close, intersect, is_empty, once
 from usage_assets.site_rules import INVENTORY
 
 MACHINE_NAMES = "machine_names"
@@ -119,11 +118,6 @@ def machines_of_hosts(
     return pl.concat([found, others])
 
 
-def is_empty(frame: pl.LazyFrame) -> bool:
-    """Whether a frame has no row."""
-    return frame.head(1).collect(engine=ENGINE).is_empty()
-
-
 def _label(name: str) -> pl.Expr:
     """The first label of a full name; null of a short one."""
     return pl.col(name).str.extract(r"^([^.]+)\.")
@@ -189,8 +183,10 @@ def _replaced(frame: pl.LazyFrame, column: str, meaning: pl.LazyFrame) -> pl.Laz
 
 def _resolved(frame: pl.LazyFrame, column: str, names: pl.LazyFrame) -> pl.LazyFrame:
     """The frame with identities in a column that refers to machines; what names none stays, in lower case."""
-    used = once(frame.select("month", name=column).drop_nulls().unique())
-    odd = used.join(names.select("month", name="identity"), on=_NAME, how="anti")
+    used = frame.select("month", name=column).drop_nulls().unique()
+    odd = once(used.join(names.select("month", name="identity"), on=_NAME, how="anti"))
+    if is_empty(odd):
+        return frame
     other = once(
         meanings(odd, names)
         .with_columns(pl.coalesce("identity", lowered("name")).alias("identity"))

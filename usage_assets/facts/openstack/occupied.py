@@ -21,7 +21,7 @@ from usage_assets.facts.openstack.rows import (
     with_own_span,
 )
 from usage_assets.facts.openstack.sizes import SIZES
-from usage_assets.intervals import close, intersect, once, owned, subtract, union
+from usage_assets.intervals import close, intersect, is_empty, once, owned, subtract, union
 from usage_assets.sites import Maintenance, NodeType
 
 _SHELVE, _OFFLOAD, _UNSHELVE = (
@@ -152,6 +152,8 @@ def _last_known_node(inputs: Inputs, source: str, machine_profile: pl.LazyFrame)
     """
     lost = inputs[source].filter(pl.col("node").is_null()).select(SERVER)
     steps = once(inputs["server_events"].join(lost, on=list(SERVER), how="semi"))
+    if is_empty(steps):
+        return lost.head(0).with_columns(recovered_node=pl.lit(None, dtype=pl.String))
     known = machine_profile.select(HOST).unique()
     machines = machines_of_hosts(steps, inputs["nova_compute_nodes"], known, inputs[MACHINE_NAMES])
     return (

@@ -62,9 +62,14 @@ def known_machines(site: OpenStackSite, rows: Rows) -> pl.LazyFrame:
     return pl.concat(counting, how="vertical_relaxed")
 
 
-def types_of_machines(inputs: Inputs, hosts: pl.LazyFrame, rows: Rows, bounds: pl.LazyFrame) -> pl.LazyFrame:
-    """Type and GPUs of machines at every instant of the month: Blazar's, else those of the inventory."""
-    of_blazar = types_of_hosts(inputs, hosts, bounds)
+def types_of_machines(
+    inputs: Inputs, hosts: pl.LazyFrame, alive: pl.LazyFrame, rows: Rows, bounds: pl.LazyFrame
+) -> pl.LazyFrame:
+    """Type and GPUs of machines at every instant of the month: Blazar's, else those of the inventory.
+
+    `hosts` is host_rows(), `alive` its segments().
+    """
+    of_blazar = types_of_hosts(inputs, hosts, alive, bounds)
     if INVENTORY not in rows:
         return of_blazar
     names = {"node_type": "said_type", "gpus": "said_gpus"}
@@ -79,9 +84,10 @@ def types_of_machines(inputs: Inputs, hosts: pl.LazyFrame, rows: Rows, bounds: p
     return pl.concat([both.select(columns), alone.select(columns)], how="vertical_relaxed")
 
 
-def sizes_of_machines(hosts: pl.LazyFrame, rows: Rows, bounds: pl.LazyFrame) -> list[pl.LazyFrame]:
-    """Who is asked for a size that a machine's own row lacks, in order: Blazar, then the inventory."""
-    return [once(sizes_of_hosts(each, bounds)) for each in (hosts, rows.get(INVENTORY)) if each is not None]
+def sizes_of_machines(alive: pl.LazyFrame, rows: Rows, bounds: pl.LazyFrame) -> list[pl.LazyFrame]:
+    """Who is asked for a size that a machine's own row lacks, in order: Blazar (`alive`), then the inventory."""
+    asked = [alive, *([segments(rows[INVENTORY])] if INVENTORY in rows else [])]
+    return [once(sizes_of_hosts(each, bounds)) for each in asked]
 
 
 def _service_rows(inputs: Inputs) -> pl.LazyFrame:
