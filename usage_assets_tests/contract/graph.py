@@ -4,6 +4,7 @@ python -m usage_assets_tests.contract.graph > usage_assets_tests/contract/graph.
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,4 +52,4 @@ def _keys(found: Any) -> list[dg.AssetKey]:
 
 
 if __name__ == "__main__":
-    print(as_text(graph()), end="")
+    sys.stdout.write(as_text(graph()))
