@@ -130,11 +130,12 @@ def profile(folder: Path, first: str, last: str, sites: Sequence[str]) -> None:
         write_sites(files, folder / "sources", sites)
         os.environ |= {"USAGE_SITES": str(files), "USAGE_DATA": f"{scratch}/data", "DAGSTER_HOME": f"{scratch}/home"}
         from usage_assets.cli import backfill, local  # noqa: PLC0415 - keeps the process that measures small
-        from usage_assets.sites import load_sites, utc_now  # noqa: PLC0415 - keeps the process that measures small
+        from usage_assets.clock import naive_utc_now  # noqa: PLC0415 - keeps the process that measures small
+        from usage_assets.sites import load_sites  # noqa: PLC0415 - keeps the process that measures small
 
         local.ThreadPoolExecutor = _Inline  # type: ignore[assignment,misc]
         months = [date.fromisoformat(f"{month}-01") for month in (first, last)]
-        windows = backfill.plan(load_sites(), *months, today=utc_now().date())
+        windows = backfill.plan(load_sites(), *months, today=naive_utc_now().date())
         profiler = cProfile.Profile()
         profiler.runcall(backfill.run, load_sites(), windows, purge_known=False, in_process=True)
         stats = pstats.Stats(profiler)

@@ -19,7 +19,7 @@ import typer
 
 from bench.arguments import Folder, Only, require_part
 from bench.measure import run
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.demo.pool import make_pool
 from usage_assets.partitions import Window
 from usage_assets.raw.htcondor.dump import dump
@@ -72,7 +72,7 @@ def read(made: Path, suffix: str) -> None:
 
 def _go_on(site: HTCondorSite, warehouse: Warehouse, file: Path) -> None:
     """The month as if it were running: without its last days, then a poll more, and another."""
-    sites.utc_now = lambda: RUNNING
+    clock.naive_utc_now = lambda: RUNNING
     rows = pl.read_parquet(file) if file.suffix == ".parquet" else pl.DataFrame()
     later = _cut(file, rows)
     _timed("a running month, for the first time", lambda: _dump(site, warehouse))

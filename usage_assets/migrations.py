@@ -8,11 +8,11 @@ by today's declarations. All that a file lacks are applied in one transaction, s
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 
 import duckdb
 
+from usage_assets import clock
 from usage_assets.errors import WarehouseError
 
 _log = logging.getLogger("usage_assets")
@@ -176,7 +176,7 @@ def _write_down(con: duckdb.DuckDBPyConnection, versions: list[int]) -> None:
         "CREATE TABLE IF NOT EXISTS serving.schema_version "
         "(version BIGINT NOT NULL, release VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL)"
     ).fetchall()
-    now = datetime.now(tz=UTC).replace(tzinfo=None)
+    now = clock.naive_utc_now()
     for version in versions:
         con.execute("INSERT INTO serving.schema_version VALUES (?, ?, ?)", [version, release(), now]).fetchall()
 

@@ -1,7 +1,6 @@
 """Site files -> typed models. A site is one deployment; `kind` says which model its file has."""
 
 import re
-from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
@@ -33,7 +32,6 @@ __all__ = [
     "load_book",
     "load_site",
     "load_sites",
-    "utc_now",
 ]
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -104,8 +102,3 @@ def _kind_of(path: Path) -> str | None:
         return kind_in(read_text(path, SiteError, help_at="USAGE_SITES"), KINDS)
     except SiteError:
         return None
-
-
-def utc_now() -> datetime:
-    """The wall clock as naive UTC, the one place that asks for it."""
-    return datetime.now(tz=UTC).replace(tzinfo=None)

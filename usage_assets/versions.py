@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.serving import VERSIONS
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Writes:
 
     def record(self, writer: "Writer") -> None:
         """Count each month one version further, in the transaction of its rows."""
-        at = sites.utc_now()
+        at = clock.naive_utc_now()
         for site in dict.fromkeys(site for site, _ in self.rows):
             mine = {asset: rows for (of, asset), rows in self.rows.items() if of == site and rows}
             if not mine:

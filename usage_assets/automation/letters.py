@@ -9,12 +9,13 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 
+from usage_assets import clock
 from usage_assets.automation.alerts.channels.mail import Mail, send_mail
 from usage_assets.automation.alerts.config import load
 from usage_assets.automation.sent import Sent
@@ -66,7 +67,7 @@ def letter_sensor(kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse) -
         "of alerts.yaml. A site that was last read before the report's period ended is read again first.",
     )
     def letters(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        now = datetime.now(tz=UTC).replace(tzinfo=None)
+        now = clock.naive_utc_now()
         sent = Sent.here()
         try:
             with file_lock(sent.path.with_name(".letters.lock"), "a tick of the letters", wait_seconds=1.0):
@@ -94,7 +95,7 @@ def look(
 ) -> Looked:
     """Send what is due and whole (or due for long), ask for runs of what is not; each site by itself."""
     out = Looked([], [], [], [])
-    begun = datetime.now(tz=UTC)
+    begun = clock.utc_now()
     wanted: set[tuple[str, str]] = set()
     for key, site in sites.items():
         try:
@@ -115,7 +116,7 @@ def look(
                 out.waiting.append(f"{what} waits: the site is read first")
                 if not any(request.tags["usage/site"] == key for request in out.requests):
                     out.requests.append(_request(site, posting))
-            elif (datetime.now(tz=UTC) - begun).total_seconds() > _SENDING_SECONDS:
+            elif (clock.utc_now() - begun).total_seconds() > _SENDING_SECONDS:
                 out.waiting.append(f"{what} waits for the next tick")
             else:
                 try:

@@ -9,11 +9,11 @@ import dagster as dg
 import duckdb
 
 from usage_assets import settings
+from usage_assets.clock import naive_utc_now
 from usage_assets.errors import SnapshotError, UsageError
 from usage_assets.published.mark import mark_of
 from usage_assets.published.pointer import Pointer, read_pointer
 from usage_assets.run_status import UNFINISHED
-from usage_assets.sites import utc_now
 from usage_assets.warehouse import Warehouse
 
 JOB = "publish"
@@ -35,7 +35,7 @@ def publish_sensor(warehouse: Warehouse) -> dg.SensorDefinition:
         description="Publishes what runs have written, once they have ended: at most one publishing at a time.",
     )
     def publish(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        waits = busy(context.instance, _published(settings.published_dir()), utc_now())
+        waits = busy(context.instance, _published(settings.published_dir()), naive_utc_now())
         if waits:
             return dg.SkipReason(waits)
         try:

@@ -14,12 +14,13 @@ from usage_assets.checks.findings import Finding, description, metadata
 from usage_assets.checks.gated import contract, coverage, gates_of
 from usage_assets.checks.record import Evaluated
 from usage_assets.checks.verdict import RunCheck, now, told, verdict
+from usage_assets.clock import naive_utc_now
 from usage_assets.gates import extracted_at
 from usage_assets.kinds import FactAsset, Kind, TableAsset, TableCheck
 from usage_assets.notes import note
 from usage_assets.partitions import Window, partition_key, run_window
 from usage_assets.presentation import asset_key, readable_errors, site_of
-from usage_assets.sites import Site, utc_now
+from usage_assets.sites import Site
 from usage_assets.timelines.seen import ends
 from usage_assets.warehouse import Reader, Warehouse
 
@@ -68,7 +69,7 @@ def monthly_checks(
         site = site_of(sites, window)
         window = window.since(site.first_month)
         chosen = {check: spec for check, spec in specs.items() if spec.key in context.selected_asset_check_keys}
-        began = utc_now()
+        began = naive_utc_now()
         found: dict[Check, Findings] = {check: {} for check in chosen}
         with readable_errors(window, "checks"), warehouse.read() as reader:
             for asset, own in groupby(chosen if window.months else (), key=lambda check: check.asset):

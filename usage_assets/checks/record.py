@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.checks.findings import Finding
 from usage_assets.serving import CHECKED, FAILED_CHECKS
 from usage_assets.text import cut
@@ -65,7 +65,7 @@ def record(
         void = [one for one in evaluated if any(_is_void(one, found, site, months) for found in _of(standing, one))]
         if not void:
             return standing
-    now = sites.utc_now()
+    now = clock.naive_utc_now()
     rows = [
         (site, month, one.asset, one.check, one.severity, cut(finding.text, _TEXT), run_id, now)
         for one in failing

@@ -1,11 +1,9 @@
 """`usage-assets alert-test`: a message through each channel of alerts.yaml, and whether it was taken."""
 
-from datetime import UTC, datetime
-
 import typer
 from rich.console import Console
 
-from usage_assets import settings
+from usage_assets import clock, settings
 from usage_assets.automation.alerts.config import load
 from usage_assets.automation.alerts.message import trial
 from usage_assets.cli.app import FAILED, OK
@@ -23,7 +21,7 @@ def try_channels(name: str | None, console: Console) -> int:
             msg = f"unknown channel {name}; there are: {', '.join(names)}"
             raise typer.BadParameter(msg, param_hint="--channel")
         channels = tuple(channel for channel in channels if channel.name == name)
-    message = trial(datetime.now(tz=UTC))
+    message = trial(clock.utc_now())
     code = OK
     for channel in channels:
         try:

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.text import Text
 
 from usage_assets.cli.gpu import gpu
+from usage_assets.clock import naive_utc_now
 from usage_assets.errors import SiteError, UsageError
 from usage_assets.faults import sentence
 from usage_assets.settings import data_dir
 from usage_assets.site_book import SiteBook
-from usage_assets.sites import Site, load_book, utc_now
+from usage_assets.sites import Site, load_book
 from usage_assets.text import printable_lines
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -136,7 +137,7 @@ def backfill(
 
     sites = chosen_sites(site)
     start, end = month(first, "--from"), month(last, "--to")
-    windows = plan(sites, start, end, today=utc_now().date())
+    windows = plan(sites, start, end, today=naive_utc_now().date())
     said = {"purge_known": purge_known, "allow_missing": allow_missing}
     raise typer.Exit(run(sites, windows, **said, in_process=in_process))
 

@@ -19,11 +19,12 @@ import usage_assets
 from usage_assets import settings
 from usage_assets.cli.app import errors
 from usage_assets.cli.backfill import INTERRUPTED, INTERRUPTION, interrupts, plan, run
+from usage_assets.clock import naive_utc_now
 from usage_assets.demo.make import DEMOS, POOLS, make_site
 from usage_assets.errors import UsageError
 from usage_assets.partitions import Window, month_of, months_between
 from usage_assets.serving import FAILED_CHECKS
-from usage_assets.sites import Site, load_book, utc_now
+from usage_assets.sites import Site, load_book
 from usage_assets.warehouse import Warehouse
 
 _POOL_MONTHS = 12
@@ -83,7 +84,7 @@ def shared_out(sites: Iterable[str], processors: int) -> list[list[str]]:
 
 
 def _build(sites: Mapping[str, Site], months: int, console: Console) -> int:
-    now = utc_now()
+    now = naive_utc_now()
     for name in sites:
         folder = settings.data_dir() / "demo" / name
         console.print(f"{name}: making its source ...", markup=False)
@@ -162,7 +163,7 @@ def _say_warnings(console: Console) -> None:
             f"FROM {FAILED_CHECKS.qualified} WHERE site IN (SELECT unnest($sites::VARCHAR[])) ORDER BY ALL",
             {"sites": list(DEMOS)},
         ).rows()
-    others = list(unplanted(failed, utc_now().date()))
+    others = list(unplanted(failed, naive_utc_now().date()))
     for site, check, month in others:
         console.print(f"not planted: {check} of {site} in {month}; please report it", style="yellow", markup=False)
     if failed and not others:
@@ -170,7 +171,7 @@ def _say_warnings(console: Console) -> None:
 
 
 def _say(sites: Iterable[str], console: Console) -> None:
-    last = month_of(utc_now().date())
+    last = month_of(naive_utc_now().date())
     console.print("\nPlots:")
     for name in sites:
         whole, monthly = _POOL_PAGES if name in POOLS else _PAGES

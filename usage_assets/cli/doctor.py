@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from rich.console import Console
 
+from usage_assets import clock
 from usage_assets.cli.app import FAILED, OK
 from usage_assets.doctor.questions import Answer, Patient, examine
 from usage_assets.upkeep.places import Places
@@ -16,7 +16,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 def show_doctor(console: Console, *, as_json: bool, offline: bool) -> int:
     """One line per answer; FAILED where one is a failure."""
-    answers = examine(Patient(Places.here(), datetime.now(tz=UTC), offline=offline))
+    answers = examine(Patient(Places.here(), clock.utc_now(), offline=offline))
     if as_json:
         found = list(answers)
         console.print_json(json.dumps([asdict(answer) for answer in found]))

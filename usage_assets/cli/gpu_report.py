@@ -7,7 +7,7 @@ from datetime import datetime
 
 import typer
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.cli.app import month as month_of_text
 from usage_assets.cli.gpu_show import put, require_format
 from usage_assets.cli.gpu_window import Asked, one_pool, reading, require_stored, window_of
@@ -84,7 +84,7 @@ def _send(site: HTCondorSite, made: Report, to: Sequence[str]) -> None:
     from usage_assets.automation.letters import Sent, post
 
     name = made.period.report or "asked"
-    now: datetime = sites.utc_now()
+    now: datetime = clock.naive_utc_now()
     posting = Posting(name, made.period.name, (), made.period.window.end, now, to, site.reports.channel)
     letter = letter_of(made)
     post(site.key, posting, letter)

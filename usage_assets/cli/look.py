@@ -9,20 +9,21 @@ from rich.console import Console
 from rich.table import Table
 
 from usage_assets.cli.app import FAILED, OK
+from usage_assets.clock import naive_utc_now
 from usage_assets.errors import SiteError
 from usage_assets.kinds import kind_of
 from usage_assets.partitions import ranges
 from usage_assets.raw.answers import TableAccess
 from usage_assets.reports.coverage.reading import assets_of, judged
 from usage_assets.reports.tables import STATUSES
-from usage_assets.sites import Site, utc_now
+from usage_assets.sites import Site
 from usage_assets.warehouse import Warehouse
 
 
 def show_status(sites: Mapping[str, Site], console: Console) -> None:
     """A table per site: months built of each asset, those missing, stale or refused, and the last dump."""
     with Warehouse.default().read() as reader:
-        rows = judged(reader, sites, utc_now())
+        rows = judged(reader, sites, naive_utc_now())
     for site in sites.values():
         console.print(_status(rows.filter(pl.col("site") == site.key), site))
         console.print()
@@ -123,7 +124,7 @@ def verdict(site: Site, found: Sequence[TableAccess], broken: str | None = None)
     normal = f" ({', '.join(lacking)}; that is normal where a release or a service does not have them)"
     return True, (
         f"READY: of the tables, readable: {states['found']}{normal if lacking else ''}. Next: usage-assets backfill "
-        f"--site {site.key} --from {site.first_month:%Y-%m} --to {utc_now():%Y-%m}"
+        f"--site {site.key} --from {site.first_month:%Y-%m} --to {naive_utc_now():%Y-%m}"
     )
 
 

@@ -1,12 +1,12 @@
 """`usage-assets prune`, `compact`, `backup` and `restore`: keep an installation small and safe."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 from rich.console import Console
 
-from usage_assets import settings
+from usage_assets import clock, settings
 from usage_assets.cli.home import dagster_home
 from usage_assets.upkeep.backup import make_backup
 from usage_assets.upkeep.places import Places
@@ -19,7 +19,7 @@ def prune_runs(keep_days: int, console: Console) -> None:
     """Remove finished runs older than that, but for those that hold the latest materialization of a month."""
     dagster_home()
     with dg.DagsterInstance.get() as instance:
-        gone, kept = prune(instance, datetime.now(tz=UTC) - timedelta(days=keep_days))
+        gone, kept = prune(instance, clock.utc_now() - timedelta(days=keep_days))
     console.print(f"{gone} run(s) removed, {kept} old one(s) kept: their months have no newer run")
 
 

@@ -1,6 +1,6 @@
 """When to ask: at the full steps of the wall clock, 00:00, 00:15, 00:30 ..., whatever the clock is put to."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 DAY = 86_400
@@ -39,8 +39,3 @@ def _put(first: datetime, last: datetime, zone: ZoneInfo) -> datetime | None:
         else:
             last = middle
     return last
-
-
-def utc_now() -> datetime:
-    """The instant, with its zone."""
-    return datetime.now(tz=UTC)

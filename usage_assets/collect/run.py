@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from usage_assets.clock import utc_now
 from usage_assets.collect.ads import attributes, constraint, table_of
-from usage_assets.collect.clock import DAY, next_tick, utc_now
+from usage_assets.collect.clock import DAY, next_tick
 from usage_assets.collect.pool import Pool
 from usage_assets.collect.store import Store
 from usage_assets.errors import DiskError, SourceError, UsageError

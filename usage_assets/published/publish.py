@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from usage_assets import migrations, settings, sites
+from usage_assets import clock, migrations, settings
 from usage_assets.disk import copy_file, put_in_place, remove, require_room, sync
 from usage_assets.errors import SnapshotError
 from usage_assets.faults import advice
@@ -87,7 +87,7 @@ def _finish(
     part: Path, folder: Path, generation: int, previous: Path | None, *, copy_of: Path
 ) -> tuple[Pointer, list[Held]]:
     """Make a copy of the warehouse the snapshot of a generation and let CURRENT name it."""
-    written_at = sites.utc_now()
+    written_at = clock.naive_utc_now()
     with connect(part, copy_of=copy_of) as con:
         mark = mark_of(Reader(con))  # before anything is held back: it is the warehouse's
         before = () if previous is None else _held_back(previous)

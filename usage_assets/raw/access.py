@@ -9,7 +9,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from usage_assets import sites
 from usage_assets.errors import SiteError, SourceError
 from usage_assets.raw import aliases
 from usage_assets.raw.answers import ServerAccess, SiteAccess, TableAccess
@@ -22,7 +21,7 @@ from usage_assets.raw.stage import parse_instant
 from usage_assets.raw.statements import as_text, is_date, plain, side_of
 from usage_assets.raw.wire import MYSQL
 from usage_assets.schema import Type
-from usage_assets.sites import OpenStackSite
+from usage_assets.sites import OpenStackSite, expand
 
 PROBE_ROWS = 20_000
 
@@ -205,9 +204,9 @@ def _url(site: OpenStackSite, database: str, template: str) -> URL:
     try:
         url = sa.make_url(re.sub(r"(://[^:@/]*):[^@]*@", r"\1@", template))
         return url.set(
-            username=sites.expand(url.username, where=where) if url.username else None,
-            host=sites.expand(url.host, where=where) if url.host else None,
-            database=sites.expand(url.database, where=where) if url.database else None,
+            username=expand(url.username, where=where) if url.username else None,
+            host=expand(url.host, where=where) if url.host else None,
+            database=expand(url.database, where=where) if url.database else None,
         )
     except SiteError:
         raise

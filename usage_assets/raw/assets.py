@@ -6,6 +6,7 @@ import dagster as dg
 
 from usage_assets.checks.raw import raw_check_specs, raw_checks
 from usage_assets.checks.verdict import tell
+from usage_assets.clock import naive_utc_now
 from usage_assets.kinds import Kind
 from usage_assets.partitions import Window, run_window
 from usage_assets.presentation import (
@@ -20,7 +21,7 @@ from usage_assets.presentation import (
     site_of,
 )
 from usage_assets.raw.record import DumpResult
-from usage_assets.sites import Site, utc_now
+from usage_assets.sites import Site
 from usage_assets.warehouse import Warehouse
 
 PURGE_TAG = "usage/purge_known"
@@ -65,7 +66,7 @@ def raw_assets(
         window = since_first_month(context, site, window, chosen)
         tags = context.run.tags
         with readable_errors(window, "raw"):
-            result = DumpResult(window, utc_now(), ())
+            result = DumpResult(window, naive_utc_now(), ())
             if window.months:
                 result = kind.dump(
                     site,
@@ -78,7 +79,7 @@ def raw_assets(
                     log=context.log.info,
                 )
             show_dump(context, kind, window, result)
-            began = utc_now()
+            began = naive_utc_now()
             with warehouse.read() as reader:
                 few = {key: previews(reader, table.table, window) for key, table in chosen.items() if window.months}
                 checks = list(

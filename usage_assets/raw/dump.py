@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.errors import SourceError, WarehouseError
 from usage_assets.faults import advice
 from usage_assets.partitions import Window
@@ -133,7 +133,7 @@ class _Dump:
         self.log = log
         self.purge_known = self.allow_missing = False
         self.hider = Hider(site)
-        self.extracted_at = sites.utc_now().replace(microsecond=0)
+        self.extracted_at = clock.naive_utc_now().replace(microsecond=0)
 
     def read(self, servers: Sequence[Server], tables: Sequence[RawTable]) -> dict[str, _Merged]:
         """Stage each table and sort it into months, parents before children; then merge with what is stored."""

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.errors import UsageError
 from usage_assets.kinds import kind_of
 from usage_assets.raw.personal import REDUCED_SPEC, Hider
@@ -104,7 +104,7 @@ class _Scrub:
 
 def _speak(writer: Writer, site: str) -> None:
     """Other rows than before, and no other numbers: what was checked stays checked, what is published is not yet it."""
-    now = sites.utc_now()
+    now = clock.naive_utc_now()
     if writer.has(VERSIONS):
         writer.con.execute(
             f"UPDATE {VERSIONS.qualified} SET version = version + 1, run_id = 'scrub', written_at = $now "

@@ -14,14 +14,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.errors import SourceError
 from usage_assets.raw.faults import Scrubber, fault, no_connection, short_read
 from usage_assets.raw.keep_alive import kept_alive
 from usage_assets.raw.sessions import BEGIN
 from usage_assets.raw.wire import MYSQL, Wire, arguments, credentials, wire_of
 from usage_assets.site_rules import Tls
-from usage_assets.sites import OpenStackSite
+from usage_assets.sites import OpenStackSite, expand
 
 CONNECT_SECONDS = 15
 READ_SECONDS = 600
@@ -34,7 +34,7 @@ _SEARCH_PATH = re.compile(r"-c\s*search_path=\s*\"?([^\s\",]+)\"?\S*")
 
 
 def _wall_clock() -> datetime:
-    return sites.utc_now().replace(microsecond=0)
+    return clock.naive_utc_now().replace(microsecond=0)
 
 
 @dataclass
@@ -134,7 +134,7 @@ def _batch_size(batch: Sequence[Sequence[Any]]) -> int:
 def open_servers(site: OpenStackSite, databases: Sequence[str] | None = None) -> Iterator[list[Server]]:
     """One server per place that the site's databases lie in, each in its snapshot, for the block."""
     urls: dict[str, str] = {
-        name: sites.expand(url, where=f"site {site.key}: databases.{name}")
+        name: expand(url, where=f"site {site.key}: databases.{name}")
         for name, url in site.databases.items()
         if databases is None or name in databases
     }

@@ -12,11 +12,11 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from usage_assets import migrations
+from usage_assets import clock, migrations
 from usage_assets.automation.sent import LETTERS
 from usage_assets.disk import put_in_place, require_room
 from usage_assets.errors import BackupError, SiteError, WarehouseError
@@ -44,7 +44,7 @@ def make_backup(
             shutil.rmtree(left)
         try:
             require_room(to, _expected(places, plots=plots), "make a backup")
-            folder, manifest = _make(places, to, plots=plots, now=now or datetime.now(tz=UTC))
+            folder, manifest = _make(places, to, plots=plots, now=now or clock.utc_now())
         except WarehouseError as error:
             raise BackupError(str(error)) from None
         except (OSError, sqlite3.Error) as error:

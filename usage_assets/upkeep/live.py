@@ -1,11 +1,11 @@
 """What of an installation is at work now: processes, the daemon, runs that have not ended."""
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 
+from usage_assets import clock
 from usage_assets.automation.orphans import is_gone
 from usage_assets.upkeep.places import RUNS
 
@@ -28,7 +28,7 @@ def in_the_way(home: Path, *, unfinished_runs: bool) -> list[str]:
     with instance_of(home) as instance:
         beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
         if beats:
-            ago = datetime.now(tz=UTC).timestamp() - max(beats)
+            ago = clock.utc_now().timestamp() - max(beats)
             if ago < BEAT_SECONDS:
                 wait = f"if it has ended since, wait {BEAT_SECONDS:.0f} s"
                 found.append(f"a Dagster daemon was at work {max(ago, 0):.0f} s ago ({wait})")

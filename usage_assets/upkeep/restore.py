@@ -12,12 +12,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
 
-from usage_assets import migrations
+from usage_assets import clock, migrations
 from usage_assets.disk import copy_whole, discard, put_in_place, require_room, same_disk, size_of, sync
 from usage_assets.errors import BackupError, DiskError, WarehouseError
 from usage_assets.site_files import SUFFIXES
@@ -78,7 +78,7 @@ def restore(
         )
         raise BackupError(msg)
     places.data.mkdir(parents=True, exist_ok=True)
-    aside = begun or places.data / f"before-restore-{now or datetime.now(tz=UTC):%Y%m%dT%H%M%SZ}"
+    aside = begun or places.data / f"before-restore-{now or clock.utc_now():%Y%m%dT%H%M%SZ}"
     try:
         with Warehouse(places.warehouse).closed("restoring a backup"):
             fresh = list(_staged(pieces, manifest, folder))

@@ -35,7 +35,7 @@ NOON = datetime(2020, 3, 10, 12)
 def now(monkeypatch: pytest.MonkeyPatch) -> datetime:
     """The clock of coverage stands in March 2020; the sources of SQLite files have the real one's."""
     for module in ("usage_assets.reports.coverage.asset", "usage_assets.cli.look"):
-        monkeypatch.setattr(f"{module}.utc_now", lambda: NOON)
+        monkeypatch.setattr(f"{module}.naive_utc_now", lambda: NOON)
     monkeypatch.setenv("USAGE_PICTURES", "none")
     return NOON
 

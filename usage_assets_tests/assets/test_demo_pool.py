@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from usage_assets import settings, sites
+from usage_assets import clock, settings
 from usage_assets.definitions import build_defs
 from usage_assets.demo import make_site
 from usage_assets.kinds import HTCONDOR
@@ -33,7 +33,7 @@ def test_the_last_months_of_the_demo_pool_are_built_and_all_checks_pass(
     folder: Path, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("USAGE_DATA", str(folder))
-    monkeypatch.setattr(sites, "utc_now", lambda: UNTIL.replace(tzinfo=None))
+    monkeypatch.setattr(clock, "naive_utc_now", lambda: UNTIL.replace(tzinfo=None))
     monkeypatch.setattr(pictures, "draw", lambda figures: dict.fromkeys(figures, b"a picture"))
     site = load_site(SITE)
     job = build_defs({site.key: site}, warehouse, automation=False).resolve_job_def("htcondor")

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from usage_assets import settings, sites
+from usage_assets import clock, settings
 from usage_assets.demo.pool import make_pool
 from usage_assets.gpu.report.mailing import made
 from usage_assets.gpu.report.period import Period
@@ -41,7 +41,7 @@ def files(report: str) -> dict[str, int]:
 def test_reports_are_made_once_and_again_where_their_facts_changed(
     site: HTCondorSite, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sites, "utc_now", lambda: datetime(2025, 12, 20))
+    monkeypatch.setattr(clock, "naive_utc_now", lambda: datetime(2025, 12, 20))
     with dg.DagsterInstance.ephemeral() as instance:
         first = build(site, warehouse, instance)
         assert first.success

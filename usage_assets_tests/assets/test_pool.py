@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.as_of import rebuild
 from usage_assets.definitions import build_defs
 from usage_assets.demo.pool import make_pool
@@ -50,7 +50,7 @@ def build(
 def test_every_asset_of_a_pool_is_built_explained_and_rebuilt_as_of(
     site: HTCondorSite, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(sites, "utc_now", lambda: datetime(2025, 12, 20))
+    monkeypatch.setattr(clock, "naive_utc_now", lambda: datetime(2025, 12, 20))
     with dg.DagsterInstance.ephemeral() as instance:
         result = build(site, warehouse, instance)
         assert result.success
@@ -77,7 +77,7 @@ def test_every_asset_of_a_pool_is_built_explained_and_rebuilt_as_of(
 def test_a_month_that_cant_be_read_leaves_the_other_one_unharmed(
     site: HTCondorSite, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sites, "utc_now", lambda: datetime(2025, 12, 20))
+    monkeypatch.setattr(clock, "naive_utc_now", lambda: datetime(2025, 12, 20))
     path = site.snapshots[0].path("pool") / "gpu_state_2025-10.parquet"
     path.write_bytes(path.read_bytes()[:-200])
     with dg.DagsterInstance.ephemeral() as instance:

@@ -9,12 +9,12 @@ import pytest
 
 from usage_assets import read, settings
 from usage_assets.automation import publishing
+from usage_assets.clock import naive_utc_now
 from usage_assets.definitions import build_defs
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds import OPENSTACK
 from usage_assets.locks import file_lock
 from usage_assets.published.publish import publish
-from usage_assets.sites import utc_now
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets_tests.assets.tiny import FEB, JAN, MAR, build, change, make_site
 from usage_assets_tests.unit.published.store import write
@@ -171,7 +171,7 @@ def test_what_is_under_way_is_let_finish_for_a_while(warehouse: Warehouse, insta
 
 def test_runs_under_way_do_not_hold_up_the_first_publishing(warehouse: Warehouse, instance):
     instance.add_run(dg.DagsterRun(job_name="openstack", run_id="r", status=dg.DagsterRunStatus.STARTED))
-    assert publishing.busy(instance, None, utc_now()) is None
+    assert publishing.busy(instance, None, naive_utc_now()) is None
 
 
 def test_the_command_says_what_readers_have(warehouse: Warehouse):

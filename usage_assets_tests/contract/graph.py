@@ -33,7 +33,7 @@ def graph() -> dict[str, Any]:
             for key in _keys(found)
         },
         "jobs": {
-            job.name: len(job.asset_layer.executable_asset_keys)
+            job.name: len(set(job.asset_layer.executable_asset_keys))
             for job in sorted(repository.get_all_jobs(), key=lambda job: job.name)
             if not job.name.startswith("__")
         },

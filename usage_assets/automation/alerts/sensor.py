@@ -5,12 +5,12 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 
-from usage_assets import settings
+from usage_assets import clock, settings
 from usage_assets.automation.alerts.causes import ERROR, FILE, NIGHTLY, Cause, Trouble
 from usage_assets.automation.alerts.channels import Channel
 from usage_assets.automation.alerts.channels.web import request
@@ -62,7 +62,7 @@ def alert_sensor(nightlies: Sequence[Nightly], faults: Faults) -> dg.SensorDefin
         path = settings.alerts_state()
         try:
             with file_lock(path.with_name(".alerts.lock"), "a tick of the alerts", wait_seconds=1.0):
-                return dg.SkipReason(str(tick(context.instance, path, nightlies, faults, datetime.now(tz=UTC))))
+                return dg.SkipReason(str(tick(context.instance, path, nightlies, faults, clock.utc_now())))
         except WarehouseError as error:
             return dg.SkipReason(f"another tick is under way ({error})")
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from usage_assets import settings, sites
+from usage_assets import clock, settings
 from usage_assets.declared import Made
 from usage_assets.facts.htcondor.tables import GPU_POLLS, GPU_RUNS
 from usage_assets.gpu.facts import KIND, Coded, Facts
@@ -71,7 +71,7 @@ def read_due(name: Name, reader: Reader, site: ReportedSite, months: Sequence[da
 
     Days and weeks long before the newest poll are left as they are: a run over years makes no page that nobody reads.
     """
-    pool, now = site.pool(), sites.utc_now()
+    pool, now = site.pool(), clock.naive_utc_now()
     seen = _seen(reader, site.key)
     periods = {
         month: [

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.errors import SourceError, WarehouseError
 from usage_assets.faults import advice
 from usage_assets.partitions import Window, next_month
@@ -53,7 +53,7 @@ def dump(
     `allow_missing` changes nothing.
     """
     del tables, allow_missing
-    now = sites.utc_now().replace(microsecond=0)
+    now = clock.naive_utc_now().replace(microsecond=0)
     folder = warehouse.path.parent / ".staging" / f"{site.key}.files"
     out = []
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.errors import SourceError
 from usage_assets.raw.answers import ServerAccess, SiteAccess, TableAccess
 from usage_assets.raw.declare import RawTable
@@ -111,7 +111,7 @@ def _late(site: HTCondorSite, found: Iterable[TableAccess]) -> str | None:
     newest = max((one.last_at for one in found if one.last_at is not None), default=None)
     if newest is None:
         return None
-    age = sites.utc_now() - newest
+    age = clock.naive_utc_now() - newest
     if age <= max(_LATE, _LATE_POLLS * timedelta(minutes=site.poll_minutes)):
         return None
     return f"the newest poll is of {newest:%Y-%m-%d %H:%M} UTC, {_long(age)} ago: is the collector at work?"
@@ -137,7 +137,7 @@ def check_files(site: HTCondorSite) -> list[str]:
         polls = inspected.polls["poll_at"]
         last = polls.max()
         if isinstance(last, datetime):
-            age = sites.utc_now() - last
+            age = clock.naive_utc_now() - last
             out.append(f"{name}: newest poll {last:%Y-%m-%d %H:%M:%S} UTC, {_long(age)} ago, {len(machines)} machines")
         if inspected.bad_times:
             out.append(f"{name}: {inspected.bad_times} row(s) whose time is none")

@@ -16,6 +16,7 @@ from usage_assets import settings
 from usage_assets.automation.clock import coverage_clock, nightly_clock
 from usage_assets.checks.record import Fails
 from usage_assets.checks.verdict import standing
+from usage_assets.clock import naive_utc_now
 from usage_assets.errors import ContractError, UsageError
 from usage_assets.faults import advice
 from usage_assets.kinds import KINDS
@@ -26,7 +27,6 @@ from usage_assets.reports.coverage.reading import judged
 from usage_assets.reports.render import Renderer, write_file
 from usage_assets.reports.tables import COVERAGE, STATUSES
 from usage_assets.site_book import SiteBook
-from usage_assets.sites import utc_now
 from usage_assets.warehouse import Warehouse
 
 KEY = dg.AssetKey(["usage", "reports", "coverage"])
@@ -97,7 +97,7 @@ def coverage_schedule(job: str) -> dg.ScheduleDefinition:
 def write(book: SiteBook, warehouse: Warehouse) -> pl.DataFrame:
     """Judge all good sites and replace their rows in one transaction; sites whose file has a fault keep theirs."""
     with warehouse.read() as reader:
-        rows = judged(reader, book, utc_now())
+        rows = judged(reader, book, naive_utc_now())
     with warehouse.write("coverage") as writer:
         writer.ensure(COVERAGE)
         if broken := writer.refused(COVERAGE, rows):

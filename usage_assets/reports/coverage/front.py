@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets import settings, sites
+from usage_assets import clock, settings
 from usage_assets.kinds import kind_of
 from usage_assets.reports.coverage.picture import LABELS
 from usage_assets.reports.landing import FRONT
@@ -41,7 +41,7 @@ def front(rows: pl.DataFrame, named: Mapping[str, Site], failing: pl.DataFrame |
     counts = _counts(rows)
     found = [] if failing is None else failing.rows(named=True)
     return {
-        "made_at": f"{sites.utc_now():%Y-%m-%d %H:%M}",
+        "made_at": f"{clock.naive_utc_now():%Y-%m-%d %H:%M}",
         "sites": {
             key: {"name": site.name, "kind": kind_of(site).name, "counts": counts.get(key, {})}
             for key, site in named.items()

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL
 
-from usage_assets import settings, sites
+from usage_assets import settings
 from usage_assets.errors import ExportError
 from usage_assets.partitions import next_month
 from usage_assets.raw.faults import Scrubber
@@ -27,6 +27,7 @@ from usage_assets.raw.wire import MYSQL, credentials
 from usage_assets.reports.exports.files import read_month
 from usage_assets.reports.exports.tables import ExportTable
 from usage_assets.schema import Type
+from usage_assets.sites import expand
 
 VARIABLE = "USAGE_EXPORT_URL"
 CONNECT_SECONDS = 15
@@ -84,7 +85,7 @@ def load(site: str, loads: Sequence[Load]) -> dict[str, int]:
 
 
 def _url(text: str) -> tuple[URL, Scrubber]:
-    expanded = sites.expand(text, where=VARIABLE)
+    expanded = expand(text, where=VARIABLE)
     try:
         url = sa.make_url(expanded)
     except sa.exc.ArgumentError:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.collect.run import LOCK
 from usage_assets.errors import DiskError, SourceError, WarehouseError
 from usage_assets.locks import file_lock
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def at(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(sites, "utc_now", lambda: datetime.fromisoformat(text))
+    monkeypatch.setattr(clock, "naive_utc_now", lambda: datetime.fromisoformat(text))
 
 
 def test_a_poll_is_a_small_file_that_raw_reads(folder: Path, warehouse: Warehouse):

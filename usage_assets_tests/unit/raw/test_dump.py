@@ -205,7 +205,7 @@ def test_the_source_is_not_written_and_need_not_be_writable(tmp_path, warehouse)
 
 
 def test_extraction_time_is_the_clock_when_the_snapshot_began_in_whole_seconds(tmp_path, warehouse, monkeypatch):
-    monkeypatch.setattr("usage_assets.sites.utc_now", lambda: datetime(2020, 3, 4, 5, 6, 7, 89))
+    monkeypatch.setattr("usage_assets.clock.naive_utc_now", lambda: datetime(2020, 3, 4, 5, 6, 7, 89))
     result = dumped(tmp_path, warehouse, {"nova.instances": [{"id": 1, "uuid": "a"}]})
     assert result.extracted_at == datetime(2020, 3, 4, 5, 6, 7)
     assert stored(warehouse, "nova_instances", ["extracted_at"])["extracted_at"].to_list() == [result.extracted_at]

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.partitions import Window
 from usage_assets.raw.htcondor.dump import dump
 from usage_assets.raw.record import TableMonth
@@ -101,4 +101,4 @@ def polls(warehouse: Warehouse) -> list[tuple[datetime, datetime]]:
 
 def at(monkeypatch: pytest.MonkeyPatch, now: str) -> None:
     """Let it be an instant."""
-    monkeypatch.setattr(sites, "utc_now", lambda: datetime.fromisoformat(now))
+    monkeypatch.setattr(clock, "naive_utc_now", lambda: datetime.fromisoformat(now))

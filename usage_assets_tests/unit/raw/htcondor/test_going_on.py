@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.raw.htcondor.pools import NOV, parquet, read, rows, site_of, sqlite, stored
 
@@ -45,7 +45,7 @@ def test_a_month_read_bit_by_bit_has_the_rows_of_one_read_whole(write, history: 
         bit, once = Warehouse(Path(scratch) / "bit" / "w.duckdb"), Warehouse(Path(scratch) / "once" / "w.duckdb")
         so_far: list[dict[str, Any]] = []
         for hour, part in enumerate(history):
-            patched.setattr(sites, "utc_now", lambda hour=hour: datetime(2025, 11, 3, hour))
+            patched.setattr(clock, "naive_utc_now", lambda hour=hour: datetime(2025, 11, 3, hour))
             fresh = [row for poll in part for row in poll]
             so_far += fresh
             write(folder, so_far if write is parquet else fresh, name)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from usage_assets import sites
+from usage_assets import clock
 from usage_assets.errors import SiteError, SourceError
 from usage_assets.raw.htcondor import TABLES
 from usage_assets.raw.htcondor.look import check_files, check_site, grants
@@ -16,7 +16,7 @@ TIMES = every(15, "2025-10-05 00:00", 4)
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sites, "utc_now", lambda: datetime(2025, 11, 5, 7))
+    monkeypatch.setattr(clock, "naive_utc_now", lambda: datetime(2025, 11, 5, 7))
 
 
 def test_each_file_is_shown_with_its_rows_times_and_missing_columns(tmp_path: Path):
