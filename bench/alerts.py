@@ -43,15 +43,15 @@ def main(runs: Annotated[int, typer.Argument(min=1)] = 10_000) -> None:
 def _measure(runs: int) -> None:
     import dagster as dg  # noqa: PLC0415 - reads DAGSTER_HOME
 
-    from usage_assets import settings  # noqa: PLC0415 - as above
-    from usage_assets.automation.alerts import sensor  # noqa: PLC0415 - as above
-    from usage_assets.automation.alerts.missed import Nightly  # noqa: PLC0415 - as above
+    from usage_assets.core import settings  # noqa: PLC0415 - as above
+    from usage_assets.orchestration import alert_sensor  # noqa: PLC0415 - as above
+    from usage_assets.orchestration.missed import Nightly  # noqa: PLC0415 - as above
 
     nightly = Nightly("openstack_nightly", "15 2 * * *", "UTC", dict.fromkeys(SITES, date(2016, 1, 1)))
 
     def tick(instance: dg.DagsterInstance) -> float:
         begun = time.perf_counter()
-        sensor.tick(instance, settings.alerts_state(), [nightly], dict, datetime.now(tz=UTC))
+        alert_sensor.tick(instance, settings.alerts_state(), [nightly], dict, datetime.now(tz=UTC))
         return time.perf_counter() - begun
 
     # runs are processes of their own: what they have open, the daemon opens when it looks

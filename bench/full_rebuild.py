@@ -37,8 +37,8 @@ _MAINTENANCE = ("full_size", "full_uc")
 
 def write_sites(folder: Path, sources: Path, sites: Iterable[str] = SCHEMAS) -> None:
     """Site files with what this release of the package knows of the sources."""
-    from usage_assets.demo.rows import MAINTENANCE_PROJECT  # noqa: PLC0415 - keeps the process that measures small
-    from usage_assets.sites import Database, OpenStackSite  # noqa: PLC0415 - keeps the process that measures small
+    from usage_assets.demo.openstack.rows import MAINTENANCE_PROJECT  # noqa: PLC0415 - keeps the process that measures small
+    from usage_assets.kinds.openstack.site.model import Database, OpenStackSite  # noqa: PLC0415 - keeps the process that measures small
 
     known = get_args(Database)
     for name in sites:
@@ -130,8 +130,8 @@ def profile(folder: Path, first: str, last: str, sites: Sequence[str]) -> None:
         write_sites(files, folder / "sources", sites)
         os.environ |= {"USAGE_SITES": str(files), "USAGE_DATA": f"{scratch}/data", "DAGSTER_HOME": f"{scratch}/home"}
         from usage_assets.cli import backfill, local  # noqa: PLC0415 - keeps the process that measures small
-        from usage_assets.clock import naive_utc_now  # noqa: PLC0415 - keeps the process that measures small
-        from usage_assets.sites import load_sites  # noqa: PLC0415 - keeps the process that measures small
+        from usage_assets.core.clock import naive_utc_now  # noqa: PLC0415 - keeps the process that measures small
+        from usage_assets.sites.files import load_sites  # noqa: PLC0415 - keeps the process that measures small
 
         local.ThreadPoolExecutor = _Inline  # type: ignore[assignment,misc]
         months = [date.fromisoformat(f"{month}-01") for month in (first, last)]

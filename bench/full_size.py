@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from usage_assets.demo.make import make_full_size
-from usage_assets.raw.openstack import TABLES
+from usage_assets.kinds.openstack.raw.tables import TABLES
 from usage_assets.warehouse import Warehouse
 
 SITE = "full_size"

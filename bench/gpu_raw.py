@@ -19,11 +19,11 @@ import typer
 
 from bench.arguments import Folder, Only, require_part
 from bench.measure import run
-from usage_assets import clock
-from usage_assets.demo.pool import make_pool
-from usage_assets.partitions import Window
-from usage_assets.raw.htcondor.dump import dump
-from usage_assets.sites import HTCondorSite
+from usage_assets.core import clock
+from usage_assets.core.months import Window
+from usage_assets.demo.htcondor.pool import make_pool
+from usage_assets.kinds.htcondor.raw.dump import dump
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.warehouse import Warehouse
 
 MONTH = date(2025, 10, 1)

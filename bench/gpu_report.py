@@ -22,13 +22,13 @@ import typer
 from bench.arguments import Folder, Only, require_part
 from bench.gpu_year import END, SITE, START
 from bench.measure import run
-from usage_assets.gpu.report import assets
-from usage_assets.gpu.report.mailing import made
-from usage_assets.gpu.report.period import NAMES, newest
-from usage_assets.gpu.report.render import as_html, as_text
-from usage_assets.partitions import month_of, months_between
+from usage_assets.core.months import month_of, months_between
+from usage_assets.kinds.htcondor.reports import assets
+from usage_assets.kinds.htcondor.reports.mailing import made
+from usage_assets.kinds.htcondor.reports.period import NAMES, newest
+from usage_assets.kinds.htcondor.reports.render import as_html, as_text
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.reports.render import write_file
-from usage_assets.site_htcondor import HTCondorSite
 from usage_assets.warehouse import Warehouse
 
 _LIMITS = {"daily": "1 s", "weekly": "1 s", "monthly": "2 s", "assets": "40 s"}

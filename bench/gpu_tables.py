@@ -16,11 +16,11 @@ import typer
 from bench.arguments import Folder, Only, require_part
 from bench.gpu_year import END, SITE, START
 from bench.measure import run
-from usage_assets.gpu.analyse import TABLES, all_tables
-from usage_assets.gpu.cube import Cube
-from usage_assets.gpu.reading import read_facts
-from usage_assets.gpu.window import Window
-from usage_assets.pool.rules import Pool
+from usage_assets.kinds.htcondor.pool.rules import Pool
+from usage_assets.kinds.htcondor.tables.analyse import TABLES, all_tables
+from usage_assets.kinds.htcondor.tables.cube import Cube
+from usage_assets.kinds.htcondor.tables.reading import read_facts
+from usage_assets.kinds.htcondor.tables.window import Window
 from usage_assets.warehouse import Warehouse
 
 _BOUNDS = {"year": "2 s, 1 GB", "day": "0.3 s"}

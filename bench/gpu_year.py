@@ -23,7 +23,7 @@ START, END = datetime(2025, 1, 1), datetime(2026, 1, 1)
 
 def make(folder: Path) -> None:
     """The files of twelve local months, each in its own."""
-    from usage_assets.demo.pool import make_pool  # noqa: PLC0415 - keeps the process that measures small
+    from usage_assets.demo.htcondor.pool import make_pool  # noqa: PLC0415 - keeps the process that measures small
 
     made = make_pool(folder, START, END, timezone="America/Chicago")
     (folder / "hosted.txt").write_text("\n".join(made.hosted) + "\n", encoding="utf-8")

@@ -15,12 +15,12 @@ from typing import Annotated
 import typer
 
 from bench.arguments import Folder
-from usage_assets import read
-from usage_assets.checks.findings import Finding
 from usage_assets.checks.record import Evaluated, record
-from usage_assets.partitions import months_between
-from usage_assets.published.publish import Publication, publish
+from usage_assets.core.months import months_between
 from usage_assets.schema import Column, Table, Type
+from usage_assets.serving import read
+from usage_assets.serving.publish import Publication, publish
+from usage_assets.specs.finding import Finding
 from usage_assets.warehouse import Warehouse
 
 BOUND_SECONDS = 5

@@ -19,10 +19,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bench.measure import run
-from usage_assets.partitions import Window, months_between
-from usage_assets.raw.dump import dump, read_table
-from usage_assets.raw.openstack import BY_NAME
-from usage_assets.sites import OpenStackSite
+from usage_assets.core.months import Window, months_between
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.sources.sql.dump import dump, read_table
 from usage_assets.warehouse import Warehouse, staging
 
 CPU_SECONDS, MEMORY_MB = 12, 300  # the goal for 1,000,000 rows pulled

@@ -10,27 +10,28 @@ from typing import Any
 
 import dagster as dg
 
-from usage_assets.automation.alerts.collect import SiteFiles
-from usage_assets.automation.alerts.missed import Nightly
-from usage_assets.automation.alerts.sensor import alert_sensor
-from usage_assets.automation.letters import letter_sensor
-from usage_assets.automation.nightly import nightly_schedule
-from usage_assets.automation.orphans import orphan_sensor
-from usage_assets.automation.publishing import JOB as PUBLISH
-from usage_assets.automation.publishing import publish_sensor
-from usage_assets.checks.monthly import monthly_checks
-from usage_assets.facts.assets import fact_assets
-from usage_assets.kinds import KINDS, Kind
-from usage_assets.partitions import partitions
-from usage_assets.published.assets import published_asset
-from usage_assets.raw.assets import raw_assets
-from usage_assets.reports.assets import report_assets
-from usage_assets.reports.coverage.asset import GROUP, coverage_asset, coverage_schedule
-from usage_assets.reports.exports.assets import export_assets
-from usage_assets.site_book import SiteBook
-from usage_assets.sites import Site, load_book
-from usage_assets.table_assets import table_assets
-from usage_assets.timelines.assets import timeline_assets
+from usage_assets.core.months import partitions
+from usage_assets.kinds.registry import KINDS
+from usage_assets.orchestration.alert_collection import SiteFiles
+from usage_assets.orchestration.alert_sensor import alert_sensor
+from usage_assets.orchestration.coverage_step import GROUP, coverage_asset, coverage_schedule
+from usage_assets.orchestration.exports_step import export_assets
+from usage_assets.orchestration.facts_step import fact_assets
+from usage_assets.orchestration.mail_sensor import letter_sensor
+from usage_assets.orchestration.missed import Nightly
+from usage_assets.orchestration.monthly_checks import monthly_checks
+from usage_assets.orchestration.nightly import nightly_schedule
+from usage_assets.orchestration.orphaned_runs import orphan_sensor
+from usage_assets.orchestration.plots_step import report_assets
+from usage_assets.orchestration.publish_sensor import JOB as PUBLISH
+from usage_assets.orchestration.publish_sensor import publish_sensor
+from usage_assets.orchestration.publish_step import published_asset
+from usage_assets.orchestration.raw_step import raw_assets
+from usage_assets.orchestration.table_step import table_assets
+from usage_assets.orchestration.usage_step import timeline_assets
+from usage_assets.sites.book import SiteBook
+from usage_assets.sites.files import Site, load_book
+from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse
 
 _LOG = logging.getLogger("usage_assets")

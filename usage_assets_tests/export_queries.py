@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,8 +11,9 @@ import yaml
 
 from usage_assets.reports.exports import files
 from usage_assets.reports.exports.tables import PARITY, USAGE_LONG, USAGE_WIDE
+from usage_assets_tests import ROOT
 
-FOLDER = Path(__file__).parents[1] / "docs" / "exports"
+FOLDER = ROOT / "docs" / "exports"
 MONTHS = (date(2020, 1, 1), date(2020, 2, 1))
 SITES = ("chi_tacc", "chi_uc")
 FIRST, LAST = datetime(2020, 1, 27), datetime(2020, 2, 3)

@@ -1,1 +1,1 @@
-"""What runs by itself: the nightly schedule, alerts, and the care for runs whose process is gone."""
+"""Names that installations have in their files: see `orchestration`."""

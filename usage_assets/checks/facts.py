@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 from datetime import date
 
-from usage_assets.checks.findings import GOOD, Finding
+from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.kinds import FactAsset, Kind
-from usage_assets.partitions import Window
-from usage_assets.serving import ACCOUNTS
+from usage_assets.specs.finding import GOOD, Finding
+from usage_assets.specs.kind import FactAsset, Kind
 from usage_assets.warehouse import Reader
+from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
 REJECTED_SHARE = 0.05
 """A month is pointed out when more of its rows are rejected than this share."""

@@ -2,12 +2,12 @@
 
 from datetime import date
 
-from usage_assets.checks.findings import GOOD, Finding
-from usage_assets.gates import GATED
-from usage_assets.partitions import Window, next_month
-from usage_assets.serving import GATES
-from usage_assets.sites import Site
+from usage_assets.core.months import Window, next_month
+from usage_assets.orchestration.gates import GATED
+from usage_assets.sites.files import Site
+from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.warehouse import Reader
+from usage_assets.warehouse.bookkeeping import GATES
 
 Gates = dict[str, dict[date, tuple[bool, str | None]]]
 

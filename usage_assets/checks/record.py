@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from usage_assets import clock
-from usage_assets.checks.findings import Finding
-from usage_assets.serving import CHECKED, FAILED_CHECKS
-from usage_assets.text import cut
+from usage_assets.core import clock
+from usage_assets.core.text import cut
+from usage_assets.specs.finding import Finding
 from usage_assets.warehouse import Reader, Warehouse, Writer, bound
+from usage_assets.warehouse.bookkeeping import CHECKED, FAILED_CHECKS
 
 
 class Evaluated(NamedTuple):

@@ -3,11 +3,11 @@
 import typer
 from rich.console import Console
 
-from usage_assets import clock, settings
-from usage_assets.automation.alerts.config import load
-from usage_assets.automation.alerts.message import trial
+from usage_assets.alerts.config import load
+from usage_assets.alerts.message import trial
 from usage_assets.cli.app import FAILED, OK
-from usage_assets.errors import AlertError
+from usage_assets.core import clock, settings
+from usage_assets.core.errors import AlertError
 
 
 def try_channels(name: str | None, console: Console) -> int:

@@ -13,14 +13,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from usage_assets.cli.gpu import gpu
-from usage_assets.clock import naive_utc_now
-from usage_assets.errors import SiteError, UsageError
-from usage_assets.faults import sentence
-from usage_assets.settings import data_dir
-from usage_assets.site_book import SiteBook
-from usage_assets.sites import Site, load_book
-from usage_assets.text import printable_lines
+from usage_assets.cli.htcondor.commands import gpu
+from usage_assets.core.clock import naive_utc_now
+from usage_assets.core.errors import SiteError, UsageError
+from usage_assets.core.file_faults import sentence
+from usage_assets.core.settings import data_dir
+from usage_assets.core.text import printable_lines
+from usage_assets.sites.book import SiteBook
+from usage_assets.sites.files import Site, load_book
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -184,7 +184,7 @@ def explain(
 ) -> None:
     """Print the intervals that make a number, or the rows that do not count, with their source rows."""
     from usage_assets.cli.explain import instant, show
-    from usage_assets.facts.explain import Question
+    from usage_assets.reports.explain import Question
 
     if metric is None and not rejected:
         raise typer.BadParameter("name a metric, or ask for --rejected", param_hint="--metric")
@@ -252,7 +252,7 @@ def collect(
     ] = False,
 ) -> None:
     """Poll a GPU pool at regular intervals until interrupted; one small file per poll."""
-    from usage_assets.cli.collect import run_collect
+    from usage_assets.cli.htcondor.collect import run_collect
 
     if sum((once, every is not None, tidy)) > 1:
         raise typer.BadParameter("choose one of --once, --every and --tidy", param_hint="--once")

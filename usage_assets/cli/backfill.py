@@ -15,9 +15,9 @@ import typer
 from usage_assets.cli.app import FAILED, INTERRUPTED, OK, console, errors
 from usage_assets.cli.findings import lines
 from usage_assets.cli.home import dagster_home
-from usage_assets.partitions import FIRST_MONTH, Window, month_of, months_between
-from usage_assets.run_faults import Failure
-from usage_assets.sites import Site
+from usage_assets.core.months import FIRST_MONTH, Window, month_of, months_between
+from usage_assets.orchestration.run_faults import Failure
+from usage_assets.sites.files import Site
 
 INTERRUPTION = "interrupted: stored data is consistent; run the same command again to continue"
 _YEARS = 2

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from usage_assets import settings
 from usage_assets.cli.app import console, errors
 from usage_assets.cli.backfill import Outcome
 from usage_assets.cli.progress import Display, time_left
-from usage_assets.errors import UsageError
-from usage_assets.kinds import KINDS
-from usage_assets.partitions import PARTITION, RANGE_END, RANGE_START, Window
+from usage_assets.core import settings
+from usage_assets.core.errors import UsageError
+from usage_assets.core.months import PARTITION, RANGE_END, RANGE_START, Window
+from usage_assets.kinds.registry import KINDS
+from usage_assets.orchestration.run_faults import UNKNOWN, Failure, failures_in, messages_of, why
 from usage_assets.reports.exports.tables import EXPORTS
-from usage_assets.run_faults import UNKNOWN, Failure, failures_in, messages_of, why
-from usage_assets.sites import Site
+from usage_assets.sites.files import Site
 
 DEFAULT_URL = "http://127.0.0.1:3000"
 PURGE_TAG, MISSING_TAG = "usage/purge_known", "usage/allow_missing"

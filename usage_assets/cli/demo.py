@@ -16,16 +16,16 @@ import typer
 from rich.console import Console
 
 import usage_assets
-from usage_assets import settings
 from usage_assets.cli.app import errors
 from usage_assets.cli.backfill import INTERRUPTED, INTERRUPTION, interrupts, plan, run
-from usage_assets.clock import naive_utc_now
+from usage_assets.core import settings
+from usage_assets.core.clock import naive_utc_now
+from usage_assets.core.errors import UsageError
+from usage_assets.core.months import Window, month_of, months_between
 from usage_assets.demo.make import DEMOS, POOLS, make_site
-from usage_assets.errors import UsageError
-from usage_assets.partitions import Window, month_of, months_between
-from usage_assets.serving import FAILED_CHECKS
-from usage_assets.sites import Site, load_book
+from usage_assets.sites.files import Site, load_book
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import FAILED_CHECKS
 
 _POOL_MONTHS = 12
 """Of a pool the last year at most: a month of it is half a million rows."""

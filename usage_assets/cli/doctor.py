@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from usage_assets import clock
 from usage_assets.cli.app import FAILED, OK
-from usage_assets.doctor.questions import Answer, Patient, examine
-from usage_assets.upkeep.places import Places
+from usage_assets.core import clock
+from usage_assets.operations.doctor.questions import Answer, Patient, examine
+from usage_assets.operations.places import Places
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 

@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from usage_assets import settings
 from usage_assets.cli.look import table_of_lines
-from usage_assets.partitions import month_of, months_between, ranges
-from usage_assets.raw.record import dumps, last_dumps
-from usage_assets.sites import Site
+from usage_assets.core import settings
+from usage_assets.core.months import month_of, months_between, ranges
+from usage_assets.sites.files import Site
+from usage_assets.sources.record import dumps, last_dumps
 from usage_assets.warehouse import Warehouse
 
 _SUMS = ("rows", "rows_new", "rows_changed", "rows_moved", "rows_gone", "shrank")
@@ -108,7 +108,7 @@ def run_as_of(
     site: Site, at: datetime, console: Console, *, first: date | None, last: date | None, output: Path | None
 ) -> None:
     """Rebuild the site as it was believed to be at an instant, and compare its hours with those of today."""
-    from usage_assets.as_of import hours, rebuild
+    from usage_assets.orchestration.as_of import hours, rebuild
 
     folder, name = settings.as_of_dir(), f"{site.key}-{at:%Y%m%dT%H%M%S}"
     # made here in any case: locks and scratch files are nothing to leave in a folder of someone else

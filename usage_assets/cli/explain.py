@@ -9,10 +9,10 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from usage_assets.facts.explain import Answer, Piece, Question, Term, explain
+from usage_assets.core.text import printable
 from usage_assets.facts.tables import RESOURCE_NAMES
-from usage_assets.sites import Site
-from usage_assets.text import printable
+from usage_assets.reports.explain import Answer, Piece, Question, Term, explain
+from usage_assets.sites.files import Site
 from usage_assets.timelines.metrics import BY_NAME
 from usage_assets.warehouse import Warehouse
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from usage_assets.checks.meaning import MEANING
-from usage_assets.partitions import ranges
-from usage_assets.run_faults import Failure
+from usage_assets.core.months import ranges
+from usage_assets.orchestration.run_faults import Failure
 
 _SHOWN = 15
 _SENTENCE = 240

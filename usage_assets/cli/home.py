@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import usage_assets
-from usage_assets import settings
-from usage_assets.errors import UsageError
-from usage_assets.locks import file_lock
+from usage_assets.core import settings
+from usage_assets.core.errors import UsageError
+from usage_assets.core.locks import file_lock
 
 _CONFIG = "dagster.yaml"
 
@@ -32,7 +32,7 @@ def dagster_home() -> Path:
         shutil.copyfile(shipped(_CONFIG), part)
         part.replace(config)
     os.environ["DAGSTER_HOME"] = str(home)
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # see usage_assets.automation.storage
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # see usage_assets.orchestration.event_storage
     return home
 
 

@@ -14,18 +14,18 @@ from typing import Any
 
 import dagster as dg
 
-from usage_assets.automation.alerts.runs import failures_of
-from usage_assets.automation.orphans import process_tag, report_dead_runs
-from usage_assets.automation.publishing import JOB as PUBLISH
 from usage_assets.cli.app import console, errors
 from usage_assets.cli.backfill import Outcome
 from usage_assets.cli.home import make_home
 from usage_assets.cli.instance import command_instance
 from usage_assets.cli.progress import Progress
+from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
-from usage_assets.partitions import RANGE_END, RANGE_START, Window
-from usage_assets.raw.assets import MISSING_TAG, PURGE_TAG
-from usage_assets.sites import Site, load_book
+from usage_assets.orchestration.failed_runs import failures_of
+from usage_assets.orchestration.orphaned_runs import process_tag, report_dead_runs
+from usage_assets.orchestration.publish_sensor import JOB as PUBLISH
+from usage_assets.orchestration.raw_step import MISSING_TAG, PURGE_TAG
+from usage_assets.sites.files import Site, load_book
 
 _LOGGER = "progress"
 DATA, REPORTS = ("raw", "facts", "timelines"), "reports"

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from usage_assets.partitions import Window
+from usage_assets.core.months import Window
 
 _SECONDS: dict[str, dict[str, float]] = {
     "raw": {"raw": 3.0},

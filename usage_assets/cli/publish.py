@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from usage_assets.published.publish import publish
+from usage_assets.serving.publish import publish
 from usage_assets.warehouse import Warehouse
 
 

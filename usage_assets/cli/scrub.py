@@ -2,13 +2,13 @@
 
 from rich.console import Console
 
-from usage_assets.sites import Site
+from usage_assets.sites.files import Site
 from usage_assets.warehouse import Warehouse
 
 
 def scrub_site(site: Site, console: Console) -> None:
     """Rewrite the site's rows, and say what else still holds what they held."""
-    from usage_assets.raw.scrub import scrub
+    from usage_assets.sources.scrub import scrub
 
     changed = scrub(site, Warehouse.default())
     for table, number in sorted(changed.items()):

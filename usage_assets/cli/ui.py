@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from usage_assets import settings
 from usage_assets.cli.home import dagster_home, shipped
-from usage_assets.errors import SiteError, UsageError
+from usage_assets.core import settings
+from usage_assets.core.errors import SiteError, UsageError
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _LAST_PORT = 65535

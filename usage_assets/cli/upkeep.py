@@ -6,12 +6,12 @@ from pathlib import Path
 import dagster as dg
 from rich.console import Console
 
-from usage_assets import clock, settings
 from usage_assets.cli.home import dagster_home
-from usage_assets.upkeep.backup import make_backup
-from usage_assets.upkeep.places import Places
-from usage_assets.upkeep.prune import prune
-from usage_assets.upkeep.restore import restore
+from usage_assets.core import clock, settings
+from usage_assets.operations.backup import make_backup
+from usage_assets.operations.places import Places
+from usage_assets.operations.prune import prune
+from usage_assets.operations.restore import restore
 from usage_assets.warehouse import Warehouse
 
 

@@ -6,7 +6,7 @@ there on purpose, at fixed dates (``traps``); so are those of the pool's snapsho
 read by the pipeline except through the files that it writes.
 """
 
-from usage_assets.demo.demand import Scale
 from usage_assets.demo.make import DEMOS, POOLS, SITES, make_full_size, make_site
+from usage_assets.demo.openstack.demand import Scale
 
 __all__ = ["DEMOS", "POOLS", "SITES", "Scale", "make_full_size", "make_site"]

@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from usage_assets.demo import gpu_pool, schema
-from usage_assets.demo.demand import Scale
-from usage_assets.demo.edge import EDGE_TYPES, make_edge
-from usage_assets.demo.inventory import KVM_TYPES, UC_TYPES, NodeType
-from usage_assets.demo.kvm import make_kvm
-from usage_assets.demo.metal import Targets, make_metal
-from usage_assets.demo.operators import INVENTORY_FILE
-from usage_assets.demo.rows import RowWriter, instant_of
+from usage_assets.demo.htcondor import gpu_pool
+from usage_assets.demo.openstack import schema
+from usage_assets.demo.openstack.demand import Scale
+from usage_assets.demo.openstack.edge import EDGE_TYPES, make_edge
+from usage_assets.demo.openstack.inventory import KVM_TYPES, UC_TYPES, NodeType
+from usage_assets.demo.openstack.kvm import make_kvm
+from usage_assets.demo.openstack.metal import Targets, make_metal
+from usage_assets.demo.openstack.operators import INVENTORY_FILE
+from usage_assets.demo.openstack.rows import RowWriter, instant_of
 
 SITES: Final[dict[str, Callable[[RowWriter, str, int, Scale, int], None]]] = {
     "demo_metal": make_metal,

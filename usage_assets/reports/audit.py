@@ -8,11 +8,12 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.facts.tables import REJECTS
-from usage_assets.kinds import Made, kind_of
+from usage_assets.kinds.registry import kind_of
 from usage_assets.reports.tables import AUDIT
-from usage_assets.serving import ACCOUNTS
-from usage_assets.sites import Site
+from usage_assets.sites.files import Site
+from usage_assets.specs.asset import Made
 from usage_assets.warehouse import Reader
+from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
 EXCLUDED = "excluded"
 _SOURCE = ("month", "asset", "source")

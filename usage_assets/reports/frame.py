@@ -11,7 +11,8 @@ from html import escape
 from typing import Any
 
 from usage_assets.facts.tables import RESOURCES
-from usage_assets.sites import Gap, Site
+from usage_assets.sites.base import Gap
+from usage_assets.sites.files import Site
 
 Figure = dict[str, Any]
 Trace = dict[str, Any]

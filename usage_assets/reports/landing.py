@@ -15,7 +15,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from usage_assets import settings
+from usage_assets.core import settings
 
 FRONT = ".front.json"
 """What coverage tells these pages, below the plots folder; hidden, so that it is not served."""

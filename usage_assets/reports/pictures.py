@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from usage_assets.notes import note
+from usage_assets.core.notes import note
 from usage_assets.reports.frame import HEIGHT, PLOT_WIDTH_PX, Figure
 from usage_assets.reports.thinned import thinned
 

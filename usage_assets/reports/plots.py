@@ -6,10 +6,10 @@ A kind has those whose tables it has, and its own ones (`Kind.plots`).
 from datetime import date
 from typing import Any
 
-from usage_assets.kinds import Kind
 from usage_assets.reports import figures, reading
-from usage_assets.reports.plot import Plot
-from usage_assets.reports.scene import Scene
+from usage_assets.specs.kind import Kind
+from usage_assets.specs.plot import Plot
+from usage_assets.specs.plot_context import Scene
 from usage_assets.warehouse import Reader
 
 __all__ = ["PLOTS", "Plot", "plots_of"]

@@ -8,14 +8,14 @@ from typing import Any
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, LEASES
-from usage_assets.kinds import kind_of
+from usage_assets.kinds.registry import kind_of
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.figures.legacy import LEGACY_METRICS
-from usage_assets.reports.scene import MACHINES
 from usage_assets.reports.series import SHOWN, candidates
 from usage_assets.reports.tables import LEGACY_COMPARISON
-from usage_assets.sites import Site
+from usage_assets.sites.files import Site
+from usage_assets.specs.plot_context import MACHINES
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Reader
 

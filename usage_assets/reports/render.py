@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import plotly
 
-from usage_assets import settings
+from usage_assets.core import settings
 from usage_assets.reports import pictures, thumbnail
 from usage_assets.reports.frame import HEIGHT, Figure
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from usage_assets import settings
+from usage_assets.core import settings
 from usage_assets.reports import landing
 
 PORT = 3001

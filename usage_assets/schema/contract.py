@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from usage_assets.errors import ContractError
+from usage_assets.core.errors import ContractError
 from usage_assets.schema.table import Table
 
 SAMPLE_ROWS = 3

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from usage_assets.pool.classes import BACKFILL, CLASSES, COLOURS, LABELS
+from usage_assets.kinds.htcondor.pool.classes import BACKFILL, CLASSES, COLOURS, LABELS
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,20 @@ from datetime import date, datetime
 
 import polars as pl
 
-from usage_assets.intervals import bucket_edges, held_values, integrate, is_first, once, step_function
+from usage_assets.core.months import next_month
+from usage_assets.intervals import (
+    bucket_edges,
+    held_values,
+    integrate,
+    is_first,
+    once,
+    step_function,
+)
 from usage_assets.intervals.algebra import ENGINE
 from usage_assets.intervals.steps import DECIMALS_OF
-from usage_assets.partitions import next_month
-from usage_assets.sites import Gap
+from usage_assets.sites.base import Gap
 from usage_assets.timelines.metrics import BY_NAME, COVERAGE, METRICS, Metric, derivable
-from usage_assets.timelines.seen import edges, ends, known_buckets, known_steps, seen_hours
+from usage_assets.timelines.observed import edges, ends, known_buckets, known_steps, seen_hours
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 
 _INSTANT = pl.Datetime("us")

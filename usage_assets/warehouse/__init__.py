@@ -2,7 +2,7 @@
 
 One process may write a DuckDB file and meanwhile no other may even read it. So everything is computed outside, and the
 file is held only for the write, behind an OS lock that readers share and writers own alone. Whoever opens a file that
-an older release made brings it up to date first (`usage_assets.migrations`).
+an older release made brings it up to date first (`usage_assets.warehouse.migrations`).
 """
 
 from usage_assets.warehouse.connections import staging

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import duckdb
 
-from usage_assets import settings
-from usage_assets.disk import remove
-from usage_assets.errors import WarehouseError
-from usage_assets.faults import advice, damage, refused
-from usage_assets.locks import SAID_SECONDS
-from usage_assets.notes import warn
+from usage_assets.core import settings
+from usage_assets.core.disk import remove
+from usage_assets.core.errors import WarehouseError
+from usage_assets.core.file_faults import advice, damage, refused
+from usage_assets.core.locks import SAID_SECONDS
+from usage_assets.core.notes import warn
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "preserve_insertion_order": False}
 _STAGING_MEMORY = "128MB"  # what does not fit lies in the file or is spilled beside it

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import duckdb
 
-from usage_assets import migrations, settings
-from usage_assets.disk import copy_file, put_in_place, remove, require_room
-from usage_assets.errors import WarehouseError
-from usage_assets.faults import advice, damage
-from usage_assets.locks import file_lock
+from usage_assets.core import settings
+from usage_assets.core.disk import copy_file, put_in_place, remove, require_room
+from usage_assets.core.errors import WarehouseError
+from usage_assets.core.file_faults import advice, damage
+from usage_assets.core.locks import file_lock
+from usage_assets.warehouse import migrations
 from usage_assets.warehouse.connections import attach, connect, in_memory
 from usage_assets.warehouse.rows import Reader, Writer
 

@@ -10,12 +10,12 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from usage_assets.errors import WarehouseError
+from usage_assets.core.errors import WarehouseError
 from usage_assets.schema import Table, Violation, violations
 from usage_assets.schema.contract import require_columns
-from usage_assets.serving import GATES
-from usage_assets.versions import Writes
+from usage_assets.warehouse.bookkeeping import GATES
 from usage_assets.warehouse.connections import attach
+from usage_assets.warehouse.versions import Writes
 
 _BATCH_ROWS = 60_000
 _SAME_GATE = " AND ".join(f"{GATES.qualified}.{name} = n.{name}" for name in ("site", "month", "asset"))

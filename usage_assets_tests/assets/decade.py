@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
-from usage_assets.partitions import Window, months_between
-from usage_assets.raw.openstack import BY_NAME
-from usage_assets.sites import Database, OpenStackSite
-from usage_assets_tests.unit.raw.sources import make_sqlite
+from usage_assets.core.months import Window, months_between
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
+from usage_assets.kinds.openstack.site.model import Database, OpenStackSite
+from usage_assets_tests.unit.sources.sources import make_sqlite
 
 MONTHS = months_between(date(2016, 1, 1), date(2025, 12, 1))
 WINDOW = Window("decade", MONTHS)

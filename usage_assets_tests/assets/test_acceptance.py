@@ -9,10 +9,10 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from usage_assets import settings
 from usage_assets.cli.home import dagster_home
+from usage_assets.core import settings
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.kinds import OPENSTACK
+from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.schema import Table
 from usage_assets.timelines.metrics import BY_NAME
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS

@@ -15,12 +15,12 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import TagType, get_tag_type
 
-from usage_assets import read
 from usage_assets.cli.backfill import INTERRUPTION
+from usage_assets.serving import read
 from usage_assets.warehouse import Warehouse
+from usage_assets_tests import ROOT
 from usage_assets_tests.assets.tiny import MADE, make_site, tables
 
-ROOT = Path(__file__).parents[2]
 LONG = 240
 NO_WEBSERVER = """
 import usage_assets.cli.daemon as d, usage_assets.cli.progress as p
@@ -28,7 +28,7 @@ d.DEFAULT_URL = 'http://127.0.0.1:9'
 p._LINE_SECONDS = 0.2
 """
 SLOW = """
-import time, usage_assets.timelines.assets as timelines
+import time, usage_assets.orchestration.usage_step as timelines
 built = timelines.build_usage
 timelines.build_usage = lambda *given, **named: (time.sleep(100), built(*given, **named))[1]
 """

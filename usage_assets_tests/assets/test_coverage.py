@@ -12,20 +12,20 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from usage_assets import settings
 from usage_assets.cli.look import show_status
+from usage_assets.core import settings
+from usage_assets.core.months import Window
 from usage_assets.definitions import build_defs
-from usage_assets.gates import GATED
-from usage_assets.kinds import kind_of
-from usage_assets.partitions import Window
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.registry import kind_of
+from usage_assets.orchestration.coverage_step import KEY
+from usage_assets.orchestration.gates import GATED
 from usage_assets.reports import pictures
-from usage_assets.reports.coverage.asset import KEY
 from usage_assets.reports.coverage.reading import assets_of
 from usage_assets.reports.tables import COVERAGE
-from usage_assets.serving import DUMPS, GATES, VERSIONS
-from usage_assets.site_book import SiteBook
-from usage_assets.sites import OpenStackSite
+from usage_assets.sites.book import SiteBook
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import DUMPS, GATES, VERSIONS
 from usage_assets_tests.assets.tiny import FEB, JAN, MAR, build, make_site
 
 NOON = datetime(2020, 3, 10, 12)
@@ -34,7 +34,7 @@ NOON = datetime(2020, 3, 10, 12)
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> datetime:
     """The clock of coverage stands in March 2020; the sources of SQLite files have the real one's."""
-    for module in ("usage_assets.reports.coverage.asset", "usage_assets.cli.look"):
+    for module in ("usage_assets.orchestration.coverage_step", "usage_assets.cli.look"):
         monkeypatch.setattr(f"{module}.naive_utc_now", lambda: NOON)
     monkeypatch.setenv("USAGE_PICTURES", "none")
     return NOON

@@ -9,14 +9,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.definitions import build_defs
-from usage_assets.kinds import KINDS
-from usage_assets.partitions import RANGE_END, RANGE_START
-from usage_assets.sites import load_book, load_sites
+from usage_assets.kinds.registry import KINDS
+from usage_assets.sites.files import load_book, load_sites
 from usage_assets.warehouse import Warehouse
+from usage_assets_tests import ROOT
 from usage_assets_tests.assets.tiny import make_site
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -6,20 +6,21 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from usage_assets import clock, settings
+from usage_assets.core import clock, settings
+from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
 from usage_assets.demo import make_site
-from usage_assets.kinds import HTCONDOR
-from usage_assets.partitions import RANGE_END, RANGE_START, Window
+from usage_assets.kinds.registry import HTCONDOR
 from usage_assets.reports import pictures
 from usage_assets.reports.plots import plots_of
-from usage_assets.sites import load_site
+from usage_assets.sites.files import load_site
 from usage_assets.warehouse import Warehouse
+from usage_assets_tests import ROOT
 from usage_assets_tests.assets.tiny import checks, failed
 
 UNTIL = datetime(2026, 1, 15, 12, tzinfo=UTC)
 WINDOW = Window("demo_pool", (date(2025, 12, 1), date(2026, 1, 1)))
-SITE = Path(__file__).parents[2] / "sites" / "demo_pool.yaml"
+SITE = ROOT / "sites" / "demo_pool.yaml"
 
 
 @pytest.fixture(scope="module")

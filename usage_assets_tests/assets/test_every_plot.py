@@ -9,20 +9,23 @@ import plotly.graph_objects as go
 import polars as pl
 import pytest
 
-from usage_assets import settings
-from usage_assets.facts.htcondor.tables import GPU_POLLS, GPU_RUNS
+from usage_assets.core import settings
+from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, LEASES
-from usage_assets.gpu.tables import GPU_DAYS, GPU_USERS
-from usage_assets.kinds import KINDS, OPENSTACK, Kind
-from usage_assets.partitions import Window
+from usage_assets.kinds.htcondor.facts.tables import GPU_POLLS, GPU_RUNS
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
+from usage_assets.kinds.htcondor.tables.declarations import GPU_DAYS, GPU_USERS
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.registry import KINDS, OPENSTACK
+from usage_assets.orchestration.plots_step import check_pages, draw_window
 from usage_assets.reports import pictures, thumbnail
-from usage_assets.reports.assets import check_pages, draw_window
 from usage_assets.reports.plots import Plot, plots_of
 from usage_assets.reports.render import page
-from usage_assets.reports.scene import Scene
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.schema import Table, Type
-from usage_assets.sites import HTCondorSite, OpenStackSite, Site
+from usage_assets.sites.files import Site
+from usage_assets.specs.kind import Kind
+from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import METRICS
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Warehouse

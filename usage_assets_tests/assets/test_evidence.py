@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.definitions import build_defs
-from usage_assets.partitions import RANGE_END, RANGE_START
-from usage_assets.presentation import asset_key
-from usage_assets.raw.assets import MISSING_TAG
+from usage_assets.orchestration.raw_step import MISSING_TAG
+from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import WINDOW, change, checks, make_site
 
@@ -47,7 +47,7 @@ def test_a_month_of_which_the_source_gave_fewer_rows_is_warned_of_once_and_what_
 ):
     seconds = count()  # a dump within the same second would replace the record of the one before
     monkeypatch.setattr(
-        "usage_assets.raw.servers._wall_clock", lambda: datetime(2020, 3, 1) + timedelta(seconds=next(seconds))
+        "usage_assets.sources.sql.servers._wall_clock", lambda: datetime(2020, 3, 1) + timedelta(seconds=next(seconds))
     )
     assert dump(ALLOCATIONS).success
     change(site, "blazar", "DELETE FROM computehost_allocations")

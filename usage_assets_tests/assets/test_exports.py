@@ -7,15 +7,23 @@ import duckdb
 import polars as pl
 import pytest
 
+from usage_assets.core.months import partition_key
 from usage_assets.definitions import build_defs
-from usage_assets.gates import GATED
-from usage_assets.partitions import partition_key
-from usage_assets.presentation import asset_key
+from usage_assets.orchestration.gates import GATED
+from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.reports.exports.files import exports_dir, month_path
 from usage_assets.reports.exports.snapshot import snapshot_path
 from usage_assets.reports.exports.tables import EXPORTS, PARITY, USAGE_LONG, USAGE_WIDE
 from usage_assets.schema import Violation
-from usage_assets_tests.assets.tiny import FEB, JAN, MAR, WINDOW, build, checks, make_site
+from usage_assets_tests.assets.tiny import (
+    FEB,
+    JAN,
+    MAR,
+    WINDOW,
+    build,
+    checks,
+    make_site,
+)
 
 KEYS = [asset_key("openstack", "reports", name) for name in EXPORTS]
 
@@ -115,7 +123,7 @@ def test_a_month_that_waits_keeps_its_files(built, warehouse, instance):
 
 
 def test_the_checks_of_exports_see_what_is_wrong_with_the_files(built, warehouse, instance):
-    from usage_assets.kinds import OPENSTACK
+    from usage_assets.kinds.registry import OPENSTACK
     from usage_assets.reports.exports import checks as of_exports
 
     export(built, warehouse, instance)

@@ -6,15 +6,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from usage_assets import clock, settings
-from usage_assets.demo.pool import make_pool
-from usage_assets.gpu.report.mailing import made
-from usage_assets.gpu.report.period import Period
-from usage_assets.gpu.report.render import as_text
-from usage_assets.gpu.window import Window
-from usage_assets.presentation import asset_key
-from usage_assets.site_reports import Reports
-from usage_assets.sites import HTCondorSite
+from usage_assets.core import clock, settings
+from usage_assets.demo.htcondor.pool import make_pool
+from usage_assets.kinds.htcondor.reports.mailing import made
+from usage_assets.kinds.htcondor.reports.period import Period
+from usage_assets.kinds.htcondor.reports.render import as_text
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
+from usage_assets.kinds.htcondor.site.reports import Reports
+from usage_assets.kinds.htcondor.tables.window import Window
+from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.test_pool import ZONE, build
 from usage_assets_tests.assets.tiny import checks, failed

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from usage_assets.definitions import build_defs
-from usage_assets.presentation import asset_key
+from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets_tests.assets.tiny import JAN, WINDOW, build, checks, make_site
-from usage_assets_tests.unit.raw.sources import make_sqlite
+from usage_assets_tests.unit.sources.sources import make_sqlite
 
 
 def with_caches(tmp_path):

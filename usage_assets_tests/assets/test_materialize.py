@@ -6,16 +6,28 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from usage_assets import settings
+from usage_assets.core import settings
+from usage_assets.core.months import RANGE_END, RANGE_START, Window, partition_key
 from usage_assets.definitions import build_defs
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.kinds import OPENSTACK
-from usage_assets.partitions import RANGE_END, RANGE_START, Window, partition_key
-from usage_assets.presentation import asset_key
+from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.schema import Violation, violations
-from usage_assets.serving import CHECKED, FAILED_CHECKS, VERSIONS
 from usage_assets.warehouse import Warehouse, Writer
-from usage_assets_tests.assets.tiny import FEB, JAN, MADE, MAR, WINDOW, build, change, checks, failed, make_site, tables
+from usage_assets.warehouse.bookkeeping import CHECKED, FAILED_CHECKS, VERSIONS
+from usage_assets_tests.assets.tiny import (
+    FEB,
+    JAN,
+    MADE,
+    MAR,
+    WINDOW,
+    build,
+    change,
+    checks,
+    failed,
+    make_site,
+    tables,
+)
 
 KEYS = [str(key) for key in WINDOW.keys]
 
@@ -247,7 +259,7 @@ def test_a_source_that_fails_fails_the_run_with_one_sentence_and_leaves_the_mont
 
 
 def test_facts_of_a_month_that_was_never_dumped_wait_for_it(site, warehouse: Warehouse, instance):
-    from usage_assets.facts.assets import build_window
+    from usage_assets.orchestration.facts_step import build_window
 
     done = build_window(OPENSTACK, site, Window("tiny", (JAN,)), warehouse, chosen=list(OPENSTACK.facts), run_id="r")
     assert done["total"].rows == {JAN: 0}

@@ -5,15 +5,15 @@ from datetime import date
 import polars as pl
 import pytest
 
-from usage_assets import settings
-from usage_assets.errors import UsageError
+from usage_assets.core import settings
+from usage_assets.core.errors import UsageError
+from usage_assets.core.months import Window
 from usage_assets.facts.tables import LEASES
-from usage_assets.kinds import OPENSTACK
-from usage_assets.partitions import Window
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.orchestration.plots_step import Drawn, check_pages, draw_window
 from usage_assets.reports import pictures
-from usage_assets.reports.assets import Drawn, check_pages, draw_window
 from usage_assets.reports.plots import PLOTS, plots_of
-from usage_assets.sites import OpenStackSite
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.reports.test_figures import usage

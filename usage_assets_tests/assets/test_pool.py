@@ -7,15 +7,15 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from usage_assets import clock
-from usage_assets.as_of import rebuild
+from usage_assets.core import clock
+from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
-from usage_assets.demo.pool import make_pool
-from usage_assets.facts.explain import Question, explain
-from usage_assets.partitions import RANGE_END, RANGE_START, Window
-from usage_assets.presentation import asset_key
+from usage_assets.demo.htcondor.pool import make_pool
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
+from usage_assets.orchestration.as_of import rebuild
+from usage_assets.orchestration.ui_metadata import asset_key
+from usage_assets.reports.explain import Question, explain
 from usage_assets.reports.exports import files
-from usage_assets.sites import HTCondorSite
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import checks, failed, tables
 

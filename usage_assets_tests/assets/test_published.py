@@ -7,17 +7,25 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from usage_assets import read, settings
-from usage_assets.automation import publishing
-from usage_assets.clock import naive_utc_now
+from usage_assets.core import settings
+from usage_assets.core.clock import naive_utc_now
+from usage_assets.core.locks import file_lock
 from usage_assets.definitions import build_defs
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.kinds import OPENSTACK
-from usage_assets.locks import file_lock
-from usage_assets.published.publish import publish
+from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.orchestration import publish_sensor
+from usage_assets.serving import read
+from usage_assets.serving.publish import publish
 from usage_assets.warehouse import Warehouse, Writer
-from usage_assets_tests.assets.tiny import FEB, JAN, MAR, build, change, make_site
-from usage_assets_tests.unit.published.store import write
+from usage_assets_tests.assets.tiny import (
+    FEB,
+    JAN,
+    MAR,
+    build,
+    change,
+    make_site,
+)
+from usage_assets_tests.unit.serving.store import write
 
 HOURS = "SELECT month, sum(hours) AS h FROM {} WHERE metric = 'committed' {} GROUP BY month ORDER BY month"
 FROM_FACTS = (
@@ -117,7 +125,7 @@ def test_a_month_whose_check_fails_keeps_its_last_good_rows_in_what_is_published
 
 def tick(warehouse: Warehouse, instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[Any, str | None]:
     """What the sensor says, and its cursor after it."""
-    sensor = publishing.publish_sensor(warehouse)
+    sensor = publish_sensor.publish_sensor(warehouse)
     with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
         said = sensor(context)
         return said, context.cursor
@@ -149,7 +157,7 @@ def test_the_sensor_opens_the_warehouse_only_when_it_was_written(
 
 
 def test_the_sensor_does_not_wait_for_a_writer(warehouse: Warehouse, instance, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(publishing, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(publish_sensor, "_WAIT_SECONDS", 0.1)
     write(warehouse, 1)
     with file_lock(warehouse.path.parent / ".warehouse.lock", "a long write", wait_seconds=1):
         said, _ = tick(warehouse, instance)
@@ -165,13 +173,13 @@ def test_what_is_under_way_is_let_finish_for_a_while(warehouse: Warehouse, insta
     write(warehouse, 1)
     made = publish(warehouse)
     instance.add_run(dg.DagsterRun(job_name=job, run_id="12345678-0000", status=dg.DagsterRunStatus.STARTED))
-    said = publishing.busy(instance, made.pointer, made.pointer.written_at + timedelta(minutes=minutes))
+    said = publish_sensor.busy(instance, made.pointer, made.pointer.written_at + timedelta(minutes=minutes))
     assert (said is None) if wait is None else (wait in str(said))
 
 
 def test_runs_under_way_do_not_hold_up_the_first_publishing(warehouse: Warehouse, instance):
     instance.add_run(dg.DagsterRun(job_name="openstack", run_id="r", status=dg.DagsterRunStatus.STARTED))
-    assert publishing.busy(instance, None, naive_utc_now()) is None
+    assert publish_sensor.busy(instance, None, naive_utc_now()) is None
 
 
 def test_the_command_says_what_readers_have(warehouse: Warehouse):

@@ -6,14 +6,15 @@ from datetime import date
 import polars as pl
 import pytest
 
-from usage_assets.gates import closed_months
-from usage_assets.kinds import OPENSTACK, Made, TableAsset
-from usage_assets.partitions import Window
+from usage_assets.core.months import Window
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.orchestration.gates import closed_months
+from usage_assets.orchestration.table_step import build_window
 from usage_assets.schema import Column, Rule, Table, Type
-from usage_assets.serving import GATES
-from usage_assets.sites import OpenStackSite
-from usage_assets.table_assets import build_window
+from usage_assets.specs.asset import Made, TableAsset
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import GATES
 
 JAN, FEB = date(2024, 1, 1), date(2024, 2, 1)
 COUNTS = Table(

@@ -8,16 +8,18 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from usage_assets.automation.alerts.runs import failures_of, verdicts_of
 from usage_assets.checks.meaning import MEANING
+from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
-from usage_assets.demo.pool import make_pool
-from usage_assets.partitions import RANGE_END, RANGE_START, Window
-from usage_assets.presentation import asset_key
-from usage_assets.serving import FAILED_CHECKS
-from usage_assets.site_book import SiteBook
-from usage_assets.sites import HTCondorSite, OpenStackSite, Site
+from usage_assets.demo.htcondor.pool import make_pool
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.orchestration.failed_runs import failures_of, verdicts_of
+from usage_assets.orchestration.ui_metadata import asset_key
+from usage_assets.sites.book import SiteBook
+from usage_assets.sites.files import Site
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import FAILED_CHECKS
 from usage_assets_tests.assets.tiny import FEB, JAN, MAR, change, make_site
 
 EVIDENCE = ("openstack/raw/blazar_leases", "evidence")

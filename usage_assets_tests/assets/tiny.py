@@ -7,13 +7,13 @@ from pathlib import Path
 
 import dagster as dg
 
+from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
-from usage_assets.kinds import OPENSTACK
-from usage_assets.partitions import RANGE_END, RANGE_START, Window
-from usage_assets.presentation import asset_key
-from usage_assets.sites import OpenStackSite
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.raw.sources import make_sqlite
+from usage_assets_tests.unit.sources.sources import make_sqlite
 
 JAN, FEB, MAR = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
 WINDOW = Window("tiny", (JAN, FEB, MAR))

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from usage_assets.reports import pictures
+from usage_assets_tests import ROOT
 from usage_assets_tests.assets.tiny import change, make_site
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-ROOT = Path(__file__).parents[2]
 SECONDS = float(os.environ.get("USAGE_TEST_PATIENCE", "120"))
 SITE = "demo_metal"
 

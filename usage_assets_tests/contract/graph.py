@@ -11,10 +11,11 @@ from typing import Any
 import dagster as dg
 
 from usage_assets.definitions import build_defs
-from usage_assets.sites import load_sites
+from usage_assets.sites.files import load_sites
+from usage_assets_tests import ROOT
 
 STORED = Path(__file__).parent / "graph.json"
-SITES = Path(__file__).parents[2] / "sites"
+SITES = ROOT / "sites"
 
 
 def graph() -> dict[str, Any]:

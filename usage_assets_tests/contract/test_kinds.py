@@ -6,9 +6,12 @@ from datetime import date
 import pytest
 
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
-from usage_assets.kinds import KINDS, Kind, kind_of
-from usage_assets.sites import KINDS as KINDS_OF_FILES
-from usage_assets.sites import HTCondorSite, OpenStackSite, Site
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.registry import KINDS, kind_of
+from usage_assets.sites.files import KINDS as KINDS_OF_FILES
+from usage_assets.sites.files import Site
+from usage_assets.specs.kind import Kind
 from usage_assets.timelines.metrics import BY_NAME as METRICS
 from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from usage_assets.raw.declare import HELD_AS_DELETED
-from usage_assets.raw.openstack import BY_NAME, TABLES
-from usage_assets.sites import OpenStackSite
+from usage_assets.kinds.openstack.raw.tables import BY_NAME, TABLES
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.specs.raw_table import HELD_AS_DELETED
 
 Row = dict[str, Any]
 Month = date

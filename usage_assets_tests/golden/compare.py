@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.facts.openstack import build_facts, read_inputs
-from usage_assets.facts.openstack.build import METRICS_OF, Facts
-from usage_assets.sites import OpenStackSite
-from usage_assets.timelines.openstack import month_node_types, usage_scope
+from usage_assets.kinds.openstack.facts import build_facts, read_inputs
+from usage_assets.kinds.openstack.facts.build import METRICS_OF, Facts
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.openstack.timelines.scope import month_node_types, usage_scope
 from usage_assets.timelines.usage import UsageFrames, build_usage
 from usage_assets_tests.golden.builder import Month, Rows, midnight, next_month
 from usage_assets_tests.golden.oracle import Fate, Key, MonthResult, evaluate

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from usage_assets.facts.tables import RESOURCE_NAMES
-from usage_assets.sites import OpenStackSite
+from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets_tests.golden.builder import Month, Row
 from usage_assets_tests.golden.oracle_machines import SOURCES, Amounts, pieces
 from usage_assets_tests.golden.oracle_maintenance import Maintained

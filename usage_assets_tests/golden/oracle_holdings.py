@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
-from usage_assets.sites import OpenStackSite
+from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets_tests.golden.builder import Month, Row
 from usage_assets_tests.golden.oracle_machines import (
     START,

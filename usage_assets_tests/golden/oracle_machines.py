@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from usage_assets.sites import OpenStackSite
+from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets_tests.golden.builder import Month, Row, midnight, next_month
 from usage_assets_tests.golden.oracle_ends import ENDLESS, with_ends
 from usage_assets_tests.golden.oracle_names import COLUMNS, Names, with_identities

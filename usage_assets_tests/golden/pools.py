@@ -4,9 +4,9 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from usage_assets.facts.htcondor.build import MonthFacts, month_facts
-from usage_assets.facts.htcondor.rows import Polled
-from usage_assets.pool.rules import Pool
+from usage_assets.kinds.htcondor.facts.build import MonthFacts, month_facts
+from usage_assets.kinds.htcondor.facts.rows import Polled
+from usage_assets.kinds.htcondor.pool.rules import Pool
 
 MONTH = date(2025, 10, 1)
 START = datetime(2025, 10, 1)

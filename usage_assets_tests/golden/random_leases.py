@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from usage_assets.sites import OpenStackSite
+from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets_tests.golden.builder import Month, Row, Rows, make_site, midnight
 
 FIRST: Month = date(2024, 1, 1)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
-from usage_assets.pool.rules import Pool
+from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets_tests.golden.pools import A100, START
 
 MACHINES = ("h1.pool.edu", "h1", "owned.pool.edu", "masked2003", "masked20031.pool.edu", " ", None)

@@ -5,8 +5,17 @@ import random
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from usage_assets.sites import OpenStackSite
-from usage_assets_tests.golden.builder import DATABASES, Month, Row, Rows, make_site, midnight, next_month, spec_text
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets_tests.golden.builder import (
+    DATABASES,
+    Month,
+    Row,
+    Rows,
+    make_site,
+    midnight,
+    next_month,
+    spec_text,
+)
 
 FIRST = date(2024, 1, 1)
 STEP = timedelta(hours=6)

@@ -9,10 +9,10 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from usage_assets.raw.declare import RawTable
-from usage_assets.raw.openstack import TABLES
+from usage_assets.kinds.openstack.raw.tables import TABLES
+from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.schema import Type
-from usage_assets.sites import OpenStackSite
+from usage_assets.specs.raw_table import RawTable
 from usage_assets.warehouse import Reader, Warehouse, Writer
 from usage_assets_tests.golden.builder import DATABASES, Month, Row, Rows, make_site
 from usage_assets_tests.golden.raw_months import month_rows

@@ -8,20 +8,20 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from usage_assets.as_of import STAGES, rebuild
 from usage_assets.cli.app import app
-from usage_assets.facts.assets import build_window as build_facts
+from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, LEASES, REJECTS
-from usage_assets.kinds import OPENSTACK
-from usage_assets.partitions import Window
-from usage_assets.raw.dump import dump
-from usage_assets.serving import ACCOUNTS
-from usage_assets.sites import OpenStackSite
-from usage_assets.table_assets import build_window as build_table
-from usage_assets.timelines.assets import build_window as build_timelines
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.orchestration.as_of import STAGES, rebuild
+from usage_assets.orchestration.facts_step import build_window as build_facts
+from usage_assets.orchestration.table_step import build_window as build_table
+from usage_assets.orchestration.usage_step import build_window as build_timelines
+from usage_assets.sources.sql.dump import dump
 from usage_assets.timelines.dimension_tables import USAGE_BY_HOST
 from usage_assets.timelines.tables import LEADTIME, USAGE, USAGE_STEPS
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import ACCOUNTS
 from usage_assets_tests.golden.builder import Rows, spec_text
 from usage_assets_tests.golden.stores import write_sqlite
 from usage_assets_tests.golden.worked import FEB, JAN
@@ -51,7 +51,7 @@ class Told:
         self.window = Window("golden", (JAN, FEB))
         with pytest.MonkeyPatch.context() as patch:
             for at, corrected in ((THEN, False), (LATER, True)):
-                patch.setattr("usage_assets.raw.servers._wall_clock", lambda at=at: at)
+                patch.setattr("usage_assets.sources.sql.servers._wall_clock", lambda at=at: at)
                 self.site: OpenStackSite = write_sqlite(
                     believed(corrected=corrected), folder / "sources", first_month="2024-01"
                 )

@@ -9,15 +9,20 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from usage_assets.checks.audit import balanced
-from usage_assets.checks.dimensions import days_add_up, hosts_add_up, projects_add_up, users_add_up
+from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.kinds import KINDS
-from usage_assets.partitions import Window
-from usage_assets.reports.audit_page import page
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.openstack.timelines.dimension_checks import (
+    days_add_up,
+    hosts_add_up,
+    projects_add_up,
+    users_add_up,
+)
+from usage_assets.kinds.registry import KINDS
+from usage_assets.orchestration.audit_page import page
+from usage_assets.orchestration.table_step import build_window
+from usage_assets.reports.audit_checks import balanced
 from usage_assets.reports.tables import AUDIT
-from usage_assets.sites import OpenStackSite
-from usage_assets.table_assets import build_window
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.golden.builder import Rows, make_site, spec_text
 from usage_assets_tests.golden.random_site import random_case

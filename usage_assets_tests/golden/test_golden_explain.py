@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from usage_assets.cli.app import app, main
-from usage_assets.errors import UsageError
-from usage_assets.facts.explain import Answer, Question, explain, metrics_of, weights
-from usage_assets.sites import OpenStackSite
+from usage_assets.core.errors import UsageError
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.reports.explain import Answer, Question, explain, metrics_of, weights
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.golden.builder import Rows, make_site, spec_text
 from usage_assets_tests.golden.random_site import random_case

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from usage_assets.gpu import allocation, draining, performance, users
-from usage_assets.gpu.cube import Cube
-from usage_assets.gpu.facts import Facts
-from usage_assets.gpu.options import Options
-from usage_assets.gpu.window import Window
-from usage_assets.pool import classes
+from usage_assets.kinds.htcondor.pool import classes
+from usage_assets.kinds.htcondor.tables import allocation, draining, performance, users
+from usage_assets.kinds.htcondor.tables.cube import Cube
+from usage_assets.kinds.htcondor.tables.facts import Facts
+from usage_assets.kinds.htcondor.tables.options import Options
+from usage_assets.kinds.htcondor.tables.window import Window
 from usage_assets_tests.golden import oracle_gpu
 from usage_assets_tests.golden.pools import START, facts_of
 from usage_assets_tests.golden.random_pool import POOL, pool_rows

@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from usage_assets.facts.tables import REJECTS
-from usage_assets.reports import comparison
+from usage_assets.kinds.openstack.legacy import comparison
+from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports.tables import LEGACY_COMPARISON
-from usage_assets.sites import Gap, OpenStackSite
+from usage_assets.sites.base import Gap
 from usage_assets.timelines.tables import USAGE
 
 MONTH, DAY = date(2020, 1, 1), date(2020, 1, 10)

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from usage_assets.facts.tables import INTERVALS
+from usage_assets.kinds.openstack.timelines.scope import usage_scope
 from usage_assets.schema import violations
-from usage_assets.timelines.openstack import usage_scope
 from usage_assets_tests.golden.builder import Rows, make_site
 from usage_assets_tests.golden.random_site import random_case
 from usage_assets_tests.golden.worked import FEB, JAN, Worked

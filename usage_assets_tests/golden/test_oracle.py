@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from usage_assets.facts.openstack import build_facts, read_inputs
-from usage_assets.facts.openstack.build import METRICS_OF
 from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.kinds.openstack.facts import build_facts, read_inputs
+from usage_assets.kinds.openstack.facts.build import METRICS_OF
 from usage_assets.schema import violations
-from usage_assets.serving import ACCOUNTS
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
+from usage_assets.warehouse.bookkeeping import ACCOUNTS
 from usage_assets_tests.golden.compare import build, differences, oracle
 from usage_assets_tests.golden.random_site import random_case
 from usage_assets_tests.golden.worked import scratch

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 
-from usage_assets.facts.htcondor.build import MonthFacts
+from usage_assets.kinds.htcondor.facts.build import MonthFacts
 from usage_assets_tests.golden import oracle_gpu as oracle
 from usage_assets_tests.golden.pools import facts_of
 from usage_assets_tests.golden.random_pool import POOL, pool_rows

@@ -6,7 +6,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usage_assets.facts.openstack.leases import build_leases, read_leases
+from usage_assets.kinds.openstack.facts.leases import build_leases, read_leases
 from usage_assets_tests.golden.oracle_leases import Lead, leads
 from usage_assets_tests.golden.random_leases import FIRST, Queue, random_queue, shown
 from usage_assets_tests.golden.raw_months import month_rows

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.facts.openstack.leases import build_leases, read_leases
-from usage_assets.timelines.leadtime import leadtime
+from usage_assets.kinds.openstack.facts.leases import build_leases, read_leases
+from usage_assets.kinds.openstack.timelines.leadtime import leadtime
 from usage_assets_tests.golden.builder import Month, Rows, make_site
 from usage_assets_tests.golden.worked import JAN, LATER, scratch
 

@@ -10,10 +10,11 @@ import pytest
 from rich.table import Table
 
 from usage_assets.cli.app import _Console
-from usage_assets.errors import SiteError
-from usage_assets.presentation import markdown_table
-from usage_assets.sites import OpenStackSite, load_book, load_site
-from usage_assets.text import printable
+from usage_assets.core.errors import SiteError
+from usage_assets.core.text import printable
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.orchestration.ui_metadata import markdown_table
+from usage_assets.sites.files import load_book, load_site
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import JAN, Window, build, change, make_site
 
@@ -91,7 +92,7 @@ def says_what_it_holds(site: OpenStackSite, capsys, monkeypatch) -> None:
     """The commands that show rows print no control character but the ends of their own lines."""
     from usage_assets.cli.explain import instant, show
     from usage_assets.cli.look import show_access, show_status
-    from usage_assets.facts.explain import Question
+    from usage_assets.reports.explain import Question
 
     console = _Console(width=200, highlight=False)
     for metric in ("occupied_reservation", "committed", "total"):

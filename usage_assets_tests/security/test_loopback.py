@@ -2,15 +2,13 @@
 
 import inspect
 import re
-from pathlib import Path
 
 import pytest
 
-from usage_assets import settings
 from usage_assets.cli import ui as cli_ui
 from usage_assets.cli.app import _Console, ui
-
-ROOT = Path(__file__).parents[2]
+from usage_assets.core import settings
+from usage_assets_tests import ROOT
 
 
 def test_make_ui_listens_on_loopback_by_default():

@@ -5,9 +5,9 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from usage_assets.hashing import hashed
-from usage_assets.raw.scrub import scrub
-from usage_assets.sites import OpenStackSite
+from usage_assets.core.hashing import hashed
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.sources.scrub import scrub
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import FEB, JAN, Window, build, make_site
 

@@ -17,7 +17,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from usage_assets_tests.services.servers import START_SECONDS, free_port, mariadb_in, missing, unanswered, wait_for
+from usage_assets_tests.services.servers import (
+    START_SECONDS,
+    free_port,
+    mariadb_in,
+    missing,
+    unanswered,
+    wait_for,
+)
 
 
 def _found(variable: str, default: URL, start: Callable[[], Iterator[URL]]) -> Iterator[URL]:

@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from usage_assets_tests import ROOT
+
 _READY = """
 import sys
 import usage_assets.definitions, usage_assets.cli.backfill, usage_assets.cli.local

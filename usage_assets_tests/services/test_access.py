@@ -3,8 +3,8 @@
 import pytest
 import sqlalchemy as sa
 
-from usage_assets.raw.access import check_site
-from usage_assets.raw.openstack import BY_NAME
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
+from usage_assets.sources.sql.access import check_site
 from usage_assets_tests.services.test_raw import (
     JAN,
     PASSWORD,
@@ -13,7 +13,7 @@ from usage_assets_tests.services.test_raw import (
     postgres_database,
     text,
 )
-from usage_assets_tests.unit.raw.sources import make_server, run, site_of
+from usage_assets_tests.unit.sources.sources import make_server, run, site_of
 
 
 def test_an_account_that_may_write_is_warned_of(mariadb_admin, postgres_admin, prefix):

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from usage_assets.errors import SourceError
-from usage_assets.raw.access import check_site
-from usage_assets.raw.openstack import BY_NAME
+from usage_assets.core.errors import SourceError
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
+from usage_assets.sources.sql.access import check_site
 from usage_assets_tests.services.servers import MariaDB, mariadb_in, missing
-from usage_assets_tests.unit.raw.sources import make_server, site_of
+from usage_assets_tests.unit.sources.sources import make_server, site_of
 
 TABLES = [BY_NAME["nova_services"]]
 PASSWORD = "pä€ss%4wörd @/:"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from usage_assets import read
-from usage_assets.partitions import month_of
+from usage_assets.core.months import month_of
+from usage_assets.serving import read
+from usage_assets_tests import ROOT
 from usage_assets_tests.assets.tiny import make_site
 
-ROOT = Path(__file__).parents[2]
 SECONDS = 300
 WORDS = ("openstack/raw/blazar_leases", "torn")
 """What the alerts of the night name."""

@@ -9,11 +9,12 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from usage_assets.automation.postgres import with_driver
-from usage_assets.doctor.questions import QUESTIONS, Patient, Said, answered, examine
-from usage_assets_tests.unit.upkeep.installation import job, places_in
+from usage_assets.operations.doctor.questions import QUESTIONS, Patient, Said, answered, examine
+from usage_assets.orchestration.postgres_storage import with_driver
+from usage_assets_tests import ROOT
+from usage_assets_tests.unit.operations.installation import job, places_in
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = ROOT / "docs" / "operations.md"
 STOCK = "storage:\n  postgres:\n    postgres_url: {env: DAGSTER_POSTGRES_URL}\n"
 
 

@@ -8,16 +8,23 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from usage_assets.errors import EvidenceError, SourceError
-from usage_assets.facts.assets import build_window as build_facts
+from usage_assets.core.errors import EvidenceError, SourceError
+from usage_assets.core.months import Window, months_between
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.kinds import OPENSTACK
-from usage_assets.partitions import Window, months_between
-from usage_assets.raw.openstack import BY_NAME, TABLES
-from usage_assets.timelines.assets import build_window as build_timelines
+from usage_assets.kinds.openstack.raw.tables import BY_NAME, TABLES
+from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.orchestration.facts_step import build_window as build_facts
+from usage_assets.orchestration.usage_step import build_window as build_timelines
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.raw.sources import everything, make_server, run, site_of, stored, world
+from usage_assets_tests.unit.sources.sources import (
+    everything,
+    make_server,
+    run,
+    site_of,
+    stored,
+    world,
+)
 
 JAN, MAY = date(2020, 1, 1), date(2020, 5, 1)
 WINDOW = Window("here", months_between(JAN, MAY))

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from datetime import date, datetime
-from pathlib import Path
 
 import polars as pl
 import pymysql
@@ -14,15 +13,15 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from usage_assets.errors import ExportError
+from usage_assets.core.errors import ExportError
 from usage_assets.reports.exports import database, files
 from usage_assets.reports.exports.tables import EXPORTS, USAGE_LONG
+from usage_assets_tests import ROOT
 from usage_assets_tests import export_queries as examples
 from usage_assets_tests.export_queries import MONTHS, SITES, assert_series
 
 WAIT_SECONDS = 60
 
-ROOT = Path(__file__).parents[2]
 JAN, FEB = MONTHS
 
 

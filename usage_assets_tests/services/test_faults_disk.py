@@ -11,16 +11,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from usage_assets import read
+from usage_assets.core.errors import UsageError, WarehouseError
+from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.definitions import build_defs
-from usage_assets.errors import UsageError, WarehouseError
-from usage_assets.kinds import OPENSTACK
-from usage_assets.partitions import RANGE_END, RANGE_START
-from usage_assets.presentation import asset_key
-from usage_assets.published import publish
+from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.orchestration.ui_metadata import asset_key
+from usage_assets.serving import publish, read
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import WINDOW, make_site
-from usage_assets_tests.unit.raw.sources import Data, make_sqlite, run, stored, tables_of
+from usage_assets_tests.unit.sources.sources import Data, make_sqlite, run, stored, tables_of
 
 JAN = date(2020, 1, 1)
 MEGABYTES = 24

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from usage_assets.errors import WarehouseError
+from usage_assets.core.errors import WarehouseError
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.services.processes import environment
-from usage_assets_tests.unit.raw.sources import Data, make_sqlite, run, stored, tables_of
+from usage_assets_tests.unit.sources.sources import Data, make_sqlite, run, stored, tables_of
 
 JAN = date(2020, 1, 1)
 ONE = {"id": 1, "uuid": "a", "created_at": "2020-01-05 00:00:00"}
 TWO = {"id": 2, "uuid": "b", "created_at": "2020-01-06 00:00:00"}
 _FILE = "import duckdb, sys; con = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == 'reading')"
 _LOCK = (
-    "from pathlib import Path; from usage_assets.locks import file_lock; import sys; "
+    "from pathlib import Path; from usage_assets.core.locks import file_lock; import sys; "
     "lock = file_lock(Path(sys.argv[1]).parent / '.warehouse.lock', 'nightly of chi_tacc', "
     "shared=sys.argv[2] == 'reading', wait_seconds=0); lock.__enter__()"
 )

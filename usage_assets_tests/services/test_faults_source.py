@@ -9,14 +9,14 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
-from usage_assets.partitions import RANGE_END, RANGE_START, Window
-from usage_assets.presentation import asset_key
-from usage_assets.raw.openstack import BY_NAME
-from usage_assets.sites import OpenStackSite
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.services.servers import MariaDB, mariadb_in
-from usage_assets_tests.unit.raw.sources import make_server, run, site_of
+from usage_assets_tests.unit.sources.sources import make_server, run, site_of
 
 ROWS = 60_000
 JAN = date(2020, 1, 1)

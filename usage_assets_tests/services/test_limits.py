@@ -8,11 +8,11 @@ from datetime import date
 
 import pytest
 
-from usage_assets.raw.access import check_site
-from usage_assets.raw.openstack import BY_NAME
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
+from usage_assets.sources.sql.access import check_site
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.services.servers import MariaDB, mariadb_in
-from usage_assets_tests.unit.raw.sources import make_server, run, site_of, stored
+from usage_assets_tests.unit.sources.sources import make_server, run, site_of, stored
 
 JAN = date(2020, 1, 1)
 ROWS = 700
@@ -114,7 +114,7 @@ def impatient_proxy(port: int, seconds: float) -> Iterator[int]:
 
 def test_a_proxy_that_hangs_up_on_who_is_idle_is_kept_busy_while_another_server_is_read(server, warehouse, monkeypatch):
     slowly(server, 3)
-    monkeypatch.setattr("usage_assets.raw.keep_alive.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("usage_assets.sources.sql.keep_alive.IDLE_SECONDS", 0.3)
     with impatient_proxy(server.port, 1.5) as port:
         urls = {"nova": url(server, "first", "slow"), "nova_api": url(server, "second", "api", port)}
         run(urls, warehouse, JAN, tables=TABLES)

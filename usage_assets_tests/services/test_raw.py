@@ -12,13 +12,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from usage_assets.errors import SourceError
-from usage_assets.raw.access import check_site, grants
-from usage_assets.raw.openstack import BY_NAME, TABLES
-from usage_assets.raw.servers import Server
+from usage_assets.core.errors import SourceError
+from usage_assets.kinds.openstack.raw.tables import BY_NAME, TABLES
+from usage_assets.sources.sql.access import check_site, grants
+from usage_assets.sources.sql.servers import Server
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.services.servers import missing
-from usage_assets_tests.unit.raw.sources import (
+from usage_assets_tests.unit.sources.sources import (
     Data,
     ddl,
     everything,
@@ -402,7 +402,7 @@ def test_all_tables_of_a_server_are_read_in_one_snapshot(mariadb_admin, prefix, 
 
 
 def test_a_dump_can_not_write_to_its_source(mariadb_admin, prefix):
-    from usage_assets.raw.servers import open_servers
+    from usage_assets.sources.sql.servers import open_servers
 
     urls = mariadb_urls(mariadb_admin, prefix, {"nova.services": []})
     with open_servers(site_of(urls)) as (server,), pytest.raises(sa.exc.DBAPIError, match="READ ONLY"):

@@ -16,9 +16,9 @@ import duckdb
 import pytest
 from sqlalchemy.engine import URL
 
+from usage_assets_tests import ROOT
 from usage_assets_tests.assets.tiny import make_site
 
-ROOT = Path(__file__).parents[2]
 SECRETS = {
     "DB_PASSWORD": "zQ7%2Fdb%26secret%20one",  # as a URL has it
     "OTHER_PASSWORD": "zQ7plainsecrettwo",

@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.serving import GATES
-from usage_assets.sites import OpenStackSite, load_site
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.sites.files import load_site
 from usage_assets.timelines import views
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import GATES
+from usage_assets_tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -64,7 +65,7 @@ def test_the_node_types_of_the_guide_load(tmp_path):
 
 
 def test_every_key_of_a_site_file_is_in_the_guide():
-    from usage_assets.sites import OpenStackSite
+    from usage_assets.kinds.openstack.site.model import OpenStackSite
 
     text = (ROOT / "docs" / "adding-a-site.md").read_text(encoding="utf-8")
     keys = [field.alias or name for name, field in OpenStackSite.model_fields.items() if name != "key"]
@@ -120,8 +121,8 @@ def test_the_query_of_the_readme_gives_the_right_numbers(tmp_path):
 
 
 def test_the_readmes_example_of_a_published_read_gives_the_right_numbers():
-    from usage_assets import settings
-    from usage_assets.published.publish import publish
+    from usage_assets.core import settings
+    from usage_assets.serving.publish import publish
 
     (script,) = blocks(ROOT / "README.md", "python")
     warehouse = Warehouse(settings.warehouse_path())
@@ -206,7 +207,7 @@ def test_every_command_is_in_the_documentation():
 def test_the_reports_of_the_guide_load():
     import yaml
 
-    from usage_assets.site_reports import Reports
+    from usage_assets.kinds.htcondor.site.reports import Reports
 
     (text,) = [block for block in blocks(ROOT / "docs" / "gpu-reports.md", "yaml") if block.startswith("reports:")]
     reports = Reports.model_validate(yaml.safe_load(text)["reports"])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from usage_assets_tests import ROOT
+
 MOST_BYTES = 1_000_000
 _PART = re.compile(r"[A-Za-z0-9_.@][A-Za-z0-9_.@-]*")
 """A plain name of a file or folder: none begins with a dash, none has blanks or other signs in it."""

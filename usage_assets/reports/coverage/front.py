@@ -9,16 +9,16 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets import clock, settings
-from usage_assets.kinds import kind_of
+from usage_assets.core import clock, settings
+from usage_assets.core.text import printable
+from usage_assets.kinds.registry import kind_of
 from usage_assets.reports.coverage.picture import LABELS
 from usage_assets.reports.landing import FRONT
 from usage_assets.reports.render import write_file
 from usage_assets.reports.tables import STATUSES
-from usage_assets.serving import FAILED_CHECKS
-from usage_assets.sites import Site
-from usage_assets.text import printable
+from usage_assets.sites.files import Site
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import FAILED_CHECKS
 
 _MOST, _TEXT = 30, 300
 _FAILING = f"""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from usage_assets.gates import GATED
+from usage_assets.orchestration.gates import GATED
 from usage_assets.reports.tables import COVERAGE
 
 _KEY = ("site", "month", "asset")

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.partitions import months_between, next_month
+from usage_assets.core.months import months_between, next_month
 from usage_assets.reports import frame
 from usage_assets.reports.frame import Figure, Panel, Trace
 from usage_assets.reports.tables import STATUSES

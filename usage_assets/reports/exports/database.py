@@ -19,15 +19,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL
 
-from usage_assets import settings
-from usage_assets.errors import ExportError
-from usage_assets.partitions import next_month
-from usage_assets.raw.faults import Scrubber
-from usage_assets.raw.wire import MYSQL, credentials
+from usage_assets.core import settings
+from usage_assets.core.errors import ExportError
+from usage_assets.core.months import next_month
 from usage_assets.reports.exports.files import read_month
 from usage_assets.reports.exports.tables import ExportTable
 from usage_assets.schema import Type
-from usage_assets.sites import expand
+from usage_assets.sites.base import expand
+from usage_assets.sources.sql.error_texts import Scrubber
+from usage_assets.sources.sql.tls import MYSQL, credentials
 
 VARIABLE = "USAGE_EXPORT_URL"
 CONNECT_SECONDS = 15

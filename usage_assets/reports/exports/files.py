@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from usage_assets import settings
-from usage_assets.errors import ExportError
-from usage_assets.faults import advice
+from usage_assets.core import settings
+from usage_assets.core.errors import ExportError
+from usage_assets.core.file_faults import advice
 from usage_assets.reports.exports.tables import ExportTable
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import duckdb
 
-from usage_assets.disk import copy_file, put_in_place, remove
-from usage_assets.errors import ExportError
-from usage_assets.faults import advice
+from usage_assets.core.disk import copy_file, put_in_place, remove
+from usage_assets.core.errors import ExportError
+from usage_assets.core.file_faults import advice
 from usage_assets.reports.exports.files import all_paths, exports_dir, month_of
 from usage_assets.reports.exports.tables import EXPORTS, ExportTable
 

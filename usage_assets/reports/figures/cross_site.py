@@ -7,12 +7,19 @@ from html import escape
 
 import polars as pl
 
-from usage_assets.kinds import kind_of
+from usage_assets.kinds.registry import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Label, Panel, Trace, axis
-from usage_assets.reports.scene import Scene
-from usage_assets.reports.series import DAY, NOTHING, Series, extremes, runs, span
+from usage_assets.reports.series import (
+    DAY,
+    NOTHING,
+    Series,
+    extremes,
+    runs,
+    span,
+)
+from usage_assets.specs.plot_context import Scene
 
 # used and available of a site: a dark and a light tone of one hue. Told apart by colour-blind readers; in grey print
 # used is always the darker. Yellow is kept for sites whose servers share machines

@@ -4,12 +4,12 @@ from html import escape
 
 import polars as pl
 
-from usage_assets.kinds import kind_of
+from usage_assets.kinds.registry import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import hours
 from usage_assets.reports.frame import Figure, Trace
-from usage_assets.reports.scene import Scene
-from usage_assets.sites import Gap
+from usage_assets.sites.base import Gap
+from usage_assets.specs.plot_context import Scene
 
 # mostly the same, one over the other: a ring, and within it a point
 REQUESTED = {"color": "#0072B2", "symbol": "circle-open", "size": 9, "line": {"width": 1.4}}

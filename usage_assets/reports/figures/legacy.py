@@ -7,8 +7,8 @@ import polars as pl
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Panel, Trace, axis
-from usage_assets.reports.scene import Scene
 from usage_assets.reports.series import DAY, Series, extremes, span
+from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import BY_NAME
 
 LEGACY_METRICS = (

@@ -8,7 +8,6 @@ import polars as pl
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Panel, Trace
-from usage_assets.reports.scene import Scene
 from usage_assets.reports.series import (
     NO_MACHINES,
     NOTHING,
@@ -22,7 +21,8 @@ from usage_assets.reports.series import (
     utilization_over,
     without_machines,
 )
-from usage_assets.sites import Site
+from usage_assets.sites.files import Site
+from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import BY_NAME, CAPACITIES, STACKED
 
 # the shape and colour of what hatches an area

@@ -6,11 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.kinds import kind_of
+from usage_assets.kinds.registry import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Panel, Trace
-from usage_assets.reports.scene import Scene
 from usage_assets.reports.series import (
     NO_MACHINES,
     Series,
@@ -20,6 +19,7 @@ from usage_assets.reports.series import (
     utilization_over,
     without_machines,
 )
+from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import BY_NAME
 
 _RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb", "gpus", "devices")

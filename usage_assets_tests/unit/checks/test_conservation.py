@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from usage_assets.checks.facts import conservation
-from usage_assets.kinds import OPENSTACK
-from usage_assets.partitions import Window
-from usage_assets.serving import ACCOUNTS
+from usage_assets.core.months import Window
+from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
 MONTH = date(2024, 1, 1)
 WINDOW = Window("a", (MONTH,))

@@ -4,12 +4,12 @@ from datetime import date
 
 import dagster as dg
 
-from usage_assets.checks.evaluation import done, evaluation, targets
-from usage_assets.checks.findings import GOOD, Finding, description, of_run
 from usage_assets.checks.gated import contract, coverage, expected
-from usage_assets.gates import GATED
-from usage_assets.partitions import Window
-from usage_assets.sites import OpenStackSite
+from usage_assets.core.months import Window
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.orchestration.check_evaluation import done, evaluation, targets
+from usage_assets.orchestration.gates import GATED
+from usage_assets.specs.finding import GOOD, Finding, description, of_run
 
 JAN, FEB, MAR = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
 WINDOW = Window("a", (JAN, FEB, MAR))

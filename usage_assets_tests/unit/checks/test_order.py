@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from usage_assets.checks.usage import order
+from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.partitions import Window
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
 

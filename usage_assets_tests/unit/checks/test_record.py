@@ -4,11 +4,11 @@ from datetime import date
 
 import pytest
 
-from usage_assets.checks.findings import GOOD, Finding
 from usage_assets.checks.record import Evaluated, record
-from usage_assets.serving import CHECKED, FAILED_CHECKS
-from usage_assets.text import cut
+from usage_assets.core.text import cut
+from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import CHECKED, FAILED_CHECKS
 
 JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
 BAD = Finding(False, "12 hours too many")

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from usage_assets.cli.app import app
-from usage_assets_tests.unit.automation.alerts.conftest import Receiver, configure, receiver
+from usage_assets_tests.unit.alerts.conftest import Receiver, configure, receiver
 
 __all__ = ["configure", "receiver"]
 DEAD = {"kind": "webhook", "name": "dead", "url": "http://127.0.0.1:9/t0ken"}

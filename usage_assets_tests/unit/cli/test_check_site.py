@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from usage_assets.cli.app import app
 from usage_assets.cli.look import verdict
-from usage_assets.raw.answers import TableAccess
-from usage_assets_tests.unit.raw.sources import Data, make_sqlite, site_of
+from usage_assets.specs.access_report import TableAccess
+from usage_assets_tests.unit.sources.sources import Data, make_sqlite, site_of
 
 SITE = site_of({"nova": "sqlite:///nova.db"})
 FOUND = TableAccess("nova_instances", "nova.instances", "found", rows=3, columns_missing=("deleted",))

@@ -12,16 +12,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from usage_assets import settings
 from usage_assets.cli.app import app
 from usage_assets.cli.backfill import Outcome, plan
 from usage_assets.cli.daemon import find_daemon, submit
 from usage_assets.cli.home import dagster_home
 from usage_assets.cli.local import runs_of
-from usage_assets.errors import SiteError, UsageError
-from usage_assets.partitions import Window, ranges
-from usage_assets.run_faults import Failure
-from usage_assets.sites import OpenStackSite
+from usage_assets.core import settings
+from usage_assets.core.errors import SiteError, UsageError
+from usage_assets.core.months import Window, ranges
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.orchestration.run_faults import Failure
 
 TODAY = date(2020, 6, 15)
 

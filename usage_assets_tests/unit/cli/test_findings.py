@@ -1,7 +1,8 @@
 """What a backfill says of its findings: grouped and short, what it means, and what to do next."""
 
 from usage_assets.cli.findings import lines, where
-from usage_assets.run_faults import Failure
+from usage_assets.orchestration.run_faults import Failure
+from usage_assets_tests import ROOT
 
 
 def found(check: str, severity: str, *months: str, asset: str = "openstack/timelines/usage", site: str = "metal"):
@@ -54,7 +55,6 @@ def test_sites_and_what_names_no_month_stand_beside_each_other():
 
 
 def test_the_advice_names_an_anchor_that_there_is():
-    from pathlib import Path
 
-    page = Path(__file__).parents[3] / "docs" / "operations.md"
+    page = ROOT / "docs" / "operations.md"
     assert "\n## What each alert means\n" in page.read_text(encoding="utf-8")

@@ -13,16 +13,24 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from usage_assets import settings
-from usage_assets.automation.letters import Sent
 from usage_assets.cli.app import app
-from usage_assets.errors import UsageError
-from usage_assets.facts.htcondor.tables import GPU_PERFORMANCE, GPU_POLLS, GPU_RUNS
-from usage_assets.letters import Posting
-from usage_assets.published.pointer import Pointer, write_pointer
+from usage_assets.core import settings
+from usage_assets.core.errors import UsageError
+from usage_assets.kinds.htcondor.facts.tables import GPU_PERFORMANCE, GPU_POLLS, GPU_RUNS
+from usage_assets.orchestration.mail_sensor import Sent
+from usage_assets.serving.pointer import Pointer, write_pointer
+from usage_assets.specs.mail import Posting
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.automation.alerts.smtp import mail_server
-from usage_assets_tests.unit.gpu.made import HOSTED, MadePool, States, claimed, every, idle, lent
+from usage_assets_tests.unit.alerts.smtp import mail_server
+from usage_assets_tests.unit.kinds.htcondor.tables.made import (
+    HOSTED,
+    MadePool,
+    States,
+    claimed,
+    every,
+    idle,
+    lent,
+)
 
 SITE = """\
 kind: htcondor

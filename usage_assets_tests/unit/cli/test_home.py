@@ -3,9 +3,8 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from usage_assets_tests import ROOT
 
 
 def test_services_that_start_at_once_make_one_storage(tmp_path):

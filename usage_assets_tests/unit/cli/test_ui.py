@@ -3,10 +3,10 @@
 import pytest
 from typer.testing import CliRunner
 
-from usage_assets import settings
 from usage_assets.cli.app import app
 from usage_assets.cli.home import dagster_home
 from usage_assets.cli.ui import addresses
+from usage_assets.core import settings
 
 PROXY = "https://usage.example/plots"
 

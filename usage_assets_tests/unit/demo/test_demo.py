@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from usage_assets.demo import Scale, make_site
-from usage_assets.demo.rows import MAINTENANCE_PROJECT, Tally, instant, text
-from usage_assets.demo.schema import COLUMNS, column_names
-from usage_assets.facts.openstack.inventory import read_inventory
-from usage_assets.sites import load_site
+from usage_assets.demo.openstack.rows import MAINTENANCE_PROJECT, Tally, instant, text
+from usage_assets.demo.openstack.schema import COLUMNS, column_names
+from usage_assets.kinds.openstack.facts.inventory import read_inventory
+from usage_assets.sites.files import load_site
+from usage_assets_tests import ROOT
 
 SMALL = Scale(machines=0.12)
 METAL_UNTIL = datetime(2016, 6, 15, tzinfo=UTC)
@@ -316,7 +317,7 @@ def test_the_inventory_knows_every_machine_and_two_more(tmp_path: Path, monkeypa
     folder = tmp_path / "demo" / "demo_metal"
     make_site("demo_metal", folder, until=datetime(2025, 3, 1, tzinfo=UTC), scale=SMALL)
     monkeypatch.setenv("USAGE_DATA", str(tmp_path))
-    site = load_site(Path(__file__).parents[3] / "sites" / "demo_metal.yaml")
+    site = load_site(ROOT / "sites" / "demo_metal.yaml")
     (path,) = site.files
     listed = set(read_inventory(site.key, path)["hostname"])
     known = {name for (name,) in rows(folder, "nova", "SELECT hypervisor_hostname FROM compute_nodes")}

@@ -9,11 +9,13 @@ import polars as pl
 import pytest
 
 from usage_assets.demo import make_site
-from usage_assets.demo.gpu_hosts import HOSTS, OWNER_CHANGE
-from usage_assets.sites import HTCondorSite, load_site
+from usage_assets.demo.htcondor.gpu_hosts import HOSTS, OWNER_CHANGE
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
+from usage_assets.sites.files import load_site
+from usage_assets_tests import ROOT
 
 UNTIL = datetime(2026, 3, 10, tzinfo=UTC)
-SITE = Path(__file__).parents[3] / "sites" / "demo_pool.yaml"
+SITE = ROOT / "sites" / "demo_pool.yaml"
 
 
 @pytest.fixture(scope="module")

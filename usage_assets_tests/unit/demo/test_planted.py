@@ -1,19 +1,19 @@
 """The demo's warnings: the README lists those that are planted, and whatever else fails is named."""
 
 from datetime import date
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from usage_assets.checks.findings import Finding
 from usage_assets.checks.record import Evaluated, record
 from usage_assets.cli import demo
 from usage_assets.demo.make import DEMOS
 from usage_assets.demo.planted import PLANTED, readme_table, unplanted
+from usage_assets.specs.finding import Finding
 from usage_assets.warehouse import Warehouse
+from usage_assets_tests import ROOT
 
-README = Path(__file__).parents[3] / "README.md"
+README = ROOT / "README.md"
 
 
 def test_the_readme_lists_what_is_planted():

@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster
 import pytest
 
-from usage_assets.collect.pool import INSTALL
+from usage_assets.kinds.htcondor.collect.pool import INSTALL
 from usage_assets_tests.services.test_units import free_port, get, until
 from usage_assets_tests.unit.deploy.units import DEPLOY, ROOT
 
@@ -64,7 +64,7 @@ def test_an_installed_package_makes_its_home_without_the_checkout(installed, tmp
 
 
 def test_reports_find_their_methodology_without_the_checkout(installed, tmp_path):
-    script = "from usage_assets.gpu.report.render import methodology; print(methodology(60))"
+    script = "from usage_assets.kinds.htcondor.reports.render import methodology; print(methodology(60))"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True,
         env={"PYTHONPATH": str(installed)},

@@ -3,7 +3,8 @@
 import shlex
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from usage_assets_tests import ROOT
+
 DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("usage-assets*"))
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]

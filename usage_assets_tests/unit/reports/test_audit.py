@@ -6,9 +6,9 @@ from datetime import date
 import polars as pl
 import pytest
 
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.reports.audit import Read, make
-from usage_assets.serving import ACCOUNTS
-from usage_assets.sites import HTCondorSite
+from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
 MONTH = date(2026, 10, 1)
 ASSET, SOURCE = "htcondor/facts/total", "gpu_state"

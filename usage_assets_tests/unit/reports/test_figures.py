@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 import polars as pl
 import pytest
 
+from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports.figures import site_stack, usage_stack
-from usage_assets.reports.scene import Scene
-from usage_assets.sites import OpenStackSite
+from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import BY_NAME, METRICS, STACKED
 
 JAN = date(2026, 1, 1)

@@ -15,7 +15,7 @@ from usage_assets.reports.figures import (
     site_leadtime,
     site_leadtime_compare,
 )
-from usage_assets.reports.scene import Scene
+from usage_assets.specs.plot_context import Scene
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.reports.test_figures import JAN, START, drawn, named, site
 

@@ -4,8 +4,8 @@ from itertools import combinations
 
 import polars as pl
 
-from usage_assets.gpu.plots.heatmap import STATES
-from usage_assets.pool.classes import CLASSES, COLOURS
+from usage_assets.kinds.htcondor.plots.heatmap import STATES
+from usage_assets.kinds.htcondor.pool.classes import CLASSES, COLOURS
 from usage_assets.reports.figures import hours
 from usage_assets.reports.palette import markers
 from usage_assets.timelines.metrics import BY_NAME

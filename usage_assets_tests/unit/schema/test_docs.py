@@ -1,17 +1,18 @@
 """The page of tables says what the declarations say, all of it."""
 
-from pathlib import Path
-
 import pytest
 
-from usage_assets.schema import docs
+from usage_assets.cli import tables_page
+from usage_assets_tests import ROOT
 
-PAGE = Path(__file__).parents[3] / "docs" / "tables.md"
-TABLES = [table for table, _ in docs.tables()]
+PAGE = ROOT / "docs" / "tables.md"
+TABLES = [table for table, _ in tables_page.tables()]
 
 
 def test_the_page_is_current():
-    assert PAGE.read_text(encoding="utf-8") == docs.markdown(), "python -m usage_assets.schema.docs > docs/tables.md"
+    assert PAGE.read_text(encoding="utf-8") == tables_page.markdown(), (
+        "python -m usage_assets.cli.tables_page > docs/tables.md"
+    )
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.qualified)

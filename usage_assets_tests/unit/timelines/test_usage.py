@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.sites import Gap
+from usage_assets.sites.base import Gap
 from usage_assets.timelines.metrics import METRICS, derivable
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 from usage_assets.timelines.usage import Scope, build_usage

@@ -5,12 +5,12 @@ from datetime import date, datetime
 
 import polars as pl
 
-from usage_assets import settings
+from usage_assets.core import settings
 from usage_assets.reports import landing
 from usage_assets.reports.coverage.front import front, write_front
 from usage_assets.reports.tables import COVERAGE
-from usage_assets.serving import FAILED_CHECKS
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import FAILED_CHECKS
 from usage_assets_tests.unit.reports.test_figures import site
 
 JAN, FEB = date(2026, 1, 1), date(2026, 2, 1)

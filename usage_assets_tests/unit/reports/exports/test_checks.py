@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from usage_assets.partitions import Window
+from usage_assets.core.months import Window
 from usage_assets.reports.exports import checks, files
 from usage_assets.reports.exports.tables import USAGE_WIDE
 

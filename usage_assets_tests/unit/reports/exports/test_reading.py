@@ -5,8 +5,8 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS
+from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports.exports import reading
-from usage_assets.sites import OpenStackSite
 from usage_assets.timelines.tables import USAGE
 
 MONTH = date(2020, 1, 1)

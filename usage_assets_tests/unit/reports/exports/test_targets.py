@@ -10,7 +10,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from usage_assets.errors import ExportError
+from usage_assets.core.errors import ExportError
 from usage_assets.reports.exports import database, files, snapshot
 from usage_assets.reports.exports.tables import EXPORTS, USAGE_LONG
 

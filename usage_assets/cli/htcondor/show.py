@@ -1,0 +1,171 @@
+"""How `usage-assets gpu` shows tables: as text of 100 columns, as a page, for programs; printed or into a file."""
+
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import polars as pl
+import typer
+
+from usage_assets.cli.htcondor.window import Asked
+from usage_assets.core.errors import UsageError
+from usage_assets.core.text import printable
+from usage_assets.kinds.htcondor.reports.grid import (
+    WIDTH,
+    Grid,
+    Row,
+    cell,
+    column,
+    text_lines,
+)
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
+from usage_assets.kinds.htcondor.tables import hosts
+from usage_assets.kinds.htcondor.tables.cube import Cube
+from usage_assets.kinds.htcondor.tables.formats import (
+    FORMATS,
+    Format,
+    as_csv,
+    as_html,
+    as_json,
+    heading,
+    label,
+    period,
+    readable,
+    remarks,
+)
+from usage_assets.kinds.htcondor.tables.labels import LABELS, TOTAL, names_of
+from usage_assets.kinds.htcondor.tables.options import Options, Result
+from usage_assets.reports.render import write_file
+
+_LESS = ("drained_percent", "available_hours_observed")
+"""Figures that text leaves out, so that a row is a line."""
+_KEYS = ("class", "device", "band", "tier", "user", "machine")
+
+
+def show(
+    asked: Asked,
+    site: HTCondorSite,
+    results: Mapping[str, Result],
+    cube: Cube,
+    *,
+    single: str | None,
+    lines: Sequence[str] = (),
+) -> None:
+    """Tables in the format asked for, with what they tell about; CSV is the one table, the rest goes to stderr."""
+    title = f"{site.name} ({site.key})"
+    about = [*lines, *about_lines(cube, results, is_moment=bool(lines))]
+    wanted = require_format(asked.format)
+    if wanted == "csv":
+        if single is None:
+            raise typer.BadParameter("CSV holds one table; name it by --table", param_hint="--format")
+        sys.stderr.write("".join(f"{line}\n" for line in about))
+        put(asked, as_csv(results[single].frame))
+    elif wanted == "json":
+        put(asked, as_json(results))
+    elif wanted == "html":
+        masked = {"excluded_hosts": hosts.excluded_hosts(cube)}
+        put(asked, as_html({**{name: _totals_first(one) for name, one in results.items()}, **masked}, title=title))
+    else:
+        put(asked, _text(printable(title), about, results))
+
+
+def require_format(text: str, among: Sequence[Format] = FORMATS) -> Format:
+    """A format that there is."""
+    found = next((name for name in among if name == text), None)
+    if found is None:
+        raise typer.BadParameter(f"one of {', '.join(among)}, not {text!r}", param_hint="--format")
+    return found
+
+
+def put(asked: Asked, text: str) -> None:
+    """Print it, or write it into the file asked for."""
+    if asked.output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        write_file(asked.output.absolute(), text.encode())
+    except OSError as error:
+        msg = f"{asked.output} can't be written ({error.strerror})"
+        raise UsageError(msg) from None
+
+
+def about_lines(cube: Cube, results: Mapping[str, Result], *, is_moment: bool) -> list[str]:
+    """Window, polls, coverage, and what is left out, for people."""
+    about = cube.metadata()
+    out = [] if is_moment else list(period(about))
+    masked = [f"{host} ({reason})" for host, reason in about.masked_hosts.items()]
+    out.append(f"Masked hosts: {', '.join(masked) or 'none'}")
+    said = [line for one in results.values() for line in remarks(one.metadata)]
+    return [printable(line) for line in dict.fromkeys([*out, *said])]
+
+
+def _text(title: str, about: Sequence[str], results: Mapping[str, Result]) -> str:
+    lines = [title, "=" * len(title)]
+    for line in about:
+        lines += textwrap.wrap(line, WIDTH)
+    for name, one in results.items():
+        head = heading(name)
+        lines += ["", head, "-" * len(head)]
+        for table in _grids(_totals_first(one).frame):
+            lines += ["", *text_lines(table)] if table.title else text_lines(table)
+        lines += [] if one.frame.height else ["nothing"]
+    return "\n".join(lines) + "\n"
+
+
+def _grids(frame: pl.DataFrame) -> Iterator[Grid]:
+    """A table as text; of one by class and device a table per class, and of figures those that fit a line."""
+    frame = readable(frame.drop(_LESS, strict=False) if "allocated_percent" in frame.columns else frame)
+    if frame.is_empty():
+        return
+    if frame.columns[0] == "class":  # what a line has room for
+        shorter = pl.col("class").str.replace("Secondary (backfill)", "Backfill", literal=True)
+        frame = frame.with_columns(shorter.str.replace(" (primary and secondary)", "", literal=True))
+    if {"class", "device", "available_avg"} <= set(frame.columns):
+        for (name,), part in frame.partition_by("class", as_dict=True, maintain_order=True).items():
+            yield _grid(part.drop("class"), str(name))
+    else:
+        yield _grid(frame)
+
+
+def _grid(frame: pl.DataFrame, title: str = "") -> Grid:
+    columns = []
+    for name, kind in frame.schema.items():
+        clock = " (UTC)" if isinstance(kind, pl.Datetime) and name != "local_at" else ""
+        columns.append(column(label(name) + clock, kind))
+    return Grid(tuple(columns), tuple(Row(tuple(cell(value) for value in row)) for row in frame.iter_rows()), title)
+
+
+def _totals_first(result: Result) -> Result:
+    """The same table with its sums at the top."""
+    frame = result.frame
+    key = next((name for name in _KEYS if name in frame.columns), None)
+    if key is None or "bucket_at" in frame.columns or key == "user":
+        return result
+    if "device" in frame.columns and key == "class":
+        # each class begins with its own sum; the pool as a whole comes before all
+        whole, part = pl.col("class") != TOTAL, pl.col("device") != TOTAL
+        order = frame["class"].unique(maintain_order=True)
+        number = pl.col("class").replace_strict(order, range(len(order)), return_dtype=pl.Int64())
+        return replace(result, frame=frame.sort(whole, number, part, maintain_order=True))
+    sums = pl.col(key).is_in([TOTAL, "primary", "backfill"])
+    rank = pl.when(pl.col(key) == TOTAL).then(0).when(sums).then(1).otherwise(2)
+    return replace(result, frame=frame.sort(rank, maintain_order=True))
+
+
+def side_by_side(frame: pl.DataFrame, wanted: Options) -> pl.DataFrame:
+    """A row per bucket: what each class held of those that offered anything, and the whole."""
+    names = (TOTAL, *names_of(wanted.classes))
+    base = frame.filter(pl.col("class") == TOTAL).select(
+        "bucket_at",
+        "local_at",
+        pl.col("coverage").mul(100).alias("seen_percent"),
+        "allocated_percent",
+        pl.col("available_avg").alias("available"),
+        pl.col("allocated_avg").alias("allocated"),
+    )
+    offered = set(frame.filter(pl.col("available_avg") > 0)["class"])
+    for name in [name for name in names[1:] if name in offered]:
+        held = frame.filter(pl.col("class") == name).select("bucket_at", pl.col("allocated_avg").alias(LABELS[name]))
+        base = base.join(held, on="bucket_at", how="left", maintain_order="left")
+    return base.drop("bucket_at")

@@ -1,0 +1,1 @@
+"""A made pool of GPUs: what its slots said, poll by poll."""

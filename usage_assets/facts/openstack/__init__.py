@@ -1,6 +1,0 @@
-"""Facts of an OpenStack site: Nova's machines and servers, Blazar's hosts, leases and devices, Zun's containers."""
-
-from usage_assets.facts.openstack.build import METRICS_OF, Facts, build_facts
-from usage_assets.facts.openstack.inputs import Inputs, read_inputs, read_raw
-
-__all__ = ["METRICS_OF", "Facts", "Inputs", "build_facts", "read_inputs", "read_raw"]

@@ -1,0 +1,119 @@
+"""A pool that is asked through the bindings of HTCondor; whatever else can say what its slots are may stand for it."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any, Protocol
+
+from usage_assets.core.errors import SiteError, SourceError
+from usage_assets.core.text import printable
+from usage_assets.kinds.htcondor.collect.ads import PREFIX, Slot, spelled
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
+from usage_assets.sites.base import expand
+
+INSTALL = "pip install 'htcondor>=23.0'"
+"""What the extra `htcondor` of this package brings, from a checkout and from a wheel alike."""
+_BINDINGS = (("htcondor2", "classad2"), ("htcondor", "classad"))
+_SAID = 300
+
+
+class Pool(Protocol):
+    """Who can be asked for the slots of a pool."""
+
+    def slots(self, constraint: str, attributes: Sequence[str]) -> list[Slot]:
+        """The slots that meet a condition; SourceError where nobody answers, without any secret."""
+
+
+def bindings() -> tuple[ModuleType, ModuleType]:
+    """The bindings, and those of ClassAds; SourceError says how they are installed."""
+    for names in _BINDINGS:
+        try:
+            pool, ads = map(importlib.import_module, names)
+        except ImportError:
+            continue
+        return pool, ads
+    msg = f"the bindings of HTCondor are not installed; run: {INSTALL}"
+    raise SourceError(msg)
+
+
+class CondorPool:
+    """The collectors of a site's file, asked in their order until one answers."""
+
+    def __init__(self, site: HTCondorSite) -> None:
+        assert site.collector is not None
+        self.site = site
+        self.named = site.collector.pool
+        self.condor, self.classad = bindings()
+        if site.collector.constraint is not None:
+            try:
+                self.classad.ExprTree(site.collector.constraint)
+            except Exception as error:  # the bindings' own, of either version
+                msg = f"site {site.key}: collector: constraint {site.collector.constraint!r} is no ClassAd expression"
+                raise SiteError(msg) from error
+
+    def slots(self, constraint: str, attributes: Sequence[str]) -> list[Slot]:
+        """The slots that meet a condition."""
+        failed = []
+        for named in self.named:
+            address = expand(named, where=f"site {self.site.key}: collector")
+            try:
+                found = self._ask(address, constraint, attributes)
+                return [plain(ad, attributes) for ad in found]
+            except Exception as error:  # the bindings raise what they like, and a poll is all that is lost
+                said = str(error).replace(address, named) or type(error).__name__
+                failed.append(f"{named}: {printable(' '.join(said.split()))[:_SAID]}")
+        msg = (
+            f"site {self.site.key}: the pool does not answer ({'; '.join(failed)}). Look at collector in the site's "
+            "file, the network, and whether this machine may read the pool (condor_status -pool HOST)"
+        )
+        raise SourceError(msg)
+
+    def _ask(self, address: str, constraint: str, attributes: Sequence[str]) -> list[Any]:
+        kinds = getattr(self.condor, "AdTypes", None) or self.condor.AdType
+        collector = self.condor.Collector(address)
+        return list(collector.query(kinds.Startd, constraint=constraint, projection=list(attributes)))
+
+
+def plain(ad: Any, attributes: Sequence[str]) -> dict[str, object]:
+    """The attributes of a ClassAd as values; what is undefined or an error is null."""
+    return {name: _value(ad, name) for name in attributes}
+
+
+def _value(ad: Any, name: str) -> object:
+    value = ad.get(name)
+    if _is_expression(value):
+        names = _listed(value)
+        value = ad.eval(name) if names is None else names
+    if isinstance(value, (list, tuple)):
+        return [_gpu(ad, each) for each in value]
+    return None if _is_nothing(value) or _is_ad(value) else value
+
+
+def _listed(expression: Any) -> list[str] | None:
+    """The names in a list that was not evaluated: `{ GPUs_GPU_1, GPUs_GPU_2 }`."""
+    text = str(expression).strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    return [name for part in text[1:-1].split(",") if (name := part.strip().strip('"'))]
+
+
+def _gpu(ad: Any, value: Any) -> object:
+    """An element of a list: of a GPU whose properties are told its id, else the name that it is known by."""
+    name = str(value).strip() if _is_expression(value) else value
+    if not isinstance(name, str):
+        return name.get("Id") if _is_ad(name) else None if _is_nothing(name) else name
+    told: Any = ad.get(name) if name.startswith(PREFIX) else None
+    found = told.get("Id") if told is not None and _is_ad(told) else None
+    return found if isinstance(found, str) and spelled(found) == name.removeprefix(PREFIX) else name
+
+
+def _is_expression(value: object) -> bool:
+    return type(value).__name__ == "ExprTree"
+
+
+def _is_ad(value: object) -> bool:
+    return type(value).__name__ == "ClassAd" or isinstance(value, Mapping)
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or type(value).__name__ == "Value"

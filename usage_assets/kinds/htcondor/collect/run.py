@@ -1,0 +1,118 @@
+"""One poll, and polls one after another: what is asked, what is said of it, and what a failure leaves."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from usage_assets.core.clock import utc_now
+from usage_assets.core.errors import DiskError, SourceError, UsageError
+from usage_assets.core.locks import file_lock
+from usage_assets.kinds.htcondor.collect.ads import attributes, constraint, table_of
+from usage_assets.kinds.htcondor.collect.clock import DAY, next_tick
+from usage_assets.kinds.htcondor.collect.pool import Pool
+from usage_assets.kinds.htcondor.collect.store import Store
+from usage_assets.kinds.htcondor.site.model import HTCondorSite
+
+LOCK = ".collect.lock"
+_NAP = 30.0
+_ADVICE = "one collector per folder is enough, so this one ends"
+
+
+@dataclass
+class Collection:
+    """The polls of a site: `step` are the seconds from one to the next, `say` takes what went well, `warn` what not."""
+
+    site: HTCondorSite
+    pool: Pool
+    step: int
+    say: Callable[[str], None]
+    warn: Callable[[str], None]
+    now: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], None] = time.sleep
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Store(*self.site.collected())
+
+    def once(self) -> bool:
+        """Ask now; whether a poll was written."""
+        with self._alone():
+            return self._poll()
+
+    def ever(self, rounds: int | None = None) -> None:
+        """Ask at every full step of the wall clock, until interrupted or that many times."""
+        with self._alone():
+            while rounds is None or rounds > 0:
+                tick = self._wait()
+                self._poll()
+                missed = int((self.now() - tick) / timedelta(seconds=self.step))
+                if missed > 0:
+                    self.warn(f"the poll of {tick:%H:%M:%S} UTC took so long that {missed} more were missed")
+                rounds = None if rounds is None else rounds - 1
+
+    def tidy(self) -> bool:
+        """Take every poll into the file of its month; whether all went well."""
+        with self._alone():
+            return self._tidy(1)
+
+    def _poll(self) -> bool:
+        try:
+            at, rows, machines = self._ask_and_write()
+        except UsageError as error:
+            self.warn(f"{error}; no poll was written")
+            return False
+        self.say(f"{at:%Y-%m-%d %H:%M:%S} UTC: {rows} row(s) of {machines} machine(s)")
+        self._tidy(max(DAY // self.step, 1))
+        return True
+
+    def _ask_and_write(self) -> tuple[datetime, int, int]:
+        collector = self.site.collector
+        assert collector is not None
+        at = self.now()
+        slots = self.pool.slots(constraint(collector.constraint), attributes(collector.projection))
+        poll = table_of(slots, at, self.site.zone, collector.projection)
+        if not poll.num_rows:
+            msg = f"site {self.site.key}: the pool answers, but no slot of it has a GPU; did its collector just begin?"
+            raise SourceError(msg)
+        self.store.write(poll, at)
+        return at, poll.num_rows, len(poll.column("Machine").unique())
+
+    def _tidy(self, least: int) -> bool:
+        """Take in the polls of months that are over, and those of the running one when there are that many."""
+        running = self.now().astimezone(self.site.zone).date().replace(day=1)
+        good = True
+        for month, files in self.store.waiting().items():
+            if month < running or len(files) >= least:
+                try:
+                    done = self.store.tidy(month, files)
+                except UsageError as error:
+                    self.warn(str(error))
+                    good = False
+                else:
+                    self.say(f"{done.path.name}: {done.polls} poll(s) taken in, {done.files} file(s) of polls removed")
+        return good
+
+    def _wait(self) -> datetime:
+        """Sleep until the next step of the clock, in short naps: a clock may be put forward or back."""
+        tick = next_tick(self.now(), self.step, self.site.zone)
+        while (left := (tick - self.now()).total_seconds()) > 0:
+            if left > self.step and next_tick(self.now(), self.step, self.site.zone) < tick:
+                return self._wait()
+            self.sleep(min(left, _NAP))
+        return tick
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the folder: one collector at a time; the others are told who it is."""
+        folder = self.store.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"{folder}: can't be made ({error.strerror}); make it, and let this account write there"
+            raise DiskError(msg) from error
+        with file_lock(folder / LOCK, f"collector of site {self.site.key}", wait_seconds=0, advice=_ADVICE):
+            if left := self.store.clean():
+                self.say(f"{left} file(s) removed that a collector was writing when it ended")
+            yield

@@ -1,0 +1,47 @@
+"""How well claimed GPUs were used, added up per poll, machine, device and class."""
+
+import polars as pl
+
+from usage_assets.kinds.htcondor.facts.tables import GPU_PERFORMANCE
+from usage_assets.kinds.htcondor.pool import classes
+
+# usage is added in whole parts of this size, so that sums do not depend on their order
+_PARTS = 1e9
+
+
+def performance(sayings: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.DataFrame:
+    """GPU_PERFORMANCE without site and month: a slot's usage is the sum over its GPUs, each takes its part."""
+    used = gpus.lazy().filter(pl.col("usage").is_not_null()).collect()
+    holder = used["holder"]
+    counted = (sayings["masked"].is_null() & sayings["reject"].is_null()).gather(holder)
+    order = pl.Enum(classes.CLASSES)
+    backfill = (
+        pl.when(sayings["is_hosted"].gather(holder))
+        .then(pl.lit(classes.BACKFILL_HOSTED, dtype=order))
+        .when(used["has_projects"])
+        .then(pl.lit(classes.BACKFILL_RESEARCHER, dtype=order))
+        .otherwise(pl.lit(classes.BACKFILL_OPEN, dtype=order))
+    )
+    codes = (
+        used.select(
+            "poll",
+            machine=sayings["machine_id"].gather(holder),
+            device="model",
+            **{"class": pl.coalesce(sayings["primary_class"].cast(order).gather(holder), backfill)},
+            parts=(pl.col("usage") / pl.col("sharing") * _PARTS).round().cast(pl.Int64),
+        )
+        .filter(counted)
+        .group_by("poll", "machine", "device", "class")
+        .agg(gpus=pl.len().cast(pl.Int64), parts=pl.col("parts").sum())
+        .sort("poll", "machine", "device", "class")
+    )
+    machines = sayings.unique("machine_id", keep="first", maintain_order=True).sort("machine_id")["host"]
+    models = sayings["model"].drop_nulls().unique().sort()
+    return codes.select(
+        poll_at=polls["poll_at"].gather(codes["poll"]),
+        machine=machines.gather(codes["machine"]),
+        device=models.gather(codes["device"] - 1),
+        **{"class": pl.col("class").cast(pl.String)},
+        gpus="gpus",
+        usage=pl.col("parts") / _PARTS,
+    ).select(name for name in GPU_PERFORMANCE.names if name not in {"site", "month"})

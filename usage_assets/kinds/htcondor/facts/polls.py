@@ -1,0 +1,79 @@
+"""The polls of a month: when the pool was seen, until when what was seen holds, and which polls are missing."""
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from usage_assets.core.months import next_month
+from usage_assets.kinds.htcondor.pool.rules import Pool
+
+_US = pl.Duration("us")
+
+
+def month_end(month: date) -> datetime:
+    """The instant at which the month is over."""
+    after = next_month(month)
+    return datetime(after.year, after.month, 1)
+
+
+def numbered(pool: Pool, month: date, polls: pl.DataFrame) -> pl.DataFrame:
+    """The polls in order with their number `poll`; `closes_at`, `is_apart` and `missed`.
+
+    What a poll saw holds until the next one or, where that is later than 1.5 intervals, for one interval; never past
+    the month's end. A poll `is_apart` when polls are missing before it, so that nothing is known in between.
+    """
+    step = pl.lit(pool.poll_minutes * 60_000_000, dtype=pl.Int64)
+    since = (pl.col("poll_at") - pl.col("poll_at").shift(1)).dt.total_microseconds()
+    late = 2 * since > 3 * step
+    apart = late.fill_null(value=False)
+    alone = pl.col("poll_at") + step.cast(_US)
+    return (
+        polls.sort("poll_at")
+        .with_row_index("poll")
+        .with_columns(
+            is_apart=apart,
+            missed=pl.when(apart).then((2 * since + step) // (2 * step) - 1).otherwise(0),
+            closes_at=pl.min_horizontal(
+                pl.when(~apart.shift(-1)).then(pl.col("poll_at").shift(-1)).otherwise(alone),
+                pl.lit(month_end(month), dtype=pl.Datetime("us")),
+            ),
+        )
+    )
+
+
+def is_repeated(pool: Pool, poll_at: pl.Series) -> pl.Series:
+    """Whether each instant lies in the second pass of the hour that comes twice, by the pool's clock."""
+    zone = ZoneInfo(pool.timezone)
+    return pl.Series(
+        "is_repeated", [at.replace(tzinfo=UTC).astimezone(zone).fold == 1 for at in poll_at], dtype=pl.Boolean
+    )
+
+
+def seen_stretches(polls: pl.DataFrame) -> pl.DataFrame:
+    """start_at, end_at of the stretches in which no poll is missing, of polls as `numbered` gives them."""
+    return (
+        polls.group_by(stretch=pl.col("is_apart").cum_sum())
+        .agg(start_at=pl.col("poll_at").min(), end_at=pl.col("closes_at").max())
+        .sort("start_at")
+        .drop("stretch")
+    )
+
+
+def seen(pool: Pool, polls: pl.DataFrame, counted: pl.DataFrame, doubles: pl.DataFrame) -> pl.DataFrame:
+    """GPU_POLLS without site and month: polls as `numbered` gives them, with what counts and what is double in each."""
+    return (
+        polls.join(counted, on="poll", how="left")
+        .join(doubles, on="poll", how="left")
+        .sort("poll")
+        .select(
+            "poll_at",
+            "local_at",
+            is_repeated=is_repeated(pool, polls["poll_at"]),
+            rows="source_rows",
+            duplicates=pl.col("doubles").fill_null(0) + pl.col("source_rows") - pl.col("held_rows"),
+            machines=pl.col("machines").fill_null(0),
+            gpus=pl.col("gpus").fill_null(0),
+            missed="missed",
+        )
+    )

@@ -1,0 +1,93 @@
+"""What each distinct row of a month says of its GPU: in which kind of slot it is, in which state, for whom."""
+
+import polars as pl
+
+from usage_assets.kinds.htcondor.pool import classes, columns
+from usage_assets.kinds.htcondor.pool.devices import UNKNOWN
+from usage_assets.kinds.htcondor.pool.ids import is_id
+from usage_assets.kinds.htcondor.pool.rules import Pool
+
+CLAIMED, IDLE, OTHER = 0, 1, 2
+"""Ranks of the states: the least one of a GPU's rows counts."""
+STATE_NAMES = ("claimed", "idle", "other")
+
+# ranks first, then the slot's name; what follows only has to tell any two rows apart, always alike
+_ORDER = (
+    "slot",
+    "remote_owner",
+    "global_job_id",
+    "prioritized_projects",
+    "device",
+    "memory_mb",
+    "prevent_jobs_reason",
+    "state",
+    "machine",
+    "gpu",
+)
+
+
+def sayings(pool: Pool, said: pl.DataFrame) -> pl.DataFrame:
+    """The distinct rows in the order in which they win, with what they mean.
+
+    Sorted by GPU (`entity`), primary slots before backfill, then by rank: of the rows of a GPU at a poll the first one
+    counts. `reject` is the reason why a row names no GPU; `machine_id` numbers machines, `slot_id` slots of machines.
+    """
+    slot = pl.col("slot").fill_null("").str.extract(r"^([^@]*)").str.to_lowercase()
+    by_machine = columns.is_hosted(pool, pl.col("host")), columns.mask_reason(pool, pl.col("host"))
+    read = (
+        said.with_columns(host=_text("machine"))
+        # what no machine is named of is all one
+        .with_columns(gpu_name=pl.when(pl.col("host").is_not_null()).then(_text("gpu")))
+        .with_columns(
+            reject=pl.when(pl.col("host").is_null())
+            .then(pl.lit("null_key"))
+            .when(pl.col("gpu_name").is_null())
+            .then(pl.lit("no_gpu"))
+            .when(~is_id(pl.col("gpu_name")))
+            .then(pl.lit("bad_gpu")),
+            is_backfill=slot.str.contains("backfill", literal=True),
+            is_interactive=slot.str.contains("interactive", literal=True),
+            rank=pl.when(pl.col("state") == "Claimed")
+            .then(CLAIMED)
+            .when(pl.col("state") == "Unclaimed")
+            .then(IDLE)
+            .otherwise(OTHER)
+            .cast(pl.Int8),
+            is_drained=pl.col("state").eq_missing("Drained"),
+            has_projects=pl.col("prioritized_projects").fill_null("").str.strip_chars(" \t\r\n,") != "",
+            user=_text("remote_owner").fill_null(UNKNOWN),
+            job=_text("global_job_id"),
+            reason=_text("prevent_jobs_reason"),
+            model=_text("device"),
+            is_hosted=by_machine[0],
+            masked=by_machine[1],
+        )
+        .sort("host", "gpu_name", "is_backfill", "rank", *_ORDER, nulls_last=True)
+        .with_row_index("saying")
+    )
+    claimed = pl.col("rank") == CLAIMED
+    return read.with_columns(
+        entity=pl.struct("host", "gpu_name").rle_id(),
+        machine_id=pl.col("host").rle_id(),
+        slot_id=pl.struct("host", "slot").rank("dense"),
+        user=pl.when(claimed).then("user"),
+        job=pl.when(claimed).then("job"),
+        primary_class=pl.when(~pl.col("is_backfill")).then(
+            pl.when("is_hosted")
+            .then(pl.lit(classes.PRIORITIZED_HOSTED))
+            .when("has_projects")
+            .then(pl.lit(classes.PRIORITIZED_RESEARCHER))
+            .when("is_interactive")
+            .then(pl.lit(classes.INTERACTIVE))
+            .otherwise(pl.lit(classes.OPEN))
+        ),
+    ).with_columns(
+        # alike in all that a run keeps of the row: a job that moves to another slot of the machine stays one run
+        meaning=pl.struct("is_backfill", "rank", "primary_class", "user", "job").rank("dense").cast(pl.Int32),
+    )
+
+
+def _text(name: str) -> pl.Expr:
+    """A text without blanks around it; null where nothing is left."""
+    stripped = pl.col(name).str.strip_chars()
+    return pl.when(stripped != "").then(stripped)

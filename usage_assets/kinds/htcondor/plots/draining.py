@@ -1,0 +1,110 @@
+"""When the machines of a pool drained or refused new jobs: a row per machine, a bar per stretch."""
+
+from datetime import datetime, timedelta
+from html import escape
+
+import polars as pl
+
+from usage_assets.kinds.htcondor.plots.reading import clocks
+from usage_assets.reports import frame
+from usage_assets.reports.frame import Figure, Panel, Trace
+from usage_assets.specs.plot_context import Scene
+from usage_assets.timelines.metrics import BY_NAME
+
+_MOST = 60
+_COLOURS = {"drained": BY_NAME["drained"].colour, "refusing": BY_NAME["refusing"].colour}
+_SAID = {"drained": "drained", "refusing": "prevented"}
+_LIFT = {"drained": 0.18, "refusing": -0.18}
+
+
+def gpu_draining_times(runs: pl.DataFrame, scene: Scene) -> Figure:
+    """Stretches of time in which GPUs of a machine were drained, or refused new jobs; at most 60 machines.
+
+    `runs` has machine, gpu, start_at, end_at, state (drained or refusing) and reason. GPUs of a machine that
+    overlap in time are one bar.
+    """
+    title = frame.heading(scene.site.name, f"Draining and prevented machines, {scene.label}")
+    subtitle = f"{frame.span_text(scene.window)}; GPUs that no job held{scene.read_text}"
+    if runs.is_empty():
+        return frame.sentence(title, subtitle, "No machine drained or prevented jobs in this time")
+    bars = _bars(runs)
+    ranked = (
+        runs.with_columns(hours=(pl.col("end_at") - pl.col("start_at")) / timedelta(hours=1))
+        .group_by("machine")
+        .agg(pl.col("hours").sum())
+        .sort("hours", "machine", descending=[True, False])
+    )
+    sums = {state: _hours(runs.filter(pl.col("state") == state)) for state in _COLOURS}
+    told = [f"{BY_NAME[state].label.lower()} {hours:,.0f} GPU-hours" for state, hours in sums.items() if hours]
+    subtitle += ": " + ", ".join(told)
+    if ranked.height > _MOST:
+        subtitle += f"; the {_MOST} machines with most of {ranked.height}"
+    machines = ranked["machine"].to_list()[:_MOST]
+    labels = {name: escape(name if len(name) <= 48 else f"{name[:47]}…") for name in sorted(machines)}
+    place = {name: row for row, name in enumerate(labels)}
+    traces = [trace for state in _COLOURS for trace in _traces(bars, state, place)]
+    axis = {
+        "tickmode": "array", "tickvals": list(place.values()), "ticktext": list(labels.values()), "ticklen": 0,
+    }  # fmt: skip
+    layout = frame.layout(
+        title,
+        subtitle,
+        [Panel("", (len(place) - 0.4, -0.6), axis=axis, legend=True)],
+        scene.window,
+        labels=frame.site_labels(scene.site, scene.window, read_at=scene.read_at),
+        hover="closest",
+        height=frame.height_of(len(place), 28, least=360),
+        left_px=min(340, 30 + 7 * max(map(len, labels.values()))),
+    )
+    layout["xaxis"]["minor"] = {"dtick": 86_400_000, "ticks": "outside", "ticklen": 2}
+    layout["xaxis"]["showgrid"] = True
+    layout["xaxis"]["title"]["text"] = clocks(scene)
+    return {"data": traces, "layout": layout}
+
+
+def _bars(runs: pl.DataFrame) -> pl.DataFrame:
+    """machine, state, reason, start, end, gpus: the stretches that GPUs of a machine cover together."""
+    key = ["machine", "state", "reason"]
+    reach = pl.col("end_at").cum_max().shift(1).over(key)
+    return (
+        runs.with_columns(pl.col("reason").fill_null(""))
+        .sort(*key, "start_at", "end_at")
+        .with_columns(fresh=(pl.col("start_at") > reach).fill_null(value=True))
+        .with_columns(stretch=pl.col("fresh").cast(pl.Int32).cum_sum().over(key))
+        .group_by(*key, "stretch", maintain_order=True)
+        .agg(start=pl.col("start_at").min(), end=pl.col("end_at").max(), gpus=pl.col("gpu").n_unique())
+    )
+
+
+def _traces(bars: pl.DataFrame, state: str, place: dict[str, int]) -> list[Trace]:
+    """One trace of all bars of a state, with holes between them: shown by one entry of the legend."""
+    x: list[str | None] = []
+    y: list[float | None] = []
+    text: list[str | None] = []
+    for machine, reason, start, end, gpus in (
+        bars.filter(pl.col("state") == state).select("machine", "reason", "start", "end", "gpus").iter_rows()
+    ):
+        if machine in place:
+            said = _said(machine, f"{_SAID[state]}: {reason[:120]}" if reason else _SAID[state], start, end, gpus)
+            middle = start + (end - start) / 2
+            x += [frame.stamp(start), frame.stamp(middle), frame.stamp(end), None]
+            y += [place[machine] + _LIFT[state]] * 3 + [None]
+            text += [said] * 3 + [None]
+    if not x:
+        return []
+    return [{
+        "type": "scatter", "mode": "lines", "x": x, "y": y, "text": text, "name": BY_NAME[state].label, "meta": state,
+        "line": {"width": 9, "color": _COLOURS[state]}, "hovertemplate": "%{text}<extra></extra>",
+    }]  # fmt: skip
+
+
+def _said(machine: str, what: str, start: datetime, end: datetime, gpus: int) -> str:
+    hours = (end - start) / timedelta(hours=1)
+    return (
+        f"<b>{escape(machine[:60])}</b> {escape(what)}<br>{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, "
+        f"{hours:,.1f} h<br>{gpus} GPUs"
+    )
+
+
+def _hours(runs: pl.DataFrame) -> float:
+    return float((runs["end_at"] - runs["start_at"]).dt.total_microseconds().sum()) / 3.6e9

@@ -1,0 +1,223 @@
+"""The snapshot files of a site: which there are for a month, and a still copy of one, always as Parquet."""
+
+import hashlib
+import re
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from usage_assets.core.errors import SourceError
+from usage_assets.kinds.htcondor.raw import polls as own
+from usage_assets.kinds.htcondor.raw.sqlite import Rows, to_parquet
+from usage_assets.kinds.htcondor.site.model import MONTH, HTCondorSite
+
+SQLITE, PARQUET = "SQLite", "Parquet"
+_MAGIC = {SQLITE: b"SQLite format 3\x00", PARQUET: b"PAR1"}
+_MONTH = r"(?P<month>[0-9]{4}-(?:0[1-9]|1[0-2]))"
+_ALSO = ("-wal", "-shm", "-journal")
+_BLOCK = 1 << 20
+ATTEMPTS = 3
+
+
+class FileError(SourceError):
+    """A snapshot file that can't be read; says which and why."""
+
+
+@dataclass(frozen=True)
+class SnapshotFile:
+    """A file of one local month, as it was found; with `has_polls` some of its polls lie in files of their own.
+
+    Then `path` need not be there yet; size and time are those of all of it.
+    """
+
+    path: Path
+    month: date
+    size: int
+    modified_ns: int
+    has_polls: bool = False
+
+    @property
+    def name(self) -> str:
+        """How bookkeeping names it."""
+        return str(self.path)
+
+
+def find_files(site: HTCondorSite) -> dict[date, list[SnapshotFile]]:
+    """Every snapshot file by its local month, in the order of the site's file and then by name.
+
+    SourceError where a folder can't be read: without it all its months would look lost.
+    """
+    out: dict[date, list[SnapshotFile]] = {}
+    seen: set[Path] = set()
+    for snapshots in site.snapshots:
+        folder = snapshots.path(site.key)
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError as error:
+            msg = (
+                f"site {site.key}: the folder of snapshots {folder} can't be read ({error.strerror}); nothing was "
+                "changed. Look at snapshots in the site's file, and whether the disk is mounted"
+            )
+            raise SourceError(msg) from error
+        for pattern in snapshots.files:
+            named = re.compile(_regex(pattern))
+            for entry in entries:
+                path = own.month_file(entry) if entry.suffix == own.POLLS_ENDING else entry
+                found = named.fullmatch(path.name)
+                if found is None or path in seen or path.name.endswith(_ALSO):
+                    continue
+                file = _look(path, date.fromisoformat(f"{found['month']}-01"))
+                if file is not None:
+                    seen.add(path)
+                    out.setdefault(file.month, []).append(file)
+    return dict(sorted(out.items()))
+
+
+def _regex(pattern: str) -> str:
+    """`*` is any text, `?` one character; a name that begins with a dot is being made and never matches."""
+    parts = (re.escape(part).replace(r"\*", ".*").replace(r"\?", ".") for part in pattern.split(MONTH))
+    return r"(?!\.)" + _MONTH.join(parts)
+
+
+def _look(path: Path, month: date) -> SnapshotFile | None:
+    polls = _look_at_polls(path)
+    try:
+        about = path.stat()
+    except FileNotFoundError:  # not made yet, or removed since the folder was listed
+        return SnapshotFile(path, month, *polls, has_polls=True) if polls else None
+    except OSError as error:
+        msg = f"{path}: can't be read ({error.strerror})"
+        raise FileError(msg) from error
+    if not path.is_file():
+        return None
+    if polls:
+        return SnapshotFile(path, month, about.st_size + polls[0], max(about.st_mtime_ns, polls[1]), has_polls=True)
+    size, modified = about.st_size, about.st_mtime_ns
+    try:  # rows that SQLite has not taken into the file yet
+        log = path.with_name(path.name + "-wal").stat()
+        size, modified = size + log.st_size, max(modified, log.st_mtime_ns)
+    except OSError:
+        pass
+    return SnapshotFile(path, month, size, modified)
+
+
+def _look_at_polls(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file's polls that lie in files of their own; nothing where there is none."""
+    if path.suffix != own.PARQUET_ENDING:
+        return None
+    size = modified = 0
+    try:
+        for poll in own.poll_files(own.polls_folder(path)):
+            try:
+                about = poll.stat()
+            except FileNotFoundError:
+                continue
+            size, modified = size + about.st_size, max(modified, about.st_mtime_ns)
+    except OSError as error:
+        msg = f"{own.polls_folder(path)}: can't be read ({error.strerror})"
+        raise FileError(msg) from error
+    return (size, modified) if size else None
+
+
+def kind_of(file: SnapshotFile) -> str:
+    """SQLite or Parquet; FileError where it is neither."""
+    return PARQUET if file.has_polls else kind_of_file(file.path)
+
+
+def kind_of_file(path: Path) -> str:
+    """SQLite or Parquet, by how the file begins; FileError where it is neither."""
+    try:
+        with path.open("rb") as opened:
+            head = opened.read(16)
+    except OSError as error:
+        msg = f"{path}: can't be read ({error.strerror})"
+        raise FileError(msg) from error
+    if not head:
+        msg = f"{path}: is empty, not even a Parquet or SQLite file"
+        raise FileError(msg)
+    for kind, magic in _MAGIC.items():
+        if head.startswith(magic):
+            return kind
+    msg = f"{path}: is neither a Parquet nor an SQLite file, or was cut off at its beginning"
+    raise FileError(msg)
+
+
+def digest(path: Path) -> str:
+    """A hash of the file's content."""
+    found = hashlib.blake2b(digest_size=16)
+    try:
+        with path.open("rb") as opened:
+            while block := opened.read(_BLOCK):
+                found.update(block)
+    except OSError as error:
+        msg = f"{path}: can't be read ({error.strerror})"
+        raise FileError(msg) from error
+    return found.hexdigest()
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A still copy of a file as Parquet; `kind` is what the file itself is, `polls` a copy of what is not in it yet."""
+
+    file: SnapshotFile
+    path: Path
+    kind: str
+    polls: Path | None = None
+
+
+def still(file: SnapshotFile, target: Path, *, rows: Rows) -> Copy:
+    """Copy a file that may be written meanwhile; of an SQLite file `rows`, the others are left out where they can be.
+
+    FileError where it can't be read, or is never quiet long enough for it.
+    """
+    for _ in range(ATTEMPTS):
+        before = _look(file.path, file.month)
+        if before is not None and before.has_polls:
+            return _with_polls(before, target)
+        kind = kind_of_file(file.path)
+        if kind == SQLITE:
+            to_parquet(file.path, target, rows)
+            return Copy(file, target, kind)
+        try:
+            shutil.copyfile(file.path, target)
+        except OSError as error:
+            msg = f"{file.path}: can't be copied ({error.strerror})"
+            raise FileError(msg) from error
+        after = _look(file.path, file.month)
+        if before is not None and before == after:
+            return Copy(before, target, kind)
+    msg = f"{file.path}: changes all the time or was removed while it was read"
+    raise FileError(msg)
+
+
+def _with_polls(file: SnapshotFile, target: Path) -> Copy:
+    """Copy a file that our collector writes: its polls first, for those that it takes in meanwhile are in it then.
+
+    `file` was looked at before: what comes later is no loss, it will look changed.
+    """
+    tables = own.read_polls(own.poll_files(own.polls_folder(file.path)))
+    polls = target.with_name(f"{target.stem}.polls.parquet")
+    try:
+        shutil.copyfile(file.path, target)
+    except FileNotFoundError:
+        more = own.without(tables, set())
+        if not more:
+            msg = f"{file.path}: was removed while it was read"
+            raise FileError(msg) from None
+        pq.write_table(own.joined(more), target)
+        return Copy(file, target, PARQUET)
+    except OSError as error:
+        msg = f"{file.path}: can't be copied ({error.strerror})"
+        raise FileError(msg) from error
+    if kind_of_file(target) != PARQUET:
+        msg = f"{file.path}: is no Parquet file, but files of polls lie beside it"
+        raise FileError(msg)
+    first = min((at for table in tables for at in own.times_of(table)), default=None)
+    more = own.without(tables, own.times_in(target, first)) if tables else []
+    if not more:
+        return Copy(file, target, PARQUET)
+    pq.write_table(own.joined(more), polls)
+    return Copy(file, target, PARQUET, polls)

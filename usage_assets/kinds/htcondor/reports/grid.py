@@ -1,0 +1,168 @@
+"""Grid: a table as people read it, its cells already texts, so that a page and a plain text can't disagree."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from usage_assets.core.text import printable
+from usage_assets.kinds.htcondor.tables.window import to_local
+
+WIDTH = 100
+"""Characters of a line of text."""
+_LEAST = 24
+"""Characters that a text keeps however many columns there are."""
+_HEAD = 10
+"""Heads that are longer take several lines."""
+_GAP = "  "
+_INDENT = "  "
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's head; numbers stand to the right."""
+
+    title: str
+    is_number: bool = False
+    is_fixed: bool = False
+    """Never cut."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row's cells; `level` indents the first, a total is set off."""
+
+    cells: tuple[str, ...]
+    level: int = 0
+    is_total: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table; `title` where a section has several."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    title: str = ""
+
+
+def grid(
+    frame: pl.DataFrame,
+    heads: Mapping[str, str],
+    *,
+    timezone: str = "UTC",
+    title: str = "",
+    total: str | None = None,
+) -> Grid:
+    """Some columns of a frame under their heads; instants by the pool's clocks.
+
+    `level` and `is_total` of the frame, where it has them, say how a row is set; `total` names a column in which rows
+    called total stand: these come first.
+    """
+    if total is not None:
+        is_total = pl.col(total) == "total"
+        frame = frame.with_columns(is_total=is_total).sort(~is_total, maintain_order=True)
+    columns = tuple(column(head, frame.schema[name]) for name, head in heads.items())
+    rows = tuple(
+        Row(
+            tuple(cell(row[name], timezone) for name in heads),
+            int(row.get("level") or 0),
+            bool(row.get("is_total")),
+        )
+        for row in frame.iter_rows(named=True)
+    )
+    return Grid(columns, rows, title)
+
+
+def column(head: str, kind: pl.DataType) -> Column:
+    """The column of a frame's column."""
+    return Column(head, kind.is_numeric(), kind.is_temporal() or kind == pl.Boolean())
+
+
+def cell(value: object, timezone: str = "UTC") -> str:
+    """A value as people read it: one decimal, nothing as a dash, instants by the pool's clocks."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return f"{to_local(value, timezone):%Y-%m-%d %H:%M}"
+    return printable(str(value))
+
+
+def text_lines(table: Grid, width: int = WIDTH) -> list[str]:
+    """The table as lines of text, none longer than `width`: long texts are cut, many columns go below each other."""
+    cells = [[_INDENT * row.level + row.cells[0], *row.cells[1:]] for row in table.rows]
+    heads = [textwrap.wrap(column.title, _HEAD, break_long_words=False) or [""] for column in table.columns]
+    widths = [
+        max([len(line) for line in head] + [len(row[place]) for row in cells]) for place, head in enumerate(heads)
+    ]
+    widths = _fitted(widths, [column.is_number or column.is_fixed for column in table.columns], width)
+    lines: list[str] = [table.title] if table.title else []
+    for number, places in enumerate(_blocks(widths, _keys(table), width)):
+        lines += [""] if number else []
+        lines += _block(table, cells, heads, widths, places)
+    return lines
+
+
+def _block(
+    table: Grid, cells: list[list[str]], heads: list[list[str]], widths: list[int], places: list[int]
+) -> Iterator[str]:
+    def line(texts: Sequence[str]) -> str:
+        placed = [
+            _cut(text, widths[place]).rjust(widths[place])
+            if table.columns[place].is_number
+            else _cut(text, widths[place]).ljust(widths[place])
+            for text, place in zip(texts, places, strict=True)
+        ]
+        return _GAP.join(placed).rstrip()
+
+    deep = max(len(heads[place]) for place in places)
+    # heads stand on the rule, whatever their height
+    padded = [[""] * (deep - len(heads[place])) + heads[place] for place in places]
+    yield from map(line, zip(*padded, strict=True))
+    yield line(["-" * widths[place] for place in places])
+    for row in cells:
+        yield line([row[place] for place in places])
+
+
+def _fitted(widths: list[int], fixed: list[bool], width: int) -> list[int]:
+    """Widths with the longest texts cut as far as needed, each to some characters at least."""
+    out = list(widths)
+    texts = [place for place, is_fixed in enumerate(fixed) if not is_fixed]
+    while sum(out) + len(_GAP) * (len(out) - 1) > width:
+        longest = max(texts, key=lambda place: out[place], default=None)
+        if longest is None or out[longest] <= _LEAST:
+            break
+        out[longest] -= 1
+    return out
+
+
+def _keys(table: Grid) -> list[int]:
+    """The texts that a table begins with: they say what a row is, and begin every block."""
+    first = next((place for place, one in enumerate(table.columns) if one.is_number or one.is_fixed), 1)
+    return list(range(max(first, 1)))
+
+
+def _blocks(widths: list[int], keys: list[int], width: int) -> list[list[int]]:
+    """Places of columns that stand beside each other."""
+    head = sum(widths[place] + len(_GAP) for place in keys) - len(_GAP)
+    blocks, used = [list(keys)], head
+    for place in range(len(keys), len(widths)):
+        more = widths[place] + len(_GAP)
+        if used + more > width and len(blocks[-1]) > len(keys):
+            blocks.append(list(keys))
+            used = head
+        blocks[-1].append(place)
+        used += more
+    return blocks
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."

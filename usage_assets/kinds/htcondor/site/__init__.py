@@ -1,0 +1,1 @@
+"""The file of an HTCondor pool as a typed model."""

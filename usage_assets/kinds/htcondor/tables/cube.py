@@ -1,0 +1,187 @@
+"""Cube: a window reduced to what all its tables are sums of.
+
+Runs are never spread over polls: the weight of a run is the difference of two sums of the weights of polls. Per kind
+of run the weights are added up once; a table then groups some hundred thousand sums at most, mostly far fewer.
+"""
+
+import fnmatch
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from usage_assets.kinds.htcondor.pool import columns
+from usage_assets.kinds.htcondor.pool.hosts import HostList
+from usage_assets.kinds.htcondor.pool.rules import Pool
+from usage_assets.kinds.htcondor.tables.facts import Facts
+from usage_assets.kinds.htcondor.tables.levels import class_levels, held
+from usage_assets.kinds.htcondor.tables.options import Metadata, Options
+from usage_assets.kinds.htcondor.tables.polls_seen import Seen
+from usage_assets.kinds.htcondor.tables.spells import Followed, follow
+from usage_assets.kinds.htcondor.tables.window import Window
+
+OFFERS: tuple[str, ...] = ("state", "class", "user")
+"""What a GPU is, on one of the two sides: in its primary slots, or in its backfill slots."""
+_CLASSED = ("class", "state", "user", "device", "is_filtered", "tier", "band", "is_drained", "is_refusing")
+
+
+@dataclass(frozen=True)
+class Cube:
+    """Sums of one window of a pool, under some options.
+
+    `kinds` has a row per kind of run seen in the window: `kind`, the columns of facts.gpu_runs that are no time and no
+    job (`device` is the display name, `model` the name at the source), `is_filtered`, `tier`, `band`; its
+    `weight` (seen.HOUR is that of an hour) and `first`, `last`, the places of the first and the last poll that saw it.
+    Masked machines are there; `counted` leaves them out. `spans` has a row per run: kind, first, after.
+    """
+
+    seen: Seen
+    pool: Pool
+    options: Options
+    kinds: pl.DataFrame
+    spans: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, facts: Facts, pool: Pool, window: Window, options: Options | None = None) -> "Cube":
+        """Reduce a window of a pool's facts."""
+        asked = options or Options()
+        seen = Seen.of(facts.polls, window, pool.bucket_minutes)
+        coded = facts.coded_in(window)
+        wanted, notes = _chosen(coded.kinds, asked)
+        runs = coded.runs if wanted.height == coded.kinds.height else _only(coded.runs, wanted)
+        spans = seen.spans(runs)
+        sums = seen.sums
+        weighed = (
+            spans.lazy()
+            .with_columns(weight=sums.gather(spans["after"]) - sums.gather(spans["first"]))
+            .group_by("kind")
+            .agg(pl.col("weight").sum(), pl.col("first").min(), last=pl.col("after").max() - 1)
+            .sort("kind")
+            .collect()
+        )
+        kinds = _described(wanted.join(weighed, on="kind", how="inner"), pool)
+        return cls(seen, pool, asked, kinds, spans, notes)
+
+    @cached_property
+    def counted(self) -> pl.DataFrame:
+        """Kinds of machines that are not masked."""
+        return self.kinds.filter(pl.col("masked").is_null())
+
+    @cached_property
+    def offers(self) -> pl.DataFrame:
+        """A row per kind and side on which it is offered: side, class, state, user beside what `counted` has."""
+        rest = [name for name in self.counted.columns if not name.startswith(("primary_", "backfill_"))]
+        sides = [
+            self.counted.lazy()
+            .filter(pl.col(f"{side}_state").is_not_null())
+            .select(pl.lit(side).alias("side"), *(pl.col(f"{side}_{name}").alias(name) for name in OFFERS), *rest)
+            for side in ("primary", "backfill")
+        ]
+        return pl.concat(sides).collect()
+
+    @cached_property
+    def sums(self) -> pl.DataFrame:
+        """`offers` added up over machines and GPUs: what most tables group."""
+        return self.offers.lazy().group_by("side", *_CLASSED).agg(pl.col("weight").sum()).collect()
+
+    @cached_property
+    def once(self) -> pl.DataFrame:
+        """Each GPU once, whatever slots it is in: `counted`, with state claimed where a job holds it in any slot."""
+        state = pl.when(held()).then(pl.lit("claimed")).otherwise(pl.lit("idle"))
+        return self.counted.with_columns(state=state)
+
+    @cached_property
+    def levels(self) -> pl.DataFrame:
+        """How many GPUs of each class were offered and held at each poll: levels.class_levels."""
+        return class_levels(self.counted, self.spans, self.seen, self.options.classes)
+
+    @cached_property
+    def followed(self) -> Followed:
+        """Each GPU that tables of backfill show, followed from run to run: follow.follow."""
+        return follow(self.shown(self.counted), self.spans, self.seen)
+
+    def shown(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Without the filtered families, unless all devices are asked for."""
+        return frame if self.options.all_devices else frame.filter(~pl.col("is_filtered"))
+
+    def metadata(self, *, filtered: bool = False, notes: Iterable[str] = ()) -> Metadata:
+        """What a table of this window tells about; `filtered`: it leaves out the filtered families."""
+        window, seen = self.seen.window, self.seen
+        hides = filtered and not self.options.all_devices
+        hidden = self.counted.filter("is_filtered")["device"].cast(pl.String()).unique().sort() if hides else ()
+        masked = self.kinds.filter(pl.col("masked").is_not_null()).select("machine", "masked").unique()
+        reasons = masked.cast(pl.String()).sort("machine").iter_rows()
+        return Metadata(
+            start=window.start,
+            end=window.end,
+            local_start=window.local_start,
+            local_end=window.local_end,
+            timezone=window.timezone,
+            hours=window.hours,
+            hours_observed=seen.hours,
+            polls=seen.count,
+            first_poll=seen.first,
+            last_poll=seen.last,
+            bucket_minutes=seen.bucket_minutes,
+            intervals=seen.intervals,
+            expected=seen.expected,
+            coverage=seen.coverage,
+            runs=self.spans.height,
+            masked_hosts=dict(reasons),
+            filtered_families=self.pool.filtered if hides else (),
+            filtered_devices=tuple(hidden),
+            hosts=self.options.hosts,
+            excluded_users=self.options.exclude_users,
+            notes=(*self.notes, *notes),
+        )
+
+
+def _only(runs: pl.DataFrame, kinds: pl.DataFrame) -> pl.DataFrame:
+    return runs.join(kinds.select("kind"), on="kind", how="semi")
+
+
+def _chosen(kinds: pl.DataFrame, options: Options) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The kinds that options ask for, and remarks on options that meant nothing."""
+    notes: list[str] = []
+    if options.hosts:
+        machines = kinds["machine"].cast(pl.String()).unique().to_list()
+        found = {asked: matching(machines, asked) for asked in options.hosts}
+        notes += [f"no machine is called {asked}" for asked, names in found.items() if not names]
+        names = sorted(set().union(*found.values()))
+        kinds = kinds.filter(pl.col("machine").cast(pl.String()).is_in(names))
+    if options.exclude_users:
+        kinds = _without(kinds, options.exclude_users)
+        notes.append("performance knows no users: it holds those excluded too")
+    return kinds, tuple(notes)
+
+
+def matching(machines: Iterable[str], asked: str) -> set[str]:
+    """The machines that a name means, with or without domain, or a pattern matches; case does not matter."""
+    if any(sign in asked for sign in "*?["):
+        return {machine for machine in machines if fnmatch.fnmatchcase(machine.lower(), asked.lower())}
+    listed = HostList([asked])
+    return {machine for machine in machines if machine in listed}
+
+
+def _without(kinds: pl.DataFrame, users: Iterable[str]) -> pl.DataFrame:
+    """Kinds without the sides that these users hold, and without those of which nothing is left."""
+    gone = list(users)
+    for side in ("primary", "backfill"):
+        held = pl.col(f"{side}_user").cast(pl.String()).is_in(gone).fill_null(value=False)
+        kinds = kinds.with_columns(pl.when(~held).then(f"{side}_{name}").alias(f"{side}_{name}") for name in OFFERS)
+    return kinds.filter(pl.any_horizontal(pl.col("primary_state", "backfill_state").is_not_null()))
+
+
+def _described(kinds: pl.DataFrame, pool: Pool) -> pl.DataFrame:
+    """Kinds with what the pool's rules say of their device and memory."""
+    device = pl.col("device").cast(pl.String())
+    coded = pl.Categorical()
+    return kinds.with_columns(
+        model="device",
+        device=columns.display_name(pool, device).cast(coded),
+        is_filtered=columns.is_filtered(pool, device),
+        tier=columns.tier(pool, device).cast(coded),
+        band=columns.band(pool, pl.col("memory_mb")).cast(coded),
+    )

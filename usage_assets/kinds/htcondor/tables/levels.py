@@ -1,0 +1,86 @@
+"""Levels: how many GPUs were offered and held at each poll of a window, by class or device.
+
+A run raises its counts at its first poll and lowers them after its last: sums of changes, no run is spread out.
+"""
+
+import polars as pl
+
+from usage_assets.kinds.htcondor.tables.labels import TOTAL, class_of
+from usage_assets.kinds.htcondor.tables.options import ClassSet
+from usage_assets.kinds.htcondor.tables.polls_seen import Seen
+
+MEASURES: tuple[str, ...] = ("allocated", "available", "drained", "refusing")
+_FLAGS = ("is_drained", "is_refusing")
+_STATES = ("primary_class", "primary_state", "backfill_class", "backfill_state", *_FLAGS)
+
+
+def class_levels(kinds: pl.DataFrame, runs: pl.DataFrame, seen: Seen, classes: ClassSet) -> pl.DataFrame:
+    """A row per poll, a column `<class>.<measure>` per class and `total`, where there is anything to count."""
+    shapes, of_kind = _shapes(kinds, _STATES)
+    parts = []
+    for side in ("primary", "backfill"):
+        offered = shapes.filter(pl.col(f"{side}_state").is_not_null())
+        named = class_of(classes, f"{side}_class")
+        parts.append(_measured(offered, pl.col(f"{side}_state") == "claimed", named))
+    parts.append(_measured(shapes, held(), pl.lit(TOTAL)))
+    return _levels(pl.concat(parts), of_kind, runs, seen)
+
+
+def device_levels(kinds: pl.DataFrame, runs: pl.DataFrame, seen: Seen) -> pl.DataFrame:
+    """A row per poll, a column `<device>.<measure>` per device: each GPU once."""
+    shapes, of_kind = _shapes(kinds.with_columns(held().alias("held")), ("device", "held", *_FLAGS))
+    return _levels(_measured(shapes, pl.col("held"), pl.col("device").cast(pl.String())), of_kind, runs, seen)
+
+
+def held() -> pl.Expr:
+    """Whether a job holds the GPU in any slot."""
+    return pl.any_horizontal(pl.col("primary_state", "backfill_state") == "claimed").fill_null(value=False)
+
+
+def _shapes(kinds: pl.DataFrame, by: tuple[str, ...]) -> tuple[pl.DataFrame, pl.Series]:
+    """The few combinations that there are, numbered; and the number of each kind, by the kind's own number."""
+    shapes = kinds.select(by).unique(maintain_order=True).with_row_index("shape")
+    numbered = kinds.select("kind", *by).join(shapes, on=by, how="left", nulls_equal=True)
+    size = int(kinds["kind"].max() or 0) + 1  # type: ignore[arg-type]
+    table = pl.DataFrame({"kind": pl.int_range(size, dtype=pl.UInt32, eager=True)})
+    found = table.join(numbered.select("kind", "shape"), on="kind", how="left", maintain_order="left")["shape"]
+    return shapes, found
+
+
+def _measured(shapes: pl.DataFrame, is_held: pl.Expr, name: pl.Expr) -> pl.DataFrame:
+    """shape, column: to which sums a GPU of that shape belongs."""
+    conditions = (is_held, pl.lit(value=True), pl.col("is_drained"), pl.col("is_refusing"))
+    return (
+        pl.concat(
+            shapes.filter(condition).select("shape", name.alias("name"), pl.lit(measure).alias("measure"))
+            for measure, condition in zip(MEASURES, conditions, strict=True)
+        )
+        .drop_nulls("name")
+        .select("shape", pl.concat_str("name", "measure", separator=".").alias("column"))
+    )
+
+
+def _levels(measured: pl.DataFrame, of_kind: pl.Series, runs: pl.DataFrame, seen: Seen) -> pl.DataFrame:
+    if measured.is_empty():
+        return pl.DataFrame(height=seen.count)
+    width = seen.count + 1
+    known = runs.filter(runs["kind"] < of_kind.len()) if runs["kind"].max() != of_kind.len() - 1 else runs
+    block = of_kind.gather(known["kind"]).cast(pl.Int64) * width
+    shapes = int(of_kind.max() or 0) + 1  # type: ignore[arg-type]
+    # the polls of all shapes, one block after the other: each block's changes add up to nothing
+    rises = _counts((block + known["first"]).drop_nulls(), shapes * width)
+    falls = _counts((block + known["after"]).drop_nulls(), shapes * width)
+    level = (rises - falls).cum_sum()
+    wide = pl.DataFrame({f"{number}": level.slice(number * width, seen.count) for number in range(shapes)})
+    sums = measured.group_by("column", maintain_order=True).agg(pl.col("shape").cast(pl.String()))
+    return wide.select(pl.sum_horizontal(parts).alias(name) for name, parts in sums.iter_rows())
+
+
+def _counts(values: pl.Series, size: int) -> pl.Series:
+    """How often each number below `size` is among the values."""
+    ordered = values.sort()
+    # sorted, a number's last place tells how many are not above it
+    last = (ordered != ordered.shift(-1)).fill_null(value=True).arg_true()
+    counts = (last + 1).cast(pl.Int64)
+    found = counts - counts.shift(1, fill_value=0)
+    return pl.zeros(size, dtype=pl.Int64(), eager=True).scatter(ordered.gather(last), found)

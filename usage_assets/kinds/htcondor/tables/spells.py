@@ -1,0 +1,134 @@
+"""Follow: each GPU from run to run, as far as backfill is concerned."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from usage_assets.kinds.htcondor.pool.devices import UNKNOWN
+from usage_assets.kinds.htcondor.tables.polls_seen import Seen
+
+_GPU = ("machine", "gpu")
+ENDS: dict[str, str] = {
+    "primary": "a primary job took the GPU",
+    "withdrawn": "the GPU was seen, and backfill was no longer offered it",
+    "unseen": "the next poll did not see the GPU",
+    "window": "it lasts to the window's last poll",
+}
+"""How an availability spell ends."""
+_FREE = -1
+_first, _after, _holder = pl.col("first"), pl.col("after"), pl.col("holder")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Spells (backfill is offered a GPU) and stints (jobs of one user hold it), and how each ended.
+
+    Columns: machine, gpu, device, class and user (at its start), first, after (places of polls), ended_by, weight, and
+    used, the weight of the polls at which a job held the GPU.
+    """
+
+    spells: pl.DataFrame
+    stints: pl.DataFrame
+
+
+def follow(kinds: pl.DataFrame, runs: pl.DataFrame, seen: Seen) -> Followed:
+    """Follow the GPUs of some kinds; numbers stand for GPUs and users, so that runs stay small."""
+    coded = pl.Categorical()
+    user = pl.col("backfill_user").cast(pl.String()).fill_null(UNKNOWN).cast(coded)
+    named = kinds.select("kind", *_GPU, "device", pl.col("backfill_class").alias("class"), user.alias("user"))
+    gpus = kinds.select(_GPU).unique(maintain_order=True).with_row_index("place")
+    users = named.select("user").unique(maintain_order=True).with_row_index("holder")
+    state = pl.col("backfill_state")
+    numbered = (
+        kinds.with_columns(named["user"])
+        .join(gpus, on=_GPU, how="left")
+        .join(users, on="user", how="left")
+        .select(
+            "kind",
+            "place",
+            pl.when(state == "claimed").then(_holder.cast(pl.Int32)).when(state.is_not_null()).then(_FREE)
+            .alias("holder"),
+            (pl.col("primary_state") == "claimed").fill_null(value=False).alias("is_primary"),
+        )
+    )  # fmt: skip
+    ordered = _ordered(numbered, runs, seen)
+    described = [
+        _stretches(seen, ordered, value).join(named, on="kind", how="left", maintain_order="left").drop("kind")
+        for value in (pl.when(_holder.is_not_null()).then(0), pl.when(_holder >= 0).then(_holder))
+    ]
+    return Followed(*described)
+
+
+def _ordered(numbered: pl.DataFrame, runs: pl.DataFrame, seen: Seen) -> pl.DataFrame:
+    """The runs of these kinds, GPU by GPU in order of time, and what the next run of the same GPU is."""
+    size = int(numbered["kind"].max() or 0) + 1 if numbered.height else 0  # type: ignore[arg-type]
+    every = pl.DataFrame({"kind": pl.int_range(size, dtype=pl.UInt32, eager=True)})
+    table = every.join(numbered, on="kind", how="left", maintain_order="left")
+    known = runs.filter(runs["kind"] < size) if runs.height and size <= int(runs["kind"].max() or 0) else runs  # type: ignore[arg-type]
+    place = table["place"].gather(known["kind"])
+    order = place.cast(pl.Int64) * (seen.count + 1) + known["first"]
+    frame = known.with_columns(place.alias("place"))
+    if place.null_count():
+        frame, order = frame.filter(place.is_not_null()), order.drop_nulls()
+    if not order.is_sorted():
+        frame = frame[_sorted_places(order)]
+    del order, place, known
+    primary = table["is_primary"].gather(frame["kind"])
+    followed = (pl.col("place") == pl.col("place").shift(-1)) & (pl.col("first").shift(-1) == _after)
+    holder = table["holder"].gather(frame["kind"])
+    return (
+        frame.lazy()
+        .with_columns(holder.alias("holder"), primary.shift(-1).alias("to_primary"))
+        .with_columns(is_followed=followed.fill_null(value=False))
+        # what backfill isn't offered was needed only to know what came next
+        .filter(_holder.is_not_null())
+        .collect()
+    )
+
+
+def _sorted_places(values: pl.Series) -> pl.Series:
+    """The order that sorts the values. Each carries its place where both fit into one number: that is quicker."""
+    count = values.len()
+    if int(values.max() or 0) >= 2**62 // max(count, 1):  # type: ignore[arg-type]
+        return values.arg_sort()
+    return (values * count + pl.int_range(count, dtype=pl.Int64, eager=True)).sort() % count
+
+
+def _stretches(seen: Seen, runs: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
+    """Runs of a GPU alike in a value (null = in none) that follow one another, as one, and what came after them."""
+    sums = seen.sums
+    weight = (sums.gather(runs["after"]) - sums.gather(runs["first"])).alias("weight")
+    before = [pl.col(name) == pl.col(name).shift(1) for name in ("place", "value")]
+    goes_on = pl.all_horizontal(*before, _first == _after.shift(1)).fill_null(value=False)
+    marked = (
+        runs.lazy()
+        .with_columns(weight, value=value)
+        .with_columns(
+            goes_on=goes_on,
+            used=pl.when(_holder >= 0).then("weight").otherwise(0).cum_sum(),
+            inside=value.is_not_null(),
+        )
+        .with_columns(
+            is_first=pl.col("inside") & ~pl.col("goes_on"),
+            is_last=pl.col("inside") & ~pl.col("goes_on").shift(-1, fill_value=False),
+            used_before=pl.col("used").shift(1, fill_value=0),
+        )
+        .collect()
+    )
+    starts = marked.filter("is_first").select("kind", "first", "used_before")
+    ends = marked.filter("is_last").select("after", "is_followed", "to_primary", "used")
+    after = (
+        pl.when(_after == seen.count).then(pl.lit("window"))
+        .when(~pl.col("is_followed")).then(pl.lit("unseen"))
+        .when("to_primary").then(pl.lit("primary"))
+        .otherwise(pl.lit("withdrawn"))
+    )  # fmt: skip
+    both = pl.concat([starts, ends], how="horizontal")
+    return both.select(
+        "kind",
+        "first",
+        "after",
+        after.alias("ended_by"),
+        (sums.gather(both["after"]) - sums.gather(both["first"])).alias("weight"),
+        used=pl.col("used") - pl.col("used_before"),
+    )

@@ -1,0 +1,1 @@
+"""What the usage timeline of a pool covers."""

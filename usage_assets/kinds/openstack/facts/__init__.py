@@ -1,0 +1,6 @@
+"""Facts of an OpenStack site: Nova's machines and servers, Blazar's hosts, leases and devices, Zun's containers."""
+
+from usage_assets.kinds.openstack.facts.build import METRICS_OF, Facts, build_facts
+from usage_assets.kinds.openstack.facts.inputs import Inputs, read_inputs, read_raw
+
+__all__ = ["METRICS_OF", "Facts", "Inputs", "build_facts", "read_inputs", "read_raw"]

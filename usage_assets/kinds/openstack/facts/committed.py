@@ -1,0 +1,197 @@
+"""Rule 3: what leases hold. An allocation runs while its lease does, within what is reservable."""
+
+import polars as pl
+
+from usage_assets.intervals import intersect, owned
+from usage_assets.kinds.openstack.facts.capacity import machine_resources
+from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
+from usage_assets.kinds.openstack.facts.inputs import Inputs
+from usage_assets.kinds.openstack.facts.machines import HOST, merged
+from usage_assets.kinds.openstack.facts.maintenance import COMMITTED, MAINTENANCE, is_maintenance
+from usage_assets.kinds.openstack.facts.rows import (
+    Outcome,
+    born,
+    never_ran,
+    reason,
+    resources,
+    spans,
+    with_own_span,
+)
+from usage_assets.kinds.openstack.site.model import Maintenance
+
+PHYSICAL = "physical:host"
+BY_FLAVOR = ("virtual:instance", "flavor:instance")
+
+
+def allocation_rows(
+    inputs: Inputs,
+    bounds: pl.LazyFrame,
+    *,
+    source: str,
+    resource: str,
+    types: tuple[str, ...],
+    owners: pl.LazyFrame,
+    maintenance: Maintenance | None,
+) -> pl.LazyFrame:
+    """Allocations with the span that their lease gives them, and the reason where they have none.
+
+    An allocation runs from the latest of lease start, lease creation and its own creation to the earliest of lease end,
+    lease deletion and its own deletion; without a lease, from its creation to its deletion. `owners` has month,
+    owner_id and node (hostname or device name) of what is allocated. Leases for `maintenance` have a metric of their
+    own.
+    """
+    leases = inputs["blazar_leases"].select(
+        "month",
+        "project_id",
+        "user_id",
+        lease_id="id",
+        lease_start=pl.max_horizontal("start_date", born("start_date", "updated_at", "deleted_at")),
+        lease_end=pl.min_horizontal("end_date", "deleted_at", "gone_at"),
+        has_lease=pl.lit(value=True),
+        is_endless_lease="is_endless",
+        is_maintenance=is_maintenance(maintenance),
+    )
+    reservations = inputs["blazar_reservations"].select(
+        "month", "lease_id", "resource_type", reservation_id="id", has_reservation=pl.lit(value=True)
+    )
+    own = (
+        inputs[source]
+        .with_row_index("row")
+        .select(
+            "row",
+            "month",
+            "reservation_id",
+            pl.col(f"^{EXCLUDED}$"),
+            row_id="id",
+            owner_id=resource,
+            created=born("updated_at", "deleted_at"),
+            ended=pl.min_horizontal("deleted_at", "gone_at"),
+            is_endless="is_endless",
+        )
+    )
+    is_endless = pl.col("is_endless") | (pl.col("is_endless_lease") & pl.col("ended").is_null())
+    rows = (
+        own.join(reservations, on=["month", "reservation_id"], how="left")
+        .join(leases, on=["month", "lease_id"], how="left")
+        .join(owners.select("month", "owner_id", "node"), on=["month", "owner_id"], how="left")
+        .with_columns(
+            joined_blazar_reservations=pl.col("has_reservation").is_not_null(),
+            joined_blazar_leases=pl.col("has_lease").is_not_null(),
+            joined_owners=pl.col("node").is_not_null(),
+            metric=pl.when("is_maintenance").then(pl.lit(MAINTENANCE)).otherwise(pl.lit(COMMITTED)),
+            source=pl.lit(source),
+            entity_id="row_id",
+            node_type=pl.lit(None, dtype=pl.String),
+            # of a lease that was deleted nobody knows when, its allocations' own ends are all that is known
+            original_start_at=pl.when(~is_endless.fill_null(value=False)).then(
+                pl.max_horizontal("lease_start", "created")
+            ),
+            original_end_at=pl.min_horizontal("lease_end", "ended"),
+        )
+    )
+    return with_own_span(rows, bounds).with_columns(
+        reason(
+            ("null_key", pl.col("owner_id").is_null() | pl.col("reservation_id").is_null()),
+            ("no_reservation", pl.col("has_reservation").is_null()),
+            ("no_lease", pl.col("has_lease").is_null()),
+            # a reservation of another kind (network, floating IP) holds no machine
+            ("no_reservation", ~pl.col("resource_type").is_in(types).fill_null(value=False)),
+            ("unknown_host", pl.col("node").is_null()),
+            ("bad_time", pl.col("original_start_at").is_null()),
+            ("never_ran", never_ran()),
+        )
+    )
+
+
+def host_allocations(
+    inputs: Inputs, hosts: pl.LazyFrame, bounds: pl.LazyFrame, maintenance: Maintenance | None
+) -> pl.LazyFrame:
+    """The allocations of hosts; see allocation_rows."""
+    return allocation_rows(
+        inputs,
+        bounds,
+        source="blazar_computehost_allocations",
+        resource="compute_host_id",
+        types=(PHYSICAL, *BY_FLAVOR),
+        owners=hosts.select("month", owner_id="row_id", node="hostname"),
+        maintenance=maintenance,
+    )
+
+
+def held(rows: pl.LazyFrame, machines: pl.LazyFrame) -> pl.LazyFrame:
+    """The stretches in which each allocation holds its machine, siblings not yet told apart, with the machine's size.
+
+    `machines` is reservable_machines().
+    """
+    own = spans(rows).select(
+        "month",
+        "row",
+        "row_id",
+        "metric",
+        "created",
+        "reservation_id",
+        "resource_type",
+        "start_at",
+        "end_at",
+        hostname="node",
+    )
+    return intersect(own, machines.drop("row"), on=HOST)
+
+
+def whole_machines(holdings: pl.LazyFrame) -> pl.LazyFrame:
+    """Machines that leases hold as a whole, at each instant once: by the latest allocation. `holdings` is held()."""
+    whole = owned(holdings.filter(pl.col("resource_type") == PHYSICAL), by=HOST, rank=["created", "row_id"])
+    return whole.select(*_PIECE, *machine_resources())
+
+
+def parts_of_machines(inputs: Inputs, holdings: pl.LazyFrame) -> pl.LazyFrame:
+    """Flavors that leases hold on machines, each allocation by itself. `holdings` is held()."""
+    return (
+        holdings.filter(pl.col("resource_type").is_in(BY_FLAVOR))
+        .join(_flavors(inputs), on=["month", "reservation_id"], how="left")
+        .select(*_PIECE, *_flavor_resources())
+    )
+
+
+def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame, whole: pl.LazyFrame, parts: pl.LazyFrame) -> Outcome:
+    """A whole machine is committed once, to the latest allocation; a flavor counts with its size, each by itself.
+
+    What leases for maintenance hold is metric maintenance instead. `rows` is host_allocations(), `holdings` is held().
+    Source: blazar_computehost_allocations.
+    """
+    columns = ["row", "start_at", "end_at", "node_type", *_RESOURCES]
+    pieces = merged(pl.concat([whole.select(columns), parts.select(columns)]), ["row", "node_type", *_RESOURCES])
+    return Outcome(rows, pieces, lost=((pl.lit("orphan"), holdings), (pl.lit("duplicate"), pieces)))
+
+
+_PIECE = (*HOST, "row", "metric", "start_at", "end_at", "node_type")
+_RESOURCES = tuple(expression.meta.output_name() for expression in resources())
+
+
+def _flavors(inputs: Inputs) -> pl.LazyFrame:
+    """The flavor of each reservation: the latest created instance_reservations row, then id."""
+    return (
+        inputs["blazar_instance_reservations"]
+        .with_columns(created=born("updated_at", "deleted_at"))
+        .sort("created", "id", nulls_last=False)
+        .group_by("month", "reservation_id")
+        .agg(
+            flavor_vcpus=pl.col("vcpus").last(),
+            flavor_memory=pl.col("memory_mb").last(),
+            flavor_disk=pl.col("disk_gb").last(),
+            flavor_gpus=pl.col("flavor_gpus").last(),
+        )
+    )
+
+
+def _flavor_resources() -> list[pl.Expr]:
+    vcpus = pl.col("flavor_vcpus")
+    share = pl.when(pl.col("vcpus") > 0).then(vcpus / pl.col("vcpus"))
+    return resources(
+        nodes=share,
+        vcpus=vcpus,
+        vcpus_overcommit=vcpus,
+        memory_mb=pl.col("flavor_memory"),
+        disk_gb=pl.col("flavor_disk"),
+        gpus=pl.col("flavor_gpus"),
+    )

@@ -1,0 +1,143 @@
+"""Exclusions of a site's file: the time of which rows does not count, who says so, and why."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+
+import polars as pl
+
+from usage_assets.intervals import clip, once, owned
+from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
+from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, NAMED, REFERRING, meanings
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.sources.personal import Hider
+from usage_assets.warehouse import Reader
+
+EXCLUDED = "excluded"
+"""Column of a source's rows, only there where a rule takes out any: disjoint parts (start_at, end_at, said)."""
+
+_LEASES = "blazar_leases"
+_ALLOCATIONS = ("blazar_computehost_allocations", "blazar_device_allocations")
+_SCHEMA: dict[str, pl.DataType] = {
+    "source": pl.String(),
+    "month": pl.Date(),
+    "id": pl.String(),
+    "start_at": pl.Datetime("us"),
+    "end_at": pl.Datetime("us"),
+    "rule": pl.Int64(),
+    "said": pl.String(),
+}
+_ROW = ["source", "month", "id"]
+
+
+def read_exclusions(
+    reader: Reader, site: OpenStackSite, months: Sequence[date], frames: Mapping[str, pl.LazyFrame]
+) -> pl.DataFrame:
+    """The time that each rule takes out of each row that it matches.
+
+    Grain: rule and row (source, month, id as text). start_at and end_at are the rule's bounds, open ones far away; said
+    names who and why. Rules on leases and reservations match their allocations. A rule that names machines matches them
+    however they are spelt: `frames` are the inputs, which hold identities.
+    """
+    return _read(reader, site, months, _queries, frames)
+
+
+def read_excluded_leases(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> pl.DataFrame:
+    """The same for leases themselves, which are facts of an instant: only rules that name them."""
+    of_leases = {_LEASES: f"SELECT m.month, m.id::VARCHAR AS id FROM raw.{_LEASES} m"}
+    return _read(reader, site, months, lambda table: of_leases if table == _LEASES else {}, {})
+
+
+def _read(
+    reader: Reader,
+    site: OpenStackSite,
+    months: Sequence[date],
+    queries: Callable[[str], dict[str, str]],
+    frames: Mapping[str, pl.LazyFrame],
+) -> pl.DataFrame:
+    found = [pl.DataFrame(schema=_SCHEMA)]
+    hider = Hider(site)
+    for number, rule in enumerate(site.exclusions):
+        for source, query in queries(rule.table).items():
+            if not all(reader.has(BY_NAME[table].table) for table in {rule.table, source, *_between(rule.table)}):
+                continue
+            params: dict[str, object] = {"site": site.key, "months": list(months)}
+            matches, machines = [], None
+            for index, (column, values) in enumerate(rule.where.items()):
+                if column == (NAMED | REFERRING).get(rule.table):
+                    machines = _named(frames, rule.table, column, hider.stored(f"{rule.table}.{column}", values))
+                    continue
+                matches.append(f"m.{column}::VARCHAR IN (SELECT unnest($values{index}::VARCHAR[]))")
+                params[f"values{index}"] = hider.stored(f"{rule.table}.{column}", values)
+            rows = reader.sql(f"{query} WHERE {' AND '.join((_SCOPE, *matches))}", params)
+            if machines is not None:
+                rows = rows.lazy().join(machines, on=["month", "id"], how="semi").collect()
+            found.append(
+                rows.with_columns(
+                    source=pl.lit(source),
+                    start_at=pl.lit(rule.start or FAR_PAST, dtype=pl.Datetime("us")),
+                    end_at=pl.lit(rule.end or FAR_FUTURE, dtype=pl.Datetime("us")),
+                    rule=pl.lit(number, dtype=pl.Int64),
+                    said=pl.lit(rule.said),
+                ).select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
+            )
+    return pl.concat(found)
+
+
+def _named(frames: Mapping[str, pl.LazyFrame], table: str, column: str, values: Sequence[str]) -> pl.LazyFrame:
+    """Month and id, as text, of the rows whose machine is one of those named."""
+    rows, names = frames[table], frames[MACHINE_NAMES]
+    wanted = rows.select("month").unique().join(pl.LazyFrame({"name": list(values)}), how="cross")
+    machines = meanings(wanted, names).select(
+        "month", pl.coalesce("identity", pl.col("name").str.to_lowercase()).alias(column)
+    )
+    return rows.join(machines, on=["month", column], how="semi").select("month", pl.col("id").cast(pl.String))
+
+
+def with_exclusions(frames: dict[str, pl.LazyFrame], exclusions: pl.DataFrame) -> dict[str, pl.LazyFrame]:
+    """The frames, those that lose any time with the column EXCLUDED; of rules that overlap the first one speaks."""
+    first = once(exclusions.lazy().with_columns(first=-pl.col("rule")).unique())
+    parts = owned(first, by=_ROW, rank=["first"]).sort(*_ROW, "start_at")
+    listed = parts.group_by(_ROW).agg(pl.struct("start_at", "end_at", "said").alias(EXCLUDED))
+    out = dict(frames)
+    for source in set(exclusions["source"]) & set(frames):
+        mine = once(listed.filter(pl.col("source") == source).select("month", EXCLUDED, _id="id"))
+        out[source] = (
+            frames[source]
+            .with_columns(_id=pl.col("id").cast(pl.String))
+            .join(mine, on=["month", "_id"], how="left", maintain_order="left")
+            .drop("_id")
+        )
+    return out
+
+
+def excluded_parts(rows: pl.LazyFrame, start: str, end: str) -> pl.LazyFrame:
+    """The excluded parts of rows within [start, end): row, start_at, end_at and said; disjoint per row."""
+    each = rows.select("row", EXCLUDED, _low=start, _high=end).explode(EXCLUDED).drop_nulls(EXCLUDED).unnest(EXCLUDED)
+    return clip(each, pl.col("_low"), pl.col("_high")).select("row", "start_at", "end_at", "said")
+
+
+_SCOPE = "m.site = $site AND m.month IN (SELECT unnest($months::DATE[]))"
+
+
+def _between(table: str) -> tuple[str, ...]:
+    """What leads from the table of a rule to the rows that it takes out."""
+    return ("blazar_reservations",) if table in {"blazar_leases", "blazar_reservations"} else ()
+
+
+def _queries(table: str) -> dict[str, str]:
+    """By source: month and id of the rows that belong to rows `m` of the table."""
+    if not _between(table):
+        return {table: f"SELECT m.month, m.id::VARCHAR AS id FROM raw.{table} m"}
+    reservations = "raw.blazar_reservations m"
+    if table == "blazar_leases":
+        reservations = (
+            "raw.blazar_leases m JOIN raw.blazar_reservations r "
+            "ON r.site = m.site AND r.month = m.month AND r.lease_id = m.id"
+        )
+    held = "r" if table == "blazar_leases" else "m"
+    return {
+        source: f"SELECT a.month, a.id::VARCHAR AS id FROM {reservations} JOIN raw.{source} a "
+        f"ON a.site = m.site AND a.month = m.month AND a.reservation_id = {held}.id"
+        for source in _ALLOCATIONS
+    }

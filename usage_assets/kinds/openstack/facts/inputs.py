@@ -1,0 +1,268 @@
+"""What the facts read of the raw tables: the columns they use, joined and parsed where the text is long.
+
+Names of the frames are those of the raw tables; `server_terminations`, `server_events` and the
+capabilities are joins of two or three.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+
+import polars as pl
+
+from usage_assets.kinds.openstack.facts.deletions import with_deletions
+from usage_assets.kinds.openstack.facts.exclusions import read_exclusions, with_exclusions
+from usage_assets.kinds.openstack.facts.gpus import with_flavor_gpus
+from usage_assets.kinds.openstack.facts.inventory import inventory_of_months, read_inventory
+from usage_assets.kinds.openstack.facts.labels import CAPABILITY
+from usage_assets.kinds.openstack.facts.names import with_identities
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.sources.personal import READABLE_SPEC, SPEC_PATHS
+from usage_assets.warehouse import Reader
+
+Inputs = dict[str, pl.LazyFrame]
+
+_TIMES = ("created_at", "updated_at", "deleted_at", "gone_at")
+MARKED = (*_TIMES, "deleted")
+_INSTANCE = (
+    "id",
+    "uuid",
+    *MARKED,
+    "project_id",
+    "user_id",
+    "launched_at",
+    "terminated_at",
+    "vcpus",
+    "memory_mb",
+    "root_gb",
+    "ephemeral_gb",
+    "node",
+    "vm_state",
+)
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "nova_compute_nodes": (
+        "id",
+        *MARKED,
+        "host",
+        "hypervisor_hostname",
+        "hypervisor_type",
+        "vcpus",
+        "memory_mb",
+        "local_gb",
+        "cpu_allocation_ratio",
+        "is_context",
+    ),
+    "nova_services": ("id", *MARKED, "host", "binary", "is_context"),
+    "nova_instances": _INSTANCE,
+    "nova_cell0_instances": _INSTANCE,
+    "blazar_leases": ("id", *MARKED, "project_id", "user_id", "start_date", "end_date", "name"),
+    "blazar_reservations": ("id", *MARKED, "lease_id", "resource_type"),
+    "blazar_computehosts": ("id", *MARKED, "vcpus", "memory_mb", "local_gb", "hypervisor_hostname", "is_context"),
+    "blazar_computehost_allocations": ("id", *MARKED, "compute_host_id", "reservation_id"),
+    "blazar_instance_reservations": (
+        "id",
+        *MARKED,
+        "reservation_id",
+        "vcpus",
+        "memory_mb",
+        "disk_gb",
+        "resource_properties",
+    ),
+    "blazar_devices": ("id", *MARKED, "name", "device_type", "reservable"),
+    "blazar_device_allocations": ("id", *MARKED, "device_id", "reservation_id"),
+    "zun_container": (
+        "id",
+        "uuid",
+        *_TIMES,
+        "project_id",
+        "user_id",
+        "status",
+        "started_at",
+        "host",
+        "annotations",
+        "capsule_id",
+    ),
+}
+
+# where flavors stand, and the column that holds their extra specs
+_FLAVORS = {"nova_api_request_specs": "extra_specs", "blazar_instance_reservations": "resource_properties"}
+_TERMINATE = "compute_terminate_instance"
+_SHELVING = ("compute_shelve_instance", "compute_shelve_offload_instance", "compute_unshelve_instance")
+POWERED_OFF = (
+    "compute_stop_instance",
+    "compute_pause_instance",
+    "compute_suspend_instance",
+    "compute_soft_delete_instance",
+)
+"""Events after which a server does not run."""
+POWERED_ON = (
+    "compute_start_instance",
+    "compute_reboot_instance",
+    "compute_resume_instance",
+    "compute_unpause_instance",
+    "compute_unshelve_instance",
+    "compute_restore_instance",
+)
+"""Events after which a server runs, whatever kept it off; a rebuild is none: it leaves a stopped server stopped."""
+_WANTED = tuple(dict.fromkeys((*_SHELVING, *POWERED_OFF, *POWERED_ON)))
+# months are contiguous, and a range lets the storage skip what lies outside
+_SCOPE = "site = $site AND month BETWEEN $first AND $last"
+
+# one parse per text: a text that is no JSON gives null
+_SPECS = f"""
+WITH parsed AS (
+  SELECT month, instance_uuid, coalesce(created_at, updated_at) AS created_at, id,
+         TRY(json_extract(spec, [{", ".join(f"'{path}'" for path in SPEC_PATHS)}])) AS p, spec
+  FROM raw.nova_api_request_specs WHERE {_SCOPE}
+)
+SELECT month, instance_uuid, created_at, id, {READABLE_SPEC} AS is_readable,
+       coalesce(nullif(p[1]::VARCHAR, 'null'), nullif(p[2]::VARCHAR, 'null')) AS hint,
+       p[3] ->> '$' AS flavor, p[4]::VARCHAR AS extra_specs
+FROM parsed
+"""
+
+_STEPS = """
+SELECT e.month, a.instance_uuid AS uuid, e.event, e.start_time, e.id, e.host
+FROM raw.nova_instance_actions_events e
+JOIN raw.nova_instance_actions a ON a.site = e.site AND a.month = e.month AND a.id = e.action_id
+WHERE e.site = $site AND e.month BETWEEN $first AND $last AND a.site = $site AND a.month BETWEEN $first AND $last
+  AND e.result = 'Success' AND e.start_time IS NOT NULL
+"""
+
+_TERMINATIONS = f"""
+SELECT month, uuid, min(start_time) AS terminated FROM ({_STEPS} AND e.event = '{_TERMINATE}') GROUP BY month, uuid
+"""
+
+_EVENTS = f"""
+{_STEPS} AND starts_with(e.event, 'compute_')
+  AND (e.event IN ({", ".join(f"'{event}'" for event in _WANTED)})
+       OR (a.month, a.instance_uuid) IN (SELECT month, uuid FROM raw.nova_instances
+                                         WHERE {_SCOPE} AND node IS NULL))
+"""
+
+_BORN = "coalesce(c.created_at, c.updated_at, c.deleted_at)"
+# as with_deletions has it: without a date a row was deleted with its last change, and without that it says nothing
+_ENDED = "coalesce(c.deleted_at, CASE WHEN c.deleted THEN c.updated_at END)"
+_CAPABILITIES = f"""
+SELECT c.month, c.{{owner}} AS owner_id, coalesce(c.capability_name, p.property_name) AS name,
+       nullif(arg_max(c.capability_value, ({_BORN}, c.id)), '') AS value,
+       CASE WHEN count(*) > 1 OR count({_ENDED}) > 0 OR count(c.gone_at) > 0 THEN
+         list(struct_pack(id := c.id, value := nullif(c.capability_value, ''), start_at := {_BORN},
+                          end_at := least({_ENDED}, c.gone_at))) END AS history
+FROM raw.{{table}} c
+LEFT JOIN raw.blazar_resource_properties p ON p.site = c.site AND p.month = c.month AND p.id = c.property_id
+WHERE c.site = $site AND c.month BETWEEN $first AND $last
+  AND coalesce(c.capability_name, p.property_name) IN ({{names}})
+  AND c.capability_value IS NOT NULL AND NOT coalesce(c.deleted AND {_ENDED} IS NULL, false)
+GROUP BY ALL
+"""
+
+_JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
+    "nova_api_request_specs": (
+        _SPECS,
+        ("nova_api_request_specs",),
+        {
+            "month": pl.Date(),
+            "instance_uuid": pl.String(),
+            "created_at": pl.Datetime("us"),
+            "id": pl.Int64(),
+            "is_readable": pl.Boolean(),
+            "hint": pl.String(),
+            "flavor": pl.String(),
+            "extra_specs": pl.String(),
+        },
+    ),
+    "server_terminations": (
+        _TERMINATIONS,
+        ("nova_instance_actions_events", "nova_instance_actions"),
+        {"month": pl.Date(), "uuid": pl.String(), "terminated": pl.Datetime("us")},
+    ),
+    "server_events": (
+        _EVENTS,
+        ("nova_instance_actions_events", "nova_instance_actions", "nova_instances"),
+        {
+            "month": pl.Date(),
+            "uuid": pl.String(),
+            "event": pl.String(),
+            "start_time": pl.Datetime("us"),
+            "id": pl.Int64(),
+            "host": pl.String(),
+        },
+    ),
+} | {
+    name: (
+        _CAPABILITIES.format(owner=owner, table=table, names="'node_type', 'gpu.gpu_count', 'machine_name'"),
+        (table, "blazar_resource_properties"),
+        CAPABILITY,
+    )
+    for name, owner, table in (
+        ("host_capabilities", "computehost_id", "blazar_computehost_extra_capabilities"),
+        ("device_capabilities", "device_id", "blazar_device_extra_capabilities"),
+    )
+}
+
+
+def read_inputs(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Inputs:
+    """The inputs of a site's months, less what the site's file takes out of them, and its inventory.
+
+    The texts of flavors have become flavor_gpus, which the site's file has a say in.
+    """
+    frames = read_raw(reader, site.key, months, beside=inventories(site, months))
+    frames = with_exclusions(frames, read_exclusions(reader, site, months, frames))
+    for name, extra_specs in _FLAVORS.items():
+        frames[name] = with_flavor_gpus(frames[name], extra_specs, site)
+    return frames
+
+
+def inventories(site: OpenStackSite, months: Sequence[date]) -> Inputs:
+    """What the site's file lists beside raw tables: the operator's inventory."""
+    return {
+        source.name: inventory_of_months(read_inventory(site.key, source.file), months, site.first_month)
+        for source in site.sources.get("total", ())
+        if source.file is not None
+    }
+
+
+def read_raw(
+    reader: Reader,
+    site: str,
+    months: Sequence[date],
+    only: Collection[str] | None = None,
+    *,
+    beside: Mapping[str, pl.LazyFrame] | None = None,
+) -> Inputs:
+    """The inputs of a site's months; a table that is not there yet is an empty frame.
+
+    `only` names the frames that are wanted, `beside` are inputs from elsewhere. A machine has the same name wherever it
+    is named: see `names`.
+    """
+    frames: Inputs = dict(beside or {})
+    for name, columns in COLUMNS.items():
+        if only is not None and name not in only:
+            continue
+        rows = reader.frame(BY_NAME[name].table, site, months, columns=("month", *columns)).lazy()
+        # of servers their events have a say, which are joined later
+        frames[name] = with_deletions(rows) if "deleted" in columns and columns is not _INSTANCE else rows
+    for name, (query, tables, schema) in _JOINED.items():
+        if only is not None and name not in only:
+            continue
+        if all(reader.has(BY_NAME[table].table) for table in tables):
+            frames[name] = (
+                reader.sql(query, {"site": site, "first": min(months, default=None), "last": max(months, default=None)})
+                .cast(pl.Schema(schema))
+                .lazy()
+            )
+        else:
+            frames[name] = pl.LazyFrame(schema=schema)
+    return with_identities(frames)
+
+
+def read_host_capabilities(reader: Reader, site: str, months: Sequence[date], names: Collection[str]) -> pl.LazyFrame:
+    """CAPABILITY rows of the capabilities of hosts that have these names."""
+    tables = ("blazar_computehost_extra_capabilities", "blazar_resource_properties")
+    if not names or not all(reader.has(BY_NAME[table].table) for table in tables):
+        return pl.LazyFrame(schema=CAPABILITY)
+    query = _CAPABILITIES.format(owner="computehost_id", table=tables[0], names="SELECT unnest($names::VARCHAR[])")
+    params = {"site": site, "first": min(months), "last": max(months), "names": sorted(names)}
+    return reader.sql(query, params).cast(pl.Schema(CAPABILITY)).lazy()

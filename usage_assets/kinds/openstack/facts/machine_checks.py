@@ -1,0 +1,220 @@
+"""What the checks of machines ask: are names, sizes and labels told in one way, are servers on known machines."""
+
+from collections.abc import Collection
+from datetime import date
+
+import polars as pl
+
+from usage_assets.core.months import Window
+from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.kinds.openstack.facts.inputs import inventories, read_raw
+from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, NAMED, meanings
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.specs.finding import GOOD, Finding, few
+from usage_assets.warehouse import Reader
+
+_MONTHS = "site = $site AND month IN (SELECT unnest($months::DATE[]))"
+_NAMING = tuple(name for name in NAMED if name in BY_NAME)
+_SERVERS = ("nova_instances", "nova_cell0_instances")
+
+_SPELLED = f"SELECT DISTINCT month, {{column}} AS name FROM raw.{{table}} WHERE {_MONTHS} AND {{column}} IS NOT NULL"
+
+_SIZELESS = f"""
+SELECT month, entity_id, vcpus IS NULL AS vcpus, memory_mb IS NULL AS memory_mb, disk_gb IS NULL AS disk_gb
+FROM {INTERVALS.qualified} WHERE {_MONTHS} AND metric = 'total' AND source <> 'blazar_devices'
+AND (vcpus IS NULL OR memory_mb IS NULL OR disk_gb IS NULL)
+"""
+
+_OF_SERVERS = f"""
+SELECT month, entity_id, node FROM {INTERVALS.qualified}
+WHERE {_MONTHS} AND starts_with(metric, 'occupied') AND source IN ('nova_instances', 'nova_cell0_instances')
+UNION
+SELECT month, entity_id, node FROM {REJECTS.qualified}
+WHERE {_MONTHS} AND starts_with(metric, 'occupied') AND source IN ('nova_instances', 'nova_cell0_instances')
+AND reason IN ('orphan', 'unknown_host')
+"""
+
+# of a row that the source overwrote, each month keeps the value of then
+_OVERWRITTEN = """
+WITH told AS (
+  SELECT c.month, c.id, c.{owner} AS owner, coalesce(c.capability_name, p.property_name) AS name,
+         c.capability_value AS v
+  FROM raw.{table} c
+  LEFT JOIN raw.blazar_resource_properties p ON p.site = c.site AND p.month = c.month AND p.id = c.property_id
+  WHERE c.site = $site
+  AND coalesce(c.capability_name, p.property_name) IN ('node_type', 'gpu.gpu_count', 'machine_name')
+), newest AS (
+  SELECT id, max(month) AS month, arg_max(struct_pack(v := v), month).v AS v FROM told GROUP BY id
+)
+SELECT told.month, coalesce(o.{called}, told.owner) AS machine, told.name, told.v AS here, newest.v AS later,
+       newest.month AS newest
+FROM told JOIN newest ON newest.id = told.id
+LEFT JOIN raw.{owners} o ON o.site = $site AND o.month = told.month AND o.id = told.owner
+WHERE told.v IS DISTINCT FROM newest.v AND told.month IN (SELECT unnest($months::DATE[]))
+ORDER BY ALL
+"""
+_LABELLED = (
+    ("blazar_computehost_extra_capabilities", "computehost_id", "blazar_computehosts", "hypervisor_hostname"),
+    ("blazar_device_extra_capabilities", "device_id", "blazar_devices", "name"),
+)
+
+# time that an allocation lost before or after what counts of it, next to which a machine without a Blazar row ends or
+# begins: Blazar's row went on, so the machine seems to have changed its name
+_RENAMED = f"""
+WITH kept AS (
+  SELECT month, entity_id AS allocation, any_value(node) AS node, min(start_at) AS since, max(end_at) AS until,
+         greatest(any_value(original_start_at), month::TIMESTAMP) AS start_at, any_value(original_end_at) AS end_at
+  FROM {INTERVALS.qualified}
+  WHERE {_MONTHS} AND metric IN ('committed', 'maintenance') AND source = 'blazar_computehost_allocations'
+  GROUP BY month, entity_id
+), machines AS (
+  SELECT month, entity_id AS node, min(start_at) AS start_at, max(end_at) AS end_at
+  FROM {INTERVALS.qualified} WHERE {_MONTHS} AND metric = 'total' AND source <> 'blazar_devices' GROUP BY ALL
+), seen AS (
+  SELECT month, max(end_at) AS until FROM machines GROUP BY month
+), others AS (
+  SELECT m.* FROM machines m WHERE NOT EXISTS (
+    SELECT 1 FROM {INTERVALS.qualified} r WHERE r.site = $site AND r.month = m.month AND r.metric = 'reservable'
+    AND r.entity_id = m.node)
+)
+SELECT k.month, k.allocation, k.node, o.node AS other, epoch(k.since - k.start_at) / 3600 AS hours
+FROM kept k JOIN others o ON o.month = k.month AND o.start_at < k.since
+AND o.end_at BETWEEN k.since - INTERVAL 1 DAY AND k.since + INTERVAL 1 DAY
+WHERE k.since - k.start_at > INTERVAL 1 DAY
+UNION ALL
+SELECT k.month, k.allocation, k.node, o.node, epoch(least(k.end_at, s.until) - k.until) / 3600
+FROM kept k JOIN seen s ON s.month = k.month JOIN others o ON o.month = k.month AND o.end_at > k.until
+AND o.start_at BETWEEN k.until - INTERVAL 1 DAY AND k.until + INTERVAL 1 DAY
+WHERE least(k.end_at, s.until) - k.until > INTERVAL 1 DAY
+ORDER BY ALL
+"""
+
+
+def spellings(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
+    """A month is pointed out when a machine's name is spelt in several ways: they are counted as one machine."""
+    out = dict.fromkeys(window.months, GOOD)
+    spelled = _spelled(reader, window, (*_NAMING, *_SERVERS))
+    said = inventories(site, window.months)
+    written = [spelled.lazy(), *(each.select("month", name="hostname") for each in said.values())]
+    names = read_raw(reader, window.site, window.months, only=_NAMING, beside=said)[MACHINE_NAMES]
+    several = (
+        pl.concat([each.select("month", "name") for each in written])
+        .unique()
+        .join(meanings(pl.concat(written), names).drop_nulls("identity"), on=["month", "name"])
+        .group_by("month", "identity")
+        .agg(pl.col("name").unique().sort())
+        .filter(pl.col("name").list.len() > 1)
+        .sort("month", "identity")
+        .collect()
+    )
+    for (month,), rows in several.group_by("month", maintain_order=True):
+        assert isinstance(month, date)
+        texts = [f"{identity} ({', '.join(written)})" for _, identity, written in rows.iter_rows()]
+        text = f"{len(texts)} machine(s) whose name is spelt in several ways, counted as one each: {few(texts)}"
+        out[month] = Finding(False, text, {"machines": len(texts)}, {"machines": tuple(texts)})
+    return out
+
+
+def nodes(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
+    """A month is pointed out when servers ran on a node that is no machine, or on one that nobody knows."""
+    out = dict.fromkeys(window.months, GOOD)
+    if not (reader.has(INTERVALS) and reader.has(REJECTS)):
+        return out
+    servers = reader.sql(_OF_SERVERS, _params(window))
+    if servers.is_empty():
+        return out
+    said = inventories(site, window.months)
+    names = read_raw(reader, window.site, window.months, only=_NAMING, beside=said)[MACHINE_NAMES]
+    lost = (
+        servers.lazy()
+        .join(names.select("month", node="identity").unique(), on=["month", "node"], how="anti")
+        .group_by("month")
+        .agg(
+            unknown=pl.col("entity_id").filter(pl.col("node").is_null()).n_unique(),
+            known=pl.col("entity_id").filter(pl.col("node").is_not_null()).n_unique(),
+            nodes=pl.col("node").drop_nulls().unique().sort(),
+        )
+        .collect()
+    )
+    for month, unknown, known, found in lost.iter_rows():
+        parts = []
+        if known:
+            parts.append(f"{known} server(s) ran on {len(found)} node(s) that are no machine: {few(found)}")
+        if unknown:
+            parts.append(f"{unknown} server(s) have no node, and no event tells where they ran")
+        text = "; ".join(parts) + "; what they held of a machine is unknown"
+        figures = {"servers_elsewhere": known, "servers_without_node": unknown}
+        out[month] = Finding(False, text, figures, {"nodes": tuple(found)} if found else {})
+    return out
+
+
+def sizes(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:  # noqa: ARG001 - one signature
+    """A month is pointed out when nobody knows the size of a machine: it counts as a node of unknown size."""
+    out = dict.fromkeys(window.months, GOOD)
+    if not reader.has(INTERVALS):
+        return out
+    found = reader.sql(_SIZELESS, _params(window))
+    for (month,), rows in found.group_by("month"):
+        assert isinstance(month, date)
+        machines = rows["entity_id"].unique().sort().to_list()
+        lacking = [name for name in ("vcpus", "memory_mb", "disk_gb") if rows[name].any()]
+        text = (
+            f"{len(machines)} machine(s) of unknown size ({', '.join(lacking)}): {few(machines)}; what is unknown "
+            "is null; an inventory or node_types of the site's file may tell it"
+        )
+        out[month] = Finding(False, text, {"machines": len(machines)}, {"machines": tuple(machines)})
+    return out
+
+
+def labels(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:  # noqa: ARG001 - one signature
+    """A month is pointed out when a label (type, GPUs) in it is another than in a later one though the row is the same.
+
+    The source overwrote the row: each month goes by the value that was stored with it.
+    """
+    out = dict.fromkeys(window.months, GOOD)
+    found: dict[date, list[str]] = {}
+    for table, owner, owners, called in _LABELLED:
+        if not all(reader.has(BY_NAME[name].table) for name in (table, owners, "blazar_resource_properties")):
+            continue
+        query = _OVERWRITTEN.format(table=table, owner=owner, owners=owners, called=called)
+        for month, machine, name, here, later, newest in reader.sql(query, _params(window)).iter_rows():
+            found.setdefault(month, []).append(f"{machine} {name} {here} here, {later} in {newest:%Y-%m}")
+    for month, texts in found.items():
+        text = (
+            f"{len(texts)} label(s) were overwritten at the source since this month was read: {few(texts)}; each "
+            "month counts by its own, and a month that is read again takes the new one"
+        )
+        out[month] = Finding(False, text, {"labels": len(texts)}, {"labels": tuple(texts)})
+    return out
+
+
+def renamed(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:  # noqa: ARG001 - one signature
+    """A month is pointed out when allocations lost more than a day because a machine seems to have been renamed."""
+    out = dict.fromkeys(window.months, GOOD)
+    if not reader.has(INTERVALS):
+        return out
+    found: dict[date, list[str]] = {}
+    for month, allocation, node, other, hours in reader.sql(_RENAMED, _params(window)).iter_rows():
+        found.setdefault(month, []).append(f"{allocation} on {node} ({hours:.0f} h, when there was {other})")
+    for month, texts in found.items():
+        text = (
+            f"{len(texts)} allocation(s) lost more than a day in which another hypervisor, unknown to Blazar, was "
+            f"there: {few(texts)}; if the machine was renamed, its time under the other name is not committed"
+        )
+        out[month] = Finding(False, text, {"allocations": len(texts)}, {"allocations": tuple(texts)})
+    return out
+
+
+def _spelled(reader: Reader, window: Window, tables: Collection[str]) -> pl.DataFrame:
+    """Distinct month and name as the raw tables write them."""
+    frames = [pl.DataFrame(schema={"month": pl.Date, "name": pl.String})]
+    for table in tables:
+        if reader.has(BY_NAME[table].table):
+            column = NAMED.get(table, "node")
+            frames.append(reader.sql(_SPELLED.format(table=table, column=column), _params(window)))
+    return pl.concat(frames)
+
+
+def _params(window: Window) -> dict[str, object]:
+    return {"site": window.site, "months": list(window.months)}

@@ -1,0 +1,217 @@
+"""Legacy hours against ours, day by day, and why they differ. Daily integrals on both sides, never samples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from usage_assets.facts.tables import REJECTS
+from usage_assets.kinds.openstack.legacy.merged_types import merged_types
+from usage_assets.kinds.openstack.legacy.usage import METRICS, has_legacy
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.registry import kind_of
+from usage_assets.reports.tables import LEGACY_COMPARISON
+from usage_assets.reports.tolerance import TOLERANCE_HOURS, close_to
+from usage_assets.sites.base import Gap
+from usage_assets.specs.asset import Made
+from usage_assets.timelines.tables import USAGE
+from usage_assets.warehouse import Reader
+
+KNOWN_GAP, MAINTENANCE, DUPLICATE = "known gap", "maintenance", "duplicate host"
+ONE_SIDE, MERGED, UNEXPLAINED = "one side only", "merged types", "unexplained"
+CAUSES = (KNOWN_GAP, MAINTENANCE, DUPLICATE, ONE_SIDE, MERGED, UNEXPLAINED)
+CAPACITY = ("total", "reservable", "committed")
+"""Metrics in whose facts a host that is there twice counts once: the others are rejected as duplicates."""
+_KEY = ["month", "date", "node_type", "metric"]
+_DAY = ["date", "node_type"]
+_DECIMALS = 6
+
+_HOURS = f"""
+SELECT month, timestamp::DATE AS date, node_type, metric, collector_type,
+       CASE WHEN bool_or(hours IS NULL) THEN NULL ELSE sum(hours) END AS hours
+FROM {USAGE.qualified}
+WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) AND resource = 'nodes'
+  AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+GROUP BY ALL
+"""
+_DUPLICATES = f"""
+WITH spans AS (
+  SELECT metric, node_type, start_at, end_at, coalesce(nodes, 1) AS nodes FROM {REJECTS.qualified}
+  WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) AND reason = 'duplicate'
+    AND metric IN (SELECT unnest($metrics::VARCHAR[])) AND start_at < end_at
+), days AS (
+  SELECT *, unnest(generate_series(date_trunc('day', start_at), end_at - INTERVAL 1 MICROSECOND, INTERVAL 1 DAY)) AS day
+  FROM spans
+)
+SELECT day::DATE AS date, node_type, metric,
+       sum(nodes * epoch(least(end_at, day + INTERVAL 1 DAY) - greatest(start_at, day)) / 3600) AS hours
+FROM days GROUP BY ALL
+"""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the comparison is made of.
+
+    `hours`: month, date, node_type, metric, collector_type, hours of timelines.usage. `duplicates`: date, node_type,
+    metric, hours of rows that facts rejected as duplicates.
+    """
+
+    hours: pl.DataFrame
+    duplicates: pl.DataFrame
+
+
+def read(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Compared:
+    """Daily sums of both collectors, and the hours of duplicates."""
+    params = {"site": site.key, "months": list(months)}
+    hours = reader.sql(_HOURS, params | {"metrics": list(METRICS)})
+    if not reader.has(REJECTS):
+        schema = {"date": pl.Date, "node_type": pl.String, "metric": pl.String, "hours": pl.Float64}
+        return Compared(hours, pl.DataFrame(schema=schema))
+    return Compared(hours, reader.sql(_DUPLICATES, params | {"metrics": list(CAPACITY)}))
+
+
+def make(site: OpenStackSite, months: Sequence[date], rows: Compared, extracted: Mapping[date, datetime]) -> Made:
+    """The comparison of some months; the day in which a month was read is not whole and is left out."""
+    del months
+    scope = kind_of(site).usage_scope(site)
+    ends = pl.LazyFrame(
+        {"month": list(extracted), "read_at": list(extracted.values())},
+        schema={"month": pl.Date, "read_at": pl.Datetime("us")},
+    )
+    hours = (
+        rows.hours.lazy()
+        .join(ends, on="month", how="left")
+        .filter((pl.col("date").cast(pl.Datetime("us")).dt.offset_by("1d") <= pl.col("read_at")).fill_null(value=True))
+    )
+    out = compare(hours, rows.duplicates.lazy(), gaps=scope.gaps, counted=scope.counted)
+    return Made(out.with_columns(site=pl.lit(site.key)).select(LEGACY_COMPARISON.names).collect())
+
+
+def compare(
+    hours: pl.LazyFrame, duplicates: pl.LazyFrame, *, gaps: Mapping[str, Sequence[Gap]], counted: Sequence[str]
+) -> pl.LazyFrame:
+    """Both collectors side by side per day, node type and metric, with difference (ours less theirs) and its cause.
+
+    `gaps` are the known gaps per counted metric, `counted` the metrics that the site counts. A type that one counter
+    lacks counts with 0 on that side, where that counter tells anything of the day and metric; what a side does not know
+    is null. Types that theirs has as one (`merged_types`) are explained together.
+    """
+    rows = hours.collect()
+    groups = merged_types(rows).lazy()
+    ours, theirs = (
+        rows.lazy()
+        .filter(pl.col("collector_type") == name)
+        .select(*_KEY, pl.col("hours").alias(f"{name}_hours"), pl.lit(value=True).alias(f"{name}_has"))
+        for name in ("current", "legacy")
+    )
+    both = (
+        theirs.join(ours, on=_KEY, how="full", coalesce=True)
+        .join(groups, on=["month", "node_type"], how="left")
+        .with_columns(_counted(name) for name in ("current", "legacy"))
+        .with_columns(
+            difference=(pl.col("current_counted") - pl.col("legacy_counted")).round(_DECIMALS) + 0.0,
+            group=pl.coalesce("merged", "node_type"),
+        )
+    )
+    legacy, difference = pl.col("legacy_hours"), pl.col("difference")
+    one_sided = pl.col("current_hours").is_null() != legacy.is_null()
+    lacked = pl.col("merged").is_not_null() & legacy.is_null()
+    return (
+        both.join(_of_groups(both, duplicates), on=["date", "group", "metric"], how="left")
+        .with_columns(
+            relative_difference=pl.when(legacy != 0).then(difference / legacy),
+            cause=pl.when((pl.col("metric") == "maintenance") & ("maintenance" not in counted))
+            .then(pl.when(legacy.abs() > TOLERANCE_HOURS).then(pl.lit(MAINTENANCE)))
+            .when(close_to("current_counted", "legacy_counted"))
+            .then(pl.lit(None, dtype=pl.String))
+            .when(_in_gap(gaps))
+            .then(pl.lit(KNOWN_GAP))
+            .when(lacked | (pl.col("is_merged") & pl.col("merged").is_not_null()))
+            .then(pl.lit(MERGED))
+            .when(pl.col("current_hours").is_null() & legacy.is_null())
+            .then(pl.lit(None, dtype=pl.String))
+            .when(one_sided & pl.col("merged").is_null())
+            .then(pl.lit(ONE_SIDE))
+            .otherwise("of_group"),
+        )
+        .select(*_KEY, "legacy_hours", "current_hours", "difference", "relative_difference", "cause")
+    )
+
+
+def _counted(name: str) -> pl.Expr:
+    """A side's hours; of a type that it lacks 0, where it tells anything of the day and metric."""
+    hours = pl.col(f"{name}_hours")
+    tells = hours.is_not_null().any().over("date", "metric")
+    return pl.when(pl.col(f"{name}_has").is_null() & tells).then(0.0).otherwise(hours).alias(f"{name}_counted")
+
+
+def _of_groups(both: pl.LazyFrame, duplicates: pl.LazyFrame) -> pl.LazyFrame:
+    """Per day, group of types and metric: whether its sums are alike (`is_merged`), else the cause (`of_group`)."""
+    sums = both.group_by("date", "group", "metric").agg(
+        current_hours=pl.col("current_counted").sum(), legacy_hours=pl.col("legacy_counted").sum()
+    )
+    of_maintenance = sums.filter(pl.col("metric") == "maintenance").select(
+        "date", "group", maint_hours="legacy_hours", our_maint_hours="current_hours"
+    )
+    names = both.select("date", "node_type", "group").unique()
+    doubled = _side_by_side(duplicates).join(names, on=_DAY, how="inner").drop("node_type")
+    return (
+        sums.join(of_maintenance, on=["date", "group"], how="left")
+        .join(doubled.group_by("date", "group").agg(pl.all().sum()), on=["date", "group"], how="left")
+        .select(
+            "date",
+            "group",
+            "metric",
+            is_merged=close_to("current_hours", "legacy_hours"),
+            of_group=pl.when(_explained_by("maint_hours") | _explained_by("our_maint_hours"))
+            .then(pl.lit(MAINTENANCE))
+            .when(pl.any_horizontal(_explained_by(f"{metric}_double") for metric in CAPACITY))
+            .then(pl.lit(DUPLICATE))
+            .otherwise(pl.lit(UNEXPLAINED)),
+        )
+    )
+
+
+def _explained_by(column: str) -> pl.Expr:
+    """Whether the difference is these hours, more or less, within the tolerance of the legacy hours."""
+    amount = pl.col(column)
+    moved = pl.max_horizontal(
+        *(close_to(pl.col("current_hours") + sign * amount, pl.col("legacy_hours")) for sign in (1, -1))
+    )
+    return (moved & (amount.abs() > TOLERANCE_HOURS)).fill_null(value=False)
+
+
+def _side_by_side(duplicates: pl.LazyFrame) -> pl.LazyFrame:
+    """Hours of duplicates per day and node type, `<metric>_double` beside each other."""
+    hours = pl.col("hours").filter
+    return duplicates.group_by(_DAY).agg(
+        hours(pl.col("metric") == metric).sum().alias(f"{metric}_double") for metric in CAPACITY
+    )
+
+
+def _in_gap(gaps: Mapping[str, Sequence[Gap]]) -> pl.Expr:
+    """Whether the day lies in a known gap of what its metric is made of."""
+    out = pl.lit(value=False)
+    for metric, terms in _TERMS.items():
+        for gap in {gap for term in terms for gap in gaps.get(term, ())}:
+            days = (pl.col("date") >= pl.lit(gap.start)) & (pl.col("date") < pl.lit(gap.end))
+            out = out | ((pl.col("metric") == metric) & days)
+    return out
+
+
+_TERMS: dict[str, tuple[str, ...]] = {
+    "total": ("total",),
+    "reservable": ("reservable",),
+    "committed": ("committed",),
+    "occupied_reservation": ("occupied_reservation",),
+    "idle": ("committed", "occupied_reservation"),
+    "available_reservable": ("reservable", "committed"),
+    "maintenance": ("maintenance",),
+}
+
+
+def applies(site: OpenStackSite) -> bool:
+    """Whether there is anything to compare with."""
+    return has_legacy(site)

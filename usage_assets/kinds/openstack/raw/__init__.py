@@ -1,0 +1,1 @@
+"""The tables of the services' databases, and how their rows fall into months."""

@@ -1,0 +1,394 @@
+"""The raw tables of an OpenStack site: Nova, Blazar, Zun, Keystone and the legacy usage caches."""
+
+from usage_assets.schema import Column, Type
+from usage_assets.sources.columns import (
+    ACTION,
+    CREATED,
+    DELETED,
+    EVENT,
+    GB,
+    MARKED,
+    MB,
+    PROJECT,
+    TIMES,
+    UPDATED,
+    USER,
+    VCPUS,
+    at,
+    flag,
+    number,
+    real,
+    text,
+)
+from usage_assets.specs.raw_table import (
+    Dated,
+    Life,
+    Machine,
+    RawTable,
+    Satellite,
+    ServerLife,
+    Whole,
+)
+
+_INSTANCE = (
+    number("id", "Row id", "id"),
+    text("uuid", "Server id"),
+    *MARKED,
+    PROJECT,
+    USER,
+    at("launched_at", "When the server first ran; null where it never did"),
+    at("terminated_at", "When it was terminated"),
+    text("vm_state", "State at the dump"),
+    number("power_state", "Power state at the dump: 1 running, 3 paused, 4 off, 7 suspended", "code"),
+    number("vcpus", "vCPUs of the current flavor", VCPUS),
+    number("memory_mb", "Memory of the current flavor", MB),
+    number("root_gb", "Root disk of the current flavor", GB),
+    number("ephemeral_gb", "Ephemeral disk of the current flavor", GB),
+    text("host", "nova-compute service that runs it"),
+    text("node", "hypervisor_hostname that runs it; null when shelved or never scheduled"),
+    text("availability_zone", "Availability zone"),
+)
+_INSTANCE_LIFE = ServerLife(
+    ("deleted_at", "terminated_at"),
+    ("launched_at", "updated_at", "deleted_at", "terminated_at"),
+    terminated_by=("nova_instance_actions_events", "nova_instance_actions", "compute_terminate_instance"),
+)
+
+LEASE = ("lease_id", "blazar_leases", "id")
+RESERVATION = ("reservation_id", "blazar_reservations", "id")
+INSTANCE = ("instance_uuid", "nova_instances", "uuid")
+CONTAINER = ("container_uuid", "zun_container", "uuid")
+
+
+def _reservation_detail(source: str, description: str, *columns: Column) -> RawTable:
+    return RawTable(
+        "blazar",
+        source,
+        description,
+        (text("id", "Row id"), *MARKED, text("reservation_id", "Reservation that it details"), *columns),
+        Satellite((RESERVATION, LEASE)),
+        optional=source.startswith("device"),
+    )
+
+
+def _allocation(source: str, description: str, resource: Column) -> RawTable:
+    return RawTable(
+        "blazar",
+        source,
+        description,
+        (text("id", "Allocation id"), *MARKED, resource, text("reservation_id", "Reservation that holds it")),
+        Satellite((RESERVATION, LEASE)),
+        optional=source.startswith("device"),
+    )
+
+
+def _capability(source: str, description: str, owner: str, owners: str) -> RawTable:
+    return RawTable(
+        "blazar",
+        source,
+        description,
+        (
+            text("id", "Row id"),
+            *MARKED,
+            text(owner, "Host or device that has the capability"),
+            text("property_id", "Name of the capability, in blazar_resource_properties; releases before 9 have none"),
+            text("capability_name", "Name of the capability in releases before 9"),
+            text("capability_value", "Value, as text"),
+        ),
+        Satellite(((owner, owners, "id"),)),
+        optional=source.startswith("device"),
+    )
+
+
+TABLES: tuple[RawTable, ...] = (
+    RawTable(
+        "nova",
+        "compute_nodes",
+        "Hypervisors: a row per machine and life under its name.",
+        (
+            number("id", "Row id", "id"),
+            *MARKED,
+            text("uuid", "Resource provider; of bare metal the node"),
+            text("host", "nova-compute service; many bare-metal nodes share one"),
+            text("hypervisor_hostname", "Identity of the machine"),
+            text("hypervisor_type", "QEMU, ironic ..."),
+            number("vcpus", "Capacity; 0 for bare metal since Stein", VCPUS),
+            number("memory_mb", "Capacity; 0 for bare metal since Stein", MB),
+            number("local_gb", "Capacity; 0 for bare metal since Stein", GB),
+            real("cpu_allocation_ratio", "Overcommit of vCPUs; null or 0 = 1"),
+        ),
+        Machine(("deleted_at",)),
+        archived=True,
+    ),
+    RawTable(
+        "nova",
+        "services",
+        "Nova's services, nova-compute above all.",
+        (
+            number("id", "Row id", "id"),
+            *MARKED,
+            text("host", "Host name"),
+            text("binary", "Service name"),
+            text("topic", "Message topic"),
+            flag("disabled", "State at the dump"),
+            text("disabled_reason", "Why"),
+            at("last_seen_up", "Last heartbeat"),
+            flag("forced_down", "Marked down"),
+        ),
+        Life(("deleted_at",)),
+        archived=True,
+    ),
+    RawTable(
+        "nova", "instances", "Servers, in their cell.", _INSTANCE, _INSTANCE_LIFE, archived=True, skip_flag="hidden"
+    ),
+    RawTable(
+        "nova",
+        "instance_actions",
+        "API requests on servers.",
+        (number("id", "Row id", "id"), *TIMES, text("instance_uuid", "Server"), PROJECT, USER, *ACTION),
+        Satellite((INSTANCE,)),
+        archived=True,
+    ),
+    RawTable(
+        "nova",
+        "instance_actions_events",
+        "Steps of the requests on servers.",
+        (number("id", "Row id", "id"), *TIMES, *EVENT),
+        Satellite((("action_id", "nova_instance_actions", "id"), INSTANCE)),
+        archived=True,
+    ),
+    RawTable(
+        "nova_cell0",
+        "instances",
+        "Servers that never got a host.",
+        _INSTANCE,
+        _INSTANCE_LIFE,
+        archived=True,
+        skip_flag="hidden",
+        extends="nova_instances",
+    ),
+    RawTable(
+        "nova_api",
+        "request_specs",
+        "What the scheduler was asked for, per server; carries the reservation.",
+        (
+            number("id", "Row id", "id"),
+            CREATED,
+            UPDATED,
+            DELETED,
+            text("instance_uuid", "Server"),
+            text("spec", "RequestSpec as JSON", personal=True),
+        ),
+        Satellite((INSTANCE,)),
+    ),
+    RawTable(
+        "blazar",
+        "leases",
+        "Leases: what users reserve, from start_date to end_date.",
+        (
+            text("id", "Lease id"),
+            *MARKED,
+            PROJECT,
+            USER,
+            at("start_date", "Planned start"),
+            at("end_date", "Planned end; prolonging or an early end overwrites it"),
+            text("status", "State at the dump"),
+            flag("degraded", "A resource is missing or was replaced"),
+            text("name", "Name that the user gave", personal=True),
+        ),
+        Life(("deleted_at", "end_date"), ("start_date", "updated_at", "deleted_at")),
+    ),
+    RawTable(
+        "blazar",
+        "reservations",
+        "Reservations of a lease, one per kind of resource.",
+        (
+            text("id", "Reservation id"),
+            *MARKED,
+            text("lease_id", "Lease"),
+            text("resource_id", "Row in its table"),
+            text("resource_type", "physical:host, virtual:instance, flavor:instance, device, network ..."),
+            text("status", "State at the dump"),
+            flag("missing_resources", "A host failed"),
+            flag("resources_changed", "A host was replaced"),
+        ),
+        Satellite((LEASE,)),
+    ),
+    RawTable(
+        "blazar",
+        "computehosts",
+        "Hosts that Blazar may reserve.",
+        (
+            text("id", "Row id: compute_nodes.id as text"),
+            *MARKED,
+            number("vcpus", "Capacity", VCPUS),
+            number("memory_mb", "Capacity", MB),
+            number("local_gb", "Capacity", GB),
+            text("hypervisor_hostname", "Identity of the machine"),
+            text("hypervisor_type", "QEMU, ironic ..."),
+            text("service_name", "nova-compute service"),
+            flag("reservable", "State at the dump, without history"),
+            flag("disabled", "State at the dump, without history"),
+            text("availability_zone", "Availability zone"),
+        ),
+        Machine(("deleted_at",), named_by=("blazar_computehost_allocations", "compute_host_id")),
+    ),
+    _allocation(
+        "computehost_allocations",
+        "Hosts that a reservation holds.",
+        text("compute_host_id", "Host held, in blazar_computehosts"),
+    ),
+    _reservation_detail(
+        "computehost_reservations",
+        "What a reservation of whole hosts asked for.",
+        text("resource_properties", "Filter, as JSON list"),
+        text("hypervisor_properties", "Filter, as JSON list"),
+        text("count_range", "Machines asked for, min-max"),
+    ),
+    _capability(
+        "computehost_extra_capabilities",
+        "Properties of hosts: node type, GPUs ...",
+        "computehost_id",
+        "blazar_computehosts",
+    ),
+    RawTable(
+        "blazar",
+        "resource_properties",
+        "Names of the capabilities of hosts and devices.",
+        (
+            text("id", "Property id"),
+            *MARKED,
+            text("resource_type", "physical:host or device"),
+            text("property_name", "Name of the capability"),
+        ),
+        Whole(),
+        alternatives=("extra_capabilities",),
+        renamed={"property_name": "capability_name"},
+        optional=True,
+    ),
+    _reservation_detail(
+        "instance_reservations",
+        "Flavor that a reservation of instances holds on its hosts.",
+        number("vcpus", "Size of one instance", VCPUS),
+        number("memory_mb", "Size of one instance", MB),
+        number("disk_gb", "Size of one instance", GB),
+        number("amount", "Instances asked for", "instances"),
+        text("flavor_id", "Flavor made for the reservation"),
+        text("resource_properties", "Filter; of flavor:instance the source flavor as JSON"),
+    ),
+    RawTable(
+        "blazar",
+        "events",
+        "Start and end of leases, due and done.",
+        (
+            text("id", "Event id"),
+            *MARKED,
+            text("lease_id", "Lease"),
+            text("event_type", "start_lease, before_end_lease, end_lease"),
+            at("time", "When it is due"),
+            text("status", "UNDONE, IN_PROGRESS, DONE, ERROR"),
+        ),
+        Satellite((LEASE,)),
+    ),
+    RawTable(
+        "blazar",
+        "devices",
+        "Edge devices that Blazar may reserve.",
+        (
+            text("id", "Device id"),
+            *MARKED,
+            text("name", "Name"),
+            text("device_type", "container, vm, shell"),
+            text("device_driver", "zun, k8s ..."),
+            flag("reservable", "State at the dump"),
+        ),
+        Life(("deleted_at",)),
+        optional=True,
+    ),
+    _allocation("device_allocations", "Devices that a reservation holds.", text("device_id", "Device held")),
+    _reservation_detail(
+        "device_reservations",
+        "What a reservation of devices asked for.",
+        text("resource_properties", "Filter, as JSON list"),
+        text("count_range", "Devices asked for, min-max"),
+    ),
+    _capability(
+        "device_extra_capabilities", "Properties of devices: machine name, vendor ...", "device_id", "blazar_devices"
+    ),
+    RawTable(
+        "zun",
+        "container",
+        "Containers on edge devices.",
+        (
+            number("id", "Row id", "id"),
+            *TIMES,
+            text("uuid", "Container id"),
+            PROJECT,
+            USER,
+            text("status", "State at the dump"),
+            at("started_at", "When it started"),
+            text("host", "Device it runs on"),
+            real("cpu", "CPU limit", "cores"),
+            text("memory", "Memory limit with its unit"),
+            number("disk", "Disk", GB),
+            text("annotations", "JSON; names the reservation"),
+            number("container_type", "0 container, 1 capsule, 2 member of a capsule, 3 init member", "code"),
+            number("capsule_id", "Capsule that it is a member of, by row id", "id"),
+        ),
+        Life(("updated_at",), ("started_at", "updated_at"), ended_when=("status", ("Deleted", "Error", "Stopped"))),
+    ),
+    RawTable(
+        "zun",
+        "container_actions",
+        "API requests on containers.",
+        (number("id", "Row id", "id"), *TIMES, text("container_uuid", "Container"), PROJECT, USER, *ACTION),
+        Satellite((CONTAINER,)),
+    ),
+    RawTable(
+        "zun",
+        "container_actions_events",
+        "Steps of the requests on containers.",
+        (number("id", "Row id", "id"), *TIMES, *EVENT),
+        Satellite((("action_id", "zun_container_actions", "id"), CONTAINER)),
+    ),
+    RawTable(
+        "chameleon_usage",
+        "node_usage_report_cache",
+        "Legacy daily hours per node type.",
+        (
+            at("date", "Day"),
+            text("node_type", "Node type"),
+            real("maint_hours", "Maintenance", "node-hours"),
+            real("reserved_hours", "Reserved", "node-hours"),
+            real("used_hours", "Used", "node-hours"),
+            real("idle_hours", "Idle", "node-hours"),
+            real("total_hours", "Total", "node-hours"),
+        ),
+        Dated("date"),
+        key=("date", "node_type"),
+    ),
+    RawTable(
+        "chameleon_usage",
+        "node_count_cache",
+        "Legacy daily count of nodes per node type.",
+        (Column("date", Type.DATE, "Day"), text("node_type", "Node type"), number("cnt", "Nodes", "nodes")),
+        Dated("date"),
+        key=("date", "node_type"),
+    ),
+    RawTable(
+        "keystone",
+        "project",
+        "Names of projects.",
+        (
+            text("id", "Project id"),
+            text("name", "Name that people read"),
+            text("domain_id", "Domain that the name is unique in"),
+            flag("enabled", "State at the dump"),
+        ),
+        Whole(),
+        optional=True,
+        by_columns=True,
+    ),
+)
+
+BY_NAME: dict[str, RawTable] = {table.name: table for table in TABLES}

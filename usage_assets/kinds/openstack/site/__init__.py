@@ -1,0 +1,1 @@
+"""The file of an OpenStack site as a typed model."""

@@ -1,0 +1,126 @@
+"""The file of an OpenStack site."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from usage_assets.core.yaml_files import Real, Whole
+from usage_assets.kinds.openstack.site.personal import Personal, fits
+from usage_assets.kinds.openstack.site.rules import Exclusion, MetricSources, Tls, known_sources
+from usage_assets.sites.base import BaseSite, Gap, Strict
+
+_BACKTRACKS = re.compile(r"\(\?<?[=!]|\\[1-9]")
+
+
+Size = Annotated[Real, Field(gt=0, allow_inf_nan=False)]
+
+
+class NodeType(Strict):
+    """What the databases do not say of the machines whose hostname matches; names compare without case."""
+
+    type: str | None = None
+    gpus: Whole | None = Field(default=None, ge=0)
+    vcpus: Size | None = None
+    memory_mb: Size | None = None
+    disk_gb: Size | None = None
+
+
+def _pattern(value: str, what: str) -> str:
+    """The pattern, if it is a regular expression that can be matched in one pass."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        msg = f"{value!r} is no pattern of {what}: {error}"
+        raise ValueError(msg) from error
+    if _BACKTRACKS.search(value):
+        msg = f"{value!r}: a pattern of {what} can't look around ((?=, (?!, (?<=, (?<!) or refer back (\\1)"
+        raise ValueError(msg)
+    return value
+
+
+class Maintenance(Strict):
+    """Which leases keep machines for maintenance: those of a project, and those whose name matches."""
+
+    projects: tuple[str, ...] = ()
+    lease_name: Annotated[str, AfterValidator(lambda value: _pattern(value, "lease names"))] | None = None
+
+    @model_validator(mode="after")
+    def _names_some(self) -> "Maintenance":
+        if not self.projects and self.lease_name is None:
+            msg = "name projects, a lease_name, or both; without maintenance leave the key out"
+            raise ValueError(msg)
+        return self
+
+
+Database = Literal["nova", "nova_cell0", "nova_api", "blazar", "zun", "chameleon_usage", "keystone"]
+
+
+class OpenStackSite(BaseSite):
+    """A research cloud: Nova, with or without Blazar (reservations) and Zun (containers on edge devices)."""
+
+    kind: Literal["openstack"]
+    databases: dict[Database, str] = Field(min_length=1)
+    tls: Tls | None = None
+    maintenance: Maintenance | None = None
+    node_types: dict[str, NodeType] = Field(default_factory=dict)
+    gpu_aliases: tuple[str, ...] | None = None
+    """PCI aliases of flavors that are GPUs, exact names or patterns; absent: those whose words name GPUs."""
+    gpu_extra_spec: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$")] | None = None
+    """Extra spec of flavors that holds their number of GPUs."""
+    utilization_of: Literal["reservable", "total"] | None = None
+    project_names: dict[str, str] = Field(default_factory=dict)
+    hash_names: bool = False
+    personal: Personal = Field(default_factory=dict)
+    cleaning_minutes: Whole = Field(default=0, ge=0)
+    leadtime_horizon_days: Whole = Field(default=90, ge=1)
+    exclusions: tuple[Exclusion, ...] = ()
+    sources: dict[str, MetricSources] = Field(default_factory=dict)
+
+    @field_validator("sources")
+    @classmethod
+    def _of_its_metric(cls, value: dict[str, MetricSources]) -> dict[str, MetricSources]:
+        known_sources(value)
+        return value
+
+    @field_validator("node_types")
+    @classmethod
+    def _patterns(cls, value: dict[str, NodeType]) -> dict[str, NodeType]:
+        for pattern in value:
+            _pattern(pattern, "host names")
+        return value
+
+    @field_validator("gpu_aliases")
+    @classmethod
+    def _alias_patterns(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for pattern in value or ():
+            _pattern(pattern, "PCI aliases")
+        return value
+
+    @field_validator("known_gaps")
+    @classmethod
+    def _of_raw_tables(cls, value: tuple[Gap, ...]) -> tuple[Gap, ...]:
+        if not value:
+            return value
+        from usage_assets.kinds.openstack.raw.tables import BY_NAME  # noqa: PLC0415 - loads polars, which few commands need
+
+        # a misspelt source would be a gap of nothing, and its zeros would pass for measured ones
+        unknown = sorted({gap.source for gap in value} - set(BY_NAME))
+        if unknown:
+            msg = f"no raw table is named {', '.join(unknown)}; there are {', '.join(sorted(BY_NAME))}"
+            raise ValueError(msg)
+        return value
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The operator's inventories."""
+        return tuple(source.file for metric in self.sources.values() for source in metric if source.file is not None)
+
+    @model_validator(mode="after")
+    def _has_machines(self) -> "OpenStackSite":
+        if not {"nova", "blazar"} & set(self.databases):
+            msg = "databases: name at least nova, or blazar for a site of edge devices"
+            raise ValueError(msg)
+        fits(self.personal, self)
+        return self

@@ -1,0 +1,92 @@
+"""`personal` of a site's file: which columns that name people are hashed or dropped before they are stored."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+Rule = Literal["hash", "drop"]
+SPEC = "nova_api_request_specs.spec"
+LEASE_NAME = "blazar_leases.name"
+
+# no rule reads what these say of a person, so a site may hide them as well: by name, `personal: hash` leaves them
+_ALSO = ("project_id", "message", "disabled_reason")
+_ALSO_THERE = ("keystone_project.name",)
+_EVERYWHERE = ("user_id", "project_id")
+"""One identity in many tables: hidden in all of them alike, or people would count twice."""
+
+
+def _expanded(value: object) -> object:
+    """Every column by its table: `hash` alone is each column declared personal, `user_id` alone that of every table."""
+    if value == "hash":
+        return dict.fromkeys(_declared(), "hash")
+    if not isinstance(value, Mapping):
+        msg = "write hash, or columns such as {user_id: hash, blazar_leases.name: drop}"
+        raise ValueError(msg)
+    if not value:
+        return {}
+    known = _known()
+    out: dict[str, Any] = {}
+    for name, rule in value.items():
+        there = [column for column in known if column.endswith(f".{name}")] if name in _EVERYWHERE else [name]
+        unknown = [column for column in there if column not in known]
+        if unknown:
+            shown = ", ".join([*_EVERYWHERE, *(column for column in known if not column.endswith(_EVERYWHERE))])
+            msg = f"{name} can't be hidden: no such column, or rows could not be told apart or counted without; {shown}"
+            raise ValueError(msg)
+        out |= dict.fromkeys(there, rule)
+    return out
+
+
+Personal = Annotated[dict[str, Rule], BeforeValidator(_expanded)]
+
+
+def _declared() -> list[str]:
+    from usage_assets.kinds.openstack.raw.tables import TABLES  # noqa: PLC0415 - loads polars, which few commands need
+
+    return [f"{raw.name}.{column.name}" for raw in TABLES for column in raw.columns if column.personal]
+
+
+def _known() -> list[str]:
+    from usage_assets.kinds.openstack.raw.tables import TABLES  # noqa: PLC0415 - loads polars, which few commands need
+
+    also = [f"{raw.name}.{column.name}" for raw in TABLES for column in raw.columns if column.name in _ALSO]
+    return [*_declared(), *also, *_ALSO_THERE]
+
+
+def fits(personal: Mapping[str, Rule], site: Any) -> None:
+    """Raise ValueError where another part of the site's file needs what `personal` hides."""
+    for name in _EVERYWHERE:
+        mine = [c for c in _known() if c.endswith(f".{name}") and _is_there(c, site)] if personal else []
+        rules = {personal.get(column) for column in mine}
+        if len(rules) > 1:
+            bare = sorted(column for column in mine if column not in personal) or mine
+            msg = f"personal: {name} must be treated alike in all tables, not so in {bare[0]}; write {name}: hash"
+            raise ValueError(msg)
+    if any(column.endswith(".project_id") for column in personal):
+        needs = {
+            "maintenance.projects": bool(site.maintenance and site.maintenance.projects),
+            "project_names": bool(site.project_names),
+            "databases.keystone": "keystone" in site.databases,
+        }
+        needed = [what for what, is_needed in needs.items() if is_needed]
+        if needed:
+            msg = f"personal: {', '.join(needed)} needs project_id as it is; hash_names hides it in what people read"
+            raise ValueError(msg)
+    if personal.get(SPEC) == "drop":
+        msg = f"personal: {SPEC} says which reservation and flavor a server has; hash keeps these two and nothing else"
+        raise ValueError(msg)
+    if personal.get(LEASE_NAME) == "drop" and site.maintenance and site.maintenance.lease_name:
+        msg = f"personal: maintenance.lease_name needs {LEASE_NAME}; hash keeps the names that it matches"
+        raise ValueError(msg)
+    for rule in site.exclusions:
+        dropped = [column for column in rule.where if personal.get(f"{rule.table}.{column}") == "drop"]
+        if dropped:
+            msg = f"personal: an exclusion needs {rule.table}.{dropped[0]}; hash it, and the exclusion still matches"
+            raise ValueError(msg)
+
+
+def _is_there(column: str, site: Any) -> bool:
+    from usage_assets.kinds.openstack.raw.tables import BY_NAME  # noqa: PLC0415 - loads polars, which few commands need
+
+    return BY_NAME[column.split(".", maxsplit=1)[0]].database in site.databases

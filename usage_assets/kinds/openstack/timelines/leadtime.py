@@ -1,0 +1,47 @@
+"""Lead times of leases as points in time: requested, effective and projected, per node type."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
+import polars as pl
+
+from usage_assets.facts.tables import LEASES
+from usage_assets.sites.files import Site
+from usage_assets.specs.asset import Made
+from usage_assets.timelines.tables import LEADTIME, LEADTIME_TYPES
+from usage_assets.warehouse import Reader
+
+
+def read(reader: Reader, site: Site, months: Sequence[date]) -> pl.DataFrame:
+    """The leases of some months."""
+    return reader.frame(LEASES, site.key, months)
+
+
+def make(site: Site, months: Sequence[date], leases: pl.DataFrame, extracted: Mapping[date, datetime]) -> Made:  # noqa: ARG001
+    """The points of some months."""
+    return Made(leadtime(leases))
+
+
+def leadtime(leases: pl.DataFrame) -> pl.DataFrame:
+    """Rows of timelines.leadtime, from rows of facts.leases; a lease has a point of each type that it has hours of."""
+    of_types = [
+        leases.lazy().select(
+            "site",
+            "month",
+            "node_type",
+            timestamp="created_at",
+            leadtime_type=pl.lit(name),
+            value=pl.col(name),
+        )
+        for name in LEADTIME_TYPES
+    ]
+    key = list(LEADTIME.unique_key)
+    return (
+        pl.concat(of_types)
+        .filter(pl.col("value").is_not_null())
+        .group_by(key)
+        .agg(pl.col("value").median())
+        .sort(key)
+        .select(LEADTIME.names)
+        .collect()
+    )

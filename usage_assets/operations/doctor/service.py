@@ -1,0 +1,158 @@
+"""Questions about what should be at work: sources, daemon, schedules, the last night, runs that hang."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from usage_assets.core.errors import UsageError
+from usage_assets.kinds.registry import kind_of
+from usage_assets.operations.doctor.questions import (
+    Patient,
+    Said,
+    fail,
+    ok,
+    question,
+    warn,
+)
+from usage_assets.operations.live import BEGUN
+from usage_assets.orchestration.orphaned_runs import is_gone
+from usage_assets.sites.files import Site
+from usage_assets.specs.access_report import SiteAccess
+
+_DAEMON_SECONDS = 300.0
+_NIGHT_HOURS, _STUCK_HOURS, _QUEUED_HOURS = 36.0, 12.0, 1.0
+
+
+@question("sources")
+def sources(patient: Patient) -> Iterator[Said]:
+    """Whether each site's databases answer, and let its account read and do no more; all sites at once."""
+    book = patient.good_sites()
+    if patient.offline:
+        yield ok("not asked (--offline)")
+        return
+    answers: queue.Queue[tuple[str, SiteAccess | UsageError]] = queue.Queue()
+    for site in book.values():
+        threading.Thread(target=_look, args=(site, answers), daemon=True).start()
+    waiting = set(book)
+    end = time.monotonic() + patient.seconds
+    while waiting:
+        try:
+            key, found = answers.get(timeout=max(end - time.monotonic(), 0.01))
+        except queue.Empty:
+            break
+        waiting.discard(key)
+        yield from [fail(str(found), "")] if isinstance(found, UsageError) else _access(key, found)
+    for key in sorted(waiting):
+        yield fail(f"{key}: no answer within {patient.seconds:.0f} s", f"usage-assets check-site {key}")
+
+
+def _look(site: Site, answers: "queue.Queue[tuple[str, SiteAccess | UsageError]]") -> None:
+    try:
+        answers.put((site.key, kind_of(site).check_site(site, kind_of(site).raw_tables, count=False)))
+    except UsageError as error:
+        answers.put((site.key, error))
+    except Exception as error:
+        answers.put((site.key, UsageError(f"{site.key}: can't be asked ({type(error).__name__})")))
+
+
+def _access(key: str, found: SiteAccess) -> Iterator[Said]:
+    denied = [one.source for one in found.tables if one.state == "not granted"]
+    if denied:
+        yield fail(f"{key}: not granted: {', '.join(denied)}", f"usage-assets grants {key}")
+    damaged = [one for one in found.tables if one.state == "unreadable"]
+    for one in damaged:
+        yield fail(f"{key}: {one.note}", f"usage-assets check-site {key}")
+    for server in found.servers:
+        for warning in server.warnings:
+            yield warn(f"{key}: {warning}", "")
+    if not denied and not damaged:
+        there = sum(one.state == "found" for one in found.tables)
+        wires = ", ".join(f"{server.label}{f' ({server.wire})' if server.wire else ''}" for server in found.servers)
+        yield ok(f"{key}: {there} tables, {wires}")
+
+
+@question("daemon")
+def daemon(patient: Patient) -> Iterator[Said]:
+    """Whether a daemon is at work: without one there is no nightly and no alert."""
+    if patient.instance is None:
+        yield warn("none has ever run here", "start the service (docs/operations.md), or make ui")
+        return
+    beats = list(patient.instance.get_daemon_heartbeats().values())
+    if not beats:
+        yield warn("none has ever run here", "start the service (docs/operations.md), or make ui")
+        return
+    ago = patient.now.timestamp() - max(beat.timestamp for beat in beats)
+    if ago > _DAEMON_SECONDS:
+        yield fail(f"none since {ago / 3600:.1f} h", "start the service: without it there is no nightly and no alert")
+        return
+    bad = sorted(beat.daemon_type for beat in beats if beat.errors)
+    if bad:
+        yield warn(f"at work, with faults in {', '.join(bad)}", "look at the daemon's log")
+    else:
+        yield ok(f"at work, last heard of {max(ago, 0):.0f} s ago")
+
+
+@question("schedules")
+def schedules(patient: Patient) -> Iterator[Said]:
+    """Whether somebody stopped a schedule or a sensor in the UI."""
+    states = [] if patient.instance is None else patient.instance.all_instigator_state()
+    stopped = sorted(state.name for state in states if not state.is_running)
+    for name in stopped:
+        yield warn(f"{name} is stopped", "turn it on in the UI, page Automation")
+    if not stopped:
+        yield ok("none is stopped")
+
+
+@question("nightly")
+def nightly(patient: Patient) -> Iterator[Said]:
+    """Whether each site was read last night."""
+    instance = patient.instance
+    if not patient.good_sites():
+        yield ok("there is no site")
+    for key in patient.good_sites():
+        tags = {"usage/trigger": "nightly", "usage/site": key}
+        found = [] if instance is None else instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
+        if not found:
+            yield warn(f"{key}: no nightly run yet", "it starts by itself once the service runs")
+            continue
+        run, at = found[0].dagster_run, found[0].create_timestamp
+        hours = (patient.now - _aware(at)).total_seconds() / 3600
+        said = f"{key}: {run.status.value.lower()}, {hours:.0f} h ago (run {run.run_id[:8]})"
+        if hours > _NIGHT_HOURS:
+            yield fail(f"{said}; none since", "look at the daemon and at the schedule's ticks in the UI")
+        elif run.status in {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}:
+            yield fail(said, "the run's page in the UI says why; usage-assets backfill repeats it")
+        else:
+            yield ok(said)
+
+
+@question("runs")
+def stuck(patient: Patient) -> Iterator[Said]:
+    """Whether a run hangs: its process gone, without an end for hours, or never begun."""
+    instance = patient.instance
+    if instance is None:
+        yield ok("no run yet")
+        return
+    hung = False
+    records = instance.get_run_records(dg.RunsFilter(statuses=[*BEGUN, dg.DagsterRunStatus.QUEUED]))
+    for record in records:
+        run = record.dagster_run
+        hours = (patient.now - _aware(record.create_timestamp)).total_seconds() / 3600
+        queued = run.status == dg.DagsterRunStatus.QUEUED
+        if not queued and is_gone(run):
+            hung = True
+            yield fail(f"run {run.run_id[:8]}: its process is gone", "the daemon, or the next backfill, reports it")
+        elif hours > (_QUEUED_HOURS if queued else _STUCK_HOURS):
+            hung = True
+            state = run.status.value.lower()
+            yield fail(f"run {run.run_id[:8]}: {state} for {hours:.0f} h", "terminate it on its page in the UI")
+    if not hung:
+        yield ok(f"{len(records)} under way, none hangs")
+
+
+def _aware(at: datetime) -> datetime:
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -1,0 +1,67 @@
+"""What of an installation is at work now: processes, the daemon, runs that have not ended."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from usage_assets.core import clock
+from usage_assets.operations.places import RUNS
+from usage_assets.orchestration.orphaned_runs import is_gone
+
+BEAT_SECONDS = 45.0
+"""A daemon says every 30 s that it is there."""
+BEGUN = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""What a run may be at that has left the queue and not ended."""
+
+
+def in_the_way(home: Path, *, unfinished_runs: bool) -> list[str]:
+    """Why the storage of a DAGSTER_HOME can't be replaced now, one sentence each; none where it can."""
+    found = [f"process {pid} ({name}) has files of {home} open" for pid, name in users_of(home)]
+    if not (home / RUNS).is_file():
+        return found
+    with instance_of(home) as instance:
+        beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
+        if beats:
+            ago = clock.utc_now().timestamp() - max(beats)
+            if ago < BEAT_SECONDS:
+                wait = f"if it has ended since, wait {BEAT_SECONDS:.0f} s"
+                found.append(f"a Dagster daemon was at work {max(ago, 0):.0f} s ago ({wait})")
+        if unfinished_runs:
+            found += [
+                f"run {run.run_id[:8]} has not ended ({run.status.value.lower()})" for run in unfinished(instance)
+            ]
+    return found
+
+
+def unfinished(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that have begun and not ended, but for those whose process is known to be gone."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=BEGUN))
+    return [run for run in runs if not is_gone(run)]
+
+
+def instance_of(home: Path) -> dg.DagsterInstance:
+    """The instance of a DAGSTER_HOME, by its dagster.yaml."""
+    os.environ["DAGSTER_HOME"] = str(home)  # what Dagster, and our storage of its events, go by
+    return dg.DagsterInstance.get()
+
+
+def users_of(home: Path) -> list[tuple[int, str]]:
+    """Other processes, as far as this user may see them, that have files of a folder open: their ids and names."""
+    out = []
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        try:
+            opened = any(handle.readlink().is_relative_to(home) for handle in (process / "fd").iterdir())
+            name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip() if opened else ""
+        except OSError:
+            continue  # ended meanwhile, or of another user
+        if opened:
+            out.append((int(process.name), name))
+    return sorted(out)

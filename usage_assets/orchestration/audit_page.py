@@ -1,0 +1,101 @@
+"""The audit as a page that can be read on paper: plots/<site>/<month>/audit.html."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from usage_assets.core import settings
+from usage_assets.facts.tables import REASONS
+from usage_assets.kinds.registry import kind_of
+from usage_assets.reports.render import write_file
+from usage_assets.reports.tables import OUTCOMES
+from usage_assets.sites.files import Site
+
+_ORDER = list(OUTCOMES)
+_HOURS = 1e-6
+_MOSTLY = 0.5
+_DOUBLED = (
+    "Most rows of this source are rejected as duplicates because a source of higher priority already counts the same "
+    "machines. That is expected of a source that only fills gaps, such as an inventory."
+)
+
+
+def publish(
+    site: Site, rows: Mapping[date, pl.DataFrame], extracted: Mapping[date, datetime]
+) -> dict[date, dict[str, Any]]:
+    """Write the page of each month; by month the link to it."""
+    out: dict[date, dict[str, Any]] = {}
+    for month, found in rows.items():
+        name = f"{site.key}/{month:%Y-%m}/audit"
+        path = settings.plots_dir() / f"{name}.html"
+        write_file(path, page(site, month, found, extracted.get(month)).encode())
+        out[month] = {
+            "page": dg.MetadataValue.url(f"{settings.plots_url()}/{quote(name)}.html"),
+            "path": dg.MetadataValue.path(str(path)),
+        }
+    return out
+
+
+def page(site: Site, month: date, rows: pl.DataFrame, extracted: datetime | None) -> str:
+    """The page of one month, of its rows of reports.audit."""
+    templates = Environment(
+        loader=PackageLoader("usage_assets", "reports/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    return templates.get_template("audit.html.j2").render(
+        name=site.name,
+        site=site.key,
+        month=f"{month:%Y-%m}",
+        extracted=f"{extracted:%Y-%m-%d %H:%M}" if extracted else "",
+        example=f"{month:%Y-%m}-15T12:00",
+        assets=[
+            {"title": asset, "sources": [_source(source, part) for source, part in _groups(mine, "source")]}
+            for asset, mine in sorted(_groups(rows, "asset"), key=lambda group: _place(site, group[0]))
+        ],
+        words=OUTCOMES | REASONS,
+    )
+
+
+def _place(site: Site, asset: str) -> tuple[int, str]:
+    """Assets in the order in which they build on each other."""
+    names = [kind_of(site).asset("facts", fact.name) for fact in kind_of(site).facts]
+    return (names.index(asset) if asset in names else len(names), asset)
+
+
+def _groups(frame: pl.DataFrame, by: str) -> list[tuple[str, pl.DataFrame]]:
+    parts = frame.sort(by).partition_by(by, as_dict=True)
+    return [(str(name), part) for (name,), part in parts.items()]
+
+
+def _source(name: str, rows: pl.DataFrame) -> dict[str, Any]:
+    lines = sorted(rows.iter_rows(named=True), key=lambda row: (_ORDER.index(row["outcome"]), row["reason"]))
+    doubled = sum(row["rows"] or 0 for row in lines if row["reason"] == "duplicate")
+    read = sum(row["rows"] or 0 for row in lines if row["outcome"] == "read")
+    note = _DOUBLED if read and doubled > read * _MOSTLY else ""
+    return {"name": name, "balanced": _balanced(lines), "lines": [_line(row) for row in lines], "note": note}
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "outcome": row["outcome"],
+        "reason": row["reason"],
+        "rows": "" if row["rows"] is None else f"{row['rows']:,}",
+        "hours": f"{row['hours']:,.1f}",
+        **{name: "" if row[name] is None else f"{row[name]:.1%}" for name in ("rows_share", "hours_share")},
+    }
+
+
+def _balanced(lines: list[dict[str, Any]]) -> bool:
+    def total(what: str, *outcomes: str) -> float:
+        return sum(row[what] or 0 for row in lines if row["outcome"] in outcomes)
+
+    hours = total("hours", "read") - total("hours", "kept", "clipped", "rejected")
+    rows = total("rows", "read") - total("rows", "kept", "outside", "rejected")
+    return rows == 0 and abs(hours) <= _HOURS * max(1.0, total("hours", "read"))

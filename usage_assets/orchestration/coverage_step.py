@@ -1,0 +1,226 @@
+"""`usage/reports/coverage`: the table, its picture, and the checks that say which site-months are missing or stale.
+
+One asset for the sites of all kinds, without partitions: it is made anew whole. It runs after the runs of the sites and
+at an hour of its own, so that a night that did not come is seen.
+"""
+
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import dagster as dg
+import duckdb
+import polars as pl
+
+from usage_assets.checks.record import Fails
+from usage_assets.core import settings
+from usage_assets.core.clock import naive_utc_now
+from usage_assets.core.errors import ContractError, UsageError
+from usage_assets.core.file_faults import advice
+from usage_assets.kinds.registry import KINDS
+from usage_assets.orchestration.cron import coverage_clock, nightly_clock
+from usage_assets.orchestration.ui_metadata import asset_key, column_schema, markdown_table
+from usage_assets.orchestration.verdict import standing
+from usage_assets.reports.coverage import picture
+from usage_assets.reports.coverage.front import write_front
+from usage_assets.reports.coverage.reading import judged
+from usage_assets.reports.render import Renderer, write_file
+from usage_assets.reports.tables import COVERAGE, STATUSES
+from usage_assets.sites.book import SiteBook
+from usage_assets.warehouse import Warehouse
+
+KEY = dg.AssetKey(["usage", "reports", "coverage"])
+GROUP = "usage_serving"
+FRESH, COMPLETE, SCHEDULES = "fresh", "complete", "schedules"
+_BAD = {FRESH: ("stale",), COMPLETE: ("missing", "refused", "waits")}
+_WHAT = {FRESH: "stale", COMPLETE: "incomplete"}
+_DESCRIPTIONS = {
+    FRESH: "Every month that can still change was read within USAGE_STALE_HOURS, and every closed one after its end.",
+    COMPLETE: "Every month since a site's first one was built of every table, less the known gaps.",
+    SCHEDULES: "The settings of the schedules can be used.",
+}
+_SHOWN = 24
+_TEXT = 200
+_NAMED, _REASON = 2, 70  # assets in the sentence of a site-month, and how much of their reasons
+_LOG = logging.getLogger("usage_assets")
+
+
+def coverage_asset(book: SiteBook, warehouse: Warehouse) -> dg.AssetsDefinition:
+    """The asset and its checks, after the usage timelines of every kind that has sites."""
+
+    @dg.asset(
+        key=KEY,
+        group_name=GROUP,
+        description=f"{COVERAGE.description} With a heat map of sites, stages and months, and the same rows as CSV.",
+        tags={"stage": "serving"},
+        kinds={"duckdb", "polars", "plotly"},
+        metadata={"dagster/table_name": COVERAGE.qualified, "dagster/column_schema": column_schema(COVERAGE)},
+        deps=[asset_key(name, "timelines", "usage") for name in KINDS if book.keys_of(name)],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=KEY, description=text, blocking=False) for name, text in _DESCRIPTIONS.items()
+        ],
+    )
+    def coverage(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        for key, fault in book.faults.items():
+            context.log.warning("Site %s keeps its old rows, its file has a fault: %s", key, fault)
+        try:
+            rows = write(book, warehouse)
+            shown = publish(rows, book)
+            write_front(rows, book, warehouse)
+        except UsageError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from None
+        except (duckdb.Error, OSError) as error:
+            todo = advice(error, warehouse.path.parent)
+            msg = f"coverage could not be stored: {error}. The old rows are untouched. What to do: {todo}"
+            raise dg.Failure(description=msg, allow_retries=False) from error
+        return dg.MaterializeResult(metadata=shown, check_results=[*check_rows(rows), check_schedules()])
+
+    return coverage
+
+
+def coverage_schedule(job: str) -> dg.ScheduleDefinition:
+    """Coverage once a day whatever ran in the night: `USAGE_COVERAGE_CRON` (noon unless set) in `USAGE_TIMEZONE`."""
+    clock = coverage_clock()
+    for fault in clock.faults:
+        _LOG.warning("coverage_daily: %s", fault)
+    return dg.ScheduleDefinition(
+        name="coverage_daily",
+        job_name=job,
+        cron_schedule=clock.cron,
+        execution_timezone=clock.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        tags={"usage/trigger": "coverage"},
+        description="Looks at what there is of every site and month, so that a night that did not come is seen.",
+    )
+
+
+def write(book: SiteBook, warehouse: Warehouse) -> pl.DataFrame:
+    """Judge all good sites and replace their rows in one transaction; sites whose file has a fault keep theirs."""
+    with warehouse.read() as reader:
+        rows = judged(reader, book, naive_utc_now())
+    with warehouse.write("coverage") as writer:
+        writer.ensure(COVERAGE)
+        if broken := writer.refused(COVERAGE, rows):
+            msg = "; ".join(str(one) for found in broken.values() for one in found)
+            raise ContractError(f"{COVERAGE.qualified}: {msg}")
+        writer.con.execute(
+            f"DELETE FROM {COVERAGE.qualified} WHERE site NOT IN (SELECT unnest($kept::VARCHAR[]))",
+            {"kept": sorted(book.faults)},
+        ).fetchall()
+        writer.put(COVERAGE, rows)
+    return rows
+
+
+def publish(rows: pl.DataFrame, book: SiteBook) -> dict[str, Any]:
+    """Write picture and CSV; metadata with the links, the counts and the worst site-months."""
+    renderer = Renderer()
+    figure = picture.coverage_map(rows, {key: site.name for key, site in book.items()})
+    renderer.add(picture.NAME, figure, picture=settings.pictures() != "none")
+    page = renderer.finish()[picture.NAME]
+    csv = page.path.with_suffix(".csv")
+    write_file(csv, rows.write_csv().encode())
+    counts = dict(rows["status"].value_counts().iter_rows())
+    out: dict[str, Any] = {
+        "dagster/row_count": rows.height,
+        "plot": dg.MetadataValue.url(page.url),
+        "path": dg.MetadataValue.path(str(page.path)),
+        "table": dg.MetadataValue.path(str(csv)),
+        **{status: counts.get(status, 0) for status in STATUSES},
+        "worst": dg.MetadataValue.md(_worst(rows)),
+    }
+    if book.faults:
+        out["left_out"] = dg.MetadataValue.md(markdown_table(("site", "fault"), sorted(book.faults.items())))
+    if page.thumbnail_markdown:
+        out["thumbnail"] = dg.MetadataValue.md(page.thumbnail_markdown)
+    if page.png_path:
+        out["picture"] = dg.MetadataValue.path(str(page.png_path))
+    if page.note:
+        out["note"] = page.note
+    return out
+
+
+def check_rows(rows: pl.DataFrame) -> list[dg.AssetCheckResult]:
+    """`fresh` and `complete`, one result each over all sites and months."""
+    return [_result(check, site_months(rows, bad), rows) for check, bad in _BAD.items()]
+
+
+def check_schedules() -> dg.AssetCheckResult:
+    """Whether cron lines and time zone of the environment are ones that can be used."""
+    faults = list(dict.fromkeys([*nightly_clock().faults, *coverage_clock().faults]))
+    return dg.AssetCheckResult(
+        asset_key=KEY,
+        check_name=SCHEDULES,
+        passed=not faults,
+        description="; ".join(faults) or "cron lines and time zone can be used",
+    )
+
+
+def site_months(rows: pl.DataFrame, statuses: Collection[str]) -> pl.DataFrame:
+    """site, month, text: each site-month with assets of these statuses, and a sentence that says which and why.
+
+    The newest months first, as those are what an operator can still mend at the source.
+    """
+    codes = {name: code for code, name in enumerate(STATUSES)}
+    stages = {stage: place for place, stage in enumerate(picture.STAGES)}
+    parts = pl.col("asset").str.split("/")
+    table, stage = parts.list.slice(1).list.join("/"), parts.list.get(1).replace_strict(stages, return_dtype=pl.Int64)
+    bad = rows.lazy().filter(pl.col("status").is_in(list(statuses)))
+    counts = (
+        bad.group_by("site", "month", "status")
+        .len()
+        .sort(pl.col("status").replace_strict(codes, return_dtype=pl.Int64), descending=True)
+        .group_by("site", "month", maintain_order=True)
+        .agg(pl.format("{} {}", "len", pl.col("status").replace("waits", "blocked")).str.join(", ").alias("counts"))
+    )
+    named = (
+        # what is refused or never built is the cause, what waits its consequence
+        bad.sort(pl.col("status") == "waits", stage, "asset")
+        .group_by("site", "month", maintain_order=True)
+        .agg(
+            pl.format("{}: {}", table, pl.col("reason").str.slice(0, _REASON))
+            .head(_NAMED)
+            .str.join("; ")
+            .alias("named"),
+            pl.len().alias("all"),
+        )
+    )
+    more = pl.when(pl.col("all") > _NAMED).then(pl.lit(" ...")).otherwise(pl.lit(""))
+    return (
+        counts.join(named, on=("site", "month"))
+        .with_columns(text=(pl.format("{}: {}", "counts", "named") + more).str.slice(0, _TEXT))
+        .sort("month", "site", descending=[True, False])
+        .select("site", "month", "text")
+        .collect()
+    )
+
+
+def _result(check: str, found: pl.DataFrame, rows: pl.DataFrame) -> dg.AssetCheckResult:
+    every = rows.select("site", "month").unique().height
+    sites = found.group_by("site").len().sort("site")
+    named = ", ".join(f"{site} {count}" for site, count in sites.iter_rows())
+    entries = [{"site": site, "month": f"{month:%Y-%m}", "text": text} for site, month, text in found.iter_rows()]
+    metadata: dict[str, Any] = {"failing_months": len(entries)}
+    if entries:
+        fails = [Fails(site, month, text) for site, month, text in found.sort("site", "month").iter_rows()]
+        metadata |= standing(fails) | {"failing": dg.MetadataValue.json(entries)}
+    return dg.AssetCheckResult(
+        asset_key=KEY,
+        check_name=check,
+        passed=not entries,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(entries)} of {every} site-months {_WHAT[check]}" + (f": {named}" if named else ""),
+        metadata=metadata,
+    )
+
+
+def _worst(rows: pl.DataFrame) -> str:
+    """The worst site-months as a table, the newest of them first."""
+    codes: Mapping[str, int] = {name: code for code, name in enumerate(STATUSES)}
+    shown = (
+        rows.filter(~pl.col("status").is_in(["ok", "known_gap"]))
+        .with_columns(code=pl.col("status").replace_strict(codes, return_dtype=pl.Int64))
+        .sort("code", "month", "site", "asset", descending=[True, True, False, False])
+        .head(_SHOWN)
+        .select("site", pl.col("month").dt.strftime("%Y-%m"), "asset", "status", "reason")
+    )
+    return markdown_table(shown.columns, shown.rows()) if shown.height else "Nothing is missing, refused or stale."

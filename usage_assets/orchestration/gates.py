@@ -1,0 +1,48 @@
+"""Gates: which months of an asset may be used, and why the others may not."""
+
+from collections.abc import Collection, Iterable
+from datetime import date, datetime
+
+from usage_assets.sites.files import Site
+from usage_assets.specs.raw_table import RawTable
+from usage_assets.warehouse import Reader
+from usage_assets.warehouse.bookkeeping import DUMPS, GATES
+
+GATED = "waits: "
+"""How the reason of a month begins that was not built because of its inputs, not of its own rows."""
+_REASON_LENGTH = 600
+
+
+def closed_months(reader: Reader, site: Site, months: Collection[date], inputs: Iterable[str]) -> dict[date, str]:
+    """Months that can't be built because an input is not there or was refused, each with the reason."""
+    wanted = tuple(inputs)
+    gates = reader.frame(GATES, site.key, sorted(months)) if reader.has(GATES) else GATES.empty()
+    state = {(row["asset"], row["month"]): row for row in gates.iter_rows(named=True)}
+    out: dict[date, str] = {}
+    for month in sorted(months):
+        reasons = []
+        for asset in wanted:
+            gate = state.get((asset, month))
+            if gate is None:
+                reasons.append(f"{asset} was never built for {month:%Y-%m}")
+            elif not gate["ok"]:
+                reasons.append(f"{asset} was refused ({str(gate['reason']).removeprefix(GATED)})")
+        if reasons:
+            more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+            out[month] = (GATED + "; ".join(reasons[:3]))[:_REASON_LENGTH] + more
+    return out
+
+
+def extracted_at(
+    reader: Reader, site: Site, months: Collection[date], tables: Iterable[RawTable]
+) -> dict[date, datetime]:
+    """When each month was last read at its source: the earliest of the latest dumps of its raw tables."""
+    if not reader.has(DUMPS):
+        return {}
+    found = reader.sql(
+        "SELECT month, min(latest) AS extracted_at FROM (SELECT month, table_name, max(extracted_at) AS latest "
+        f"FROM {DUMPS.qualified} WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) "
+        "AND table_name IN (SELECT unnest($tables::VARCHAR[])) GROUP BY month, table_name) GROUP BY month",
+        {"site": site.key, "months": sorted(months), "tables": [table.name for table in tables]},
+    )
+    return dict(found.iter_rows())

@@ -1,0 +1,93 @@
+"""Months that only grew: their later raw rows are added to the stored facts, and nothing is built anew.
+
+A kind that can do so says in a mark what a month's facts were made of. Where the mark still fits the rows of then and
+the rules of now, `Kind.grow` gives the rows to add; else the month is built whole.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.sites.files import Site
+from usage_assets.specs.kind import FactAsset, Facts, Kind
+from usage_assets.warehouse import Later, Reader, Warehouse, Writer
+from usage_assets.warehouse.bookkeeping import MADE_OF
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What later raw rows make of a month: rows that take the place of those that reach beyond `since`.
+
+    The accounts are those of the whole month. `mark` is the month's new mark.
+    """
+
+    since: datetime
+    facts: Facts
+    mark: str
+
+
+def grown_months(
+    kind: Kind, site: Site, months: Sequence[date], warehouse: Warehouse, chosen: Sequence[FactAsset]
+) -> dict[date, Grown]:
+    """The months to which rows can be added; none unless all facts of the kind are asked for."""
+    if kind.grow is None or len(chosen) < len(kind.facts):
+        return {}
+    out = {}
+    with warehouse.read() as reader:
+        marks = _marks(reader, kind, site, months)
+        for month, mark in marks.items():
+            found = kind.grow(reader, site, month, mark)
+            if found is not None:
+                out[month] = found
+    return out
+
+
+def write_grown(
+    writer: Writer, kind: Kind, site: Site, fact: FactAsset, grown: Mapping[date, Grown], *, run_id: str
+) -> dict[date, str]:
+    """Add the rows of one fact asset; the months refused, with the reason. A refused month keeps its rows."""
+    asset = kind.asset("facts", fact.name)
+    refused: dict[date, str] = {}
+    for month, found in grown.items():
+        broken = writer.amend(
+            _later(fact, found.facts), since=found.since, site=site.key, month=month, asset=asset, run_id=run_id
+        )
+        if broken:
+            refused[month] = "; ".join(map(str, broken))
+    return refused
+
+
+def write_marks(writer: Writer, kind: Kind, site: Site, marks: Mapping[date, str | None], run_id: str) -> None:
+    """Say what the facts of some months are made of now; null = not known, the next run builds them whole."""
+    if kind.grow is None:
+        return
+    writer.ensure(MADE_OF)
+    writer.delete(MADE_OF, site=site.key, months=list(marks), owned={"asset": [_name(kind)]})
+    rows = [(site.key, month, _name(kind), mark, run_id) for month, mark in marks.items() if mark is not None]
+    writer.put(MADE_OF, pl.DataFrame(rows, schema=MADE_OF.polars_schema, orient="row"))
+
+
+def _later(fact: FactAsset, facts: Facts) -> list[Later]:
+    """What a fact asset writes; the table that is its own, or its intervals, last."""
+    if fact.table is not None:
+        column = "end_at" if "end_at" in fact.table.names else "poll_at"
+        return [Later(fact.table, facts.tables[fact.name], column)]
+    mine, owned = pl.col("metric").is_in(list(fact.metrics)), {"metric": fact.metrics}
+    return [
+        Later(table, rows.filter(mine), "end_at", owned)
+        for table, rows in ((REJECTS, facts.rejects), (INTERVALS, facts.intervals))
+    ]
+
+
+def _marks(reader: Reader, kind: Kind, site: Site, months: Sequence[date]) -> dict[date, str]:
+    if not reader.has(MADE_OF) or not months:
+        return {}
+    found = reader.frame(MADE_OF, site.key, months, columns=("month", "asset", "mark"))
+    return {month: mark for month, asset, mark in found.iter_rows() if asset == _name(kind)}
+
+
+def _name(kind: Kind) -> str:
+    return f"{kind.name}/facts"

@@ -1,0 +1,94 @@
+"""`usage/serving/published`: what readers have now, as an asset of all sites; its check says what is held back."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from usage_assets.checks.record import Fails
+from usage_assets.core.errors import UsageError
+from usage_assets.orchestration.coverage_step import GROUP
+from usage_assets.orchestration.coverage_step import KEY as COVERAGE
+from usage_assets.orchestration.ui_metadata import asset_key, markdown_table
+from usage_assets.orchestration.verdict import standing
+from usage_assets.serving.hold_back import Held
+from usage_assets.serving.publish import Publication, publish
+from usage_assets.warehouse import Warehouse
+
+KEY = asset_key("usage", "serving", "published")
+HELD_BACK = "held_back"
+_SHOWN = 50
+_TEXT = 200
+
+
+def published_asset(warehouse: Warehouse, kinds: Iterable[str]) -> dg.AssetsDefinition:
+    """The asset, after coverage and the last tables of every kind that has sites."""
+
+    @dg.asset(
+        key=KEY,
+        group_name=GROUP,
+        description="A copy of the warehouse that dashboards and notebooks open while runs write on, and the file "
+        "CURRENT that names it. Site-months that fail a check of severity ERROR keep their last good rows there. "
+        "Unchanged, it stays the generation that it is.",
+        tags={"stage": "serving"},
+        kinds={"duckdb"},
+        deps=[COVERAGE, *(asset_key(kind, "timelines", "usage") for kind in kinds)],
+        check_specs=[
+            dg.AssetCheckSpec(
+                HELD_BACK,
+                asset=KEY,
+                description="Every site-month is published as it is in the warehouse, none held back.",
+                blocking=False,
+            )
+        ],
+    )
+    def published() -> dg.MaterializeResult:
+        try:
+            made = publish(warehouse)
+        except UsageError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from None
+        return dg.MaterializeResult(metadata=_shown(made), check_results=[check(made.held)])
+
+    return published
+
+
+def check(held: Sequence[Held]) -> dg.AssetCheckResult:
+    """Which site-months readers have of an earlier generation, and why."""
+    entries = [
+        {"site": one.site, "month": f"{one.month:%Y-%m}", "text": f"from {one.stage} on: {one.reason}"[:_TEXT]}
+        for one in held
+    ]
+    metadata: dict[str, Any] = {"failing_months": len(entries)}
+    if entries:
+        fails = [Fails(one.site, one.month, f"from {one.stage} on: {one.reason}") for one in held]
+        metadata |= standing(fails) | {"failing": dg.MetadataValue.json(entries)}
+    return dg.AssetCheckResult(
+        asset_key=KEY,
+        check_name=HELD_BACK,
+        passed=not held,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(held)} site-month(s) held back: readers have their last good rows, or none"
+        if held
+        else "every site-month is published as it is",
+        metadata=metadata,
+    )
+
+
+def _shown(made: Publication) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "status": "written" if made.changed else "nothing has changed: no new generation",
+        "generation": made.pointer.generation,
+        "file": dg.MetadataValue.path(str(made.path)),
+        "bytes": made.pointer.bytes,
+        "sha256": made.pointer.sha256,
+        "seconds": round(made.seconds, 2),
+        "held_back": len(made.held),
+    }
+    if made.held:
+        out["held_back_months"] = _table(made.held)
+    return out
+
+
+def _table(held: Sequence[Held]) -> dg.MetadataValue:
+    rows = [(one.site, f"{one.month:%Y-%m}", one.stage, one.since_generation, one.reason) for one in held]
+    return dg.MetadataValue.md(markdown_table(("site", "month", "from", "since", "reason"), rows[:_SHOWN]))

@@ -1,5 +1,0 @@
-"""Raw rows of GPU pools: snapshots of slots, read from files by month."""
-
-from usage_assets.raw.htcondor.table import GPU_STATE, TABLES
-
-__all__ = ["GPU_STATE", "TABLES"]

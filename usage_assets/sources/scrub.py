@@ -1,0 +1,117 @@
+"""What earlier dumps stored, brought under today's `personal` of the site's file: raw rows, their evidence, facts."""
+
+import polars as pl
+
+from usage_assets.core import clock
+from usage_assets.core.errors import UsageError
+from usage_assets.kinds.openstack.site.personal import SPEC
+from usage_assets.kinds.registry import kind_of
+from usage_assets.sites.files import Site
+from usage_assets.sources.personal import REDUCED_SPEC, Hider
+from usage_assets.warehouse import Warehouse, Writer
+from usage_assets.warehouse.bookkeeping import CHECKED, VERSIONS
+
+_IDENTITIES = ("user_id", "project_id")
+NOBODY = "none"  # whose time it was, where it was nobody's
+
+
+def scrub(site: Site, warehouse: Warehouse) -> dict[str, int]:
+    """Hash or drop what the site's file wants hidden, in one transaction; rows changed, by table.
+
+    Rows that are hidden already stay as they are, so that doing it again changes nothing. The next dump then finds
+    rows as they are stored, and no clear value becomes evidence. UsageError where the site hides nothing.
+    """
+    kind = kind_of(site)
+    hider = kind.hider(site)
+    if hider is None or not hider.rules:
+        msg = f"site {site.key}: its file has no personal, so there is nothing to hide; see docs/adding-a-site.md"
+        raise UsageError(msg)
+    by_name = {raw.name: raw for raw in kind.raw_tables}
+    changed: dict[str, int] = {}
+    with warehouse.site(site.key, "scrub"), warehouse.write(f"scrub of {site.key}") as writer:
+        work = _Scrub(writer, site.key, hider)
+        for column in hider.rules:
+            raw = by_name[column.partition(".")[0]]
+            for table in (raw.table, raw.versions):
+                if writer.has(table):
+                    done = work.rewrite(table.qualified, column)
+                    changed[table.qualified] = changed.get(table.qualified, 0) + done
+        for identity in _IDENTITIES:
+            alike = next((column for column in hider.rules if column.endswith(f".{identity}")), None)
+            for made in work.made(identity) if alike is not None else ():
+                changed[made] = changed.get(made, 0) + work.rewrite_made(made, str(alike))
+        if any(changed.values()):
+            _speak(writer, site.key)
+    return {name: number for name, number in changed.items() if number}
+
+
+class _Scrub:
+    def __init__(self, writer: Writer, site: str, hider: Hider) -> None:
+        self.writer = writer
+        self.site = site
+        self.hider = hider
+
+    def rewrite(self, table: str, column: str) -> int:
+        """Hide a column (`<raw table>.<column>`) in a table that has it; rows that were not hidden yet."""
+        name = column.partition(".")[2]
+        if self.hider.rules[column] == "drop":
+            return self._run(f'UPDATE {table} SET "{name}" = NULL WHERE site = $site AND "{name}" IS NOT NULL')
+        if column == SPEC:
+            # a request that was reduced is one that reducing leaves as it is
+            change = f"UPDATE {table} SET spec = {REDUCED_SPEC} WHERE site = $site AND spec IS NOT NULL"
+            return self._run(f"{change} AND spec IS DISTINCT FROM {REDUCED_SPEC}")
+        return self._replace(table, name, column)
+
+    def rewrite_made(self, table: str, column: str) -> int:
+        """The same in a table that was made of raw rows."""
+        name = column.partition(".")[2]
+        if self.hider.rules[column] == "drop" and table.startswith("timelines."):
+            # a row per person: without persons its rows are others
+            return self._run(f"DELETE FROM {table} WHERE site = $site AND \"{name}\" <> 'none'")
+        return self.rewrite(table, column)
+
+    def made(self, identity: str) -> list[str]:
+        """Tables made of raw rows that say whose time it was."""
+        found = self.writer.sql(
+            "SELECT c.schema_name || '.' || c.table_name AS name FROM duckdb_columns() c JOIN duckdb_tables() t "
+            "ON t.table_oid = c.table_oid AND t.database_oid = c.database_oid "
+            "WHERE c.column_name = $name AND c.schema_name IN ('facts', 'timelines') ORDER BY 1",
+            {"name": identity},
+        )
+        return [str(name) for name in found["name"]]
+
+    def _replace(self, table: str, name: str, column: str) -> int:
+        found = self.writer.sql(
+            f'SELECT DISTINCT "{name}" AS old FROM {table} WHERE site = $site AND "{name}" IS NOT NULL',
+            {"site": self.site},
+        )["old"].to_list()
+        there = [text for text in found if text != NOBODY]
+        hidden = self.hider.hidden(column, there)
+        new = [(old, hidden[old]) for old in there if hidden[old] != old]
+        if not new:
+            return 0
+        frame = pl.DataFrame(new, schema={"old": pl.String, "new": pl.String}, orient="row")
+        self.writer.con.register("texts_to_hide", frame.to_arrow())
+        done = self._run(
+            f'UPDATE {table} t SET "{name}" = h.new FROM texts_to_hide h WHERE t.site = $site AND t."{name}" = h.old'
+        )
+        self.writer.con.unregister("texts_to_hide")
+        return done
+
+    def _run(self, statement: str) -> int:
+        return int(self.writer.con.execute(statement, {"site": self.site}).fetchall()[0][0])
+
+
+def _speak(writer: Writer, site: str) -> None:
+    """Other rows than before, and no other numbers: what was checked stays checked, what is published is not yet it."""
+    now = clock.naive_utc_now()
+    if writer.has(VERSIONS):
+        writer.con.execute(
+            f"UPDATE {VERSIONS.qualified} SET version = version + 1, run_id = 'scrub', written_at = $now "
+            "WHERE site = $site",
+            {"site": site, "now": now},
+        ).fetchall()
+    if writer.has(CHECKED):
+        writer.con.execute(
+            f"UPDATE {CHECKED.qualified} SET checked_at = $now WHERE site = $site", {"site": site, "now": now}
+        ).fetchall()
