@@ -13,10 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from usage_assets.warehouse import Warehouse
+from usage_assets_tests.services.dumps import JAN, JUN
 from usage_assets_tests.services.servers import (
     START_SECONDS,
     free_port,
@@ -25,6 +28,7 @@ from usage_assets_tests.services.servers import (
     unanswered,
     wait_for,
 )
+from usage_assets_tests.unit.sources.sources import everything, make_sqlite, run, world
 
 
 def _found(variable: str, default: URL, start: Callable[[], Iterator[URL]]) -> Iterator[URL]:
@@ -121,3 +125,19 @@ def postgres_admin(postgres: URL, prefix: str) -> Iterator[sa.Engine]:
         for (name,) in con.execute(sa.text("SELECT rolname FROM pg_roles")).all():
             if name.startswith(prefix):
                 con.exec_driver_sql(f'DROP ROLE "{name}"')
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    """An empty warehouse."""
+    return Warehouse(tmp_path / "data" / "warehouse.duckdb")
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> dict[str, pl.DataFrame]:
+    """The raw tables of the small world as SQLite gives them, from January to June 2020."""
+    warehouse = Warehouse(tmp_path / "reference" / "warehouse.duckdb")
+    run(make_sqlite(tmp_path / "sqlite", world()), warehouse, JAN, JUN)
+    tables = everything(warehouse)
+    assert tables["nova_instance_actions_events"].height > 30
+    return tables

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.sources.sql.access import check_site
-from usage_assets_tests.services.test_raw import (
+from usage_assets_tests.services.dumps import (
     JAN,
     PASSWORD,
     grant,

@@ -175,7 +175,7 @@ def test_a_kind_that_mails_nothing_is_asked_nothing(look_at: Look, server: MailS
 
 def test_definitions_have_the_sensor_of_kinds_that_mail(site: HTCondorSite, warehouse: Warehouse):
     defs = build_defs({"p": site}, warehouse)
-    assert {"htcondor_report_mailer"} <= {alert_sensor.name for sensor in defs.sensors or ()}
+    assert {"htcondor_report_mailer"} <= {sensor.name for sensor in defs.sensors or ()}
 
 
 def test_a_report_that_is_not_mailed_is_told_and_so_is_that_it_was_again(
