@@ -24,6 +24,15 @@ HEIGHT, TOP_PX, FOOT_PX, GAP_PX = 640, 84, 62, 40
 PLOT_WIDTH_PX, ROW_PX = 840, 17  # the panels in the picture, and a row of labels at their top
 _FOOT_LINE_PX = 26  # below the panels: under the labels of the axis
 _UNITS = {column.name: column.unit for column in RESOURCES}
+_COUNT = {
+    "nodes": "node count",
+    "devices": "device count",
+    "gpus": "GPU count",
+    "memory_mb": "memory",
+    "disk_gb": "disk space",
+}
+_NAMED = 5
+"""How many node types a line names: more would run out of the picture."""
 _AXIS: dict[str, Any] = {"gridcolor": GRID, "zeroline": False, "linecolor": INK, "ticks": "outside", "ticklen": 4}
 
 
@@ -179,6 +188,30 @@ def sentence(title: str, subtitle: str, text: str) -> Figure:
     out |= {"height": 320, "xaxis": {"visible": False}, "yaxis": {"visible": False}}
     out["annotations"] = [note | {"font": {"size": 16, "color": FAINT}}]
     return {"data": [], "layout": out}
+
+
+def left_out(missing: Iterable[tuple[str, tuple[str, ...]]]) -> str:
+    """The end of a subtitle that names the node types that are not in the sums, see `exclusions`."""
+    return "".join(f"; {text}" for text in exclusions(missing))
+
+
+def exclusions(missing: Iterable[tuple[str, tuple[str, ...]]]) -> list[str]:
+    """Which node types' amounts are not known and so not in the sums that are drawn; none where all is known.
+
+    `missing` are pairs of what is not known, such as `node count`, and the node types.
+    """
+    out, pairs = [], dict.fromkeys(missing)
+    for types in dict.fromkeys(names for _, names in pairs if names):
+        of_which = " and ".join(what for what, names in pairs if names == types)
+        named = ", ".join(f"'{escape(name)}'" for name in types[:_NAMED])
+        more = f" and {len(types) - _NAMED} more" if len(types) > _NAMED else ""
+        out.append(f"excludes node type{'s' if len(types) > 1 else ''} {named}{more} ({of_which} not known)")
+    return out
+
+
+def count_of(resource: str) -> str:
+    """What is counted of a resource, in words of a sentence."""
+    return _COUNT.get(resource, unit_of(resource))
 
 
 def height_of(count: int, each_px: int, *, least: int = 420) -> int:

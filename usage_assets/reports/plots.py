@@ -7,6 +7,8 @@ from datetime import date
 from typing import Any
 
 from usage_assets.reports import figures, reading
+from usage_assets.reports.figures.utilization import SHARED
+from usage_assets.reports.frame import Figure
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.plot import Plot
 from usage_assets.specs.plot_context import Scene
@@ -35,6 +37,10 @@ def _leadtime_history(reader: Reader, scene: Scene) -> Any:
     return reading.leadtime_history(reader, scene.site.key)
 
 
+def _legacy_facet(history: reading.History, scene: Scene) -> Figure:
+    return figures.legacy_facet(history.both, scene, missing=history.not_in_both)
+
+
 PLOTS: tuple[Plot, ...] = (
     Plot(
         "usage_stack",
@@ -53,7 +59,7 @@ PLOTS: tuple[Plot, ...] = (
         "month",
         ("timelines/usage",),
         lambda reader, scene: reading.usage_added(reader, scene.site.key, _month(scene)),
-        figures.utilization,
+        lambda sums, scene: figures.utilization(sums.rows, scene, missing=sums.lacking("resource", metric=SHARED)),
     ),
     Plot(
         "node_types",
@@ -93,7 +99,7 @@ PLOTS: tuple[Plot, ...] = (
         "month",
         ("timelines/usage", "timelines/legacy_usage"),
         lambda reader, scene: reading.both_collectors(reader, scene.site.key, _month(scene)),
-        figures.legacy_facet,
+        _legacy_facet,
     ),
     Plot(
         "collector_difference",
@@ -109,7 +115,7 @@ PLOTS: tuple[Plot, ...] = (
         "history",
         ("timelines/usage",),
         _history,
-        lambda history, scene: figures.site_stack(history.current, scene, missing=history.missing),
+        lambda history, scene: figures.site_stack(history.current, scene, missing=history.not_in_current),
         always_pictured=True,
     ),
     Plot(
@@ -118,7 +124,7 @@ PLOTS: tuple[Plot, ...] = (
         "history",
         ("timelines/usage", "timelines/legacy_usage"),
         _history,
-        lambda history, scene: figures.legacy_facet(history.both, scene),
+        _legacy_facet,
         always_pictured=True,
     ),
     Plot(

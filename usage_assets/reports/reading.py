@@ -12,7 +12,7 @@ from usage_assets.kinds.registry import kind_of
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.figures.legacy import LEGACY_METRICS
-from usage_assets.reports.series import SHOWN, candidates
+from usage_assets.reports.series import SHOWN, Sums, candidates
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.sites.files import Site
 from usage_assets.specs.plot_context import MACHINES
@@ -24,16 +24,17 @@ SELECT count(*) > 0 AS shares_machines FROM (
   SELECT 1 FROM {INTERVALS.qualified} WHERE site = $site AND starts_with(metric, 'occupied') AND nodes < 1 LIMIT 1
 )
 """
-_ROWS = f"""
+_MONTH = f"""
 SELECT timestamp, metric, resource, node_type, value FROM {USAGE.qualified}
 WHERE site = $site AND collector_type = 'current' AND resource IN (SELECT unnest($resources::VARCHAR[]))
-  AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+  AND metric IN (SELECT unnest($metrics::VARCHAR[])) AND month = $month
 """
-_MONTH = f"{_ROWS} AND month = $month"
+_OF_MONTH = """
+site = $site AND month = $month AND collector_type = 'current' AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+"""
 _ADDED = f"""
-SELECT timestamp, metric, resource, sum(value) AS value FROM {USAGE.qualified}
-WHERE site = $site AND month = $month AND collector_type = 'current' AND metric IN (SELECT unnest($metrics::VARCHAR[]))
-GROUP BY ALL
+SELECT timestamp, metric, resource, sum(value) AS value, count(value) = count(*) AS complete FROM {USAGE.qualified}
+WHERE {_OF_MONTH} GROUP BY ALL
 """
 _BY_TYPE = f"""
 SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, node_type, resource,
@@ -46,48 +47,62 @@ WHERE site = $site AND month = $month AND collector_type = 'current'
   AND resource IN (SELECT unnest($resources::VARCHAR[]))
 GROUP BY ALL
 """
-_DAILY = f"""
+_OF_HISTORY = """
+site = $site AND resource IN (SELECT unnest($resources::VARCHAR[])) AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+"""
+
+
+def _by_days(where: str) -> str:
+    """Sums by days: null where no node type is known in one of the day's buckets, else means of what is known."""
+    return f"""
 WITH added AS (
-  SELECT timestamp, collector_type, metric, resource, sum(value) AS value,
-         count(value) BETWEEN 1 AND count(*) - 1 AS is_partly_known
-  FROM {USAGE.qualified}
-  WHERE site = $site AND resource IN (SELECT unnest($resources::VARCHAR[]))
-    AND metric IN (SELECT unnest($metrics::VARCHAR[]))
-  GROUP BY ALL
+  SELECT site, timestamp, collector_type, metric, resource, sum(value) AS value, count(value) = count(*) AS complete
+  FROM {USAGE.qualified} WHERE {where} GROUP BY ALL
 )
-SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, collector_type, metric, resource,
-       CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value,
-       bool_or(is_partly_known) AS is_partly_known
+SELECT site, date_trunc('day', timestamp)::TIMESTAMP AS timestamp, collector_type, metric, resource,
+       CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value, bool_and(complete) AS complete
 FROM added GROUP BY ALL
 """
-_MISSING = f"""
-WITH found AS ({_ROWS}), partly AS (
-  SELECT timestamp, metric, resource FROM found GROUP BY ALL HAVING count(value) BETWEEN 1 AND count(*) - 1
+
+
+def _missing(where: str) -> str:
+    """The node types that are not known where others are."""
+    return f"""
+WITH found AS (
+  SELECT site, collector_type, timestamp, metric, resource, node_type, value FROM {USAGE.qualified} WHERE {where}
+), partly AS (
+  SELECT site, collector_type, timestamp, metric, resource FROM found
+  GROUP BY ALL HAVING count(value) BETWEEN 1 AND count(*) - 1
 )
-SELECT DISTINCT node_type FROM found SEMI JOIN partly USING (timestamp, metric, resource)
-WHERE value IS NULL ORDER BY node_type
+SELECT DISTINCT site, collector_type, resource, metric, node_type
+FROM found SEMI JOIN partly USING (site, collector_type, timestamp, metric, resource)
+WHERE value IS NULL ORDER BY ALL
 """
 
 
 @dataclass(frozen=True)
-class History:
-    """A site's usage by days, node types added up: timestamp, collector_type, metric, resource, value.
-
-    `missing` are node types of which the resource is not known while that of others is.
-    """
-
-    days: pl.DataFrame
-    missing: tuple[str, ...] = ()
+class History(Sums):
+    """A site's usage by days: timestamp, collector_type, metric, resource, value, complete."""
 
     @property
     def current(self) -> pl.DataFrame:
         """What this warehouse makes of the sources."""
-        return self.days.filter(pl.col("collector_type") == "current")
+        return self.rows.filter(pl.col("collector_type") == "current")
 
     @property
     def both(self) -> pl.DataFrame:
         """Nodes in the metrics that the legacy usage counter has, of both collectors."""
-        return self.days.filter((pl.col("resource") == "nodes") & pl.col("metric").is_in(LEGACY_METRICS))
+        return self.rows.filter((pl.col("resource") == "nodes") & pl.col("metric").is_in(LEGACY_METRICS))
+
+    @property
+    def not_in_current(self) -> dict[str, tuple[str, ...]]:
+        """The node types that `current` lacks, by resource."""
+        return self.lacking("resource", collector_type=["current"])
+
+    @property
+    def not_in_both(self) -> dict[str, tuple[str, ...]]:
+        """The node types that `both` lacks, by collector."""
+        return self.lacking("collector_type", resource=["nodes"], metric=LEGACY_METRICS)
 
 
 def shares_machines(reader: Reader, site: str) -> bool:
@@ -102,9 +117,17 @@ def usage_month(
     return reader.sql(_MONTH, _params(site, machines, shared=shared) | {"month": month})
 
 
-def usage_added(reader: Reader, site: str, month: date, *, metrics: Sequence[str] = SHOWN) -> pl.DataFrame:
-    """A month's usage in every resource, node types added up: timestamp, metric, resource, value."""
-    return reader.sql(_ADDED, {"site": site, "month": month, "metrics": list(metrics)})
+def usage_added(reader: Reader, site: str, month: date, *, metrics: Sequence[str] = SHOWN) -> Sums:
+    """A month's usage in every resource, node types added up: timestamp, metric, resource, value, complete."""
+    params = {"site": site, "month": month, "metrics": list(metrics)}
+    rows = reader.sql(_ADDED, params)
+    return Sums(rows, _lacking(reader, rows, _OF_MONTH, params))
+
+
+def _lacking(reader: Reader, rows: pl.DataFrame, where: str, params: dict[str, Any]) -> pl.DataFrame:
+    """The node types that these sums lack: dear to find in ten years, and mostly there is none."""
+    partly = ~pl.col("complete") & pl.col("value").is_not_null()
+    return reader.sql(_missing(where if rows.filter(partly).height else f"false AND {where}"), params)
 
 
 def usage_by_type(reader: Reader, site: str, month: date, *, machines: tuple[str, ...] = MACHINES) -> pl.DataFrame:
@@ -116,14 +139,13 @@ def history(reader: Reader, site: str, *, shared: bool, machines: tuple[str, ...
     """The whole history of a site, buckets averaged to days; none where nothing was built."""
     if not reader.has(USAGE):
         return None
-    params = _params(site, machines, shared=shared)
-    days = reader.sql(_DAILY, params)
-    if days.is_empty():
-        return None
-    # which node types are missing is dear to find in ten years, and mostly none is
-    partly = days.filter((pl.col("collector_type") == "current") & pl.col("is_partly_known"))
-    missing = () if partly.is_empty() else tuple(reader.sql(_MISSING, params)["node_type"])
-    return History(days.drop("is_partly_known"), missing)
+    found = _history(reader, _OF_HISTORY, _params(site, machines, shared=shared))
+    return None if found.rows.is_empty() else found
+
+
+def _history(reader: Reader, where: str, params: dict[str, Any]) -> History:
+    rows = reader.sql(_by_days(where), params)
+    return History(rows.drop("site"), _lacking(reader, rows, where, params))
 
 
 def _params(site: str, machines: tuple[str, ...], *, shared: bool) -> dict[str, Any]:
@@ -231,42 +253,23 @@ def leadtime_history(reader: Reader, site: str) -> LeadtimeHistory | None:
 
 # --- the legacy usage counter, and all sites ------------------------------------------------------------------------
 
-_BOTH = f"""
-WITH added AS (
-  SELECT timestamp, collector_type, metric, sum(value) AS value FROM {USAGE.qualified}
-  WHERE site = $site AND month = $month AND resource = 'nodes'
-    AND metric IN (SELECT unnest($metrics::VARCHAR[]))
-  GROUP BY ALL
-)
-SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, collector_type, metric,
-       CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value
-FROM added GROUP BY ALL
+_BOTH = """
+site = $site AND month = $month AND resource = 'nodes' AND metric IN (SELECT unnest($metrics::VARCHAR[]))
 """
 _DIFFERENCES = f"""
 SELECT date::TIMESTAMP AS timestamp, metric, coalesce(cause, 'within tolerance') AS cause,
        sum(difference) AS difference, count(*) FILTER (difference IS NULL) AS one_sided
 FROM {LEGACY_COMPARISON.qualified} WHERE site = $site AND month = $month GROUP BY ALL
 """
-_SITES = f"""
-WITH added AS (
-  SELECT site, timestamp, metric, resource, sum(value) AS value FROM {USAGE.qualified}
-  WHERE collector_type = 'current' AND metric IN ('total', 'occupied')
-    AND (site, resource) IN (SELECT unnest($sites::VARCHAR[]), unnest($resources::VARCHAR[]))
-  GROUP BY ALL
-), days AS (
-  SELECT site, date_trunc('day', timestamp)::TIMESTAMP AS timestamp, resource, metric,
-         CASE WHEN bool_or(value IS NULL) THEN NULL ELSE avg(value) END AS value
-  FROM added GROUP BY ALL
-)
-SELECT site, timestamp, resource, max(value) FILTER (metric = 'total') AS total,
-       max(value) FILTER (metric = 'occupied') AS occupied
-FROM days GROUP BY ALL
+_SITES = """
+collector_type = 'current' AND metric IN ('total', 'occupied')
+AND (site, resource) IN (SELECT unnest($sites::VARCHAR[]), unnest($resources::VARCHAR[]))
 """
 
 
-def both_collectors(reader: Reader, site: str, month: date) -> pl.DataFrame:
-    """Ours and the legacy counter's nodes by days of a month: timestamp, collector_type, metric, value."""
-    return reader.sql(_BOTH, {"site": site, "month": month, "metrics": list(LEGACY_METRICS)})
+def both_collectors(reader: Reader, site: str, month: date) -> History:
+    """Ours and the legacy counter's nodes by days of a month, as a whole history has them."""
+    return _history(reader, _BOTH, {"site": site, "month": month, "metrics": list(LEGACY_METRICS)})
 
 
 def differences(reader: Reader, site: str, month: date) -> pl.DataFrame:
@@ -280,6 +283,16 @@ def all_sites(reader: Reader, sites: Mapping[str, Site]) -> SitesHistory | None:
         return None
     pairs = [(key, resource) for key, site in sorted(sites.items()) for resource in kind_of(site).machines]
     keys, resources = ([pair[n] for pair in pairs] for n in (0, 1))
-    rows = reader.sql(_SITES, {"sites": keys, "resources": resources})
+    params = {"sites": keys, "resources": resources}
+    days = reader.sql(_by_days(_SITES), params)
+    if days.is_empty():
+        return None
+    one = pl.col("value").filter
+    rows = days.group_by("site", "timestamp", "resource").agg(
+        *(one(pl.col("metric") == name).first().alias(name) for name in ("total", "occupied")),
+        pl.col("complete").all(),
+    )
+    sums = Sums(days, _lacking(reader, days, _SITES, params))
+    missing = {(site, name): types for site in sites for name, types in sums.lacking("resource", site=[site]).items()}
     shared = frozenset(site for site in sites if shares_machines(reader, site))
-    return None if rows.is_empty() else SitesHistory(rows, shared)
+    return SitesHistory(rows, shared, missing)

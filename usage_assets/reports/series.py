@@ -1,6 +1,6 @@
 """What figures draw: one site, one resource, a row per bucket and a column per metric."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +16,24 @@ _NEVER = datetime(1, 1, 1)
 NOTHING = "No value is known for this time"
 NO_MACHINES = "No machines in this month"
 SHOWN = tuple(dict.fromkeys((*STACKED, *CAPACITIES, "occupied", "active")))
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Usage with node types added up. `rows` have value and complete: false where the amount of a node type is null.
+
+    Then value is the sum of the others, null where none is known. `missing` are the node types that such sums lack:
+    site, collector_type, resource, metric, node_type.
+    """
+
+    rows: pl.DataFrame
+    missing: pl.DataFrame
+
+    def lacking(self, by: str, **only: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """The node types that sums lack, by a column of `missing`; `only` are columns with the values that count."""
+        rows = self.missing.filter(*(pl.col(name).is_in(list(values)) for name, values in only.items()))
+        names = rows.group_by(by).agg(pl.col("node_type").unique().sort()).sort(by)
+        return {key: tuple(types) for key, types in names.iter_rows()}
 
 
 @dataclass(frozen=True)

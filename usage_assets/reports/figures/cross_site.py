@@ -1,7 +1,7 @@
 """All sites over their whole history: what is used and what is available, in machines."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 
@@ -37,13 +37,15 @@ _YELLOWS = (("#C79A00", "#FAEBA8"), ("#8A6D00", "#E8DDA0"))
 
 @dataclass(frozen=True)
 class SitesHistory:
-    """All sites by days: `rows` with site, timestamp, resource (nodes, devices, gpus ...), total, occupied.
+    """All sites by days: `rows` with site, timestamp, resource (nodes, devices, gpus ...), total, occupied, complete.
 
-    `shared` are the sites whose servers share machines.
+    `shared` are the sites whose servers share machines; `missing` are the node types of a site that are not in the
+    sums of a resource, see `series.Sums`.
     """
 
     rows: pl.DataFrame
     shared: frozenset[str]
+    missing: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
 
 def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
@@ -66,11 +68,14 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     spans: list[Trace] = []
     gaps: list[Label] = []
     units: dict[str, str] = {}
+    unknown: list[tuple[str, tuple[str, ...]]] = []
     colours = _colours(sites, history.shared)
     for number, key in enumerate(sites):
         machines = kind_of(scene.sites[key]).machines
         resource, rows = _of_site(history.rows.filter(pl.col("site") == key), machines)
         units[resource] = unit = frame.unit_of(resource)
+        what = f"{frame.count_of(resource)} of {escape(scene.sites[key].name)}"
+        unknown.append((what, history.missing.get((key, resource), ())))
         dense = grid.join(rows, on="timestamp", how="left", maintain_order="left").with_columns(
             known=pl.col("total").is_not_null() & pl.col("occupied").is_not_null()
         )
@@ -110,7 +115,7 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
         labels=[*gaps, *labels],
         height=frame.HEIGHT + 18 * len(sites),
         left_px=max(80, 46 + 8 * longest),
-        foot=_FOOT,
+        foot="<br>".join([_FOOT, *(text.replace("e", "E", 1) for text in frame.exclusions(unknown))]),
         is_long=True,
     )
     return {"data": traces, "layout": layout}

@@ -1,6 +1,8 @@
 """Our usage beside that of the legacy usage counter, and what lies between them."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 
 import polars as pl
 
@@ -19,6 +21,7 @@ _COLLECTORS = (
     ("legacy", "Legacy counter", "#E69F00", 4.0),
     ("current", "usage_assets", "#00507D", 1.5),
 )
+_TOLD = {"legacy": "the legacy counter", "current": "usage_assets"}
 # told apart as colours and, from light to dark, in grey print; what calls for a look is the darkest
 _CAUSES = {
     "within tolerance": "#D9D9D9",
@@ -32,10 +35,13 @@ _CAUSES = {
 NO_LEGACY = "The legacy usage counter has no row for this time"
 
 
-def legacy_facet(usage: pl.DataFrame, scene: Scene) -> Figure:
+def legacy_facet(
+    usage: pl.DataFrame, scene: Scene, *, missing: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> Figure:
     """The legacy counter's nodes and ours, one panel per metric; of a month, or of the whole history.
 
-    `usage` has timestamp (a day), collector_type, metric and value, node types added up.
+    `usage` has timestamp (a day), collector_type, metric and value, node types added up, without those of `missing`
+    (by collector_type).
     """
     title = frame.heading(scene.site.name, f"Nodes by the legacy usage counter and by usage_assets, {scene.label}")
     legacy = usage.filter((pl.col("collector_type") == "legacy") & pl.col("value").is_not_null())
@@ -64,9 +70,10 @@ def legacy_facet(usage: pl.DataFrame, scene: Scene) -> Figure:
         low, top = extremes(of["value"])
         label = BY_NAME[metric].label if metric in BY_NAME else metric.capitalize()
         panels.append(Panel(_two_lines(label), (min(0.0, low), top * 1.08 or 1.0), legend=not number))
+    unknown = [(f"node count of {name}", missing.get(key, ())) for key, name in _TOLD.items()]
     layout = frame.layout(
         title,
-        f"{frame.span_text(window)}, means per day",
+        f"{frame.span_text(window)}, means per day{frame.left_out(unknown)}",
         panels,
         window,
         labels=frame.site_labels(scene.site, window),

@@ -1,7 +1,7 @@
 """Use and capacity as a stack, and the shares of use below: of one month, and of a site's whole history."""
 
-from collections.abc import Iterable
-from html import escape
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import polars as pl
 
@@ -29,7 +29,6 @@ from usage_assets.timelines.metrics import BY_NAME, CAPACITIES, STACKED
 _VISIBLE = 0.01  # of total: what rises less above it is no riddle to anybody
 _OVERCOMMITTED = "on overcommitted machines, servers add up to more than the machine"
 _UNBOOKED = "machines in use whose booking is unknown also count as idle or available"
-_COUNT = {"nodes": "node count", "devices": "device count", "gpus": "GPU count"}
 _HATCHED = {"occupied_unknown": ("/", "#333333"), "maintenance": ("x", "#FFFFFF")}
 
 
@@ -51,14 +50,16 @@ def usage_stack(usage: pl.DataFrame, scene: Scene) -> Figure:
     return figure
 
 
-def site_stack(usage_daily: pl.DataFrame, scene: Scene, *, missing: tuple[str, ...] = ()) -> Figure:
+def site_stack(
+    usage_daily: pl.DataFrame, scene: Scene, *, missing: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> Figure:
     """Use and capacity of a site over its whole history, day by day, and shares below.
 
-    `usage_daily` has columns timestamp, metric, resource and value, `missing` the node types that are not in it: see
-    `reading.history`.
+    `usage_daily` has columns timestamp, metric, resource and value, `missing` the node types that are not in it, by
+    resource: see `reading.history`.
     """
     shown = shown_resources(usage_daily, shares_machines=scene.shares_machines, machines=scene.machines)
-    all_series = [history_series(usage_daily, resource, missing=missing) for resource in shown]
+    all_series = [history_series(usage_daily, resource, missing=missing.get(resource, ())) for resource in shown]
     edges = all_series[0].edges
     window = (edges[0], edges[-1])
     if len(edges) < 2:
@@ -73,14 +74,7 @@ def _title(series: Series, scene: Scene) -> str:
 
 def _figure(all_series: list[Series], scene: Scene, subtitle: str, window: frame.Window) -> Figure:
     main = all_series[0]
-    for names in dict.fromkeys(series.missing for series in all_series if series.missing):
-        of_which = " and ".join(
-            _COUNT.get(series.resource, frame.unit_of(series.resource))
-            for series in all_series
-            if series.missing == names
-        )
-        types = ", ".join(f"'{escape(name)}'" for name in names)
-        subtitle += f"; excludes node type{'s' if len(names) > 1 else ''} {types} ({of_which} not known)"
+    subtitle += frame.left_out((frame.count_of(series.resource), series.missing) for series in all_series)
     traces: list[Trace] = []
     for number, series in enumerate(all_series):
         points, fine = steps.points_of(series, long=scene.month is None), series.values.height > steps.FINE

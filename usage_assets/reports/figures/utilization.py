@@ -1,7 +1,9 @@
 """How full a site is: shares of capacity per resource, and per node type and day."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -23,15 +25,19 @@ from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import BY_NAME
 
 _RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb", "gpus", "devices")
+SHARED = ("occupied", "committed", "reservable", "total")
+"""What the shares are made of."""
 _UNKNOWN, _ABSENT = "#A8A8A8", "#FFFFFF"
 # from pale yellow to dark blue: told apart by colour-blind readers, ever darker in grey print, and never grey itself
 _SCALE = ["#F3F9C4", "#C7E9B4", "#7FCDBB", "#41B6C4", "#1D91C0", "#225EA8", "#253494", "#081D58"]
 
 
-def utilization(usage: pl.DataFrame, scene: Scene) -> Figure:
+def utilization(
+    usage: pl.DataFrame, scene: Scene, *, missing: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> Figure:
     """Occupied and committed as shares of capacity over one month, one panel per resource that the site has.
 
-    `usage` has timestamp, metric, resource and value, node types added up.
+    `usage` has timestamp, metric, resource and value, node types added up, without those of `missing` (by resource).
     """
     title = frame.heading(scene.site.name, f"Utilization by resource, {scene.label}")
     found = [month_series(usage, scene, name) for name in _RESOURCES]
@@ -81,6 +87,7 @@ def utilization(usage: pl.DataFrame, scene: Scene) -> Figure:
         known = [series for series in found if series.has("total")]
         empty = bool(known) and all(map(without_machines, known))
         return frame.sentence(title, subtitle, NO_MACHINES if empty else "No use or capacity is known for this time")
+    subtitle += frame.left_out((frame.count_of(one.resource), missing.get(one.resource, ())) for one in all_series)
     labels = frame.site_labels(scene.site, scene.window, read_at=scene.read_at)
     height = frame.height_of(len(panels), 132, least=480)
     return {

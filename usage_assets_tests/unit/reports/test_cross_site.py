@@ -14,6 +14,7 @@ from usage_assets_tests.unit.reports.test_figures import (
     START,
     drawn,
     named,
+    notes_below,
     site,
     usage,
 )
@@ -119,3 +120,44 @@ def test_all_sites_are_read_by_days_and_only_those_that_are_asked_for(tmp_path):
     assert set(found.rows["site"]) == {"one", "two"}
     assert found.rows.select("total", "occupied").unique().rows() == [(10.0, 6.0)]
     assert found.rows.height == 2 * 31
+    assert found.rows["complete"].all()
+    assert found.missing == {}
+
+
+def test_sums_of_all_sites_lack_what_is_not_known_and_name_it_by_site(tmp_path):
+    frame = usage().with_columns(
+        pl.col("timestamp").dt.date().dt.month_start().alias("month"), pl.lit(None, pl.Float64).alias("hours")
+    )
+    # a second node type, whose use is not known on the second day
+    lost = frame.with_columns(
+        node_type=pl.lit("lost"),
+        value=pl.when((pl.col("metric") == "occupied") & (pl.col("timestamp") == START + DAY))
+        .then(None)
+        .otherwise(1.0),
+    )
+    warehouse = Warehouse(tmp_path / "w.duckdb")
+    with warehouse.write("test") as writer:
+        writer.ensure(USAGE)
+        writer.put(USAGE, pl.concat([frame, lost]).with_columns(site=pl.lit("one")).select(USAGE.names))
+        writer.put(USAGE, frame.with_columns(site=pl.lit("two")).select(USAGE.names))
+    with warehouse.read() as reader:
+        found = reading.all_sites(reader, SITES)
+    assert found is not None
+    days = found.rows.filter(pl.col("site") == "one").sort("timestamp").select("total", "occupied", "complete").rows()
+    assert days[:3] == [(11.0, 7.0, True), (11.0, 6.0, False), (11.0, 7.0, True)]
+    assert found.rows.filter(~pl.col("complete")).height == 1
+    assert found.missing == {("one", "nodes"): ("lost",)}
+    assert notes_below(drawn(cross_site_usage(found, Scene(ONE, sites=SITES)))) == [
+        "Grey: built, use not known. White: not built<br>Excludes node type 'lost' (node count of One not known)"
+    ]
+
+
+def test_two_sites_of_one_name_that_lack_different_node_types_are_both_said():
+    missing = {("one", "nodes"): ("<a>",), ("two", "nodes"): ("b",), ("two", "devices"): ("never shown",)}
+    history = SitesHistory(rows(one=[(10.0, 4.0)], two=[(5.0, 5.0)]), frozenset(), missing)
+    twins = {"one": ONE, "two": site(key="two", name="One")}
+    (said,) = notes_below(drawn(cross_site_usage(history, Scene(ONE, sites=twins))))
+    assert said.split("<br>")[1:] == [
+        "Excludes node type '&lt;a&gt;' (node count of One not known)",
+        "Excludes node type 'b' (node count of One not known)",
+    ]

@@ -64,6 +64,16 @@ def test_a_day_that_one_of_them_does_not_know_is_a_hole():
     ]
 
 
+@pytest.mark.parametrize("scene", [SCENE, Scene(site())])
+def test_node_types_that_are_not_in_the_sums_are_named_with_whose_sums_those_are(scene):
+    frame = both(legacy_total=[5.0], current_total=[6.0])
+    said = legacy_facet(frame, scene, missing={"legacy": ("old", "<x>")})["layout"]["title"]["subtitle"]["text"]
+    assert said.endswith("; excludes node types 'old', '&lt;x&gt;' (node count of the legacy counter not known)")
+    said = legacy_facet(frame, scene, missing={"legacy": ("a",), "current": ("a",)})["layout"]["title"]["subtitle"]
+    assert said["text"].endswith("'a' (node count of the legacy counter and node count of usage_assets not known)")
+    assert "excludes" not in legacy_facet(frame, scene)["layout"]["title"]["subtitle"]["text"]
+
+
 def test_the_whole_history_spans_both():
     frame = pl.concat([both(legacy_total=[5.0]), both(current_total=[6.0] * 400)])
     layout = drawn(legacy_facet(frame, Scene(site())))["layout"]

@@ -69,10 +69,11 @@ def test_a_history_adds_node_types_up_averages_buckets_and_names_what_is_missing
         (START + DAY, None),
         (START + 2 * DAY, 1.0),
     ]
-    assert found.missing == ("large",)
+    assert found.current.sort("timestamp")["complete"].to_list() == [True, False, False]
+    assert found.not_in_current == {"nodes": ("large",)}
 
 
-def test_a_history_has_the_old_caches_beside_ours_and_misses_nothing_that_only_they_do_not_know(tmp_path):
+def test_a_history_has_the_old_caches_beside_ours_and_tells_apart_what_only_they_do_not_know(tmp_path):
     warehouse = stored(
         tmp_path,
         (START, "large", 2.0),
@@ -83,8 +84,45 @@ def test_a_history_has_the_old_caches_beside_ours_and_misses_nothing_that_only_t
         found = reading.history(reader, "made", shared=False)
     assert found is not None
     assert found.current["value"].to_list() == [2.0]
-    assert sorted(found.both.select("collector_type", "value").rows()) == [("current", 2.0), ("legacy", 3.0)]
-    assert found.missing == ()
+    assert sorted(found.both.select("collector_type", "value", "complete").rows()) == [
+        ("current", 2.0, True),
+        ("legacy", 3.0, False),
+    ]
+    assert found.not_in_current == {}
+    assert found.not_in_both == {"legacy": ("small",)}
+    with warehouse.read() as reader:
+        month = reading.both_collectors(reader, "made", START.date())
+    assert month.both.sort("collector_type").equals(found.both.sort("collector_type"))
+    assert month.not_in_both == {"legacy": ("small",)}
+
+
+def test_sums_of_a_month_are_those_of_what_is_known_and_say_which_node_types_they_lack(tmp_path):
+    warehouse = stored(
+        tmp_path,
+        (START, "large", 2.0),
+        (START, "small", 1.0),
+        (START + DAY, "large", 2.0),
+        (START + DAY, "lost", None),
+        (START + DAY, "gone", None),
+        (START + 2 * DAY, "dark", None),
+    )
+    with warehouse.read() as reader:
+        found = reading.usage_added(reader, "made", START.date())
+    assert found.rows.sort("timestamp").select("timestamp", "value", "complete").rows() == [
+        (START, 3.0, True),
+        (START + DAY, 2.0, False),
+        (START + 2 * DAY, None, False),  # nothing is known: null, never 0, and drawn by nobody
+    ]
+    assert found.lacking("resource") == {"nodes": ("gone", "lost")}
+    assert found.lacking("resource", metric=["occupied"]) == {}
+
+
+def test_sums_that_lack_nothing_name_nothing(tmp_path):
+    warehouse = stored(tmp_path, (START, "large", 2.0), (START, "small", 0.0), (START + DAY, "large", None))
+    with warehouse.read() as reader:
+        found = reading.usage_added(reader, "made", START.date())
+    assert found.rows.sort("timestamp")["complete"].to_list() == [True, False]
+    assert found.missing.is_empty()
 
 
 def test_a_history_has_every_metric_that_is_compared_with_the_old_caches():

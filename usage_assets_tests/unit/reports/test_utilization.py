@@ -48,6 +48,18 @@ def test_each_resource_has_a_panel_with_both_shares_and_their_means():
     assert "mean 75.0%" in said
 
 
+def test_node_types_that_are_not_in_the_sums_are_named_with_the_resource_and_many_are_counted():
+    frame = pl.concat([usage(), usage(resource="gpus"), usage(resource="memory_mb")])
+    many = tuple(f"t{number}" for number in range(8))
+    missing = {"nodes": ("lost",), "gpus": ("lost",), "memory_mb": many, "disk_gb": ("not drawn",)}
+    layout = drawn(utilization(frame, Scene(site(), JAN), missing=missing))["layout"]
+    assert layout["title"]["subtitle"]["text"].partition("; ")[2] == (
+        "excludes node type 'lost' (node count and GPU count not known); "
+        "excludes node types 't0', 't1', 't2', 't3', 't4' and 3 more (memory not known)"
+    )
+    assert "excludes" not in drawn(utilization(frame, Scene(site(), JAN)))["layout"]["title"]["subtitle"]["text"]
+
+
 def test_a_resource_that_the_site_lacks_has_no_panel():
     frame = pl.concat([usage(), usage(resource="gpus").with_columns(value=pl.lit(0.0))])
     assert "yaxis2" not in drawn(utilization(frame, Scene(site(), JAN)))["layout"]
