@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from pathlib import Path
 
 import typer
@@ -88,8 +88,7 @@ def _build(sites: Mapping[str, Site], months: int, console: Console) -> int:
     for name in sites:
         folder = settings.data_dir() / "demo" / name
         console.print(f"{name}: making its source ...", markup=False)
-        until = now if name in POOLS else datetime.combine(now.date(), datetime.min.time())
-        counts = make_site(name, folder, until=until.replace(tzinfo=UTC))
+        counts = make_site(name, folder, until=now.replace(tzinfo=UTC))
         what = "files" if name in POOLS else "tables"
         told = f"{name}: created {sum(counts.values()):,} rows in {len(counts)} {what} under {folder}"
         console.print(told, markup=False)

@@ -1,6 +1,6 @@
 """The demo's warnings: the README lists those that are planted, and whatever else fails is named."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from rich.console import Console
@@ -9,6 +9,7 @@ from usage_assets.checks.record import Evaluated, record
 from usage_assets.cli import demo
 from usage_assets.demo.make import DEMOS
 from usage_assets.demo.planted import PLANTED, readme_table, unplanted
+from usage_assets.sites.files import load_book
 from usage_assets.specs.finding import Finding
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests import ROOT
@@ -48,3 +49,14 @@ def test_the_command_says_whether_all_warnings_are_planted(month: date, said: st
     record(Warehouse.default(), "demo_metal", [month], "run", evaluated)
     demo._say_warnings(Console(width=200))
     assert said in capsys.readouterr().out
+
+
+def test_sources_are_made_up_to_now_because_what_is_due_by_now_is_held_against_them(monkeypatch: pytest.MonkeyPatch):
+    now = datetime(2026, 11, 28, 4, 52)
+    made: dict[str, datetime] = {}
+    monkeypatch.setattr(demo, "naive_utc_now", lambda: now)
+    monkeypatch.setattr(demo, "make_site", lambda name, _, *, until: made.setdefault(name, until) and {})
+    monkeypatch.setattr(demo, "run", lambda *_, **__: 0)
+    sites = {name: site for name, site in load_book(README.parent / "sites").items() if name in DEMOS}
+    assert demo._build(sites, 1, Console()) == 0
+    assert made == dict.fromkeys(DEMOS, now.replace(tzinfo=UTC))
