@@ -80,8 +80,8 @@ class _Month(Maintained):
                 instants |= {v for v in row.values() if isinstance(v, datetime) and self.low < v < self.high}
         for rule in self.site.exclusions:
             instants |= {v for v in (rule.start, rule.end) if v is not None and self.low < v < self.high}
-        for lives in self.hosts.values():  # halfway between two lives the nearest changes
-            halves = [a[1] + (b[0] - a[1]) / 2 for _, a in lives for _, b in lives if a[1] is not None and a[1] < b[0]]
+        for lives in self.hosts.values():  # in the middle of a gap the nearest changes, at a whole microsecond
+            halves = [b[0] - (b[0] - a[1]) // 2 for _, a in lives for _, b in lives if a[1] is not None and a[1] < b[0]]
             instants |= {half for half in halves if self.low < half < self.high}
         self.cuts = cuts = sorted(instants)
         values: list[dict[Key, float]] = []
