@@ -131,21 +131,22 @@ def nodes(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Fin
         .join(names.select("month", node="identity").unique(), on=["month", "node"], how="anti")
         .group_by("month")
         .agg(
-            unknown=pl.col("entity_id").filter(pl.col("node").is_null()).n_unique(),
+            homeless=pl.col("entity_id").filter(pl.col("node").is_null()).unique().sort(),
             known=pl.col("entity_id").filter(pl.col("node").is_not_null()).n_unique(),
             nodes=pl.col("node").drop_nulls().unique().sort(),
         )
         .collect()
     )
-    for month, unknown, known, found in lost.iter_rows():
+    for month, homeless, known, found in lost.iter_rows():
         parts = []
         if known:
             parts.append(f"{known} server(s) ran on {len(found)} node(s) that are no machine: {few(found)}")
-        if unknown:
-            parts.append(f"{unknown} server(s) have no node, and no event tells where they ran")
+        if homeless:
+            parts.append(f"{len(homeless)} server(s) have no node, and no event tells where they ran: {few(homeless)}")
         text = "; ".join(parts) + "; what they held of a machine is unknown"
-        figures = {"servers_elsewhere": known, "servers_without_node": unknown}
-        out[month] = Finding(False, text, figures, {"nodes": tuple(found)} if found else {})
+        figures = {"servers_elsewhere": known, "servers_without_node": len(homeless)}
+        listed = {"nodes": tuple(found), "servers_without_node": tuple(homeless)}
+        out[month] = Finding(False, text, figures, {what: each for what, each in listed.items() if each})
     return out
 
 

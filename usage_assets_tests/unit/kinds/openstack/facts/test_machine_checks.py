@@ -56,17 +56,20 @@ def test_spellings_that_were_joined_are_listed(found):
     assert got[JAN].figures == {"machines": 2}
 
 
-def test_servers_on_what_is_no_machine_are_counted(found):
+def test_servers_on_what_is_no_machine_are_counted_and_those_without_a_node_named(found):
     rows = Rows()
     rows.compute_node("kvm-1", "2023-01-01")
-    for node in ("Kvm-1", "ghost", "GHOST", None):
+    for node in ("Kvm-1", "ghost", "GHOST"):
         rows.spec(rows.instance(node, "2024-01-10", "2024-01-12"))
+    homeless = rows.instance(None, "2024-01-10", "2024-01-12")
+    rows.spec(homeless)
     rows.spec(rows.instance("other", "2024-01-10", "2024-01-12"), spec_text(["no reservation"]))
     got = found(machine_checks.nodes, (rows, (JAN, FEB)))
     assert got[JAN].text == (
         "3 server(s) ran on 2 node(s) that are no machine: ghost, other; 1 server(s) have no node, and no event tells "
-        "where they ran; what they held of a machine is unknown"
+        f"where they ran: {homeless}; what they held of a machine is unknown"
     )
+    assert got[JAN].names == {"nodes": ("ghost", "other"), "servers_without_node": (homeless,)}
     assert got[FEB].passed
 
 
