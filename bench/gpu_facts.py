@@ -22,12 +22,12 @@ from bench.arguments import Folder, Only, require_part
 from bench.gpu_year import SITE
 from bench.measure import run
 from usage_assets.core.months import Window
+from usage_assets.kinds import HTCONDOR
 from usage_assets.kinds.htcondor.facts.append import extend
 from usage_assets.kinds.htcondor.facts.build import MonthFacts, month_facts
 from usage_assets.kinds.htcondor.facts.rows import SAID, Polled, read_polled
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.kinds.registry import HTCONDOR
 from usage_assets.orchestration.facts_step import build_window
 from usage_assets.sites.files import load_site
 from usage_assets.warehouse import Reader, Warehouse

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from usage_assets.core.months import partitions
-from usage_assets.kinds.registry import KINDS
+from usage_assets.kinds import KINDS
 from usage_assets.orchestration.alert_collection import SiteFiles
 from usage_assets.orchestration.alert_sensor import alert_sensor
 from usage_assets.orchestration.coverage_step import GROUP, coverage_asset, coverage_schedule
@@ -96,7 +96,7 @@ def _of_kind(kind: Kind, book: SiteBook, warehouse: Warehouse, *, automation: bo
         asset_checks=[monthly_checks(kind, sites, warehouse, months)],
         jobs=[job],
         schedules=[nightly_schedule(kind, sites, warehouse)] if automation else [],
-        sensors=[letter_sensor(kind, sites, warehouse)] if automation and kind.letter is not None else [],
+        sensors=[letter_sensor(kind, sites, warehouse)] if automation and kind.mails_reports else [],
     )
 
 

@@ -6,8 +6,9 @@ from datetime import date
 
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.specs.asset import FactAsset
 from usage_assets.specs.finding import GOOD, Finding
-from usage_assets.specs.kind import FactAsset, Kind
+from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
 

@@ -16,7 +16,7 @@ from usage_assets.cli.progress import Display, time_left
 from usage_assets.core import settings
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import PARTITION, RANGE_END, RANGE_START, Window
-from usage_assets.kinds.registry import KINDS
+from usage_assets.kinds import KINDS
 from usage_assets.orchestration.run_faults import UNKNOWN, Failure, failures_in, messages_of, why
 from usage_assets.reports.exports.tables import EXPORTS
 from usage_assets.sites.files import Site

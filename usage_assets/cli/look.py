@@ -12,7 +12,7 @@ from usage_assets.cli.app import FAILED, OK
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import SiteError
 from usage_assets.core.months import ranges
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.reports.coverage.reading import assets_of, judged
 from usage_assets.reports.tables import STATUSES
 from usage_assets.sites.files import Site

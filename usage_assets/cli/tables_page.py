@@ -58,7 +58,7 @@ def tables() -> list[tuple[Table, str]]:
     """Every table of the warehouse, with what a month of it holds where that is a rule of its own."""
     # imported here: the shape of tables knows nothing of the tables there are
     from usage_assets.facts import tables as facts
-    from usage_assets.kinds.registry import KINDS
+    from usage_assets.kinds import KINDS
     from usage_assets.reports import tables as reports
     from usage_assets.timelines import tables as timelines
     from usage_assets.warehouse import bookkeeping

@@ -18,7 +18,7 @@ from usage_assets.core.disk import remove
 from usage_assets.core.errors import EvidenceError, WarehouseError
 from usage_assets.core.file_faults import advice
 from usage_assets.core.months import Window, next_month
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.orchestration.facts_step import build_window as build_facts
 from usage_assets.orchestration.table_step import build_window as build_table
 from usage_assets.orchestration.usage_step import TABLES as TIMELINES

@@ -28,7 +28,8 @@ from usage_assets.orchestration.ui_metadata import (
 )
 from usage_assets.schema import Table
 from usage_assets.sites.files import Site
-from usage_assets.specs.kind import FactAsset, Facts, Kind
+from usage_assets.specs.asset import FactAsset
+from usage_assets.specs.kind import Facts, Kind
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
@@ -163,7 +164,7 @@ def _build_part(
         of_metrics = {kind.asset("facts", fact.name): written[fact.name] for fact in chosen if fact.table is None}
         _write_accounts(writer, of_metrics, [facts, *(found.facts for found in grown.values())], window)
         good = {month for month in todo if not any(month in done.refused for done in written.values())}
-        known = {month: found.mark for month, found in grown.items()} | marks
+        known = {month: found.fingerprint for month, found in grown.items()} | marks
         complete = len(chosen) == len(kind.facts)
         said = {month: known.get(month) if complete and month in good else None for month in window.months}
         write_marks(writer, kind, site, said, run_id)
@@ -185,7 +186,7 @@ def _made(
         return _Nothing(), {}
     with warehouse.read() as reader:
         raw = kind.read_raw(reader, site, months)
-        marks = {month: kind.mark(reader, site, month) for month in months if kind.mark is not None}
+        marks = {month: kind.fingerprint(reader, site, month) for month in months if kind.appends_facts}
     return kind.build_facts(site, months, raw, extracted, only), marks
 
 

@@ -1,52 +1,41 @@
 """Months that only grew: their later raw rows are added to the stored facts, and nothing is built anew.
 
 A kind that can do so says in a mark what a month's facts were made of. Where the mark still fits the rows of then and
-the rules of now, `Kind.grow` gives the rows to add; else the month is built whole.
+the rules of now, `Kind.append_facts` gives the rows to add; else the month is built whole.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.sites.files import Site
-from usage_assets.specs.kind import FactAsset, Facts, Kind
+from usage_assets.specs.asset import FactAsset
+from usage_assets.specs.facts import AppendedFacts
+from usage_assets.specs.kind import Facts, Kind
 from usage_assets.warehouse import Later, Reader, Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import MADE_OF
 
 
-@dataclass(frozen=True)
-class Grown:
-    """What later raw rows make of a month: rows that take the place of those that reach beyond `since`.
-
-    The accounts are those of the whole month. `mark` is the month's new mark.
-    """
-
-    since: datetime
-    facts: Facts
-    mark: str
-
-
 def grown_months(
     kind: Kind, site: Site, months: Sequence[date], warehouse: Warehouse, chosen: Sequence[FactAsset]
-) -> dict[date, Grown]:
+) -> dict[date, AppendedFacts]:
     """The months to which rows can be added; none unless all facts of the kind are asked for."""
-    if kind.grow is None or len(chosen) < len(kind.facts):
+    if not kind.appends_facts or len(chosen) < len(kind.facts):
         return {}
     out = {}
     with warehouse.read() as reader:
         marks = _marks(reader, kind, site, months)
         for month, mark in marks.items():
-            found = kind.grow(reader, site, month, mark)
+            found = kind.append_facts(reader, site, month, mark)
             if found is not None:
                 out[month] = found
     return out
 
 
 def write_grown(
-    writer: Writer, kind: Kind, site: Site, fact: FactAsset, grown: Mapping[date, Grown], *, run_id: str
+    writer: Writer, kind: Kind, site: Site, fact: FactAsset, grown: Mapping[date, AppendedFacts], *, run_id: str
 ) -> dict[date, str]:
     """Add the rows of one fact asset; the months refused, with the reason. A refused month keeps its rows."""
     asset = kind.asset("facts", fact.name)
@@ -62,7 +51,7 @@ def write_grown(
 
 def write_marks(writer: Writer, kind: Kind, site: Site, marks: Mapping[date, str | None], run_id: str) -> None:
     """Say what the facts of some months are made of now; null = not known, the next run builds them whole."""
-    if kind.grow is None:
+    if not kind.appends_facts:
         return
     writer.ensure(MADE_OF)
     writer.delete(MADE_OF, site=site.key, months=list(marks), owned={"asset": [_name(kind)]})

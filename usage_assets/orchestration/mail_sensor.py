@@ -100,7 +100,7 @@ def look(
     for key, site in sites.items():
         try:
             wanted |= {(key, posting.report) for posting in wanted_of(kind, site, now)}
-            todo = [posting for posting in kind.postings(site, now) if not sent.has(key, posting)]
+            todo = [posting for posting in kind.due_reports(site, now) if not sent.has(key, posting)]
         except UsageError as error:
             out.failed.append(f"site {key}: {error}")
             continue
@@ -133,7 +133,7 @@ def look(
 
 def wanted_of(kind: Kind, site: Site, now: datetime) -> Sequence[Posting]:
     """Every report that a site's file wants mailed, be it due or not."""
-    return kind.postings(site, now + _ALL_DUE)
+    return kind.due_reports(site, now + _ALL_DUE)
 
 
 def post(site: str, posting: Posting, letter: Letter) -> None:
@@ -166,10 +166,10 @@ def mail_channel(name: str | None, path: Path | None = None) -> Mail:
 
 def _send(kind: Kind, site: Site, posting: Posting, warehouse: Warehouse) -> str:
     """The subject of the mail that was taken."""
-    assert kind.letter is not None
+    assert kind.mails_reports
     mail_channel(posting.channel)  # a fault is told before anything is read
     with warehouse.read(wait_seconds=_WAIT_SECONDS) as reader:
-        letter: Letter = kind.letter(reader, site, posting)
+        letter: Letter = kind.mail_message(reader, site, posting)
     post(site.key, posting, letter)
     return letter.subject
 

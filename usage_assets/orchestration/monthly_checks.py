@@ -19,9 +19,9 @@ from usage_assets.orchestration.gates import extracted_at
 from usage_assets.orchestration.ui_metadata import asset_key, readable_errors, site_of
 from usage_assets.orchestration.verdict import RunCheck, now, told, verdict
 from usage_assets.sites.files import Site
-from usage_assets.specs.asset import TableAsset, TableCheck
+from usage_assets.specs.asset import FactAsset, TableAsset, TableCheck
 from usage_assets.specs.finding import Finding, description, metadata
-from usage_assets.specs.kind import FactAsset, Kind
+from usage_assets.specs.kind import Kind
 from usage_assets.timelines.observed import ends
 from usage_assets.warehouse import Reader, Warehouse
 
@@ -234,7 +234,7 @@ def _buckets(kind: Kind) -> Evaluate:
     covered = _coverage(kind.asset("timelines", "usage"))
 
     def evaluate(reader: Reader, site: Site, window: Window) -> Findings:
-        seen = kind.seen(reader, site, window.months) if kind.seen is not None else None
+        seen = kind.observed(reader, site, window.months)
         extracted = ends(extracted_at(reader, site, window.months, kind.tables_of(site)), seen)
         return of_usage.buckets(reader, site, window, extracted, dict(covered(reader, site, window)))
 

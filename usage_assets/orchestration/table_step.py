@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
-import polars as pl
 
 from usage_assets.core import settings
 from usage_assets.core.months import Window, run_window
@@ -141,12 +140,7 @@ def _build_part(
             for table, rows in zip(tables, made, strict=True)
         ]
     out = []
-    for table, rows, (shown, refused) in zip(tables, made, stored, strict=True):
-        if table.publish is not None and table.applies(site):
-            written = [month for month in window.months if month not in refused]
-            parts = {month: rows.rows.filter(pl.col("month") == month) for month in written}
-            for month, more in table.publish(site, parts, extracted).items():
-                shown[month] |= more
+    for rows, (shown, refused) in zip(made, stored, strict=True):
         for month, files in rows.files.items():
             if month not in refused:
                 shown[month] |= _write_files(files)

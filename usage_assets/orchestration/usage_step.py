@@ -78,7 +78,7 @@ def build_window(
         extracted = extracted_at(reader, site, todo, kind.tables_of(site))
         intervals = reader.frame(INTERVALS, site.key, todo)
         types = kind.node_types(reader, site, todo)
-        seen = kind.seen(reader, site, todo) if kind.seen is not None else None
+        seen = kind.observed(reader, site, todo)
     made = build_usage(kind.usage_scope(site), todo, intervals, extracted, types, seen=seen)
     frames = {"usage": made.usage, "usage_steps": made.steps}
     out: dict[str, dict] = {}

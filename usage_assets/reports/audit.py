@@ -8,7 +8,7 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.facts.tables import REJECTS
-from usage_assets.kinds.registry import kind_of
+from usage_assets.reports.audit_page import page
 from usage_assets.reports.tables import AUDIT
 from usage_assets.sites.files import Site
 from usage_assets.specs.asset import Made
@@ -50,16 +50,8 @@ class Read:
     rejected: pl.DataFrame
 
 
-def read(reader: Reader, site: Site, months: Sequence[date]) -> Read:
-    """Accounts and rejects of every asset of the facts."""
-    kind = kind_of(site)
-    owners = {metric: kind.asset("facts", fact.name) for fact in kind.facts for metric in fact.metrics}
-    owners |= {
-        metric: kind.asset("facts", table.name)
-        for table in kind.tables
-        if table.stage == "facts"
-        for metric in table.rejects_of
-    }
+def read(owners: Mapping[str, str], reader: Reader, site: Site, months: Sequence[date]) -> Read:
+    """Accounts and rejects of every asset of the facts; `owners` has the asset of each metric."""
     rejected = pl.DataFrame(schema=_REASONS_SCHEMA)
     if reader.has(REJECTS):
         params = {"site": site.key, "months": list(months), "metrics": list(owners), "assets": list(owners.values())}
@@ -68,9 +60,19 @@ def read(reader: Reader, site: Site, months: Sequence[date]) -> Read:
     return Read(accounts.filter(pl.col("asset").is_in(sorted(set(owners.values())))), rejected)
 
 
-def make(site: Site, months: Sequence[date], found: Read, extracted: Mapping[date, datetime]) -> Made:
-    """Rows of reports.audit."""
-    del months, extracted  # what was not read has no account
+def make(
+    order: Sequence[str], site: Site, months: Sequence[date], found: Read, extracted: Mapping[date, datetime]
+) -> Made:
+    """Rows of reports.audit, and a page per month; `order` has the assets as they build on each other."""
+    rows = _rows(site, found)
+    pages = {
+        month: page(site, month, rows.filter(pl.col("month") == month), extracted.get(month), order) for month in months
+    }
+    names = {month: f"{site.key}/{month:%Y-%m}/audit.html" for month in months}
+    return Made(rows, files={month: {names[month]: text.encode()} for month, text in pages.items()})
+
+
+def _rows(site: Site, found: Read) -> pl.DataFrame:
     accounts = found.accounts
     plain = [
         accounts.select(
@@ -89,7 +91,7 @@ def make(site: Site, months: Sequence[date], found: Read, extracted: Mapping[dat
     ]
     rejected = _rejected(found).select(*_SOURCE, pl.lit("rejected").alias("outcome"), "reason", "rows", "hours")
     every = pl.concat([*plain, rejected]).join(accounts.select(*_SOURCE, "rows_in", "hours_in"), on=_SOURCE, how="left")
-    return Made(
+    return (
         every.with_columns(
             site=pl.lit(site.key),
             rows_share=pl.when(pl.col("rows_in") > 0).then(pl.col("rows") / pl.col("rows_in")),

@@ -10,7 +10,7 @@ import polars as pl
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import month_of
 from usage_assets.facts.tables import INTERVALS, REASONS, REJECTS
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.orchestration.gates import extracted_at
 from usage_assets.schema import Table
 from usage_assets.sites.files import Site

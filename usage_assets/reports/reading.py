@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, LEASES
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.figures.legacy import LEGACY_METRICS

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.sites.files import Site
 from usage_assets.specs.plot_context import MACHINES, Scene
 from usage_assets.timelines.metrics import CAPACITIES, STACKED

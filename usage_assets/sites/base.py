@@ -60,6 +60,7 @@ class Annotation(Strict):
 class BaseSite(Strict):
     """What every kind of site has."""
 
+    kind: str
     key: str
     name: str
     first_month: Month = date(2016, 1, 1)

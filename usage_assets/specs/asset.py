@@ -1,10 +1,9 @@
-"""What an asset that is one table is declared by; `table_assets` makes them, `kinds` lists them."""
+"""Declarations of assets: those of the facts stage, and those that write one table; with their checks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
@@ -14,15 +13,6 @@ from usage_assets.warehouse import Reader
 
 if TYPE_CHECKING:
     from usage_assets.specs.finding import Finding
-
-
-def later(module: str, name: str) -> Callable[..., Any]:
-    """A function of the package that is imported when it is first called."""
-
-    def call(*args: Any, **named: Any) -> Any:
-        return getattr(import_module(f"usage_assets.{module}"), name)(*args, **named)
-
-    return call
 
 
 @dataclass(frozen=True)
@@ -39,13 +29,22 @@ class Made:
     files: Mapping[date, Mapping[str, bytes]] = field(default_factory=dict, kw_only=True)
 
 
+class Evaluate(Protocol):
+    """A function that evaluates a check: (reader, site, window) -> a finding per month."""
+
+    __name__: str
+
+    def __call__(self, reader: Reader, site: Any, window: Window, /) -> Mapping[date, "Finding"]:
+        """Findings by month."""
+
+
 @dataclass(frozen=True)
 class TableCheck:
     """A check of one asset, one evaluation per month; with `per_run` one per run, and it says what failing is."""
 
     name: str
     description: str
-    evaluate: Callable[[Reader, Any, Window], Mapping[date, "Finding"]]
+    evaluate: Evaluate
     warn: bool = False
     per_run: str | None = None
 
@@ -73,6 +72,29 @@ class TableAsset:
     """Whether the site has it; where not, its months are written empty."""
     views: tuple[str, ...] = ()
     """Views over the table, made anew after each write."""
-    publish: Callable[[Any, Mapping[date, pl.DataFrame], Mapping[date, datetime]], Mapping[date, Any]] | None = None
-    """(site, rows of each month written, extraction per month): files beside the table; metadata to show per month."""
     checks: tuple[TableCheck, ...] = ()
+
+
+@dataclass(frozen=True)
+class FactAsset:
+    """One asset of the facts stage, and the raw tables that it reads.
+
+    It owns the rows of its metrics in facts.intervals and facts.rejects or, with `table`, that whole table.
+    """
+
+    name: str
+    description: str
+    metrics: tuple[str, ...]
+    reads: tuple[str, ...]
+    table: Table | None = None
+    after: tuple[str, ...] = ()
+    """Fact assets that it builds on, for the lineage shown."""
+    may_read: tuple[str, ...] = ()
+    """Raw tables that it reads too, of sites for which `reads_more` holds."""
+    reads_more: Callable[[Any], bool] = lambda site: False  # noqa: ARG005 - most facts read the same of every site
+    reads_if_listed: tuple[str, ...] = ()
+    """Raw tables that it reads only where the site lists them among the sources of a metric."""
+    sharing: tuple[str, ...] = ()
+    """Sources whose rows may share what they hold: that one of them owns the time is no fault of the others."""
+    checks: tuple[TableCheck, ...] = ()
+    """What is asked of it beside what is asked of every fact."""

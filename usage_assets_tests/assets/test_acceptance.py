@@ -12,7 +12,7 @@ import pytest
 from usage_assets.cli.home import dagster_home
 from usage_assets.core import settings
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.kinds import OPENSTACK
 from usage_assets.schema import Table
 from usage_assets.timelines.metrics import BY_NAME
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS

@@ -16,8 +16,8 @@ from usage_assets.cli.look import show_status
 from usage_assets.core import settings
 from usage_assets.core.months import Window
 from usage_assets.definitions import build_defs
+from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import kind_of
 from usage_assets.orchestration.coverage_step import KEY
 from usage_assets.orchestration.gates import GATED
 from usage_assets.reports import pictures

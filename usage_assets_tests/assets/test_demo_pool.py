@@ -10,7 +10,7 @@ from usage_assets.core import clock, settings
 from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
 from usage_assets.demo import make_site
-from usage_assets.kinds.registry import HTCONDOR
+from usage_assets.kinds import HTCONDOR
 from usage_assets.reports import pictures
 from usage_assets.reports.plots import plots_of
 from usage_assets.sites.files import load_site

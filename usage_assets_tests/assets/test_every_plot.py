@@ -12,11 +12,11 @@ import pytest
 from usage_assets.core import settings
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, LEASES
+from usage_assets.kinds import KINDS, OPENSTACK
 from usage_assets.kinds.htcondor.facts.tables import GPU_POLLS, GPU_RUNS
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.htcondor.tables.declarations import GPU_DAYS, GPU_USERS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import KINDS, OPENSTACK
 from usage_assets.orchestration.plots_step import check_pages, draw_window
 from usage_assets.reports import pictures, thumbnail
 from usage_assets.reports.plots import Plot, plots_of

@@ -123,7 +123,7 @@ def test_a_month_that_waits_keeps_its_files(built, warehouse, instance):
 
 
 def test_the_checks_of_exports_see_what_is_wrong_with_the_files(built, warehouse, instance):
-    from usage_assets.kinds.registry import OPENSTACK
+    from usage_assets.kinds import OPENSTACK
     from usage_assets.reports.exports import checks as of_exports
 
     export(built, warehouse, instance)

@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 
 from usage_assets.core.months import Window, partition_key
+from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.orchestration.failed_runs import failures_of
 from usage_assets.reports.plots import plots_of
 from usage_assets.warehouse import Warehouse

@@ -7,8 +7,8 @@ import pytest
 
 from usage_assets.core.months import Window
 from usage_assets.definitions import build_defs
+from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.orchestration.nightly import RANGE_END, RANGE_START, pending_since
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.warehouse import Warehouse

@@ -10,7 +10,7 @@ from usage_assets.core import settings
 from usage_assets.core.months import RANGE_END, RANGE_START, Window, partition_key
 from usage_assets.definitions import build_defs
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.kinds import OPENSTACK
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.schema import Violation, violations
 from usage_assets.warehouse import Warehouse, Writer

@@ -9,8 +9,8 @@ from usage_assets.core import settings
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import LEASES
+from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.orchestration.plots_step import Drawn, check_pages, draw_window
 from usage_assets.reports import pictures
 from usage_assets.reports.plots import PLOTS, plots_of

@@ -12,7 +12,7 @@ from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.locks import file_lock
 from usage_assets.definitions import build_defs
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.kinds import OPENSTACK
 from usage_assets.orchestration import publish_sensor
 from usage_assets.serving import read
 from usage_assets.serving.publish import publish

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from usage_assets.core.months import Window
+from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.orchestration.gates import closed_months
 from usage_assets.orchestration.table_step import build_window
 from usage_assets.schema import Column, Rule, Table, Type

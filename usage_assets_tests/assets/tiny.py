@@ -9,8 +9,8 @@ import dagster as dg
 
 from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
+from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.sources.sources import make_sqlite

@@ -6,9 +6,9 @@ from datetime import date
 import pytest
 
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
+from usage_assets.kinds import KINDS, kind_of
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import KINDS, kind_of
 from usage_assets.sites.files import KINDS as KINDS_OF_FILES
 from usage_assets.sites.files import Site
 from usage_assets.specs.kind import Kind
@@ -85,7 +85,7 @@ def test_a_site_without_a_single_row_gives_dense_zeros_or_nulls_where_nothing_wa
     with Warehouse(tmp_path / "warehouse.duckdb").read() as reader:
         raw = kind.read_raw(reader, site, MONTHS)
         types = kind.node_types(reader, site, MONTHS)
-        seen = kind.seen(reader, site, MONTHS) if kind.seen is not None else None
+        seen = kind.observed(reader, site, MONTHS)
     facts = kind.build_facts(site, MONTHS, raw, {}, [fact.name for fact in kind.facts])
     assert facts.intervals.schema == INTERVALS.polars_schema
     assert facts.intervals.is_empty()

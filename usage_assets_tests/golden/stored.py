@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from usage_assets.core.months import Window
+from usage_assets.kinds import KINDS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import KINDS
 from usage_assets.orchestration.facts_step import build_window as build_facts
 from usage_assets.orchestration.table_step import build_window as build_table
 from usage_assets.orchestration.usage_step import build_window as build_timelines

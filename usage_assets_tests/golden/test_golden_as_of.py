@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from usage_assets.cli.app import app
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, LEASES, REJECTS
+from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.orchestration.as_of import STAGES, rebuild
 from usage_assets.orchestration.facts_step import build_window as build_facts
 from usage_assets.orchestration.table_step import build_window as build_table

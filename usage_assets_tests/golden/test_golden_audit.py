@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS
+from usage_assets.kinds import KINDS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.timelines.dimension_checks import (
     days_add_up,
@@ -18,10 +19,9 @@ from usage_assets.kinds.openstack.timelines.dimension_checks import (
     projects_add_up,
     users_add_up,
 )
-from usage_assets.kinds.registry import KINDS
-from usage_assets.orchestration.audit_page import page
 from usage_assets.orchestration.table_step import build_window
 from usage_assets.reports.audit_checks import balanced
+from usage_assets.reports.audit_page import page
 from usage_assets.reports.tables import AUDIT
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.golden.builder import Rows, make_site, spec_text
@@ -151,8 +151,8 @@ def test_the_page_says_when_rows_are_lost():
     source = ("golden", JAN, "a", "t")
     lines = [(*source, "read", "", 2, 5.0, 1.0, 1.0), (*source, "kept", "", 1, 5.0, 0.5, 1.0)]
     rows = pl.DataFrame(lines, schema=AUDIT.polars_schema, orient="row")
-    assert 'class="bad"' in page(make_site(), JAN, rows, None)
-    assert "Nothing was read in this month" in page(make_site(), JAN, rows.clear(), None)
+    assert 'class="bad"' in page(make_site(), JAN, rows, None, ())
+    assert "Nothing was read in this month" in page(make_site(), JAN, rows.clear(), None, ())
 
 
 def events(warehouse: Warehouse, metric: str) -> list[tuple]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.kinds import OPENSTACK
 from usage_assets_tests.golden.builder import Rows, make_site, spec_text
 from usage_assets_tests.golden.worked import FEB, JAN, Worked, one_machine, one_metal
 

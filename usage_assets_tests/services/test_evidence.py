@@ -11,8 +11,8 @@ from sqlalchemy.engine import URL
 from usage_assets.core.errors import EvidenceError, SourceError
 from usage_assets.core.months import Window, months_between
 from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.raw.tables import BY_NAME, TABLES
-from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.orchestration.facts_step import build_window as build_facts
 from usage_assets.orchestration.usage_step import build_window as build_timelines
 from usage_assets.timelines.tables import USAGE

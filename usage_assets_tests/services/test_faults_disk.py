@@ -14,7 +14,7 @@ import pytest
 from usage_assets.core.errors import UsageError, WarehouseError
 from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.definitions import build_defs
-from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.kinds import OPENSTACK
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.serving import publish, read
 from usage_assets.warehouse import Warehouse

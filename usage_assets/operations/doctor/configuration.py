@@ -14,7 +14,7 @@ from usage_assets.alerts import config as alerts
 from usage_assets.alerts.sent_mail import LETTERS, Sent
 from usage_assets.core import settings
 from usage_assets.core.errors import AlertError
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.operations.doctor.owners import foreign
 from usage_assets.operations.doctor.questions import (
     Patient,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from usage_assets.core.errors import UsageError
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.operations.doctor.questions import (
     Patient,
     Said,

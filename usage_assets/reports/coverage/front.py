@@ -11,7 +11,7 @@ import polars as pl
 
 from usage_assets.core import clock, settings
 from usage_assets.core.text import printable
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.reports.coverage.picture import LABELS
 from usage_assets.reports.landing import FRONT
 from usage_assets.reports.render import write_file

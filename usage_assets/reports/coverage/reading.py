@@ -7,7 +7,7 @@ import polars as pl
 
 from usage_assets.core import settings
 from usage_assets.core.months import month_of, months_between, next_month
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.reports.coverage.judge import Stored, coverage
 from usage_assets.schema import Table
 from usage_assets.sites.base import Gap

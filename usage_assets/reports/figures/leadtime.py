@@ -4,7 +4,7 @@ from html import escape
 
 import polars as pl
 
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import hours
 from usage_assets.reports.frame import Figure, Trace

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.kinds.registry import kind_of
+from usage_assets.kinds import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Panel, Trace

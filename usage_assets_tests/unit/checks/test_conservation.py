@@ -8,7 +8,7 @@ import pytest
 
 from usage_assets.checks.facts import conservation
 from usage_assets.core.months import Window
-from usage_assets.kinds.registry import OPENSTACK
+from usage_assets.kinds import OPENSTACK
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
 

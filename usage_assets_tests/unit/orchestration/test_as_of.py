@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 
 from usage_assets.core.errors import EvidenceError, WarehouseError
+from usage_assets.kinds import KINDS
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
-from usage_assets.kinds.registry import KINDS
 from usage_assets.orchestration.as_of import rebuild, stage_rows
 from usage_assets.warehouse import Warehouse, staging
 from usage_assets_tests.unit.sources.sources import make_sqlite, run, site_of

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_string
 from email.policy import default
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -18,9 +18,10 @@ from usage_assets.core import settings
 from usage_assets.core.errors import AlertError
 from usage_assets.core.months import RANGE_END, RANGE_START, partition_key
 from usage_assets.definitions import build_defs
+from usage_assets.kinds import HTCONDOR, OPENSTACK
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.htcondor.site.reports import Reports
-from usage_assets.kinds.registry import HTCONDOR, OPENSTACK
+from usage_assets.kinds.openstack.kind import OpenStack
 from usage_assets.orchestration import alert_sensor, mail_sensor
 from usage_assets.orchestration.mail_sensor import GRACE, Looked, look
 from usage_assets.specs.mail import Letter, Posting
@@ -166,10 +167,19 @@ def test_a_site_without_receivers_gets_no_mail(look_at: Look, site: HTCondorSite
 
 
 def test_a_kind_that_mails_nothing_is_asked_nothing(look_at: Look, server: MailServer, site: HTCondorSite):
-    assert OPENSTACK.postings(site, NOW) == ()
+    assert OPENSTACK.due_reports(site, NOW) == ()
     posting = Posting("hourly", "x", (MAR,), END, END, ("a@b",))
-    other = replace(OPENSTACK, postings=lambda *_: [posting], letter=lambda *_: Letter("s\r\nBcc: x@y", "text"))
-    assert len(look_at(END + GRACE, kind=other).sent) == 1, "any kind may mail: nothing here knows pools"
+
+    class Mailing(OpenStack):
+        mails_reports = True
+
+        def due_reports(self, *_: Any) -> list[Posting]:
+            return [posting]
+
+        def mail_message(self, *_: Any) -> Letter:
+            return Letter("s\r\nBcc: x@y", "text")
+
+    assert len(look_at(END + GRACE, kind=Mailing()).sent) == 1, "any kind may mail: nothing here knows pools"
     assert "Bcc:" not in server.mails[0].split("\n\n")[0].replace("s Bcc: x@y", "")
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice, pairwise
 from pathlib import Path
@@ -17,8 +16,9 @@ from dagster._utils.schedules import schedule_execution_time_iterator  # what th
 from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.definitions import build_defs
 from usage_assets.facts.tables import LEASES
+from usage_assets.kinds import OPENSTACK
+from usage_assets.kinds.openstack.kind import OpenStack
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.orchestration.cron import nightly_clock
 from usage_assets.orchestration.nightly import first_unsettled, nightly_schedule, pending_since, requests
 from usage_assets.sites.book import SiteBook
@@ -230,7 +230,11 @@ def test_a_site_whose_file_is_broken_is_skipped_and_said(instance: dg.DagsterIns
 def test_kinds_have_their_nights_apart(instance: dg.DagsterInstance):
     tags = {"usage/site": "a", "usage/trigger": "nightly"}
     instance.create_run_for_job(openstack, tags=tags, status=dg.DagsterRunStatus.STARTED)
-    other = nightly_schedule(replace(OPENSTACK, name="other"), {"a": site("a")}, NOWHERE)
+
+    class Other(OpenStack):
+        name = "other"
+
+    other = nightly_schedule(Other(), {"a": site("a")}, NOWHERE)
     assert (other.name, other.job_name) == ("other_nightly", "other")
     with dg.build_schedule_context(instance=instance, scheduled_execution_time=NIGHT) as context:
         assert len(other.evaluate_tick(context).run_requests or ()) == 1

@@ -35,7 +35,7 @@ def test_rejected_rows_are_those_of_the_account(reasons: dict[str, int] | None, 
     rejects = pl.DataFrame(
         {"month": [MONTH], "asset": [ASSET], "source": [SOURCE], "reason": ["masked"], "rows": [1], "hours": [10.0]}
     )
-    found = make(SITE, [MONTH], Read(account(reasons), rejects), {}).rows
+    found = make((), SITE, [MONTH], Read(account(reasons), rejects), {}).rows
     by_outcome = found.select("outcome", "reason", "rows", "hours")
     told = {reason: tuple(rest) for outcome, reason, *rest in by_outcome.iter_rows() if outcome == "rejected"}
     assert told == rows

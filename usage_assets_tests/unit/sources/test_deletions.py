@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 
 from usage_assets.core.months import Window
+from usage_assets.kinds import KINDS
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
-from usage_assets.kinds.registry import KINDS
 from usage_assets.orchestration.run_checks import raw_checks
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.sources.record import dumps

@@ -18,7 +18,7 @@ from usage_assets.kinds.htcondor.facts.tables import GPU_PERFORMANCE, GPU_POLLS,
 from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.orchestration.incremental import Grown
+from usage_assets.specs.facts import AppendedFacts
 from usage_assets.specs.raw_table import SEEN_FROM
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
@@ -29,7 +29,7 @@ _SIGN = f"sum((hash(poll_at, {SEEN_FROM.name}) % 1000000007)::BIGINT)"
 _KEY = ["site", "month", "asset", "source"]
 
 
-def mark(reader: Reader, site: HTCondorSite, month: date) -> str:
+def fingerprint(reader: Reader, site: HTCondorSite, month: date) -> str:
     """The rules, and the raw rows of the month: equal marks, equal facts."""
     return _marks(reader, site, month, datetime(9999, 1, 1))[1]
 
@@ -53,7 +53,7 @@ def _said(rules: str, rows: int, sign: Decimal | None, last: datetime | None) ->
     return json.dumps(said, sort_keys=True)
 
 
-def grow(reader: Reader, site: HTCondorSite, month: date, before: str) -> Grown | None:
+def append_facts(reader: Reader, site: HTCondorSite, month: date, before: str) -> AppendedFacts | None:
     """What the polls since the mark add to the month's facts; null where it has to be built whole."""
     told = json.loads(before).get("last")
     if told is None:
@@ -72,7 +72,7 @@ def grow(reader: Reader, site: HTCondorSite, month: date, before: str) -> Grown 
     was = together(site.key, {month: tail}).accounts
     stored = reader.frame(ACCOUNTS, site.key, [month], where="asset LIKE 'htcondor/facts/%'")
     accounts = _summed([stored, facts.accounts, was.with_columns(-pl.col(name) for name in _SUMS)])
-    return Grown(since, replace(facts, accounts=accounts), after)
+    return AppendedFacts(since, replace(facts, accounts=accounts), after)
 
 
 def _tail(reader: Reader, site: HTCondorSite, month: date, since: datetime) -> MonthFacts:

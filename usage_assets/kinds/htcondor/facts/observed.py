@@ -24,7 +24,7 @@ def read_raw(
     return read_polled(reader, GPU_STATE.table.qualified, site.key, months, copies=True, after=after)
 
 
-def seen(reader: Reader, site: HTCondorSite, months: Sequence[date]) -> pl.DataFrame:
+def observed(reader: Reader, site: HTCondorSite, months: Sequence[date]) -> pl.DataFrame:
     """month, start_at, end_at of the stretches of each month in which no poll is missing."""
     polls = reader.frame(GPU_POLLS, site.key, months, columns=("month", "poll_at"))
     return stretches(site.pool(), polls)

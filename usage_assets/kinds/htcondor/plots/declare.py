@@ -1,6 +1,6 @@
-"""The plots that only pools of GPUs have. What draws them is loaded when it is first called."""
+"""The plots that only pools of GPUs have."""
 
-from usage_assets.specs.asset import later
+from usage_assets.kinds.htcondor.plots import classes, draining, heatmap, reading, users, weekly
 from usage_assets.specs.plot import Plot
 
 PLOTS: tuple[Plot, ...] = (
@@ -9,40 +9,40 @@ PLOTS: tuple[Plot, ...] = (
         "GPUs that each class offered over a month, and those of them that jobs held.",
         "month",
         ("timelines/usage",),
-        later("kinds.htcondor.plots.reading", "classes"),
-        later("kinds.htcondor.plots.classes", "gpu_classes"),
+        reading.classes,
+        classes.gpu_classes,
     ),
     Plot(
         "gpu_heatmap",
         "What each GPU was over a month, by device: a row per GPU.",
         "month",
         ("facts/gpu_runs",),
-        later("kinds.htcondor.plots.reading", "heatmap"),
-        later("kinds.htcondor.plots.heatmap", "gpu_heatmap"),
+        reading.heatmap,
+        heatmap.gpu_heatmap,
     ),
     Plot(
         "gpu_user_hours",
         "GPU-hours of a month by user and class: those with the most.",
         "month",
         ("reports/gpu_users",),
-        later("kinds.htcondor.plots.reading", "users"),
-        later("kinds.htcondor.plots.users", "gpu_user_hours"),
+        reading.users,
+        users.gpu_user_hours,
     ),
     Plot(
         "gpu_draining_times",
         "When machines drained over a month, or prevented new jobs.",
         "month",
         ("facts/gpu_runs",),
-        later("kinds.htcondor.plots.reading", "closed_hosts"),
-        later("kinds.htcondor.plots.draining", "gpu_draining_times"),
+        reading.closed_hosts,
+        draining.gpu_draining_times,
     ),
     Plot(
         "site_gpu_weekly",
         "GPU-hours by week and class over the pool's whole history, with their trend; drawn anew once per run.",
         "history",
         ("reports/gpu_days",),
-        later("kinds.htcondor.plots.reading", "days"),
-        later("kinds.htcondor.plots.weekly", "gpu_weekly"),
+        reading.days,
+        weekly.gpu_weekly,
         always_pictured=True,
     ),
 )

@@ -1,11 +1,13 @@
-"""The assets of reports, `htcondor/reports/<daily|weekly|monthly>_report`; what makes them is loaded when they run."""
+"""The assets of reports, `htcondor/reports/<daily|weekly|monthly>_report`."""
 
 from functools import partial
 
+from usage_assets.kinds.htcondor.reports import assets
+from usage_assets.kinds.htcondor.reports.period import Name
 from usage_assets.kinds.htcondor.reports.tables import GPU_REPORTS
-from usage_assets.specs.asset import TableAsset, later
+from usage_assets.specs.asset import TableAsset
 
-_SAYS = {
+_SAYS: dict[Name, str] = {
     "daily": "The daily reports of the 24 hours that end in the month",
     "weekly": "The weekly reports of the seven days that end in the month",
     "monthly": "The report of the local month",
@@ -18,8 +20,8 @@ REPORT_ASSETS: tuple[TableAsset, ...] = tuple(
         table=GPU_REPORTS,
         description=f"{says}, each as a page and as plain text; one that nothing has changed of stays as it is.",
         after=("facts/gpu_runs", "facts/gpu_polls", "facts/gpu_performance"),
-        read=partial(later("kinds.htcondor.reports.assets", "read_due"), name),
-        make=later("kinds.htcondor.reports.assets", "make_reports"),
+        read=partial(assets.read_due, name),
+        make=assets.make_reports,
         owned={"report": (name,)},
     )
     for name, says in _SAYS.items()

@@ -1,13 +1,11 @@
-"""Assets of a pool's tables by UTC month: `htcondor/reports/gpu_*`. What makes them is imported when it is called."""
+"""Assets of a pool's tables by UTC month: `htcondor/reports/gpu_*`."""
 
 from functools import partial
 
+from usage_assets.kinds.htcondor.tables import monthly
 from usage_assets.kinds.htcondor.tables.declarations import TABLES
 from usage_assets.schema import Table
-from usage_assets.specs.asset import TableAsset, later
-
-_READ = later("kinds.htcondor.tables.monthly", "read_months")
-"""One function, not one each: tables that share it are made of one read."""
+from usage_assets.specs.asset import TableAsset
 
 
 def _asset(table: Table) -> TableAsset:
@@ -16,8 +14,8 @@ def _asset(table: Table) -> TableAsset:
         name=table.name,
         table=table,
         after=("facts/gpu_runs", "facts/gpu_polls", "facts/gpu_performance"),
-        read=_READ,
-        make=partial(later("kinds.htcondor.tables.monthly", "make"), table.name),
+        read=monthly.read_months,
+        make=partial(monthly.make, table.name),
     )
 
 

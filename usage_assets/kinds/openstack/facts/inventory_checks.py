@@ -8,13 +8,13 @@ import polars as pl
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.intervals import clip, close, subtract
+from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.facts.inputs import read_raw
 from usage_assets.kinds.openstack.facts.inventory import inventory_of_months, read_inventory
 from usage_assets.kinds.openstack.facts.machines import machine_rows
 from usage_assets.kinds.openstack.facts.rows import month_bounds
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.site.rules import INVENTORY
-from usage_assets.kinds.registry import kind_of
 from usage_assets.orchestration.gates import extracted_at
 from usage_assets.specs.finding import GOOD, Finding, few
 from usage_assets.warehouse import Reader

@@ -7,10 +7,10 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.facts.tables import REJECTS
+from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.legacy.merged_types import merged_types
 from usage_assets.kinds.openstack.legacy.usage import METRICS, has_legacy
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.registry import kind_of
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.reports.tolerance import TOLERANCE_HOURS, close_to
 from usage_assets.sites.base import Gap

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 from usage_assets.core.months import Window
+from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.timelines.dimensions import DAILY, slots
-from usage_assets.kinds.registry import kind_of
 from usage_assets.schema import Table
 from usage_assets.sites.base import Gap
 from usage_assets.sites.files import Site

@@ -9,9 +9,9 @@ import polars as pl
 from usage_assets.core.months import next_month
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.intervals.steps import DECIMALS_OF, parts_of
+from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.timelines.project_names import hidden, read_names
-from usage_assets.kinds.registry import kind_of
 from usage_assets.schema import Table
 from usage_assets.specs.asset import Made
 from usage_assets.timelines.dimension_tables import NOBODY, USAGE_BY_HOST, USAGE_BY_PROJECT, USAGE_BY_USER

@@ -11,6 +11,7 @@ from usage_assets.checks import facts as of_facts
 from usage_assets.checks import usage as of_usage
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, REJECTS
+from usage_assets.kinds import HTCONDOR
 from usage_assets.kinds.htcondor.facts import build as build_module
 from usage_assets.kinds.htcondor.facts import observed as pools
 from usage_assets.kinds.htcondor.facts.gpu_intervals import METRICS
@@ -19,7 +20,6 @@ from usage_assets.kinds.htcondor.facts.tables import GPU_PERFORMANCE, GPU_POLLS,
 from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.kinds.registry import HTCONDOR
 from usage_assets.orchestration import facts_step
 from usage_assets.orchestration import usage_step as timelines
 from usage_assets.specs.finding import GOOD
@@ -116,7 +116,9 @@ def test_every_table_is_written_and_checks_pass(warehouse: Warehouse) -> None:
         assert conserved[OCT].figures == {"series": len(METRICS), "series_unknown": 0}
         read = {OCT: LAST, NOV: LAST}
         covered = dict.fromkeys(WINDOW.months, GOOD)
-        buckets = of_usage.buckets(reader, SITE, WINDOW, ends(read, pools.seen(reader, SITE, WINDOW.months)), covered)
+        buckets = of_usage.buckets(
+            reader, SITE, WINDOW, ends(read, pools.observed(reader, SITE, WINDOW.months)), covered
+        )
         assert all(finding.passed for finding in buckets.values()), buckets
         assert all(found.passed for found in of_usage.month_starts(reader, WINDOW, covered).values())
         assert all(found.passed for found in of_usage.base_not_negative(reader, WINDOW).values())

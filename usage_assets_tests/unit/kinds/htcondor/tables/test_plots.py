@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import polars as pl
 import pytest
 
+from usage_assets.kinds import HTCONDOR, OPENSTACK
 from usage_assets.kinds.htcondor.facts.tables import GPU_RUNS
 from usage_assets.kinds.htcondor.plots import reading
 from usage_assets.kinds.htcondor.plots.classes import gpu_classes
@@ -18,7 +19,6 @@ from usage_assets.kinds.htcondor.plots.users import gpu_user_hours
 from usage_assets.kinds.htcondor.plots.weekly import gpu_weekly
 from usage_assets.kinds.htcondor.pool.classes import CLASSES
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.kinds.registry import HTCONDOR, OPENSTACK
 from usage_assets.reports import thumbnail
 from usage_assets.reports.figures import cross_site_usage, node_types, usage_stack
 from usage_assets.reports.figures.cross_site import SitesHistory

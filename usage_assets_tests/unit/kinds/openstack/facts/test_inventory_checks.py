@@ -8,8 +8,8 @@ import pytest
 
 from usage_assets.checks.facts import overlaps, rejects_share
 from usage_assets.core.months import Window
+from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.facts.inventory_checks import inventory
-from usage_assets.kinds.registry import OPENSTACK
 from usage_assets.specs.finding import Finding, lists
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.golden.builder import Rows, make_site

@@ -1,18 +1,13 @@
 """The audit as a page that can be read on paper: plots/<site>/<month>/audit.html."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
-from urllib.parse import quote
 
-import dagster as dg
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from usage_assets.core import settings
 from usage_assets.facts.tables import REASONS
-from usage_assets.kinds.registry import kind_of
-from usage_assets.reports.render import write_file
 from usage_assets.reports.tables import OUTCOMES
 from usage_assets.sites.files import Site
 
@@ -25,24 +20,8 @@ _DOUBLED = (
 )
 
 
-def publish(
-    site: Site, rows: Mapping[date, pl.DataFrame], extracted: Mapping[date, datetime]
-) -> dict[date, dict[str, Any]]:
-    """Write the page of each month; by month the link to it."""
-    out: dict[date, dict[str, Any]] = {}
-    for month, found in rows.items():
-        name = f"{site.key}/{month:%Y-%m}/audit"
-        path = settings.plots_dir() / f"{name}.html"
-        write_file(path, page(site, month, found, extracted.get(month)).encode())
-        out[month] = {
-            "page": dg.MetadataValue.url(f"{settings.plots_url()}/{quote(name)}.html"),
-            "path": dg.MetadataValue.path(str(path)),
-        }
-    return out
-
-
-def page(site: Site, month: date, rows: pl.DataFrame, extracted: datetime | None) -> str:
-    """The page of one month, of its rows of reports.audit."""
+def page(site: Site, month: date, rows: pl.DataFrame, extracted: datetime | None, order: Sequence[str]) -> str:
+    """The page of one month, of its rows of reports.audit; `order` has the assets as they build on each other."""
     templates = Environment(
         loader=PackageLoader("usage_assets", "reports/templates"),
         autoescape=True,
@@ -57,16 +36,14 @@ def page(site: Site, month: date, rows: pl.DataFrame, extracted: datetime | None
         example=f"{month:%Y-%m}-15T12:00",
         assets=[
             {"title": asset, "sources": [_source(source, part) for source, part in _groups(mine, "source")]}
-            for asset, mine in sorted(_groups(rows, "asset"), key=lambda group: _place(site, group[0]))
+            for asset, mine in sorted(_groups(rows, "asset"), key=lambda group: _place(order, group[0]))
         ],
         words=OUTCOMES | REASONS,
     )
 
 
-def _place(site: Site, asset: str) -> tuple[int, str]:
-    """Assets in the order in which they build on each other."""
-    names = [kind_of(site).asset("facts", fact.name) for fact in kind_of(site).facts]
-    return (names.index(asset) if asset in names else len(names), asset)
+def _place(order: Sequence[str], asset: str) -> tuple[int, str]:
+    return (order.index(asset) if asset in order else len(order), asset)
 
 
 def _groups(frame: pl.DataFrame, by: str) -> list[tuple[str, pl.DataFrame]]:

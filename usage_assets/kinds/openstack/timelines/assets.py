@@ -1,0 +1,69 @@
+"""Lead times, and usage by host, by project and by user, as assets."""
+
+from usage_assets.kinds.openstack.facts.assets import has_blazar
+from usage_assets.kinds.openstack.timelines import dimension_checks, dimensions, leadtime
+from usage_assets.specs.asset import Evaluate, TableAsset, TableCheck
+from usage_assets.timelines.dimension_tables import USAGE_BY_HOST, USAGE_BY_PROJECT, USAGE_BY_USER
+from usage_assets.timelines.tables import LEADTIME as LEADTIME_TABLE
+from usage_assets.timelines.views import LEADTIME_SITE
+
+_HELD = ("facts/total", "facts/reservable", "facts/committed", "facts/occupied")
+
+
+def _adds_up(evaluate: Evaluate, what: str) -> TableCheck:
+    return TableCheck(
+        evaluate.__name__,
+        f"The hours of all {what} are those of the site, within 1e-9 of them.",
+        evaluate,
+        per_run=f"whose {what} do not add up to the site",
+    )
+
+
+DIMENSIONS = (
+    TableAsset(
+        stage="timelines",
+        name="usage_by_host",
+        table=USAGE_BY_HOST,
+        after=_HELD,
+        read=dimensions.read_hosts,
+        make=dimensions.make_hosts,
+        checks=(
+            _adds_up(dimension_checks.hosts_add_up, "hosts"),
+            TableCheck(
+                "days_add_up",
+                "The days of a host add up to its month, within 1e-9 of it.",
+                dimension_checks.days_add_up,
+                per_run="whose days do not add up to the month",
+            ),
+        ),
+    ),
+    TableAsset(
+        stage="timelines",
+        name="usage_by_project",
+        table=USAGE_BY_PROJECT,
+        after=(*_HELD, "raw/keystone_project"),
+        read=dimensions.read_projects,
+        make=dimensions.make_projects,
+        checks=(_adds_up(dimension_checks.projects_add_up, "projects"),),
+    ),
+    TableAsset(
+        stage="timelines",
+        name="usage_by_user",
+        table=USAGE_BY_USER,
+        after=_HELD,
+        read=dimensions.read_users,
+        make=dimensions.make_users,
+        checks=(_adds_up(dimension_checks.users_add_up, "users"),),
+    ),
+)
+
+LEADTIME = TableAsset(
+    stage="timelines",
+    name="leadtime",
+    table=LEADTIME_TABLE,
+    after=("facts/leases",),
+    read=leadtime.read,
+    make=leadtime.make,
+    applies=has_blazar,
+    views=(LEADTIME_SITE,),
+)
