@@ -11,6 +11,7 @@ from rich.console import Console
 
 from usage_assets.core.text import printable
 from usage_assets.facts.tables import RESOURCE_NAMES
+from usage_assets.kinds import kind_of
 from usage_assets.reports.explain import Answer, Piece, Question, Term, explain
 from usage_assets.sites.files import Site
 from usage_assets.timelines.metrics import BY_NAME
@@ -34,7 +35,7 @@ def instant(text: str) -> datetime:
 def show(site: Site, question: Question, console: Console, *, as_json: bool) -> None:
     """Print the answer, for people or as JSON."""
     with Warehouse.default().read() as reader:
-        answer = explain(reader, site, question)
+        answer = explain(reader, kind_of(site), site, question)
     if as_json:
         print(json.dumps(document(answer), indent=2, default=str))  # noqa: T201 - for other programs: nothing folded
         return

@@ -12,7 +12,7 @@ from usage_assets.cli.app import FAILED, OK
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import SiteError
 from usage_assets.core.months import ranges
-from usage_assets.kinds import kind_of
+from usage_assets.kinds import KINDS, kind_of
 from usage_assets.reports.coverage.reading import assets_of, judged
 from usage_assets.reports.tables import STATUSES
 from usage_assets.sites.files import Site
@@ -23,7 +23,7 @@ from usage_assets.warehouse import Warehouse
 def show_status(sites: Mapping[str, Site], console: Console) -> None:
     """A table per site: months built of each asset, those missing, stale or refused, and the last dump."""
     with Warehouse.default().read() as reader:
-        rows = judged(reader, sites, naive_utc_now())
+        rows = judged(reader, KINDS, sites, naive_utc_now())
     for site in sites.values():
         console.print(_status(rows.filter(pl.col("site") == site.key), site))
         console.print()

@@ -8,9 +8,10 @@ from usage_assets.warehouse import Warehouse
 
 def scrub_site(site: Site, console: Console) -> None:
     """Rewrite the site's rows, and say what else still holds what they held."""
+    from usage_assets.kinds import kind_of
     from usage_assets.sources.scrub import scrub
 
-    changed = scrub(site, Warehouse.default())
+    changed = scrub(kind_of(site), site, Warehouse.default())
     for table, number in sorted(changed.items()):
         console.print(f"{table}: {number:,} value(s) hidden", markup=False)
     if not changed:

@@ -97,7 +97,7 @@ def coverage_schedule(job: str) -> dg.ScheduleDefinition:
 def write(book: SiteBook, warehouse: Warehouse) -> pl.DataFrame:
     """Judge all good sites and replace their rows in one transaction; sites whose file has a fault keep theirs."""
     with warehouse.read() as reader:
-        rows = judged(reader, book, naive_utc_now())
+        rows = judged(reader, KINDS, book, naive_utc_now())
     with warehouse.write("coverage") as writer:
         writer.ensure(COVERAGE)
         if broken := writer.refused(COVERAGE, rows):

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +16,7 @@ from usage_assets.core import settings
 from usage_assets.core.months import Window, run_window
 from usage_assets.core.notes import note
 from usage_assets.core.text import printable
+from usage_assets.kinds import KINDS
 from usage_assets.orchestration.gates import closed_months, extracted_at
 from usage_assets.orchestration.ui_metadata import (
     BACKFILL,
@@ -143,6 +144,15 @@ def draw_window(
         for plot in monthly:
             gates = closed_months(reader, site, window.months, kind.gates(site, plot.after))
             out.closed |= {(plot.name, month): why for month, why in gates.items()}
+    whole_scene = Scene(
+        site,
+        shares_machines=shares,
+        machines=kind.machines,
+        node_types=types,
+        machines_of={key: KINDS[one.kind].machines for key, one in (sites or {site.key: site}).items()},
+        utilization_of=kind.usage_scope(site).utilization_of,
+        horizon_days=kind.horizon_days(site),
+    )
     renderer = Renderer()
     named: dict[tuple[str, date | None], str] = {}
 
@@ -159,7 +169,7 @@ def draw_window(
 
     for first in range(0, len(window.months) if monthly else 0, _AT_ONCE):
         scenes = [
-            Scene(site, at, extracted.get(at), shares, kind.machines, types)
+            replace(whole_scene, month=at, extracted_at=extracted.get(at))
             for at in window.months[first : first + _AT_ONCE]
         ]
         todo = [(plot, scene) for scene in scenes for plot in monthly if (plot.name, scene.month) not in out.closed]
@@ -174,7 +184,7 @@ def draw_window(
             for plot, scene in own:
                 if (plot.read, scene.month) in read:
                     add(plot, scene, read[plot.read, scene.month])
-    scene = Scene(site, None, None, shares, kind.machines, types, sites or {site.key: site})
+    scene = replace(whole_scene, sites=sites or {site.key: site})
     for of in dict.fromkeys(plot.read for plot in whole):
         these = [plot for plot in whole if plot.read is of]
         rows = None

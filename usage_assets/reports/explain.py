@@ -10,7 +10,6 @@ import polars as pl
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import month_of
 from usage_assets.facts.tables import INTERVALS, REASONS, REJECTS
-from usage_assets.kinds import kind_of
 from usage_assets.orchestration.gates import extracted_at
 from usage_assets.schema import Table
 from usage_assets.sites.files import Site
@@ -90,17 +89,16 @@ class Answer:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def explain(reader: Reader, site: Site, question: Question) -> Answer:
+def explain(reader: Reader, kind: Kind, site: Site, question: Question) -> Answer:
     """The intervals that make a metric at an instant, or the rejects whose span covers it."""
-    kind = kind_of(site)
     if question.rejected:
         metrics = None if question.metric is None else _owner(kind, question.metric)
         extracted = _require_built(reader, kind, site, question, metrics or ())
-        pieces, reasons = _rejects(reader, site, question, metrics)
+        pieces, reasons = _rejects(reader, kind, site, question, metrics)
         return Answer(site.key, question, extracted, [], {}, pieces, reasons)
-    wanted = weights(_known(site, question.metric), kind.usage_scope(site).counted)
+    wanted = weights(_known(kind, site, question.metric), kind.usage_scope(site).counted)
     extracted = _require_built(reader, kind, site, question, wanted)
-    terms = [_term(reader, site, question, name, weight) for name, weight in wanted.items()]
+    terms = [_term(reader, kind, site, question, metric=name, weight=weight) for name, weight in wanted.items()]
     return Answer(site.key, question, extracted, terms, _together(terms))
 
 
@@ -119,14 +117,14 @@ def weights(metric: str, counted: Sequence[str]) -> dict[str, int]:
     return out
 
 
-def metrics_of(site: Site) -> list[str]:
+def metrics_of(kind: Kind, site: Site) -> list[str]:
     """Metrics that can be explained at a site."""
-    counted = kind_of(site).usage_scope(site).counted
+    counted = kind.usage_scope(site).counted
     return [*counted, *(metric.name for metric in derivable(set(counted)))]
 
 
-def _known(site: Site, metric: str | None) -> str:
-    names = metrics_of(site)
+def _known(kind: Kind, site: Site, metric: str | None) -> str:
+    names = metrics_of(kind, site)
     if metric not in names:
         msg = f"site {site.key} has no metric {metric!r}; there are {', '.join(names)}"
         raise UsageError(msg)
@@ -160,9 +158,9 @@ def _require_built(
     return extracted
 
 
-def _term(reader: Reader, site: Site, question: Question, metric: str, weight: int) -> Term:
+def _term(reader: Reader, kind: Kind, site: Site, question: Question, *, metric: str, weight: int) -> Term:
     rows = _covering(reader, INTERVALS, site, question, [metric])
-    resources = kind_of(site).usage_scope(site).resources
+    resources = kind.usage_scope(site).resources
     # of no interval at all everything is 0; of some that do not tell a resource, it is unknown
     totals = {name: float(rows[name].sum()) if rows[name].count() or not rows.height else None for name in resources}
     return Term(
@@ -171,7 +169,7 @@ def _term(reader: Reader, site: Site, question: Question, metric: str, weight: i
         rows.height,
         totals,
         _steps(reader, site, question, metric) if question.entity is None else None,
-        _pieces(reader, site, question, rows),
+        _pieces(reader, kind, site, question, rows),
     )
 
 
@@ -238,22 +236,24 @@ def _owner(kind: Kind, metric: str) -> tuple[str, ...]:
 
 
 def _rejects(
-    reader: Reader, site: Site, question: Question, metrics: Sequence[str] | None
+    reader: Reader, kind: Kind, site: Site, question: Question, metrics: Sequence[str] | None
 ) -> tuple[list[Piece], dict[str, int]]:
     rows = _covering(reader, REJECTS, site, question, metrics)
     counts = rows.group_by("reason").len().sort("reason")
-    return _pieces(reader, site, question, rows), dict(counts.iter_rows())
+    return _pieces(reader, kind, site, question, rows), dict(counts.iter_rows())
 
 
-def _pieces(reader: Reader, site: Site, question: Question, rows: pl.DataFrame) -> list[Piece]:
+def _pieces(reader: Reader, kind: Kind, site: Site, question: Question, rows: pl.DataFrame) -> list[Piece]:
     """The first rows with their raw rows; each raw table is asked once per source."""
     shown = rows.head(question.limit).to_dicts()
     found: dict[int, list[tuple[str, dict[str, Any]]]] = {n: [] for n in range(len(shown))}
     for source in sorted({row["source"] for row in shown}):
         mine = [n for n, row in enumerate(shown) if row["source"] == source]
-        for origin in kind_of(site).origins.get(source, (Origin(source, "id", "entity_id"),)):
+        for origin in kind.origins.get(source, (Origin(source, "id", "entity_id"),)):
             wanted = {n: _named(origin, shown[n], found[n]) for n in mine}
-            by_name = _raw_rows(reader, site, question, origin, {name for names in wanted.values() for name in names})
+            by_name = _raw_rows(
+                reader, kind, site, question, origin=origin, names={name for names in wanted.values() for name in names}
+            )
             for n, names in wanted.items():
                 found[n] += [(origin.table, row) for name in sorted(names) for row in by_name.get(name, [])]
     return [Piece(_plain(row), found[n]) for n, row in enumerate(shown)]
@@ -266,9 +266,9 @@ def _named(origin: Origin, row: Mapping[str, Any], before: Sequence[tuple[str, d
 
 
 def _raw_rows(
-    reader: Reader, site: Site, question: Question, origin: Origin, names: set[str]
+    reader: Reader, kind: Kind, site: Site, question: Question, *, origin: Origin, names: set[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    raw = next((raw for raw in kind_of(site).raw_tables if raw.name == origin.table), None)
+    raw = next((raw for raw in kind.raw_tables if raw.name == origin.table), None)
     if raw is None or not names or not reader.has(raw.table):
         return {}
     columns = [column.name for column in raw.table.columns if origin.shows(column.name)]

@@ -151,7 +151,7 @@ PLOTS: tuple[Plot, ...] = (
         "Machines used and available at all sites over their whole history; drawn anew once per run of any site.",
         "sites",
         ("timelines/usage",),
-        lambda reader, scene: reading.all_sites(reader, scene.sites),
+        lambda reader, scene: reading.all_sites(reader, scene.machines_of),
         figures.cross_site_usage,
         always_pictured=True,
     ),

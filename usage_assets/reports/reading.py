@@ -8,13 +8,11 @@ from typing import Any
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, LEASES
-from usage_assets.kinds import kind_of
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.figures.legacy import LEGACY_METRICS
 from usage_assets.reports.series import SHOWN, Sums, candidates
 from usage_assets.reports.tables import LEGACY_COMPARISON
-from usage_assets.sites.files import Site
 from usage_assets.specs.plot_context import MACHINES
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Reader
@@ -277,11 +275,11 @@ def differences(reader: Reader, site: str, month: date) -> pl.DataFrame:
     return reader.sql(_DIFFERENCES, {"site": site, "month": month})
 
 
-def all_sites(reader: Reader, sites: Mapping[str, Site]) -> SitesHistory | None:
+def all_sites(reader: Reader, machines_of: Mapping[str, tuple[str, ...]]) -> SitesHistory | None:
     """Total and occupied of every site by days, and which of them share machines; none where nothing was built."""
     if not reader.has(USAGE):
         return None
-    pairs = [(key, resource) for key, site in sorted(sites.items()) for resource in kind_of(site).machines]
+    pairs = [(key, resource) for key, machines in sorted(machines_of.items()) for resource in machines]
     keys, resources = ([pair[n] for pair in pairs] for n in (0, 1))
     params = {"sites": keys, "resources": resources}
     days = reader.sql(_by_days(_SITES), params)
@@ -293,6 +291,8 @@ def all_sites(reader: Reader, sites: Mapping[str, Site]) -> SitesHistory | None:
         pl.col("complete").all(),
     )
     sums = Sums(days, _lacking(reader, days, _SITES, params))
-    missing = {(site, name): types for site in sites for name, types in sums.lacking("resource", site=[site]).items()}
-    shared = frozenset(site for site in sites if shares_machines(reader, site))
+    missing = {
+        (site, name): types for site in machines_of for name, types in sums.lacking("resource", site=[site]).items()
+    }
+    shared = frozenset(site for site in machines_of if shares_machines(reader, site))
     return SitesHistory(rows, shared, missing)

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from usage_assets.kinds import kind_of
-from usage_assets.sites.files import Site
 from usage_assets.specs.plot_context import MACHINES, Scene
 from usage_assets.timelines.metrics import CAPACITIES, STACKED
 
@@ -139,12 +137,11 @@ def share(series: Series, of: str, over: str) -> pl.Series:
     return series.values.select(pl.when(below > 0).then(above / below).alias(of))[of]
 
 
-def utilization_over(site: Site, series: Series) -> str:
+def utilization_over(fixed: str | None, series: Series) -> str:
     """What utilization is a share of, as timelines have it: reservable where nothing ran on demand, else total.
 
-    The site's file may fix it. Over a whole history it is one and the same.
+    The site's file may have `fixed` it. Over a whole history it is one and the same.
     """
-    fixed = kind_of(site).usage_scope(site).utilization_of
     if fixed is not None:
         return fixed
     if "reservable" not in series.values.columns:

@@ -4,10 +4,10 @@ import polars as pl
 
 from usage_assets.core import clock
 from usage_assets.core.errors import UsageError
-from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.site.personal import SPEC
 from usage_assets.sites.files import Site
 from usage_assets.sources.personal import REDUCED_SPEC, Hider
+from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import CHECKED, VERSIONS
 
@@ -15,13 +15,12 @@ _IDENTITIES = ("user_id", "project_id")
 NOBODY = "none"  # whose time it was, where it was nobody's
 
 
-def scrub(site: Site, warehouse: Warehouse) -> dict[str, int]:
+def scrub(kind: Kind, site: Site, warehouse: Warehouse) -> dict[str, int]:
     """Hash or drop what the site's file wants hidden, in one transaction; rows changed, by table.
 
     Rows that are hidden already stay as they are, so that doing it again changes nothing. The next dump then finds
     rows as they are stored, and no clear value becomes evidence. UsageError where the site hides nothing.
     """
-    kind = kind_of(site)
     hider = kind.hider(site)
     if hider is None or not hider.rules:
         msg = f"site {site.key}: its file has no personal, so there is nothing to hide; see docs/adding-a-site.md"

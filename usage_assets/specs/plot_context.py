@@ -28,6 +28,12 @@ class Scene:
     """Every node type of the site's leases in all months: what gives each its colour."""
     sites: Mapping[str, Site] = field(default_factory=dict)
     """Every site, for figures across sites."""
+    machines_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The same as `machines` of every site, by its key."""
+    utilization_of: str | None = None
+    """What utilization is a share of, where the site fixes it; see Scope."""
+    horizon_days: int = 90
+    """How far ahead lead times of the site are looked for."""
 
     @property
     def window(self) -> Window:

@@ -114,7 +114,12 @@ def figures(
     plots = [plot for plot in plots_of(kind) if only in {None, plot.name}]
     scenes = {
         plot.name: Scene(
-            site, MONTH if plot.scope == "month" else None, extracted, machines=kind.machines, sites={site.key: site}
+            site,
+            MONTH if plot.scope == "month" else None,
+            extracted,
+            machines=kind.machines,
+            sites={site.key: site},
+            machines_of={site.key: kind.machines},
         )
         for plot in plots
     }

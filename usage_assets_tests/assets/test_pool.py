@@ -11,6 +11,7 @@ from usage_assets.core import clock
 from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
 from usage_assets.demo.htcondor.pool import make_pool
+from usage_assets.kinds import HTCONDOR
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.orchestration.as_of import rebuild
 from usage_assets.orchestration.ui_metadata import asset_key
@@ -62,7 +63,7 @@ def test_every_asset_of_a_pool_is_built_explained_and_rebuilt_as_of(
         ).rows()
         assert found[0][1] > 0
         asked = Question("allocated_open", datetime(2025, 11, 1, 12), None, None, 1, rejected=False)
-        ((piece,),) = [term.pieces for term in explain(reader, site, asked).terms]
+        ((piece,),) = [term.pieces for term in explain(reader, HTCONDOR, site, asked).terms]
         assert {name: row["state"] for name, row in piece.origins} == {"gpu_state": "Claimed"}
     exported = pl.read_parquet(files.exports_dir() / "usage_long" / "pool" / "2025-11.parquet")
     seen, total = (exported.filter(metric=name).sort("time")["value"] for name in ("coverage", "total"))

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from usage_assets.cli.app import app, main
 from usage_assets.core.errors import UsageError
+from usage_assets.kinds import OPENSTACK, kind_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports.explain import Answer, Question, explain, metrics_of, weights
 from usage_assets.warehouse import Warehouse
@@ -58,7 +59,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, OpenSta
 def ask(stored: tuple[Warehouse, OpenStackSite, Path], metric: str | None, at: datetime = NOON, **more) -> Answer:
     warehouse, site, _ = stored
     with warehouse.read() as reader:
-        return explain(reader, site, Question(metric, at, **more))
+        return explain(reader, kind_of(site), site, Question(metric, at, **more))
 
 
 def origins(piece) -> dict[str, str]:
@@ -152,12 +153,12 @@ def test_of_an_excluded_row_it_is_said_who_took_it_out_and_why(stored):
 def test_what_can_not_be_answered_is_said(stored, question: Question, said: str):
     warehouse, site, _ = stored
     with warehouse.read() as reader, pytest.raises(UsageError, match=said):
-        explain(reader, site, question)
+        explain(reader, kind_of(site), site, question)
 
 
 def test_an_empty_warehouse_says_that_nothing_was_built(tmp_path: Path):
     with Warehouse(tmp_path / "none.duckdb").read() as reader, pytest.raises(UsageError, match="was never built"):
-        explain(reader, make_site(), Question("total", NOON))
+        explain(reader, OPENSTACK, make_site(), Question("total", NOON))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -167,10 +168,10 @@ def test_every_metric_of_random_sites_agrees_with_the_steps_at_every_instant_ask
     store(warehouse, case.rows, case.site, case.months)
     rng = random.Random(seed)
     with warehouse.read() as reader:
-        for metric in metrics_of(case.site):
+        for metric in metrics_of(kind_of(case.site), case.site):
             month = rng.choice(case.months)
             at = datetime(month.year, month.month, rng.randint(1, 28), rng.randint(0, 23))
-            answer = explain(reader, case.site, Question(metric, at, limit=3))
+            answer = explain(reader, kind_of(case.site), case.site, Question(metric, at, limit=3))
             assert [term.metric for term in answer.terms if term.agrees is not True] == []
             shown = [piece for term in answer.terms for piece in term.pieces]
             assert all(piece.origins for piece in shown)

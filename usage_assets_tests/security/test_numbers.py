@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from usage_assets.core.hashing import hashed
+from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.sources.scrub import scrub
 from usage_assets.warehouse import Warehouse
@@ -49,7 +50,7 @@ def test_numbers_are_the_same_whether_people_are_hidden_at_the_dump_by_a_scrub_o
     wanted = blinded(frames(clear))
     assert any(hashed("u", SALT) in row for row in wanted["timelines.usage_by_user"])
     assert blinded(frames(built(hidden, tmp_path / "hidden"))) == wanted
-    scrub(hidden, clear)
+    scrub(OPENSTACK, hidden, clear)
     scrubbed = frames(clear)
     assert set(scrubbed["facts.intervals"]["user_id"].drop_nulls()) == {hashed("u", SALT)}
     assert blinded(scrubbed) == wanted

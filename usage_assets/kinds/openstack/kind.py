@@ -126,9 +126,9 @@ class OpenStack(Kind):
         """Whether the site's file names its database."""
         return table.database in site.databases
 
-    def listed(self, site: OpenStackSite) -> set[str]:
+    def listed(self, site: OpenStackSite) -> frozenset[str]:
         """Names in `sources`."""
-        return {source.name for sources in site.sources.values() for source in sources}
+        return site.listed_sources
 
     def hider(self, site: OpenStackSite) -> Hider:
         """By the site's rules on personal columns."""

@@ -11,7 +11,6 @@ import polars as pl
 
 from usage_assets.core import clock, settings
 from usage_assets.core.text import printable
-from usage_assets.kinds import kind_of
 from usage_assets.reports.coverage.picture import LABELS
 from usage_assets.reports.landing import FRONT
 from usage_assets.reports.render import write_file
@@ -43,8 +42,7 @@ def front(rows: pl.DataFrame, named: Mapping[str, Site], failing: pl.DataFrame |
     return {
         "made_at": f"{clock.naive_utc_now():%Y-%m-%d %H:%M}",
         "sites": {
-            key: {"name": site.name, "kind": kind_of(site).name, "counts": counts.get(key, {})}
-            for key, site in named.items()
+            key: {"name": site.name, "kind": site.kind, "counts": counts.get(key, {})} for key, site in named.items()
         },
         "failing": found[0]["failing"] if found else 0,
         "failures": [

@@ -7,7 +7,6 @@ import polars as pl
 
 from usage_assets.core import settings
 from usage_assets.core.months import month_of, months_between, next_month
-from usage_assets.kinds import kind_of
 from usage_assets.reports.coverage.judge import Stored, coverage
 from usage_assets.schema import Table
 from usage_assets.sites.base import Gap
@@ -26,15 +25,15 @@ _EXPECTED = {
 }
 
 
-def judged(reader: Reader, sites: Mapping[str, Site], now: datetime) -> pl.DataFrame:
+def judged(reader: Reader, kinds: Mapping[str, Kind], sites: Mapping[str, Site], now: datetime) -> pl.DataFrame:
     """Rows of reports.coverage of these sites as of now."""
     limit = timedelta(hours=settings.stale_hours())
-    return coverage(expected(sites.values(), now.date()), stored(reader, sites), now, limit)
+    return coverage(expected(sites.values(), now.date(), kinds), stored(reader, sites), now, limit)
 
 
-def expected(sites: Iterable[Site], today: date) -> pl.DataFrame:
+def expected(sites: Iterable[Site], today: date, kinds: Mapping[str, Kind]) -> pl.DataFrame:
     """Every month since a site's first one, for every asset that it has, and the known gaps in it."""
-    parts = [_of_site(site, months_between(site.first_month, month_of(today))) for site in sites]
+    parts = [_of_site(kinds[site.kind], site, months_between(site.first_month, month_of(today))) for site in sites]
     return pl.concat([pl.DataFrame(schema=_EXPECTED), *parts])
 
 
@@ -57,7 +56,7 @@ def stored(reader: Reader, sites: Mapping[str, Site]) -> Stored:
         f"arg_max(rows, extracted_at) AS dumped_rows FROM {DUMPS.qualified} GROUP BY ALL",
         {"extracted_at": pl.Datetime("us"), "dumped_rows": pl.Int64()},
     )
-    kinds = {key: kind_of(site).asset("raw", "") for key, site in sites.items()}
+    kinds = {key: f"{site.kind}/raw/" for key, site in sites.items()}
     return Stored(
         gates=_ask(
             reader,
@@ -90,8 +89,7 @@ def _ask(reader: Reader, table: Table, query: str, columns: Mapping[str, pl.Data
     return reader.sql(query) if reader.has(table) else pl.DataFrame(schema={**key, **columns})
 
 
-def _of_site(site: Site, months: Sequence[date]) -> pl.DataFrame:
-    kind = kind_of(site)
+def _of_site(kind: Kind, site: Site, months: Sequence[date]) -> pl.DataFrame:
     raw = {kind.asset("raw", table.name): table.name for table in kind.tables_of(site)}
     by_source = {name: [gap for gap in site.known_gaps if gap.source == name] for name in raw.values()}
     rows = []

@@ -7,7 +7,6 @@ from html import escape
 
 import polars as pl
 
-from usage_assets.kinds import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Label, Panel, Trace, axis
@@ -71,7 +70,7 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     unknown: list[tuple[str, tuple[str, ...]]] = []
     colours = _colours(sites, history.shared)
     for number, key in enumerate(sites):
-        machines = kind_of(scene.sites[key]).machines
+        machines = scene.machines_of[key]
         resource, rows = _of_site(history.rows.filter(pl.col("site") == key), machines)
         units[resource] = unit = frame.unit_of(resource)
         what = f"{frame.count_of(resource)} of {escape(scene.sites[key].name)}"

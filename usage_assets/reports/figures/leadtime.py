@@ -4,7 +4,6 @@ from html import escape
 
 import polars as pl
 
-from usage_assets.kinds import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import hours
 from usage_assets.reports.frame import Figure, Trace
@@ -80,9 +79,8 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
     projected_inexact. A censored lease, whose least wait lies past the horizon, stands at the horizon.
     """
     title = frame.heading(scene.site.name, f"Projected lead time, {scene.label}")
-    days = kind_of(scene.site).horizon_days(scene.site)
     censored = leases.filter(pl.col("is_censored").fill_null(value=False)).with_columns(
-        at="created_at", horizon=pl.lit(24.0 * days)
+        at="created_at", horizon=pl.lit(24.0 * scene.horizon_days)
     )
     found = leases.filter(pl.col("projected").is_not_null()).with_columns(
         at="created_at", chosen=pl.col("requested") - pl.col("projected")
@@ -95,14 +93,20 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
         return frame.sentence(title, span, said)
     inexact = found.filter(pl.col("projected_inexact") > 0).height
     subtitle = (
-        f"{span}; {found.height:,} leases, {censored.height:,} past the horizon of {days} days, "
+        f"{span}; {found.height:,} leases, {censored.height:,} past the horizon of {scene.horizon_days} days, "
         f"{inexact:,} by bookings that were changed since"
     )
     types = hours.ranked(pl.concat([found["node_type"], censored["node_type"]]), scene.node_types)
     hollow = {"color": "#222222", "symbol": "triangle-up-open", "size": 8}
     upper = hours.by_type(found, "projected", types, number=0, what="projected", legend=True)
     upper += hours.points(
-        censored, "horizon", f"past {days} days", hollow, number=0, what="no such start within", legend=True
+        censored,
+        "horizon",
+        f"past {scene.horizon_days} days",
+        hollow,
+        number=0,
+        what="no such start within",
+        legend=True,
     )
     known = {trace["name"] for trace in upper}
     lower = [

@@ -21,7 +21,6 @@ from usage_assets.reports.series import (
     utilization_over,
     without_machines,
 )
-from usage_assets.sites.files import Site
 from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import BY_NAME, CAPACITIES, STACKED
 
@@ -80,7 +79,7 @@ def _figure(all_series: list[Series], scene: Scene, subtitle: str, window: frame
         points, fine = steps.points_of(series, long=scene.month is None), series.values.height > steps.FINE
         traces += [*_areas(series, points, number, fine), *_lines(series, points, number, fine)]
     below = len(all_series)
-    shares = _shares(main, scene.site)
+    shares = _shares(main, scene.utilization_of)
     points, fine = steps.points_of(main, long=scene.month is None), main.values.height > steps.FINE
     for key, label, colour, dash, values in shares:
         style = {"name": label, "line": _line(colour, dash, fine), "legend": f"legend{below + 1}"}
@@ -178,9 +177,9 @@ def _line(colour: str, dash: str, fine: bool) -> Trace:
     return {"width": 1.2 if fine else 2, "color": colour, "dash": dash, "shape": "hv"}
 
 
-def _shares(series: Series, site: Site) -> list[tuple[str, str, str, str, pl.Series]]:
+def _shares(series: Series, fixed: str | None) -> list[tuple[str, str, str, str, pl.Series]]:
     """The shares of the lower panel: key, label, colour, dash, values."""
-    over = utilization_over(site, series)
+    over = utilization_over(fixed, series)
     wanted = (
         ("utilization", "occupied", over, "solid"),
         ("active", "active", over, steps.DASHES["active"]),

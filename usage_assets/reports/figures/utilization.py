@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.kinds import kind_of
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Figure, Panel, Trace
@@ -50,7 +49,7 @@ def utilization(
     panels: list[Panel] = []
     for series in all_series:
         number = len(panels)
-        over = utilization_over(scene.site, series)
+        over = utilization_over(scene.utilization_of, series)
         fine = series.values.height > steps.FINE
         remark = []
         top = 1.0
@@ -204,9 +203,8 @@ def _mean(series: Series, of: str, over: str) -> float:
 
 
 def _on_demand(rows: pl.DataFrame, scene: Scene) -> bool:
-    fixed = kind_of(scene.site).usage_scope(scene.site).utilization_of
-    if fixed is not None:
-        return fixed == "total"
+    if scene.utilization_of is not None:
+        return scene.utilization_of == "total"
     return float(rows["occupied_ondemand"].sum() or 0) > 0
 
 

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports import reading
 from usage_assets.reports.figures import cross_site_usage
@@ -22,6 +23,7 @@ from usage_assets_tests.unit.reports.test_figures import (
 ONE = site(key="one", name="One", first_month="2026-01", annotations=[{"at": "2026-01-02", "text": "<new> racks"}])
 TWO = site(key="two", name="Two", first_month="2026-01")
 SITES = {"one": ONE, "two": TWO}
+MACHINES = {key: kind_of(site).machines for key, site in SITES.items()}
 
 
 def rows(**sites: list[tuple[float | None, float | None]]) -> pl.DataFrame:
@@ -40,7 +42,8 @@ def rows(**sites: list[tuple[float | None, float | None]]) -> pl.DataFrame:
 
 def figure(frame: pl.DataFrame, shared: frozenset[str] = frozenset(), **more: OpenStackSite) -> dict:
     sites = SITES | more
-    return drawn(cross_site_usage(SitesHistory(frame, shared), Scene(ONE, sites=sites)))
+    machines = {key: kind_of(site).machines for key, site in sites.items()}
+    return drawn(cross_site_usage(SitesHistory(frame, shared), Scene(ONE, sites=sites, machines_of=machines)))
 
 
 def test_used_and_available_of_a_site_add_up_to_its_total():
@@ -115,7 +118,7 @@ def test_all_sites_are_read_by_days_and_only_those_that_are_asked_for(tmp_path):
         for key in ("one", "two", "gone"):
             writer.put(USAGE, frame.with_columns(site=pl.lit(key)).select(USAGE.names))
     with warehouse.read() as reader:
-        found = reading.all_sites(reader, SITES)
+        found = reading.all_sites(reader, MACHINES)
     assert found is not None
     assert set(found.rows["site"]) == {"one", "two"}
     assert found.rows.select("total", "occupied").unique().rows() == [(10.0, 6.0)]
@@ -141,13 +144,13 @@ def test_sums_of_all_sites_lack_what_is_not_known_and_name_it_by_site(tmp_path):
         writer.put(USAGE, pl.concat([frame, lost]).with_columns(site=pl.lit("one")).select(USAGE.names))
         writer.put(USAGE, frame.with_columns(site=pl.lit("two")).select(USAGE.names))
     with warehouse.read() as reader:
-        found = reading.all_sites(reader, SITES)
+        found = reading.all_sites(reader, MACHINES)
     assert found is not None
     days = found.rows.filter(pl.col("site") == "one").sort("timestamp").select("total", "occupied", "complete").rows()
     assert days[:3] == [(11.0, 7.0, True), (11.0, 6.0, False), (11.0, 7.0, True)]
     assert found.rows.filter(~pl.col("complete")).height == 1
     assert found.missing == {("one", "nodes"): ("lost",)}
-    assert notes_below(drawn(cross_site_usage(found, Scene(ONE, sites=SITES)))) == [
+    assert notes_below(drawn(cross_site_usage(found, Scene(ONE, sites=SITES, machines_of=MACHINES)))) == [
         "Grey: built, use not known. White: not built<br>Excludes node type 'lost' (node count of One not known)"
     ]
 
@@ -156,7 +159,9 @@ def test_two_sites_of_one_name_that_lack_different_node_types_are_both_said():
     missing = {("one", "nodes"): ("<a>",), ("two", "nodes"): ("b",), ("two", "devices"): ("never shown",)}
     history = SitesHistory(rows(one=[(10.0, 4.0)], two=[(5.0, 5.0)]), frozenset(), missing)
     twins = {"one": ONE, "two": site(key="two", name="One")}
-    (said,) = notes_below(drawn(cross_site_usage(history, Scene(ONE, sites=twins))))
+    (said,) = notes_below(
+        drawn(cross_site_usage(history, Scene(ONE, sites=twins, machines_of=dict.fromkeys(twins, MACHINES["one"]))))
+    )
     assert said.split("<br>")[1:] == [
         "Excludes node type '&lt;a&gt;' (node count of One not known)",
         "Excludes node type 'b' (node count of One not known)",

@@ -58,7 +58,8 @@ def usage(
 
 
 def stack(frame: pl.DataFrame, of: OpenStackSite | None = None, extracted_at: datetime | None = None) -> dict:
-    return drawn(usage_stack(frame, Scene(of or site(), JAN, extracted_at)))
+    one = of or site()
+    return drawn(usage_stack(frame, Scene(one, JAN, extracted_at, utilization_of=one.utilization_of)))
 
 
 def drawn(figure: dict) -> dict:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from usage_assets.core.errors import UsageError
 from usage_assets.core.hashing import hashed
+from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.facts.inputs import read_raw
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
@@ -130,25 +131,25 @@ def test_a_scrub_hides_what_was_stored_before_and_its_versions(site, warehouse):
     read(site, warehouse)
     assert column(warehouse, "evidence.nova_instances", "user_id") == {"alice"}
     hidden = with_rules(site, "hash")
-    changed = scrub(hidden, warehouse)
+    changed = scrub(OPENSTACK, hidden, warehouse)
     assert changed["evidence.nova_instances"] > 0
     assert column(warehouse, "raw.nova_instances", "user_id") == {hashed("bob", SALT)}
     assert column(warehouse, "evidence.nova_instances", "user_id") == {hashed("alice", SALT)}
     assert "alice" not in str(column(warehouse, "raw.nova_api_request_specs", "spec"))
-    assert scrub(hidden, warehouse) == {}
+    assert scrub(OPENSTACK, hidden, warehouse) == {}
 
 
 def test_after_a_scrub_the_next_dump_finds_nothing_changed(site, warehouse):
     read(site, warehouse)
     hidden = with_rules(site, "hash")
-    scrub(hidden, warehouse)
+    scrub(OPENSTACK, hidden, warehouse)
     result = dump(hidden, WINDOW, warehouse, tables=[BY_NAME[name] for name in PEOPLE], run_id="run")
     assert sum(month.rows_changed for month in result.months) == 0
 
 
 def test_a_scrub_and_a_compaction_leave_the_clear_value_in_no_file(site, warehouse):
     read(site, warehouse)
-    scrub(with_rules(site, "hash"), warehouse)
+    scrub(OPENSTACK, with_rules(site, "hash"), warehouse)
     warehouse.compact()
     assert b"alice" not in everything(warehouse.path.parent)
 
@@ -162,7 +163,7 @@ def test_what_a_scrub_rewrote_is_published_anew_and_stays_checked(site, warehous
     with warehouse.read() as reader:
         before = mark_of(reader)
         assert unchecked(reader) == []
-    scrub(with_rules(site, "hash"), warehouse)
+    scrub(OPENSTACK, with_rules(site, "hash"), warehouse)
     with warehouse.read() as reader:
         assert mark_of(reader) != before
         assert unchecked(reader) == []
@@ -172,7 +173,7 @@ def test_other_sites_are_left_alone(site, warehouse):
     read(site, warehouse)
     with warehouse.write("test") as writer:
         writer.con.execute("INSERT INTO raw.nova_instances SELECT * REPLACE ('other' AS site) FROM raw.nova_instances")
-    scrub(with_rules(site, "hash"), warehouse)
+    scrub(OPENSTACK, with_rules(site, "hash"), warehouse)
     with warehouse.read() as reader:
         found = reader.sql("SELECT DISTINCT site, user_id FROM raw.nova_instances ORDER BY 1").rows()
     assert found == [("other", "alice"), ("tiny", hashed("alice", SALT))]
@@ -180,7 +181,7 @@ def test_other_sites_are_left_alone(site, warehouse):
 
 def test_a_site_that_hides_nothing_has_nothing_to_scrub(site, warehouse):
     with pytest.raises(UsageError, match="its file has no personal"):
-        scrub(site, warehouse)
+        scrub(OPENSTACK, site, warehouse)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import polars as pl
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.intervals import clip, close, subtract
-from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.facts.inputs import read_raw
 from usage_assets.kinds.openstack.facts.inventory import inventory_of_months, read_inventory
 from usage_assets.kinds.openstack.facts.machines import machine_rows
 from usage_assets.kinds.openstack.facts.rows import month_bounds
+from usage_assets.kinds.openstack.raw.tables import tables_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.site.rules import INVENTORY
 from usage_assets.orchestration.gates import extracted_at
@@ -36,7 +36,7 @@ def inventory(reader: Reader, site: OpenStackSite, window: Window) -> dict[date,
     machines is not asked for: the gap is why there is an inventory.
     """
     out = dict.fromkeys(window.months, GOOD)
-    if INVENTORY not in kind_of(site).listed(site):
+    if INVENTORY not in site.listed_sources:
         return out
     listed, existing, known = _sides(reader, site, window.months)
     only_there = _names(listed.join(known, on=_MACHINE, how="anti"))
@@ -62,7 +62,7 @@ def _sides(
     (file,) = (source.file for source in site.sources["total"] if source.name == INVENTORY and source.file is not None)
     said = {INVENTORY: inventory_of_months(read_inventory(site.key, file), months, site.first_month)}
     raw = read_raw(reader, site.key, months, only=(_NOVA, _BLAZAR), beside=said)
-    bounds = month_bounds(months, extracted_at(reader, site, months, kind_of(site).tables_of(site)))
+    bounds = month_bounds(months, extracted_at(reader, site, months, tables_of(site.databases)))
     in_service = raw[INVENTORY].select(*_MACHINE, start_at="in_service_from", end_at="in_service_to")
     of_nova = machine_rows(raw).filter(~pl.col("is_context"))
     asked = [_alive(rows, site, bounds) for rows in (in_service, of_nova)]

@@ -7,10 +7,10 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.facts.tables import REJECTS
-from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.legacy.merged_types import merged_types
 from usage_assets.kinds.openstack.legacy.usage import METRICS, has_legacy
 from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.openstack.timelines.scope import usage_scope
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.reports.tolerance import TOLERANCE_HOURS, close_to
 from usage_assets.sites.base import Gap
@@ -75,7 +75,7 @@ def read(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Compare
 def make(site: OpenStackSite, months: Sequence[date], rows: Compared, extracted: Mapping[date, datetime]) -> Made:
     """The comparison of some months; the day in which a month was read is not whole and is left out."""
     del months
-    scope = kind_of(site).usage_scope(site)
+    scope = usage_scope(site)
     ends = pl.LazyFrame(
         {"month": list(extracted), "read_at": list(extracted.values())},
         schema={"month": pl.Date, "read_at": pl.Datetime("us")},

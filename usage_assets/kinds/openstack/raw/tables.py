@@ -1,5 +1,7 @@
 """The raw tables of an OpenStack site: Nova, Blazar, Zun, Keystone and the legacy usage caches."""
 
+from collections.abc import Container
+
 from usage_assets.schema import Column, Type
 from usage_assets.sources.columns import (
     ACTION,
@@ -392,3 +394,8 @@ TABLES: tuple[RawTable, ...] = (
 )
 
 BY_NAME: dict[str, RawTable] = {table.name: table for table in TABLES}
+
+
+def tables_of(databases: Container[str]) -> tuple[RawTable, ...]:
+    """The raw tables of a site with these databases."""
+    return tuple(table for table in TABLES if table.database in databases)

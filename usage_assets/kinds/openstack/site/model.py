@@ -113,6 +113,11 @@ class OpenStackSite(BaseSite):
         return value
 
     @property
+    def listed_sources(self) -> frozenset[str]:
+        """Names of the sources that `sources` lists for any metric."""
+        return frozenset(source.name for metric in self.sources.values() for source in metric)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """The operator's inventories."""
         return tuple(source.file for metric in self.sources.values() for source in metric if source.file is not None)

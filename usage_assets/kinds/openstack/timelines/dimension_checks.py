@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 from usage_assets.core.months import Window
-from usage_assets.kinds import kind_of
+from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.timelines.dimensions import DAILY, slots
+from usage_assets.kinds.openstack.timelines.scope import usage_scope
 from usage_assets.schema import Table
 from usage_assets.sites.base import Gap
-from usage_assets.sites.files import Site
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.timelines.dimension_tables import USAGE_BY_HOST, USAGE_BY_PROJECT, USAGE_BY_USER
 from usage_assets.timelines.tables import USAGE
@@ -51,7 +51,7 @@ ORDER BY month, node
 """
 
 
-def hosts_add_up(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def hosts_add_up(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """Hours of all hosts of a month are those of the site; so are those of a day."""
     found = _differences(reader, site, window, USAGE_BY_HOST, "period = 'month'")
     for month, more in _differences(reader, site, window, USAGE_BY_HOST, "period = 'day'", unit="day").items():
@@ -59,17 +59,17 @@ def hosts_add_up(reader: Reader, site: Site, window: Window) -> dict[date, Findi
     return _findings(window, found, "the site has")
 
 
-def projects_add_up(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def projects_add_up(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """Hours of all projects of a month are those of the site."""
     return _findings(window, _differences(reader, site, window, USAGE_BY_PROJECT, "true"), "the site has")
 
 
-def users_add_up(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def users_add_up(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """Hours of all users of a month are those of the site."""
     return _findings(window, _differences(reader, site, window, USAGE_BY_USER, "true"), "the site has")
 
 
-def days_add_up(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def days_add_up(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
     """The days of a host add up to its month."""
     found: dict[date, list[str]] = {}
     if reader.has(USAGE_BY_HOST):
@@ -80,11 +80,11 @@ def days_add_up(reader: Reader, site: Site, window: Window) -> dict[date, Findin
 
 
 def _differences(
-    reader: Reader, site: Site, window: Window, table: Table, where: str, *, unit: str = "month"
+    reader: Reader, site: OpenStackSite, window: Window, table: Table, where: str, *, unit: str = "month"
 ) -> dict[date, list[str]]:
     if not (reader.has(table) and reader.has(USAGE)):
         return {}
-    scope = kind_of(site).usage_scope(site)
+    scope = usage_scope(site)
     have = {name.removesuffix("_hours") for name in table.names if name.endswith("_hours")}
     terms = {slot: metrics for slot, metrics in slots(scope).items() if slot in have and metrics}
     cases = " ".join(
@@ -123,8 +123,8 @@ def _gaps(gaps: Mapping[str, tuple[Gap, ...]], terms: Mapping[str, Iterable[str]
     )
 
 
-def _daily(site: Site) -> list[str]:
-    return [name for name in DAILY if name in kind_of(site).usage_scope(site).resources]
+def _daily(site: OpenStackSite) -> list[str]:
+    return [name for name in DAILY if name in usage_scope(site).resources]
 
 
 def _findings(window: Window, found: Mapping[date, list[str]], against: str) -> dict[date, Finding]:

@@ -9,9 +9,9 @@ import polars as pl
 from usage_assets.core.months import next_month
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.intervals.steps import DECIMALS_OF, parts_of
-from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.timelines.project_names import hidden, read_names
+from usage_assets.kinds.openstack.timelines.scope import usage_scope
 from usage_assets.schema import Table
 from usage_assets.specs.asset import Made
 from usage_assets.timelines.dimension_tables import NOBODY, USAGE_BY_HOST, USAGE_BY_PROJECT, USAGE_BY_USER
@@ -55,7 +55,7 @@ def slots(scope: Scope) -> dict[str, tuple[str, ...]]:
 
 def read_hosts(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Hours:
     """Hours of hosts, by months and by days."""
-    scope = kind_of(site).usage_scope(site)
+    scope = usage_scope(site)
     keys = {"node": f"coalesce(node, '{UNNAMED}')", "node_type": "node_type"}
     wanted = slots(scope)
     return Hours(
@@ -77,7 +77,7 @@ def read_users(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> H
 
 def make_hosts(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
     """Rows of timelines.usage_by_host."""
-    scope = kind_of(site).usage_scope(site)
+    scope = usage_scope(site)
     assert read.daily is not None
     limits = _limits(months, extracted)
     keys = ("node", "node_type")
@@ -107,7 +107,7 @@ def _daily(scope: Scope) -> tuple[str, ...]:
 
 
 def _held(reader: Reader, site: OpenStackSite, months: Sequence[date], holder: str) -> pl.DataFrame:
-    scope = kind_of(site).usage_scope(site)
+    scope = usage_scope(site)
     wanted = {slot: metrics for slot, metrics in slots(scope).items() if slot in _HELD}
     return _read(reader, site, months, Sums({holder: f"coalesce({holder}, '{NOBODY}')"}, wanted, scope.resources))
 
@@ -178,7 +178,7 @@ def _read(reader: Reader, site: OpenStackSite, months: Sequence[date], sums: Sum
 def _of_holders(
     site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime], holder: str
 ) -> pl.DataFrame:
-    scope = kind_of(site).usage_scope(site)
+    scope = usage_scope(site)
     frame = read.monthly.join(_limits(months, extracted), on="month")
     return _long(frame, scope, (holder,), scope.resources, "month")
 

@@ -84,7 +84,9 @@ def test_the_general_plots_count_gpus_of_a_pool():
 def test_a_pool_stands_among_all_sites_with_its_unit():
     rows = usage(total=10, occupied=7).pivot(on="metric", index=["timestamp", "resource"], values="value")
     history = SitesHistory(rows.with_columns(site=pl.lit("pool")), frozenset())
-    figure = drawn(cross_site_usage(history, Scene(SITE, sites={"pool": SITE})))
+    figure = drawn(
+        cross_site_usage(history, Scene(SITE, sites={"pool": SITE}, machines_of={"pool": HTCONDOR.machines}))
+    )
     assert {"Pool (GPUs), used", "Pool (GPUs), available"} <= {trace["name"] for trace in figure["data"]}
     assert figure["layout"]["yaxis"]["title"]["text"] == "GPUs"
 
