@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 
-from usage_assets.core.months import partitions
 from usage_assets.kinds import KINDS
 from usage_assets.orchestration.alert_collection import SiteFiles
 from usage_assets.orchestration.alert_sensor import alert_sensor
@@ -22,6 +21,7 @@ from usage_assets.orchestration.missed import Nightly
 from usage_assets.orchestration.monthly_checks import monthly_checks
 from usage_assets.orchestration.nightly import nightly_schedule
 from usage_assets.orchestration.orphaned_runs import orphan_sensor
+from usage_assets.orchestration.partitions import partitions
 from usage_assets.orchestration.plots_step import report_assets
 from usage_assets.orchestration.publish_sensor import JOB as PUBLISH
 from usage_assets.orchestration.publish_sensor import publish_sensor

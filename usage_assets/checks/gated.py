@@ -3,11 +3,11 @@
 from datetime import date
 
 from usage_assets.core.months import Window, next_month
-from usage_assets.orchestration.gates import GATED
 from usage_assets.sites.files import Site
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import GATES
+from usage_assets.warehouse.readiness import GATED
 
 Gates = dict[str, dict[date, tuple[bool, str | None]]]
 

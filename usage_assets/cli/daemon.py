@@ -17,6 +17,7 @@ from usage_assets.core import settings
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import PARTITION, RANGE_END, RANGE_START, Window
 from usage_assets.kinds import KINDS
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.run_faults import UNKNOWN, Failure, failures_in, messages_of, why
 from usage_assets.reports.exports.tables import EXPORTS
 from usage_assets.sites.files import Site
@@ -126,7 +127,7 @@ def submit(
         tags += [{"key": tag, "value": "true"} for tag, so in said.items() if so]
         params = {
             "assetSelection": [{"path": path} for path in paths],
-            "partitionNames": [str(key) for window in own for key in window.keys],
+            "partitionNames": [str(key) for window in own for key in partition_keys(window)],
             "tags": tags,
             "title": f"usage-assets backfill {', '.join(sorted({window.site for window in own}))}",
         }

@@ -23,6 +23,7 @@ from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
 from usage_assets.orchestration.failed_runs import failures_of
 from usage_assets.orchestration.orphaned_runs import process_tag, report_dead_runs
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.publish_sensor import JOB as PUBLISH
 from usage_assets.orchestration.raw_step import MISSING_TAG, PURGE_TAG
 from usage_assets.sites.files import Site, load_book
@@ -97,7 +98,7 @@ def _run(
     assets: Sequence[dg.AssetKey],
     said: dict[str, str],
 ) -> None:
-    keys = [str(key) for key in window.keys]
+    keys = [str(key) for key in partition_keys(window)]
     tags = {RANGE_START: keys[0], RANGE_END: keys[-1], "usage/site": window.site, "usage/trigger": "command"}
     began = time.monotonic()
     run = _execute(job, instance, tags | said, outcome, progress, asset_selection=list(assets))

@@ -1,42 +1,16 @@
-"""Partitions: month x site, one shared object per kind, and the window of a run.
-
-Dagster is imported when a partition is first asked for: a dump and most commands do without its 40 MB.
-"""
+"""Months and windows of them, and the tags by which runs name theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import dagster as dg
 
 FIRST_MONTH = date(2016, 1, 1)
 # the tags by which Dagster knows the range of a run, or its one partition
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
-
-
-def partitions(sites: Sequence[str]) -> dg.MultiPartitionsDefinition:
-    """Month x site. The running month is a partition too."""
-    import dagster as dg  # noqa: PLC0415
-
-    return dg.MultiPartitionsDefinition(
-        {
-            "month": dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH.isoformat(), end_offset=1),
-            "site": dg.StaticPartitionsDefinition(sorted(sites)),
-        }
-    )
-
-
-def partition_key(site: str, month: date) -> dg.MultiPartitionKey:
-    """The key of a site-month, `2016-01-01|chi_tacc`."""
-    import dagster as dg  # noqa: PLC0415
-
-    return dg.MultiPartitionKey({"month": month.isoformat(), "site": site})
 
 
 def next_month(month: date) -> date:
@@ -102,39 +76,12 @@ class Window:
         size = months or len(self.months) or 1
         return [Window(self.site, self.months[at : at + size]) for at in range(0, len(self.months), size)]
 
-    @property
-    def keys(self) -> list[dg.MultiPartitionKey]:
-        """The partition key of each month, in order."""
-        return [partition_key(self.site, month) for month in self.months]
-
     def __str__(self) -> str:
         if not self.months:
             return f"site {self.site}"
         first, last = self.months[0], self.months[-1]
         span = f"{first:%Y-%m}" if first == last else f"{first:%Y-%m}..{last:%Y-%m}"
         return f"site {self.site} {span}"
-
-
-def run_window(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Window:
-    """The window of the run that a step belongs to."""
-    tags = context.run.tags
-    if RANGE_START in tags and isinstance(tags, dict):
-        # A backfill launched from a job's page leaves the dimensions of its first month beside the range, and Dagster
-        # (1.13) believes those: the run would build one month and call all of them done. No step may see them.
-        for name in [name for name in tags if name.startswith(f"{PARTITION}/")]:
-            del tags[name]
-    return window_of(context.partition_keys)
-
-
-def window_of(keys: Iterable[str]) -> Window:
-    """The window of a run's partition keys: one site, contiguous months."""
-    multi = [_multi(key) for key in keys]
-    sites = {key.keys_by_dimension["site"] for key in multi}
-    if len(sites) != 1:
-        msg = f"a run covers one site, not {sorted(sites)}; backfill each site by itself"
-        raise ValueError(msg)
-    months = sorted(date.fromisoformat(key.keys_by_dimension["month"]) for key in multi)
-    return Window(sites.pop(), tuple(months))
 
 
 def window_of_tags(tags: Mapping[str, str]) -> Window | None:
@@ -155,12 +102,3 @@ def site_month(key: str) -> tuple[date, str]:
     """Month and site of a partition key's text, `2016-01-01|chi_tacc`; ValueError of any other."""
     month, _, site = key.partition("|")
     return date.fromisoformat(month), site
-
-
-def _multi(key: str) -> dg.MultiPartitionKey:
-    import dagster as dg  # noqa: PLC0415
-
-    if isinstance(key, dg.MultiPartitionKey):
-        return key
-    msg = f"partition key {key!r} has no dimensions"
-    raise TypeError(msg)

@@ -17,9 +17,10 @@ from usage_assets.core import settings
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import ContractError, UsageError
 from usage_assets.core.file_faults import advice
+from usage_assets.core.markdown import markdown_table
 from usage_assets.kinds import KINDS
 from usage_assets.orchestration.cron import coverage_clock, nightly_clock
-from usage_assets.orchestration.ui_metadata import asset_key, column_schema, markdown_table
+from usage_assets.orchestration.ui_metadata import asset_key, column_schema
 from usage_assets.orchestration.verdict import standing
 from usage_assets.reports.coverage import picture
 from usage_assets.reports.coverage.front import write_front

@@ -14,8 +14,8 @@ import polars as pl
 
 from usage_assets.core import settings
 from usage_assets.core.locks import file_lock
-from usage_assets.core.months import Window, run_window
-from usage_assets.orchestration.gates import closed_months, extracted_at
+from usage_assets.core.months import Window
+from usage_assets.orchestration.partitions import run_window
 from usage_assets.orchestration.ui_metadata import (
     BACKFILL,
     asset_key,
@@ -35,6 +35,7 @@ from usage_assets.sites.files import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.timelines.usage import Scope
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.readiness import closed_months, extracted_at
 
 _MONTHS_AT_ONCE = 12
 _PREVIEW_ROWS = 5

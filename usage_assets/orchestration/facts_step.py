@@ -9,11 +9,11 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from usage_assets.core.months import Window, run_window
+from usage_assets.core.months import Window
 from usage_assets.facts import views
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.orchestration.gates import closed_months, extracted_at
 from usage_assets.orchestration.incremental import grown_months, write_grown, write_marks
+from usage_assets.orchestration.partitions import run_window
 from usage_assets.orchestration.ui_metadata import (
     BACKFILL,
     alone_at_site,
@@ -32,6 +32,7 @@ from usage_assets.specs.asset import FactAsset
 from usage_assets.specs.kind import Facts, Kind
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
+from usage_assets.warehouse.readiness import closed_months, extracted_at
 
 _SUMS = tuple(
     f"{what}_{where}" for what in ("rows", "hours") for where in ("in", "kept", "clipped", "rejected", "outside")

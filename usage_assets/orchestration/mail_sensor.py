@@ -21,13 +21,14 @@ from usage_assets.alerts.sent_mail import Sent
 from usage_assets.core import clock
 from usage_assets.core.errors import AlertError, UsageError, WarehouseError
 from usage_assets.core.locks import file_lock
-from usage_assets.core.months import RANGE_END, RANGE_START, partition_key
-from usage_assets.orchestration.gates import extracted_at
+from usage_assets.core.months import RANGE_END, RANGE_START
+from usage_assets.orchestration.partitions import partition_key
 from usage_assets.sites.book import SiteBook
 from usage_assets.sites.files import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.mail import Letter, Posting
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.readiness import extracted_at
 
 GRACE = timedelta(hours=2)
 _ALL_DUE = timedelta(days=62)

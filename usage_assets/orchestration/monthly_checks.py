@@ -12,18 +12,20 @@ from usage_assets.checks import usage as of_usage
 from usage_assets.checks.gated import contract, coverage, gates_of
 from usage_assets.checks.record import Evaluated
 from usage_assets.core.clock import naive_utc_now
-from usage_assets.core.months import Window, partition_key, run_window
+from usage_assets.core.months import Window
 from usage_assets.core.notes import note
 from usage_assets.orchestration.check_evaluation import done, evaluation, targets
-from usage_assets.orchestration.gates import extracted_at
+from usage_assets.orchestration.finding_metadata import description, metadata
+from usage_assets.orchestration.partitions import partition_key, run_window
 from usage_assets.orchestration.ui_metadata import asset_key, readable_errors, site_of
 from usage_assets.orchestration.verdict import RunCheck, now, told, verdict
 from usage_assets.sites.files import Site
 from usage_assets.specs.asset import FactAsset, TableAsset, TableCheck
-from usage_assets.specs.finding import Finding, description, metadata
+from usage_assets.specs.finding import Finding
 from usage_assets.specs.kind import Kind
 from usage_assets.timelines.observed import ends
 from usage_assets.warehouse import Reader, Warehouse
+from usage_assets.warehouse.readiness import extracted_at
 
 Findings = Mapping[date, Finding]
 Evaluate = Callable[[Reader, Site, Window], Findings]

@@ -14,9 +14,10 @@ import dagster as dg
 import duckdb
 
 from usage_assets.core.errors import UsageError
-from usage_assets.core.months import RANGE_END, RANGE_START, month_of, partition_key
+from usage_assets.core.months import RANGE_END, RANGE_START, month_of
 from usage_assets.facts.tables import LEASES
 from usage_assets.orchestration.cron import nightly_clock
+from usage_assets.orchestration.partitions import partition_key
 from usage_assets.orchestration.run_status import UNFINISHED
 from usage_assets.sites.book import SiteBook
 from usage_assets.sites.files import Site

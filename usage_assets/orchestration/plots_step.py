@@ -13,11 +13,11 @@ import dagster as dg
 
 from usage_assets.checks.gated import expected
 from usage_assets.core import settings
-from usage_assets.core.months import Window, run_window
+from usage_assets.core.months import Window
 from usage_assets.core.notes import note
 from usage_assets.core.text import printable
 from usage_assets.kinds import KINDS
-from usage_assets.orchestration.gates import closed_months, extracted_at
+from usage_assets.orchestration.partitions import run_window
 from usage_assets.orchestration.ui_metadata import (
     BACKFILL,
     asset_key,
@@ -36,6 +36,7 @@ from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.plot_context import Scene
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.readiness import closed_months, extracted_at
 
 _LOG = logging.getLogger("usage_assets")
 _CAUSE = 300  # characters of an exception that are repeated

@@ -7,9 +7,10 @@ import dagster as dg
 
 from usage_assets.checks.record import Fails
 from usage_assets.core.errors import UsageError
+from usage_assets.core.markdown import markdown_table
 from usage_assets.orchestration.coverage_step import GROUP
 from usage_assets.orchestration.coverage_step import KEY as COVERAGE
-from usage_assets.orchestration.ui_metadata import asset_key, markdown_table
+from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.orchestration.verdict import standing
 from usage_assets.serving.hold_back import Held
 from usage_assets.serving.publish import Publication, publish

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from usage_assets.core.clock import naive_utc_now
-from usage_assets.core.months import Window, run_window
+from usage_assets.core.months import Window
+from usage_assets.orchestration.partitions import run_window
 from usage_assets.orchestration.run_checks import raw_check_specs, raw_checks
 from usage_assets.orchestration.ui_metadata import (
     BACKFILL,

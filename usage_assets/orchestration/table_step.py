@@ -8,9 +8,9 @@ from urllib.parse import quote
 import dagster as dg
 
 from usage_assets.core import settings
-from usage_assets.core.months import Window, run_window
+from usage_assets.core.months import Window
 from usage_assets.facts.tables import REJECTS
-from usage_assets.orchestration.gates import closed_months, extracted_at
+from usage_assets.orchestration.partitions import run_window
 from usage_assets.orchestration.ui_metadata import (
     BACKFILL,
     alone_at_site,
@@ -29,6 +29,7 @@ from usage_assets.specs.asset import Made, TableAsset
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
+from usage_assets.warehouse.readiness import closed_months, extracted_at
 
 
 def table_assets(

@@ -15,8 +15,9 @@ import polars as pl
 from usage_assets.core import settings
 from usage_assets.core.errors import SiteError, UsageError
 from usage_assets.core.file_faults import advice
-from usage_assets.core.months import Window, partition_key
-from usage_assets.core.text import printable
+from usage_assets.core.markdown import markdown_table
+from usage_assets.core.months import Window
+from usage_assets.orchestration.partitions import partition_key
 from usage_assets.orchestration.run_faults import cause_of
 from usage_assets.schema import Table
 from usage_assets.sites.files import Site
@@ -27,8 +28,6 @@ BACKFILL = dg.BackfillPolicy.multi_run(12)
 _PREVIEW_ROWS = 5
 _PREVIEW_MONTHS = 24
 _PREVIEW_COLUMNS = 12
-_PREVIEW_CELL = 40
-_MARKUP = str.maketrans({sign: f"\\{sign}" for sign in "\\|[]`"})
 
 
 def asset_key(kind: str, stage: str, name: str) -> dg.AssetKey:
@@ -126,20 +125,6 @@ def previews(reader: Reader, table: Table, window: Window, where: str = "") -> d
 def month_preview(month: date, rows: pl.DataFrame) -> dg.MetadataValue:
     """A few rows of a month as the UI shows them beside it."""
     return dg.MetadataValue.md(f"{month:%Y-%m}, the first rows\n\n" + markdown_table(rows.columns, rows.rows()))
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown, its cells cut to a readable length."""
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else " ".join(str(value)[: 10 * _PREVIEW_CELL].splitlines())
-    text = printable(text if len(text) <= _PREVIEW_CELL else text[: _PREVIEW_CELL - 1] + "…")
-    # what a database holds is neither HTML nor an image that some server is asked for
-    return text.replace("&", "&amp;").replace("<", "&lt;").translate(_MARKUP)
 
 
 def rows_per_month(

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from usage_assets.core.months import Window, run_window
+from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.orchestration.gates import closed_months, extracted_at
+from usage_assets.orchestration.partitions import run_window
 from usage_assets.orchestration.ui_metadata import (
     BACKFILL,
     alone_at_site,
@@ -25,6 +25,7 @@ from usage_assets.timelines import views
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.readiness import closed_months, extracted_at
 
 TABLES = {"usage": USAGE, "usage_steps": USAGE_STEPS}
 OWNED = {"collector_type": ("current",)}

@@ -10,7 +10,6 @@ import polars as pl
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import month_of
 from usage_assets.facts.tables import INTERVALS, REASONS, REJECTS
-from usage_assets.orchestration.gates import extracted_at
 from usage_assets.schema import Table
 from usage_assets.sites.files import Site
 from usage_assets.specs.kind import Kind
@@ -19,6 +18,7 @@ from usage_assets.timelines.metrics import BY_NAME, derivable
 from usage_assets.timelines.tables import USAGE_STEPS
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import GATES
+from usage_assets.warehouse.readiness import extracted_at
 
 TOLERANCE = 1e-6
 _COVERS = "start_at <= $at AND end_at > $at"

@@ -13,10 +13,7 @@ from typing import Any
 from usage_assets.facts.tables import RESOURCES
 from usage_assets.sites.base import Gap
 from usage_assets.sites.files import Site
-
-Figure = dict[str, Any]
-Trace = dict[str, Any]
-Window = tuple[datetime, datetime]
+from usage_assets.specs.plot_context import Figure, Trace, Window
 
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 INK, FAINT, GRID = "#222222", "#666666", "#E4E4E4"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from zlib import crc32
 
-from usage_assets.reports.frame import Trace
+from usage_assets.specs.plot_context import Trace
 
 # told apart by colour-blind readers as colours and in grey print as symbols
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4B00")

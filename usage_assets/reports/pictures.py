@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from usage_assets.core.notes import note
-from usage_assets.reports.frame import HEIGHT, PLOT_WIDTH_PX, Figure
+from usage_assets.reports.frame import HEIGHT, PLOT_WIDTH_PX
 from usage_assets.reports.thinned import thinned
+from usage_assets.specs.plot_context import Figure
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTH, SCALE = 1120, 1.5

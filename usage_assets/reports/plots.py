@@ -8,10 +8,9 @@ from typing import Any
 
 from usage_assets.reports import figures, reading
 from usage_assets.reports.figures.utilization import SHARED
-from usage_assets.reports.frame import Figure
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.plot import Plot
-from usage_assets.specs.plot_context import Scene
+from usage_assets.specs.plot_context import Figure, Scene
 from usage_assets.warehouse import Reader
 
 __all__ = ["PLOTS", "Plot", "plots_of"]

@@ -19,7 +19,8 @@ import plotly
 
 from usage_assets.core import settings
 from usage_assets.reports import pictures, thumbnail
-from usage_assets.reports.frame import HEIGHT, Figure
+from usage_assets.reports.frame import HEIGHT
+from usage_assets.specs.plot_context import Figure
 
 _JS = "plotly.min.js"
 _PAGE = """<!doctype html>

@@ -3,7 +3,8 @@
 from math import ceil
 from statistics import fmean
 
-from usage_assets.reports.frame import Figure, Trace, regular, stamp
+from usage_assets.reports.frame import regular, stamp
+from usage_assets.specs.plot_context import Figure, Trace
 
 
 def thinned(figure: Figure, columns: int) -> Figure:

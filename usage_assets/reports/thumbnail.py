@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from itertools import accumulate, groupby, pairwise
 
-from usage_assets.reports.frame import Figure, Trace, Window, regular
+from usage_assets.reports.frame import regular
+from usage_assets.specs.plot_context import Figure, Trace, Window
 
 MAX_BYTES = 8192
 _WIDTH, _HEIGHT = 320, 72

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
-from usage_assets.reports.frame import Figure
 from usage_assets.sites.files import Site
-from usage_assets.specs.plot_context import Scene
+from usage_assets.specs.plot_context import Figure, Scene
 from usage_assets.warehouse import Reader
 
 if TYPE_CHECKING:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from typing import Any
 
 from usage_assets.core.months import next_month
-from usage_assets.reports.frame import Window
 from usage_assets.sites.files import Site
 
+Figure = dict[str, Any]
+Trace = dict[str, Any]
+Window = tuple[datetime, datetime]
 MACHINES = ("nodes", "devices")
 
 

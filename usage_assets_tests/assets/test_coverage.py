@@ -19,13 +19,13 @@ from usage_assets.definitions import build_defs
 from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.coverage_step import KEY
-from usage_assets.orchestration.gates import GATED
 from usage_assets.reports import pictures
 from usage_assets.reports.coverage.reading import assets_of
 from usage_assets.reports.tables import COVERAGE
 from usage_assets.sites.book import SiteBook
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import DUMPS, GATES, VERSIONS
+from usage_assets.warehouse.readiness import GATED
 from usage_assets_tests.assets.tiny import FEB, JAN, MAR, build, make_site
 
 NOON = datetime(2020, 3, 10, 12)

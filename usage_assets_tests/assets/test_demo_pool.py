@@ -11,6 +11,7 @@ from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
 from usage_assets.demo import make_site
 from usage_assets.kinds import HTCONDOR
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.reports import pictures
 from usage_assets.reports.plots import plots_of
 from usage_assets.sites.files import load_site
@@ -41,7 +42,7 @@ def test_the_last_months_of_the_demo_pool_are_built_and_all_checks_pass(
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(
             instance=instance,
-            tags={RANGE_START: str(WINDOW.keys[0]), RANGE_END: str(WINDOW.keys[-1])},
+            tags={RANGE_START: str(partition_keys(WINDOW)[0]), RANGE_END: str(partition_keys(WINDOW)[-1])},
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )

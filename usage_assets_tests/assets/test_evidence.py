@@ -9,6 +9,7 @@ import pytest
 
 from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.definitions import build_defs
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.raw_step import MISSING_TAG
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.warehouse import Warehouse
@@ -34,7 +35,7 @@ def dump(site, tmp_path: Path):
             return job.execute_in_process(
                 instance=instance,
                 asset_selection=[key],
-                tags={RANGE_START: str(WINDOW.keys[0]), RANGE_END: str(WINDOW.keys[-1])} | tags,
+                tags={RANGE_START: str(partition_keys(WINDOW)[0]), RANGE_END: str(partition_keys(WINDOW)[-1])} | tags,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )

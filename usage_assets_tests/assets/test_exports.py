@@ -7,14 +7,14 @@ import duckdb
 import polars as pl
 import pytest
 
-from usage_assets.core.months import partition_key
 from usage_assets.definitions import build_defs
-from usage_assets.orchestration.gates import GATED
+from usage_assets.orchestration.partitions import partition_key, partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.reports.exports.files import exports_dir, month_path
 from usage_assets.reports.exports.snapshot import snapshot_path
 from usage_assets.reports.exports.tables import EXPORTS, PARITY, USAGE_LONG, USAGE_WIDE
 from usage_assets.schema import Violation
+from usage_assets.warehouse.readiness import GATED
 from usage_assets_tests.assets.tiny import (
     FEB,
     JAN,
@@ -52,8 +52,8 @@ def export(site, warehouse, instance):
         instance=instance,
         asset_selection=KEYS,
         tags={
-            "dagster/asset_partition_range_start": str(WINDOW.keys[0]),
-            "dagster/asset_partition_range_end": str(WINDOW.keys[-1]),
+            "dagster/asset_partition_range_start": str(partition_keys(WINDOW)[0]),
+            "dagster/asset_partition_range_end": str(partition_keys(WINDOW)[-1]),
         },
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,

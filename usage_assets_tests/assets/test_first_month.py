@@ -6,10 +6,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from usage_assets.core.months import Window, partition_key
+from usage_assets.core.months import Window
 from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.failed_runs import failures_of
+from usage_assets.orchestration.partitions import partition_key
 from usage_assets.reports.plots import plots_of
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import FEB, JAN, MAR, build, make_site

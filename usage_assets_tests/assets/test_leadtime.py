@@ -10,6 +10,7 @@ from usage_assets.definitions import build_defs
 from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.nightly import RANGE_END, RANGE_START, pending_since
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import checks, failed
@@ -48,7 +49,7 @@ def make_rows() -> tuple[Rows, dict[str, str]]:
 def build(site: OpenStackSite, warehouse: Warehouse, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     """A range run of January and February: the raw tables, the leases and their timeline."""
     job = build_defs({site.key: site}, warehouse, automation=False).resolve_job_def("openstack")
-    keys = Window(site.key, (JAN, FEB)).keys
+    keys = partition_keys(Window(site.key, (JAN, FEB)))
     chosen = [asset_key("openstack", "raw", table.name) for table in OPENSTACK.tables_of(site)]
     chosen += [asset_key("openstack", "facts", "leases"), asset_key("openstack", "timelines", "leadtime")]
     return job.execute_in_process(

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from usage_assets.definitions import build_defs
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets_tests.assets.tiny import JAN, WINDOW, build, checks, make_site
 from usage_assets_tests.unit.sources.sources import make_sqlite
@@ -39,8 +40,8 @@ def test_legacy_rows_stand_beside_ours_and_differences_have_a_cause(tmp_path, wa
             instance=instance,
             asset_selection=[asset_key("openstack", *name.split("/")) for name in names],
             tags={
-                "dagster/asset_partition_range_start": str(WINDOW.keys[0]),
-                "dagster/asset_partition_range_end": str(WINDOW.keys[-1]),
+                "dagster/asset_partition_range_start": str(partition_keys(WINDOW)[0]),
+                "dagster/asset_partition_range_end": str(partition_keys(WINDOW)[-1]),
             },
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )

@@ -7,10 +7,11 @@ import dagster as dg
 import pytest
 
 from usage_assets.core import settings
-from usage_assets.core.months import RANGE_END, RANGE_START, Window, partition_key
+from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds import OPENSTACK
+from usage_assets.orchestration.partitions import partition_key, partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.schema import Violation, violations
 from usage_assets.warehouse import Warehouse, Writer
@@ -29,7 +30,7 @@ from usage_assets_tests.assets.tiny import (
     tables,
 )
 
-KEYS = [str(key) for key in WINDOW.keys]
+KEYS = [str(key) for key in partition_keys(WINDOW)]
 
 
 @pytest.fixture
@@ -285,13 +286,13 @@ def test_a_range_with_the_dimensions_of_its_first_month_beside_it_is_built_whole
     job = build_defs({"tiny": site}, warehouse, automation=False).resolve_job_def("openstack")
     key = asset_key("openstack", "raw", "nova_instances")
     tags = {
-        RANGE_START: str(WINDOW.keys[0]),
-        RANGE_END: str(WINDOW.keys[-1]),
+        RANGE_START: str(partition_keys(WINDOW)[0]),
+        RANGE_END: str(partition_keys(WINDOW)[-1]),
         "dagster/partition/month": str(JAN),  # a backfill launched from a job's page has these too
         "dagster/partition/site": "tiny",
     }
     assert job.execute_in_process(instance=instance, asset_selection=[key], tags=tags).success
-    assert instance.get_materialized_partitions(key) == {str(key) for key in WINDOW.keys}
+    assert instance.get_materialized_partitions(key) == {str(key) for key in partition_keys(WINDOW)}
     with warehouse.read() as reader:
         gates = reader.sql(
             "SELECT month FROM serving.gates WHERE asset = 'openstack/raw/nova_instances' ORDER BY month"

@@ -14,6 +14,7 @@ from usage_assets.demo.htcondor.pool import make_pool
 from usage_assets.kinds import HTCONDOR
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.orchestration.as_of import rebuild
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.reports.explain import Question, explain
 from usage_assets.reports.exports import files
@@ -42,7 +43,7 @@ def build(
     return job.execute_in_process(
         instance=instance,
         asset_selection=[asset_key("htcondor", *name.split("/")) for name in names] or None,
-        tags={RANGE_START: str(WINDOW.keys[0]), RANGE_END: str(WINDOW.keys[-1])},
+        tags={RANGE_START: str(partition_keys(WINDOW)[0]), RANGE_END: str(partition_keys(WINDOW)[-1])},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )

@@ -9,12 +9,12 @@ import pytest
 from usage_assets.core.months import Window
 from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.orchestration.gates import closed_months
 from usage_assets.orchestration.table_step import build_window
 from usage_assets.schema import Column, Rule, Table, Type
 from usage_assets.specs.asset import Made, TableAsset
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import GATES
+from usage_assets.warehouse.readiness import closed_months
 
 JAN, FEB = date(2024, 1, 1), date(2024, 2, 1)
 COUNTS = Table(

@@ -15,6 +15,7 @@ from usage_assets.demo.htcondor.pool import make_pool
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.failed_runs import failures_of, verdicts_of
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.sites.book import SiteBook
 from usage_assets.sites.files import Site
@@ -45,7 +46,7 @@ def run(
     result = job.execute_in_process(
         instance=instance,
         asset_selection=[asset_key(kind, *name.split("/")) for name in names] or None,
-        tags={RANGE_START: str(window.keys[0]), RANGE_END: str(window.keys[-1])},
+        tags={RANGE_START: str(partition_keys(window)[0]), RANGE_END: str(partition_keys(window)[-1])},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
@@ -86,7 +87,11 @@ def lossy(tmp_path: Path, warehouse: Warehouse, instance: dg.DagsterInstance) ->
     job.execute_in_process(
         instance=instance,
         asset_selection=[asset_key("openstack", "raw", "blazar_leases")],
-        tags={RANGE_START: str(window.keys[0]), RANGE_END: str(window.keys[-1]), "usage/purge_known": "true"},
+        tags={
+            RANGE_START: str(partition_keys(window)[0]),
+            RANGE_END: str(partition_keys(window)[-1]),
+            "usage/purge_known": "true",
+        },
     )
     assert not latest(instance, *EVIDENCE).passed
     return sites

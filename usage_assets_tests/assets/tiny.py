@@ -11,6 +11,7 @@ from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
 from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.sources.sources import make_sqlite
@@ -86,7 +87,7 @@ def build(
     return job.execute_in_process(
         instance=instance,
         asset_selection=chosen if tables_only else None,
-        tags={RANGE_START: str(window.keys[0]), RANGE_END: str(window.keys[-1])},
+        tags={RANGE_START: str(partition_keys(window)[0]), RANGE_END: str(partition_keys(window)[-1])},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )

@@ -9,9 +9,9 @@ import pytest
 from usage_assets.reports import figures, pictures, render
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
-from usage_assets.reports.frame import HEIGHT, Figure
+from usage_assets.reports.frame import HEIGHT
 from usage_assets.reports.plots import PLOTS
-from usage_assets.specs.plot_context import Scene
+from usage_assets.specs.plot_context import Figure, Scene
 from usage_assets_tests.unit.reports.test_cross_site import rows as site_rows
 from usage_assets_tests.unit.reports.test_figures import DAY, JAN, START, site, usage
 from usage_assets_tests.unit.reports.test_leadtime_figures import lease, leases, timeline

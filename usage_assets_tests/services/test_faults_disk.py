@@ -15,6 +15,7 @@ from usage_assets.core.errors import UsageError, WarehouseError
 from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.definitions import build_defs
 from usage_assets.kinds import OPENSTACK
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.serving import publish, read
 from usage_assets.warehouse import Warehouse
@@ -94,7 +95,7 @@ def materialize(site, warehouse: Warehouse, instance: dg.DagsterInstance, names:
     result = job.execute_in_process(
         instance=instance,
         asset_selection=[asset_key("openstack", *name.split("/")) for name in names],
-        tags={RANGE_START: str(WINDOW.keys[0]), RANGE_END: str(WINDOW.keys[0])},
+        tags={RANGE_START: str(partition_keys(WINDOW)[0]), RANGE_END: str(partition_keys(WINDOW)[0])},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )

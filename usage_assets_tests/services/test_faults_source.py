@@ -13,6 +13,7 @@ from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.services.servers import MariaDB, mariadb_in
@@ -50,7 +51,7 @@ def raw_run(server: MariaDB, warehouse: Warehouse, instance: dg.DagsterInstance)
     result = job.execute_in_process(
         instance=instance,
         asset_selection=[asset_key("openstack", "raw", "nova_instances")],
-        tags={RANGE_START: str(window.keys[0]), RANGE_END: str(window.keys[-1])},
+        tags={RANGE_START: str(partition_keys(window)[0]), RANGE_END: str(partition_keys(window)[-1])},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )

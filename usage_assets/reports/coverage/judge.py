@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from usage_assets.orchestration.gates import GATED
 from usage_assets.reports.tables import COVERAGE
+from usage_assets.warehouse.readiness import GATED
 
 _KEY = ("site", "month", "asset")
 

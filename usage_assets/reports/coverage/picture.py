@@ -9,8 +9,9 @@ import polars as pl
 
 from usage_assets.core.months import months_between, next_month
 from usage_assets.reports import frame
-from usage_assets.reports.frame import Figure, Panel, Trace
+from usage_assets.reports.frame import Panel
 from usage_assets.reports.tables import STATUSES
+from usage_assets.specs.plot_context import Figure, Trace
 
 NAME = "coverage"
 """Place of page, picture and CSV file below the plots folder."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
-from usage_assets.reports.frame import Figure, Label, Panel, Trace, axis
+from usage_assets.reports.frame import Label, Panel, axis
 from usage_assets.reports.series import (
     DAY,
     NOTHING,
@@ -18,7 +18,7 @@ from usage_assets.reports.series import (
     runs,
     span,
 )
-from usage_assets.specs.plot_context import Scene
+from usage_assets.specs.plot_context import Figure, Scene, Trace
 
 # used and available of a site: a dark and a light tone of one hue. Told apart by colour-blind readers; in grey print
 # used is always the darker. Yellow is kept for sites whose servers share machines

@@ -11,9 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.reports.frame import FAINT, Panel, Trace, axis
+from usage_assets.reports.frame import FAINT, Panel, axis
 from usage_assets.reports.palette import markers
 from usage_assets.reports.series import extremes
+from usage_assets.specs.plot_context import Trace
 
 AT_ONCE = 0.025
 """90 seconds: what is shorter began at once."""

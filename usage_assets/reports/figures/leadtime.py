@@ -6,9 +6,8 @@ import polars as pl
 
 from usage_assets.reports import frame
 from usage_assets.reports.figures import hours
-from usage_assets.reports.frame import Figure, Trace
 from usage_assets.sites.base import Gap
-from usage_assets.specs.plot_context import Scene
+from usage_assets.specs.plot_context import Figure, Scene, Trace
 
 # mostly the same, one over the other: a ring, and within it a point
 REQUESTED = {"color": "#0072B2", "symbol": "circle-open", "size": 9, "line": {"width": 1.4}}

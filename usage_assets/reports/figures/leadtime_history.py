@@ -13,9 +13,9 @@ import polars as pl
 from usage_assets.reports import frame
 from usage_assets.reports.figures import hours
 from usage_assets.reports.figures.leadtime import NO_LEASES, of_leases
-from usage_assets.reports.frame import Figure, Panel, Trace, axis
+from usage_assets.reports.frame import Panel, axis
 from usage_assets.reports.series import runs, span
-from usage_assets.specs.plot_context import Scene
+from usage_assets.specs.plot_context import Figure, Scene, Trace
 
 _NAMED = 5  # of those that have fewer, how many are named
 _FEWEST = 5  # leases that a kind of machine must have for a panel of its own

@@ -8,9 +8,9 @@ import polars as pl
 
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
-from usage_assets.reports.frame import Figure, Panel, Trace, axis
+from usage_assets.reports.frame import Panel, axis
 from usage_assets.reports.series import DAY, Series, extremes, span
-from usage_assets.specs.plot_context import Scene
+from usage_assets.specs.plot_context import Figure, Scene, Trace
 from usage_assets.timelines.metrics import BY_NAME
 
 LEGACY_METRICS = (

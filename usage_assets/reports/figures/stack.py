@@ -7,7 +7,7 @@ import polars as pl
 
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
-from usage_assets.reports.frame import Figure, Panel, Trace
+from usage_assets.reports.frame import Panel
 from usage_assets.reports.series import (
     NO_MACHINES,
     NOTHING,
@@ -21,7 +21,7 @@ from usage_assets.reports.series import (
     utilization_over,
     without_machines,
 )
-from usage_assets.specs.plot_context import Scene
+from usage_assets.specs.plot_context import Figure, Scene, Trace
 from usage_assets.timelines.metrics import BY_NAME, CAPACITIES, STACKED
 
 # the shape and colour of what hatches an area

@@ -9,8 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.reports.frame import Trace, axis, stamp
+from usage_assets.reports.frame import axis, stamp
 from usage_assets.reports.series import Series, runs
+from usage_assets.specs.plot_context import Trace
 
 DASHES = {"total": "10px,3px", "reservable": "5px,2px", "committed": "2px,2px", "active": "1px,2px"}
 FINE = 62  # with more buckets than this, borders and thick lines would hide the values

@@ -10,7 +10,7 @@ import polars as pl
 
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
-from usage_assets.reports.frame import Figure, Panel, Trace
+from usage_assets.reports.frame import Panel
 from usage_assets.reports.series import (
     NO_MACHINES,
     Series,
@@ -20,7 +20,7 @@ from usage_assets.reports.series import (
     utilization_over,
     without_machines,
 )
-from usage_assets.specs.plot_context import Scene
+from usage_assets.specs.plot_context import Figure, Scene, Trace
 from usage_assets.timelines.metrics import BY_NAME
 
 _RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb", "gpus", "devices")

@@ -14,10 +14,11 @@ import pytest
 
 from usage_assets.alerts.state import State
 from usage_assets.core import settings
-from usage_assets.core.months import RANGE_END, RANGE_START, partition_key, partitions
+from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.orchestration import alert_sensor
 from usage_assets.orchestration.alert_sensor import Ticked
 from usage_assets.orchestration.missed import Nightly
+from usage_assets.orchestration.partitions import partition_key, partitions
 
 NOW = datetime.now(tz=UTC)
 KEY = dg.AssetKey(["k", "raw", "thing"])

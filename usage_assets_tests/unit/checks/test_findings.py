@@ -8,8 +8,9 @@ from usage_assets.checks.gated import contract, coverage, expected
 from usage_assets.core.months import Window
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.check_evaluation import done, evaluation, targets
-from usage_assets.orchestration.gates import GATED
-from usage_assets.specs.finding import GOOD, Finding, description, of_run
+from usage_assets.orchestration.finding_metadata import description, of_run
+from usage_assets.specs.finding import GOOD, Finding
+from usage_assets.warehouse.readiness import GATED
 
 JAN, FEB, MAR = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
 WINDOW = Window("a", (JAN, FEB, MAR))

@@ -12,11 +12,9 @@ from usage_assets.core.months import (
     Window,
     months_between,
     next_month,
-    partition_key,
-    partitions,
-    window_of,
     window_of_tags,
 )
+from usage_assets.orchestration.partitions import partition_key, partitions, window_of
 
 JAN, FEB, MAR = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
 

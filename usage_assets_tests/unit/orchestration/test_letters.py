@@ -16,7 +16,7 @@ from usage_assets.alerts.message import Message
 from usage_assets.alerts.sent_mail import Sent
 from usage_assets.core import settings
 from usage_assets.core.errors import AlertError
-from usage_assets.core.months import RANGE_END, RANGE_START, partition_key
+from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.definitions import build_defs
 from usage_assets.kinds import HTCONDOR, OPENSTACK
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
@@ -24,6 +24,7 @@ from usage_assets.kinds.htcondor.site.reports import Reports
 from usage_assets.kinds.openstack.kind import OpenStack
 from usage_assets.orchestration import alert_sensor, mail_sensor
 from usage_assets.orchestration.mail_sensor import GRACE, Looked, look
+from usage_assets.orchestration.partitions import partition_key
 from usage_assets.specs.mail import Letter, Posting
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import DUMPS

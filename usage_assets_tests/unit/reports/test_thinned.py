@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from usage_assets.reports.frame import Trace
 from usage_assets.reports.thinned import thinned
+from usage_assets.specs.plot_context import Trace
 
 START = datetime(2020, 1, 1)
 DAY_MS = 86_400_000

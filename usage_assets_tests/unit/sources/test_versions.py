@@ -9,10 +9,10 @@ import pytest
 
 from usage_assets.core.errors import EvidenceError, WarehouseError
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
-from usage_assets.orchestration.gates import extracted_at
 from usage_assets.sources.record import dumps
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import DUMPS
+from usage_assets.warehouse.readiness import extracted_at
 from usage_assets_tests.unit.sources.sources import (
     Data,
     make_sqlite,

@@ -15,9 +15,9 @@ from usage_assets.kinds.openstack.facts.rows import month_bounds
 from usage_assets.kinds.openstack.raw.tables import tables_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.site.rules import INVENTORY
-from usage_assets.orchestration.gates import extracted_at
 from usage_assets.specs.finding import GOOD, Finding, few
 from usage_assets.warehouse import Reader
+from usage_assets.warehouse.readiness import extracted_at
 
 _NOVA, _BLAZAR = "nova_compute_nodes", "blazar_computehosts"
 _MACHINE = ["month", "hostname"]

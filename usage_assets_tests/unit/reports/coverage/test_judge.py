@@ -9,10 +9,10 @@ import pytest
 
 from usage_assets.kinds import KINDS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.orchestration.gates import GATED
 from usage_assets.reports.coverage.judge import Stored, coverage
 from usage_assets.reports.coverage.reading import expected
 from usage_assets.reports.tables import COVERAGE, STATUSES
+from usage_assets.warehouse.readiness import GATED
 
 RAW, FACT = "openstack/raw/nova_instances", "openstack/facts/total"
 JAN, FEB, MAR = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)

@@ -10,7 +10,8 @@ from usage_assets.checks.facts import overlaps, rejects_share
 from usage_assets.core.months import Window
 from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.facts.inventory_checks import inventory
-from usage_assets.specs.finding import Finding, lists
+from usage_assets.orchestration.finding_metadata import lists
+from usage_assets.specs.finding import Finding
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.golden.builder import Rows, make_site
 from usage_assets_tests.golden.stored import store

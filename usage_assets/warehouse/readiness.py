@@ -1,19 +1,24 @@
-"""Gates: which months of an asset may be used, and why the others may not."""
+"""Readiness: which months of an asset may be used, and why the others may not."""
+
+from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
-from usage_assets.sites.files import Site
-from usage_assets.specs.raw_table import RawTable
-from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import DUMPS, GATES
 
+if TYPE_CHECKING:
+    from usage_assets.sites.base import BaseSite
+    from usage_assets.specs.raw_table import RawTable
+    from usage_assets.warehouse import Reader
+
 GATED = "waits: "
-"""How the reason of a month begins that was not built because of its inputs, not of its own rows."""
+"""Prefix of the reason when a month was skipped because an upstream asset is not ready."""
 _REASON_LENGTH = 600
 
 
-def closed_months(reader: Reader, site: Site, months: Collection[date], inputs: Iterable[str]) -> dict[date, str]:
+def closed_months(reader: Reader, site: BaseSite, months: Collection[date], inputs: Iterable[str]) -> dict[date, str]:
     """Months that can't be built because an input is not there or was refused, each with the reason."""
     wanted = tuple(inputs)
     gates = reader.frame(GATES, site.key, sorted(months)) if reader.has(GATES) else GATES.empty()
@@ -34,7 +39,7 @@ def closed_months(reader: Reader, site: Site, months: Collection[date], inputs: 
 
 
 def extracted_at(
-    reader: Reader, site: Site, months: Collection[date], tables: Iterable[RawTable]
+    reader: Reader, site: BaseSite, months: Collection[date], tables: Iterable[RawTable]
 ) -> dict[date, datetime]:
     """When each month was last read at its source: the earliest of the latest dumps of its raw tables."""
     if not reader.has(DUMPS):
