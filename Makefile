@@ -33,6 +33,7 @@ test: $(READY)  ## Linter, formatter, types and tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --max-worker-restart 1
 
 ui: $(READY)  ## The Dagster UI with its daemon, and the plots beside it
