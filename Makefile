@@ -10,11 +10,16 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 unexport PYTHONDONTWRITEBYTECODE
 # one more than processors: some tests wait, for a schedule's minute or a server's end
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 5)))
+# usual: what a change is tried with; all: also servers, a browser, killed processes and many examples (CI)
+TIER ?= usual
+SELECT_usual :=
+SELECT_all := -m "" --hypothesis-profile all
+SELECT = $(or $(SELECT_$(TIER)),$(if $(filter usual,$(TIER)),,$(error TIER is usual or all, not $(TIER))))
 UI_HOST ?= 127.0.0.1
 UI_PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui bench lock clean
+.PHONY: help demo test lint format types imports pytest ui bench lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,12 +34,23 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## Make the demo sites and build their last months
 	$(BIN)/usage-assets demo
 
-test: $(READY)  ## Linter, formatter, types and tests
+test: $(READY)  ## Linter, formatter, types and tests; TIER=all for the slow tests too
+	@$(MAKE) --no-print-directory --keep-going --jobs lint format types imports pytest
+
+lint: $(READY)
 	$(BIN)/ruff check
+
+format: $(READY)
 	$(BIN)/ruff format --check
+
+types: $(READY)
 	$(BIN)/mypy
+
+imports: $(READY)
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --max-worker-restart 1
+
+pytest: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --max-worker-restart 1 $(SELECT)
 
 ui: $(READY)  ## The Dagster UI with its daemon, and the plots beside it
 	@exec $(BIN)/usage-assets ui --host $(UI_HOST) --port $(UI_PORT)

@@ -4,10 +4,23 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from usage_assets.warehouse import Warehouse
+from usage_assets_tests import properties  # noqa: F401  # registers the profiles
 
+settings.load_profile("usual")  # `--hypothesis-profile all` loads another afterwards
+
+_MARKED = ("services", "browser")
+"""Folders whose tests all have the marker of the same name."""
 _LONGEST_FIRST = ("services/test_faults_killed", "assets/", "browser/", "services/", "golden/", "security/")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Whole folders need what few machines have; single tests of others are marked where they stand."""
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    if folder in _MARKED:
+        item.add_marker(folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

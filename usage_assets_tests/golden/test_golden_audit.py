@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from usage_assets.core.months import Window
@@ -29,6 +29,7 @@ from usage_assets_tests.golden.random_site import random_case
 from usage_assets_tests.golden.stored import store
 from usage_assets_tests.golden.test_oracle import SLOW
 from usage_assets_tests.golden.worked import JAN, one_metal
+from usage_assets_tests.properties import examples
 
 DAY = 24.0
 ALL = ("facts/leases", "reports/audit")
@@ -178,7 +179,7 @@ def test_the_ledger_has_two_events_per_interval(warehouse: Warehouse):
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(SLOW, max_examples=8, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@examples(8, like=SLOW, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_random_sites_are_balanced_add_up_and_have_as_many_open_events_as_intervals(seed: int, tmp_path_factory):
     case = random_case(random.Random(seed))
     folder = tmp_path_factory.mktemp("site")

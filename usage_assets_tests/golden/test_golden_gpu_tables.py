@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from usage_assets.kinds.htcondor.pool import classes
@@ -17,9 +17,10 @@ from usage_assets.kinds.htcondor.tables.window import Window
 from usage_assets_tests.golden import oracle_gpu
 from usage_assets_tests.golden.pools import START, facts_of
 from usage_assets_tests.golden.random_pool import POOL, pool_rows
+from usage_assets_tests.properties import examples
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(pool_rows(), st.integers(-20, 90), st.integers(1, 200))
 def test_tables_of_raw_rows(rows: list[dict], begins: int, lasts: int) -> None:
     first = min((row["poll_at"] for row in rows), default=START) + timedelta(minutes=begins)

@@ -17,6 +17,7 @@ from usage_assets.warehouse.bookkeeping import ACCOUNTS
 from usage_assets_tests.golden.compare import build, differences, oracle
 from usage_assets_tests.golden.random_site import random_case
 from usage_assets_tests.golden.worked import scratch
+from usage_assets_tests.properties import examples
 
 SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, print_blob=True)
 TABLES = {"intervals": INTERVALS, "rejects": REJECTS, "accounts": ACCOUNTS, "usage": USAGE, "steps": USAGE_STEPS}
@@ -24,7 +25,7 @@ TABLES = {"intervals": INTERVALS, "rejects": REJECTS, "accounts": ACCOUNTS, "usa
 
 @given(rng=st.randoms(use_true_random=False))
 @example(rng=random.Random(9000000080))  # two lives of a host with an odd number of microseconds between them
-@settings(SLOW, max_examples=25)
+@examples(25, like=SLOW)
 def test_values_hours_and_the_fate_of_every_row_are_those_of_the_rules(rng: random.Random):
     case = random_case(rng)
     built = build(case.site, case.rows, case.months, case.extracted, scratch())
@@ -35,7 +36,7 @@ def test_values_hours_and_the_fate_of_every_row_are_those_of_the_rules(rng: rand
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(SLOW, max_examples=6)
+@examples(6, like=SLOW)
 def test_months_built_one_by_one_equal_the_range_and_keep_the_contract_of_their_tables(seed: int):
     case = random_case(random.Random(seed))
     whole = _frames(build(case.site, case.rows, case.months, case.extracted, scratch()))
@@ -51,7 +52,7 @@ def test_months_built_one_by_one_equal_the_range_and_keep_the_contract_of_their_
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(SLOW, max_examples=3)
+@examples(3, like=SLOW)
 def test_a_fact_asset_built_alone_has_the_rows_it_has_among_all(seed: int):
     case = random_case(random.Random(seed))
     raw = read_inputs(scratch().reader(case.rows, case.site, case.months, case.extracted), case.site, case.months)

@@ -4,12 +4,13 @@ from datetime import datetime
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from usage_assets.kinds.htcondor.facts.build import MonthFacts
 from usage_assets_tests.golden import oracle_gpu as oracle
 from usage_assets_tests.golden.pools import facts_of
 from usage_assets_tests.golden.random_pool import POOL, pool_rows
+from usage_assets_tests.properties import examples
 
 END = datetime(2025, 11, 1)
 STATE = (
@@ -31,7 +32,7 @@ def runs_of(facts: MonthFacts) -> set:
     }  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(pool_rows())
 def test_facts_are_those_of_the_oracle(rows: list[dict]) -> None:
     facts = facts_of(rows, POOL)
@@ -48,7 +49,7 @@ def test_facts_are_those_of_the_oracle(rows: list[dict]) -> None:
         assert usage == pytest.approx(wanted[tuple(key)][1], abs=1e-8)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(pool_rows())
 def test_rows_and_hours_are_conserved(rows: list[dict]) -> None:
     facts = facts_of(rows, POOL)

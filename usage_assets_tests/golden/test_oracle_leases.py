@@ -3,7 +3,7 @@
 import random
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usage_assets.kinds.openstack.facts.leases import build_leases, read_leases
@@ -12,6 +12,7 @@ from usage_assets_tests.golden.random_leases import FIRST, Queue, random_queue, 
 from usage_assets_tests.golden.raw_months import month_rows
 from usage_assets_tests.golden.test_oracle import SLOW
 from usage_assets_tests.golden.worked import scratch
+from usage_assets_tests.properties import examples
 
 _COLUMNS = ("lease_id", "outcome", "requested", "effective", "basis", "projected", "is_censored")
 
@@ -47,7 +48,7 @@ def _rounded(lead: Lead) -> Lead:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(SLOW, max_examples=25)
+@examples(25, like=SLOW)
 def test_every_lease_has_the_outcome_and_the_waits_of_the_rules(seed: int):
     queue = random_queue(random.Random(seed))
     assert differences(queue) == [], shown(queue)

@@ -3,12 +3,13 @@
 import random
 
 import polars as pl
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from usage_assets_tests.golden.compare import CLOSE, build
 from usage_assets_tests.golden.random_site import random_case
 from usage_assets_tests.golden.worked import scratch
+from usage_assets_tests.properties import examples
 
 # a whole and its parts; parts of sites that name maintenance are left out elsewhere
 SUMS: dict[str, tuple[str, ...]] = {
@@ -41,7 +42,7 @@ def _off(wide: pl.DataFrame, whole: str, parts: tuple[str, ...]) -> pl.DataFrame
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, print_blob=True, max_examples=12)
+@examples(12, suppress_health_check=list(HealthCheck), derandomize=True, print_blob=True)
 def test_parts_make_the_whole_in_every_bucket_for_every_resource(seed: int):
     case = random_case(random.Random(seed))
     facts, frames = build(case.site, case.rows, case.months, case.extracted, scratch())

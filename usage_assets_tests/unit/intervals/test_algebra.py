@@ -4,7 +4,7 @@ Each property is checked hour by hour against the rows themselves.
 """
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from polars.testing import assert_frame_equal
 
 from usage_assets.intervals import (
@@ -16,10 +16,8 @@ from usage_assets.intervals import (
     subtract,
     union,
 )
+from usage_assets_tests.properties import examples
 from usage_assets_tests.unit.intervals.strategies import HOURS, at, covering, frame, rows
-
-settings.register_profile("quick", deadline=None, max_examples=60)
-settings.load_profile("quick")
 
 
 def test_an_open_interval_reaches_the_far_future():
@@ -33,6 +31,7 @@ def test_clipping_keeps_only_what_lies_within_the_bounds():
     assert_frame_equal(clipped.collect(), expected.collect())
 
 
+@examples(60)
 @given(rows(), rows())
 def test_an_intersection_covers_an_hour_where_both_sides_do(left, right):
     other = frame(right).filter(pl.col("start_at") < pl.col("end_at")).select("group", "start_at", "end_at")
@@ -45,6 +44,7 @@ def test_an_intersection_covers_an_hour_where_both_sides_do(left, right):
             assert covering(result, hour, group) == expected
 
 
+@examples(60)
 @given(rows())
 def test_a_union_covers_each_hour_once_where_any_row_does(drawn):
     result = union(frame(drawn), by=["group"]).with_columns(id=pl.lit(0)).collect()
@@ -54,6 +54,7 @@ def test_a_union_covers_each_hour_once_where_any_row_does(drawn):
             assert covering(result, hour, group) == ([0] if covered else [])
 
 
+@examples(60)
 @given(rows())
 def test_the_pieces_of_a_union_do_not_touch(drawn):
     pieces = union(frame(drawn), by=["group"]).sort("group", "start_at").collect()
@@ -61,6 +62,7 @@ def test_the_pieces_of_a_union_do_not_touch(drawn):
     assert gaps.drop_nulls().all()
 
 
+@examples(60)
 @given(rows(), rows())
 def test_subtracting_leaves_the_hours_that_no_hole_covers(left, holes):
     one = frame(left).filter(pl.col("start_at") < pl.col("end_at"))
@@ -72,6 +74,7 @@ def test_subtracting_leaves_the_hours_that_no_hole_covers(left, holes):
             assert covering(result, hour, group) == expected
 
 
+@examples(60)
 @given(rows())
 def test_an_hour_belongs_to_the_covering_row_of_greatest_rank(drawn):
     result = owned(frame(drawn), by=["group"], rank=["rank", "id"]).collect()
@@ -81,6 +84,7 @@ def test_an_hour_belongs_to_the_covering_row_of_greatest_rank(drawn):
             assert covering(result, hour, group) == ([max(over)[1]] if over else [])
 
 
+@examples(60)
 @given(rows())
 def test_the_pieces_that_a_row_owns_do_not_touch(drawn):
     pieces = owned(frame(drawn), by=["group"], rank=["rank", "id"]).sort("id", "start_at").collect()
@@ -95,6 +99,7 @@ def test_a_null_rank_is_the_lowest():
     assert owned(data, by=["group"], rank=["rank"]).collect()["id"].to_list() == [0]
 
 
+@examples(60)
 @given(rows(groups=1))
 def test_cutting_and_merging_gives_the_same_hours(drawn):
     one = frame(drawn).filter(pl.col("start_at") < pl.col("end_at"))

@@ -7,6 +7,7 @@ from polars.testing import assert_frame_equal
 
 from usage_assets.intervals import bucket_edges, fill_between, integrate, step_function
 from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
+from usage_assets_tests.properties import examples
 from usage_assets_tests.unit.intervals.strategies import HOURS, at, frame, rows
 
 SEGMENTS = [(0, "a", 2, 4, 0), (1, "a", 10, 12, 0)]
@@ -37,6 +38,7 @@ def _steps(drawn):
     return real, step_function(real, by=["group"], amounts=["amount"])
 
 
+@examples(60)
 @given(rows())
 def test_a_step_function_is_the_sum_of_what_covers_each_hour(drawn):
     _, steps = _steps(drawn)
@@ -48,6 +50,7 @@ def test_a_step_function_is_the_sum_of_what_covers_each_hour(drawn):
             assert (before[-1] if before else 0.0) == pytest.approx(sum(covering), abs=1e-9)
 
 
+@examples(60)
 @given(rows())
 def test_a_step_function_ends_at_exactly_zero(drawn):
     _, steps = _steps(drawn)
@@ -55,6 +58,7 @@ def test_a_step_function_ends_at_exactly_zero(drawn):
     assert last.filter(pl.col("amount") != 0).is_empty()
 
 
+@examples(60)
 @given(rows())
 def test_the_integrals_of_all_buckets_are_the_integral_of_the_whole(drawn):
     real, steps = _steps(drawn)

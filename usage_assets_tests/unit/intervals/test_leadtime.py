@@ -6,10 +6,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usage_assets.intervals import leadtime, projected
+from usage_assets_tests.properties import examples
 
 EPOCH = datetime(2024, 1, 1)
 HORIZON = 12  # hours; so that some requests find nothing
@@ -152,7 +153,7 @@ def project(
     ]
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(
     st.lists(requests, min_size=1, max_size=5),
     st.lists(bookings, max_size=10),

@@ -2,10 +2,11 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usage_assets.intervals import Policy, Ranked, owned, resolve
+from usage_assets_tests.properties import examples
 from usage_assets_tests.unit.intervals.strategies import HOURS, at, covering, frame, rows
 
 POLICIES: tuple[Policy, ...] = ("authoritative", "gap_fill", "supplement")
@@ -90,7 +91,7 @@ def believed(drawn: list[tuple[list, Policy]], group: str, hour: int) -> int | N
     return found
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(ranked())
 def test_each_hour_of_an_entity_counts_once_for_the_source_that_decides_it(drawn):
     result = [one.collect() for one in built(drawn)]
@@ -101,7 +102,7 @@ def test_each_hour_of_an_entity_counts_once_for_the_source_that_decides_it(drawn
             assert covers == ([] if decides is None else [decides])
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(ranked())
 def test_gaps_filled_cover_what_all_sources_cover_together_and_leave_earlier_ones_untouched(drawn):
     filling: list[tuple[list, Policy]] = [

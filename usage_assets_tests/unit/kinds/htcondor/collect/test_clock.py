@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usage_assets.kinds.htcondor.collect.clock import next_tick
+from usage_assets_tests.properties import examples
 
 CHICAGO = ZoneInfo("America/Chicago")
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
@@ -64,7 +65,7 @@ PUT = [  # when clocks of 2025 were put forward or back, in UTC
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.sampled_from(PUT), st.integers(-26 * 3600, 8 * 3600), st.sampled_from([60, 300, 900, 3600, 7200, 21600, 86400])
 )

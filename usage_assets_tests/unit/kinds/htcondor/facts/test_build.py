@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from polars.testing import assert_frame_equal
 
 from usage_assets.facts.tables import INTERVALS, REJECTS
@@ -19,6 +19,7 @@ from usage_assets.schema.contract import violations
 from usage_assets.warehouse import Reader
 from usage_assets_tests.golden.pools import MONTH, at, facts_of, frame, row
 from usage_assets_tests.golden.random_pool import POOL, pool_rows
+from usage_assets_tests.properties import examples
 
 NOVEMBER = date(2025, 11, 1)
 
@@ -48,7 +49,7 @@ def assert_same(left: Facts, right: Facts) -> None:
         assert_frame_equal(left.tables[name], right.tables[name], check_row_order=False, check_exact=True)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(pool_rows())
 def test_what_is_read_from_a_table_is_what_a_frame_says(rows: list[dict]) -> None:
     with duckdb.connect() as opened:
@@ -58,7 +59,7 @@ def test_what_is_read_from_a_table_is_what_a_frame_says(rows: list[dict]) -> Non
     assert_same(build_facts(Site(), [MONTH], read, {}), build_facts(Site(), [MONTH], raw, {}))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(pool_rows())
 def test_random_facts_keep_every_rule_of_their_tables(rows: list[dict]) -> None:
     found = build_facts(Site(), [MONTH], {MONTH: Polled.of_frame(frame(rows))}, {})
@@ -70,7 +71,7 @@ def test_random_facts_keep_every_rule_of_their_tables(rows: list[dict]) -> None:
             assert not violations(opened, "made", table)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(pool_rows())
 def test_rows_and_hours_of_each_account_add_up(rows: list[dict]) -> None:
     found = build_facts(Site(), [MONTH], {MONTH: Polled.of_frame(frame(rows))}, {})
@@ -84,7 +85,7 @@ def test_rows_and_hours_of_each_account_add_up(rows: list[dict]) -> None:
         assert account["hours_rejected"] == pytest.approx(found.rejects.filter(mine).select(hours).item())
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(pool_rows())
 def test_machines_apart_give_the_facts_of_all_together(rows: list[dict]) -> None:
     raw = {MONTH: Polled.of_frame(frame(rows))}
@@ -134,7 +135,7 @@ def test_polls_after_an_instant_are_read_alone(con: duckdb.DuckDBPyConnection) -
     assert read.rows.height == 1
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(pool_rows())
 def test_gpus_are_there_only_while_the_pool_was_seen(rows: list[dict]) -> None:
     facts = facts_of(rows, POOL)

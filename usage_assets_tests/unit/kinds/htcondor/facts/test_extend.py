@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -12,6 +12,7 @@ from usage_assets.kinds.htcondor.facts.build import MonthFacts
 from usage_assets.kinds.htcondor.facts.rows import Polled
 from usage_assets_tests.golden.pools import MONTH, facts_of, frame, row
 from usage_assets_tests.golden.random_pool import POOL, pool_rows
+from usage_assets_tests.properties import examples
 
 
 def assert_same(left: MonthFacts, right: MonthFacts) -> None:
@@ -20,7 +21,7 @@ def assert_same(left: MonthFacts, right: MonthFacts) -> None:
     assert (left.rows_kept, left.reasons) == (right.rows_kept, right.reasons)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(pool_rows(), st.data())
 def test_polls_added_one_by_one_give_the_facts_of_the_whole_month(rows: list[dict], data: st.DataObject) -> None:
     polls = sorted({one["poll_at"] for one in rows})

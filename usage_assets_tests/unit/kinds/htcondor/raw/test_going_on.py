@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usage_assets.core import clock
 from usage_assets.warehouse import Warehouse
+from usage_assets_tests.properties import examples
 from usage_assets_tests.unit.kinds.htcondor.raw.pools import (
     NOV,
     parquet,
@@ -45,7 +46,7 @@ def histories(draw: st.DrawFn) -> list[list[list[dict[str, Any]]]]:
 
 @pytest.mark.parametrize("write", [parquet, sqlite])
 @given(history=histories())
-@settings(max_examples=12, deadline=None)
+@examples(12)
 def test_a_month_read_bit_by_bit_has_the_rows_of_one_read_whole(write, history: list[list[list[dict[str, Any]]]]):
     name = "gpu_state_2025-11.parquet" if write is parquet else "gpu_state_2025-11.db"
     with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as scratch:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from usage_assets.kinds.htcondor.pool import classes
@@ -25,6 +25,7 @@ from usage_assets.kinds.htcondor.tables.facts import KIND, Coded, code
 from usage_assets.kinds.htcondor.tables.figures import FIGURES
 from usage_assets.kinds.htcondor.tables.labels import names_of
 from usage_assets.kinds.htcondor.tables.window import Unit, Window
+from usage_assets_tests.properties import examples
 from usage_assets_tests.unit.kinds.htcondor.tables.made import (
     DAY,
     HOSTED,
@@ -90,9 +91,7 @@ def pools(draw: st.DrawFn) -> tuple[MadePool, Window]:
     return made, Window(first, first + timedelta(minutes=draw(st.integers(1, 400))), "America/Chicago")
 
 
-slowly = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+slowly = examples(60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @slowly
