@@ -5,7 +5,7 @@ from rich.console import Console
 
 from usage_assets.alerts.config import load
 from usage_assets.alerts.message import trial
-from usage_assets.cli.app import FAILED, OK
+from usage_assets.cli.console import FAILED, OK
 from usage_assets.core import clock, settings
 from usage_assets.core.errors import AlertError
 

@@ -3,26 +3,30 @@
 Exit codes: 0 done, 1 a run or a check of severity ERROR failed, 2 wrong usage, 130 interrupted.
 """
 
-import re
 import sys
-from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
+from usage_assets.cli.console import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    USAGE,
+    SiteName,
+    SiteNames,
+    chosen_sites,
+    console,
+    errors,
+    month,
+    one_site,
+)
 from usage_assets.cli.htcondor.commands import gpu
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import SiteError, UsageError
 from usage_assets.core.file_faults import sentence
 from usage_assets.core.settings import data_dir
-from usage_assets.core.text import printable_lines
-from usage_assets.sites.book import SiteBook
-from usage_assets.sites.files import Site, load_book
-
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,20 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(gpu, name="gpu")
-
-
-class _Console(Console):
-    """Shows texts as they are: what a database or a file holds is no markup, and moves no cursor."""
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(printable_lines(text), **options | {"markup": False, "emoji": False})
-
-
-console = _Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)  # a file has no width
-errors = _Console(stderr=True, highlight=False, soft_wrap=True)
-
-SiteName = Annotated[str, typer.Argument(metavar="SITE", help="Key of a site: the stem of its file in sites/")]
-SiteNames = Annotated[list[str] | None, typer.Option("--site", help="Key of a site; may be given several times")]
 
 
 def main() -> None:
@@ -65,37 +55,6 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("interrupted")
         sys.exit(INTERRUPTED)
-
-
-def chosen_sites(names: list[str] | None, hint: str = "--site") -> SiteBook:
-    """The sites named (by the argument or option `hint`), or all; an unknown one is wrong usage and lists the others.
-
-    A site whose file has a fault is no hindrance to the others: the fault is told, and only who names it is refused.
-    """
-    book = load_book()
-    if not book and not book.faults:
-        raise typer.BadParameter("there is no site file yet; see docs/adding-a-site.md", param_hint=hint)
-    unknown = sorted(set(names or ()) - set(book) - set(book.faults))
-    if unknown:
-        msg = f"unknown site {', '.join(unknown)}; there are: {', '.join(sorted({*book, *book.faults}))}"
-        raise typer.BadParameter(msg, param_hint=hint)
-    chosen = {name: book[name] for name in names or book}
-    for key, fault in book.faults.items():
-        errors.print(f"site {key} is left out, its file has a fault: {fault}", style="yellow", markup=False)
-    return SiteBook(chosen, book.faults, book.kinds)
-
-
-def one_site(name: str, hint: str = "--site") -> Site:
-    """The site named."""
-    return chosen_sites([name], hint)[name]
-
-
-def month(text: str, hint: str) -> date:
-    """A month as people write it."""
-    found = re.fullmatch(r"(\d{4})-(\d{2})", text)
-    if not found or not 1 <= int(found[2]) <= 12 or not int(found[1]) >= 1:
-        raise typer.BadParameter(f"{text!r} is not a month; write it as 2019-03", param_hint=hint)
-    return date(int(found[1]), int(found[2]), 1)
 
 
 def _asked_version(value: bool) -> None:

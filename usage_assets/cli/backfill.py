@@ -5,45 +5,20 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
 from types import FrameType
 
 import typer
 
-from usage_assets.cli.app import FAILED, INTERRUPTED, OK, console, errors
-from usage_assets.cli.findings import lines
+from usage_assets.cli.console import INTERRUPTED, errors
 from usage_assets.cli.home import dagster_home
+from usage_assets.cli.outcome import Outcome, report
 from usage_assets.core.months import FIRST_MONTH, Window, month_of, months_between
-from usage_assets.orchestration.run_faults import Failure
 from usage_assets.sites.files import Site
 
-INTERRUPTION = "interrupted: stored data is consistent; run the same command again to continue"
 _YEARS = 2
 """Calendar years of a run: each reads the source once; with two years of a large site it takes 1.3 GB."""
-
-
-@dataclass
-class Outcome:
-    """What came of a backfill."""
-
-    runs: int = 0
-    failed: list[str] = field(default_factory=list)
-    """What is to be said of each failed run."""
-    checks: list[Failure] = field(default_factory=list)
-    """What checks found in the months that were built."""
-    interrupted: bool = False
-    interruption: str = INTERRUPTION
-    """What is to be said of that."""
-
-    @property
-    def code(self) -> int:
-        """The exit code."""
-        if self.interrupted:
-            return INTERRUPTED
-        bad = self.failed or any(check.severity == "ERROR" for check in self.checks)
-        return FAILED if bad else OK
 
 
 def plan(sites: Mapping[str, Site], first: date, last: date, *, today: date) -> list[Window]:
@@ -105,19 +80,6 @@ def _build(
     from usage_assets.cli.local import build
 
     return build(sites, windows, **said)
-
-
-def report(outcome: Outcome) -> None:
-    """Say what failed, errors first; nothing of it scrolls by unseen."""
-    for text in outcome.failed:
-        errors.print(text, style="red", markup=False)
-    for line in lines(outcome.checks):
-        console.print(line.text, style=line.style, markup=False)
-    if outcome.interrupted:
-        errors.print(outcome.interruption, markup=False)
-    else:
-        bad = f", {len(outcome.failed)} failed" if outcome.failed else ""
-        console.print(f"{outcome.runs} run(s){bad}")
 
 
 @contextmanager

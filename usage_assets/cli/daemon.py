@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from usage_assets.cli.app import console, errors
-from usage_assets.cli.backfill import Outcome
+from usage_assets.cli.console import console, errors
+from usage_assets.cli.outcome import Outcome
 from usage_assets.cli.progress import Display, time_left
 from usage_assets.core import settings
 from usage_assets.core.errors import UsageError

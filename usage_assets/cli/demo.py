@@ -16,8 +16,9 @@ import typer
 from rich.console import Console
 
 import usage_assets
-from usage_assets.cli.app import errors
-from usage_assets.cli.backfill import INTERRUPTED, INTERRUPTION, interrupts, plan, run
+from usage_assets.cli.backfill import interrupts, plan, run
+from usage_assets.cli.console import INTERRUPTED, errors
+from usage_assets.cli.outcome import INTERRUPTION
 from usage_assets.core import settings
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import UsageError

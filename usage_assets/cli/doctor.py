@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from usage_assets.cli.app import FAILED, OK
+from usage_assets.cli.console import FAILED, OK
 from usage_assets.core import clock
 from usage_assets.operations.doctor.questions import Answer, Patient, examine
 from usage_assets.operations.places import Places

@@ -14,10 +14,10 @@ from typing import Any
 
 import dagster as dg
 
-from usage_assets.cli.app import console, errors
-from usage_assets.cli.backfill import Outcome
+from usage_assets.cli.console import console, errors
 from usage_assets.cli.home import make_home
 from usage_assets.cli.instance import command_instance
+from usage_assets.cli.outcome import Outcome
 from usage_assets.cli.progress import Progress
 from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs

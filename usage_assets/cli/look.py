@@ -8,7 +8,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from usage_assets.cli.app import FAILED, OK
+from usage_assets.cli.console import FAILED, OK
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import SiteError
 from usage_assets.core.months import ranges

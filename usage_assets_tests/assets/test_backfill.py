@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import TagType, get_tag_type
 
-from usage_assets.cli.backfill import INTERRUPTION
+from usage_assets.cli.outcome import INTERRUPTION
 from usage_assets.serving import read
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests import ROOT

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from rich.table import Table
 
-from usage_assets.cli.app import _Console
+from usage_assets.cli.console import PlainConsole
 from usage_assets.core.errors import SiteError
 from usage_assets.core.markdown import markdown_table
 from usage_assets.core.text import printable
@@ -94,7 +94,7 @@ def says_what_it_holds(site: OpenStackSite, capsys, monkeypatch) -> None:
     from usage_assets.cli.look import show_access, show_status
     from usage_assets.reports.explain import Question
 
-    console = _Console(width=200, highlight=False)
+    console = PlainConsole(width=200, highlight=False)
     for metric in ("occupied_reservation", "committed", "total"):
         show(site, Question(metric, instant("2020-01-15"), None, None, 20, rejected=False), console, as_json=False)
     show_status({site.key: site}, console)
@@ -116,7 +116,7 @@ def test_a_preview_of_hostile_cells_is_one_line_per_row_and_no_markup():
 
 def test_a_console_shows_markup_and_escapes_as_text():
     out = io.StringIO()
-    console = _Console(file=out, width=120, force_terminal=False)
+    console = PlainConsole(file=out, width=120, force_terminal=False)
     console.print("[red]a[/blue] :smile: \x1b[2J\x07 \u202eback")
     table = Table()
     table.add_column("[bold]x")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import typer
 
-from usage_assets.cli.app import month as month_of_text
+from usage_assets.cli.console import month as month_of_text
 from usage_assets.cli.htcondor.show import put, require_format
 from usage_assets.cli.htcondor.window import Asked, one_pool, reading, require_stored, window_of
 from usage_assets.core import clock

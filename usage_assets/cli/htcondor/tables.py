@@ -8,7 +8,7 @@ from datetime import timedelta
 import polars as pl
 import typer
 
-from usage_assets.cli.app import month as month_of_text
+from usage_assets.cli.console import month as month_of_text
 from usage_assets.cli.htcondor.show import require_format, show, side_by_side
 from usage_assets.cli.htcondor.window import (
     Asked,

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import typer
 
-from usage_assets.cli.app import chosen_sites
+from usage_assets.cli.console import chosen_sites
 from usage_assets.core import settings
 from usage_assets.core.errors import UsageError
 from usage_assets.core.text import printable

@@ -13,10 +13,11 @@ import typer
 from typer.testing import CliRunner
 
 from usage_assets.cli.app import app
-from usage_assets.cli.backfill import Outcome, plan
+from usage_assets.cli.backfill import plan
 from usage_assets.cli.daemon import find_daemon, submit
 from usage_assets.cli.home import dagster_home
 from usage_assets.cli.local import runs_of
+from usage_assets.cli.outcome import Outcome
 from usage_assets.core import settings
 from usage_assets.core.errors import SiteError, UsageError
 from usage_assets.core.months import Window, ranges
