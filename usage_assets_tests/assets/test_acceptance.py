@@ -21,6 +21,8 @@ from usage_assets_tests.assets.decade import BLAZAR_SINCE, MONTHS, NOVA_SINCE, m
 from usage_assets_tests.assets.decade import WINDOW as DECADE
 from usage_assets_tests.assets.tiny import build, failed
 
+pytestmark = pytest.mark.heavy
+
 DAYS = [date(2016, 1, 1) + timedelta(days=n) for n in range(3653)]
 EVER, NEVER = date(2016, 1, 1), date(2026, 1, 1)
 KNOWN_SINCE = {

@@ -82,6 +82,7 @@ def until(condition, seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.kills
 def test_a_backfill_that_is_killed_and_started_again_gives_the_tables_of_an_undisturbed_one(folder: Path):
     warehouse = Warehouse(folder / "data" / "warehouse.duckdb")
     with start() as killed:

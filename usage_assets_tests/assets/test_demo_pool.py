@@ -19,6 +19,8 @@ from usage_assets.warehouse import Warehouse
 from usage_assets_tests import ROOT
 from usage_assets_tests.assets.tiny import checks, failed
 
+pytestmark = pytest.mark.heavy
+
 UNTIL = datetime(2026, 1, 15, 12, tzinfo=UTC)
 WINDOW = Window("demo_pool", (date(2025, 12, 1), date(2026, 1, 1)))
 SITE = ROOT / "sites" / "demo_pool.yaml"

@@ -20,9 +20,7 @@ from usage_assets_tests.assets.tiny import (
     JAN,
     MAR,
     WINDOW,
-    build,
     checks,
-    make_site,
 )
 
 KEYS = [asset_key("openstack", "reports", name) for name in EXPORTS]
@@ -35,14 +33,8 @@ def instance():
 
 
 @pytest.fixture
-def site(tmp_path):
-    return make_site(tmp_path)
-
-
-@pytest.fixture
-def built(site, warehouse, instance):
-    build(site, warehouse, instance, tables_only=True)
-    return site
+def built(with_tables):
+    return with_tables
 
 
 def export(site, warehouse, instance):

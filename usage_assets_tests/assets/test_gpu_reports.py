@@ -38,6 +38,7 @@ def files(report: str) -> dict[str, int]:
     return {path.stem: path.stat().st_mtime_ns for path in sorted(folder.glob("*.html"))}
 
 
+@pytest.mark.heavy
 def test_reports_are_made_once_and_again_where_their_facts_changed(
     site: HTCondorSite, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,12 +1,10 @@
 """The assets of a tiny site through Dagster: everything is built, a bad month stops only itself, checks say which."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from usage_assets.core import settings
 from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
 from usage_assets.facts.tables import INTERVALS
@@ -16,6 +14,7 @@ from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.schema import Violation, violations
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import CHECKED, FAILED_CHECKS, VERSIONS
+from usage_assets_tests.assets.conftest import Built
 from usage_assets_tests.assets.tiny import (
     FEB,
     JAN,
@@ -47,27 +46,6 @@ def site(tmp_path: Path):
 @pytest.fixture(autouse=True)
 def _no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROWSER_PATH", "nowhere")
-
-
-@dataclass(frozen=True)
-class Built:
-    """A site built once, for tests that only look."""
-
-    warehouse: Warehouse
-    instance: dg.DagsterInstance
-    result: dg.ExecuteInProcessResult
-    plots: Path
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("built")
-    warehouse = Warehouse(folder / "data" / "warehouse.duckdb")
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
-        patch.setenv("USAGE_DATA", str(folder / "data"))
-        patch.setenv("BROWSER_PATH", "nowhere")
-        result = build(make_site(folder), warehouse, instance)
-        yield Built(warehouse, instance, result, settings.plots_dir() / "tiny")
 
 
 def hours(warehouse: Warehouse, metric: str, resource: str = "nodes") -> dict:
@@ -178,10 +156,9 @@ def refuse_february(con, relation, table):
 
 
 def test_a_bad_month_of_a_raw_table_is_kept_gated_and_does_not_stop_the_others(
-    site, warehouse: Warehouse, instance, monkeypatch: pytest.MonkeyPatch
+    with_everything, warehouse: Warehouse, instance, monkeypatch: pytest.MonkeyPatch
 ):
-    before = build(site, warehouse, instance)
-    assert failed(before) == set()
+    site = with_everything
     february = hours(warehouse, "committed")[FEB]
     change(site, "blazar", "UPDATE leases SET end_date = '2020-01-21 00:00:00', updated_at = '2020-01-20 00:00:00'")
     monkeypatch.setattr("usage_assets.warehouse.rows.violations", refuse_february)
@@ -215,9 +192,9 @@ def test_a_bad_month_of_a_raw_table_is_kept_gated_and_does_not_stop_the_others(
 
 
 def test_a_run_whose_only_month_is_gated_keeps_it_and_does_not_fail(
-    site, warehouse: Warehouse, instance, monkeypatch: pytest.MonkeyPatch
+    with_everything, warehouse: Warehouse, instance, monkeypatch: pytest.MonkeyPatch
 ):
-    build(site, warehouse, instance)
+    site = with_everything
     before = hours(warehouse, "committed")
     monkeypatch.setattr("usage_assets.warehouse.rows.violations", refuse_february)
     result = build(site, warehouse, instance, Window(site.key, (FEB,)))
@@ -244,9 +221,9 @@ def test_a_fact_that_does_not_add_up_fails_conservation_in_its_month_only(
 
 
 def test_a_source_that_fails_fails_the_run_with_one_sentence_and_leaves_the_months(
-    site, warehouse: Warehouse, instance
+    with_tables, warehouse: Warehouse, instance
 ):
-    build(site, warehouse, instance, tables_only=True)
+    site = with_tables
     before = tables(warehouse, ["facts.intervals", "timelines.usage"])
     broken = site.model_copy(update={"databases": {**site.databases, "blazar": "sqlite:////nowhere/blazar.db"}})
     result = build(broken, warehouse, instance, tables_only=True)
@@ -267,10 +244,8 @@ def test_facts_of_a_month_that_was_never_dumped_wait_for_it(site, warehouse: War
     assert "openstack/raw/nova_compute_nodes was never built for 2020-01" in done["total"].refused[JAN]
 
 
-def test_some_assets_of_a_stage_can_be_built_alone(site, warehouse: Warehouse, instance):
-    from usage_assets.definitions import build_defs
-
-    build(site, warehouse, instance, tables_only=True)
+def test_some_assets_of_a_stage_can_be_built_alone(with_tables, warehouse: Warehouse, instance):
+    site = with_tables
     job = build_defs({site.key: site}, warehouse).resolve_job_def("openstack")
     only = {dg.AssetKey(["openstack", "facts", "total"]), dg.AssetKey(["openstack", "raw", "blazar_leases"])}
     before = tables(warehouse, ["facts.intervals", "facts.rejects", "serving.accounts", "timelines.usage"])
@@ -300,6 +275,7 @@ def test_a_range_with_the_dimensions_of_its_first_month_beside_it_is_built_whole
     assert gates["month"].to_list() == [JAN, FEB, MAR]
 
 
+@pytest.mark.heavy
 def test_months_one_by_one_in_reverse_or_in_a_range_give_equal_tables(site, tmp_path: Path, instance):
     stored = []
     for n, windows in enumerate(([WINDOW], [Window("tiny", (month,)) for month in (MAR, FEB, JAN)])):

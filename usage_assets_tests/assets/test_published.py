@@ -1,7 +1,6 @@
 """Publishing through Dagster: after real runs, with a month that fails a check, and when the sensor asks for it."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,7 +22,6 @@ from usage_assets_tests.assets.tiny import (
     MAR,
     build,
     change,
-    make_site,
 )
 from usage_assets_tests.unit.serving.store import write
 
@@ -79,10 +77,9 @@ def committed() -> dict:
 
 
 def test_a_month_whose_check_fails_keeps_its_last_good_rows_in_what_is_published(
-    tmp_path: Path, warehouse: Warehouse, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    with_tables, warehouse: Warehouse, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):
-    site = make_site(tmp_path)
-    assert build(site, warehouse, instance, tables_only=True).success
+    site = with_tables
     first = run_publish(site, warehouse, instance)
     assert first.success
     assert (shown(first)["generation"], held_back(first).passed) == (1, True)

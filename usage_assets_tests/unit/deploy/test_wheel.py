@@ -24,6 +24,8 @@ from usage_assets.warehouse.bookkeeping import FAILED_CHECKS
 from usage_assets_tests.services.test_units import free_port, get, until
 from usage_assets_tests.unit.deploy.units import DEPLOY, ROOT
 
+pytestmark = pytest.mark.heavy
+
 pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
 LONG = 300
 

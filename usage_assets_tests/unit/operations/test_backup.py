@@ -202,6 +202,7 @@ while True:
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.1, 0.3])
+@pytest.mark.kills
 def test_a_killed_backup_is_no_backup_and_the_next_one_clears_it_away(places: Places, tmp_path: Path, seconds: float):
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(seconds)]
     assert subprocess.run(command, check=False, cwd=ROOT).returncode == -9

@@ -220,6 +220,7 @@ restoring.restore(Path(sys.argv[1]), places_in(Path(sys.argv[2])), force=True)
         ("put_in_place", "4", "across"),
     ],
 )
+@pytest.mark.kills
 def test_a_killed_restore_loses_nothing_and_the_same_command_ends_it(
     places: Places, saved: Path, tmp_path: Path, killed_at: tuple[str, ...]
 ):

@@ -323,6 +323,7 @@ while True:
 """
 
 
+@pytest.mark.kills
 def test_killed_at_any_moment_current_names_a_whole_file(warehouse: Warehouse, folder: Path):
     import random
     import time

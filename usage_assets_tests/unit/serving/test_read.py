@@ -192,6 +192,7 @@ def test_a_snapshot_that_is_gone_is_told_and_a_reader_at_work_goes_on(published:
             read.open(published)
 
 
+@pytest.mark.heavy
 def test_four_threads_read_through_thirty_publishings_without_an_error_or_a_torn_answer(
     warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):

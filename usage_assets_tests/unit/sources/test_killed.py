@@ -10,6 +10,8 @@ import pytest
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.sources.sources import everything, make_sqlite, run, tables_of, world
 
+pytestmark = pytest.mark.kills
+
 JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
 
 _CHILD = """

@@ -324,6 +324,7 @@ made.it.ever()
 """
 
 
+@pytest.mark.kills
 def test_a_collector_that_is_killed_at_any_moment_loses_no_poll(folder: Path, warehouse: Warehouse):
     begin = datetime(2025, 10, 1, 5)
     for number in range(3):

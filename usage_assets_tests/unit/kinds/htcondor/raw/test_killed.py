@@ -9,9 +9,13 @@ import time
 from datetime import date, datetime
 from pathlib import Path
 
+import pytest
+
 from usage_assets.demo.htcondor.pool import make_pool
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.kinds.htcondor.raw.pools import read, site_of
+
+pytestmark = pytest.mark.kills
 
 _SCRIPT = """
 import sys
