@@ -17,7 +17,7 @@ from usage_assets.core.months import months_between
 from usage_assets.kinds.openstack.facts import build_facts, read_inputs
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.timelines.scope import month_node_types, usage_scope
-from usage_assets.sites.files import load_sites
+from usage_assets.kinds.site_files import load_sites
 from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse
 

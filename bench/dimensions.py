@@ -11,7 +11,7 @@ import typer
 
 from usage_assets.core.months import months_between
 from usage_assets.kinds.openstack.timelines.assets import DIMENSIONS
-from usage_assets.sites.files import load_sites
+from usage_assets.kinds.site_files import load_sites
 from usage_assets.warehouse import Warehouse
 
 

@@ -131,7 +131,7 @@ def profile(folder: Path, first: str, last: str, sites: Sequence[str]) -> None:
         os.environ |= {"USAGE_SITES": str(files), "USAGE_DATA": f"{scratch}/data", "DAGSTER_HOME": f"{scratch}/home"}
         from usage_assets.cli import backfill, local  # noqa: PLC0415 - keeps the process that measures small
         from usage_assets.core.clock import naive_utc_now  # noqa: PLC0415 - keeps the process that measures small
-        from usage_assets.sites.files import load_sites  # noqa: PLC0415 - keeps the process that measures small
+        from usage_assets.kinds.site_files import load_sites  # noqa: PLC0415 - keeps the process that measures small
 
         local.ThreadPoolExecutor = _Inline  # type: ignore[assignment,misc]
         months = [date.fromisoformat(f"{month}-01") for month in (first, last)]

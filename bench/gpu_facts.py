@@ -28,8 +28,8 @@ from usage_assets.kinds.htcondor.facts.build import MonthFacts, month_facts
 from usage_assets.kinds.htcondor.facts.rows import SAID, Polled, read_polled
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
+from usage_assets.kinds.site_files import load_site
 from usage_assets.orchestration.facts_step import build_window
-from usage_assets.sites.files import load_site
 from usage_assets.warehouse import Reader, Warehouse
 
 MONTH = date(2025, 10, 1)

@@ -13,7 +13,7 @@ from usage_assets.core.months import months_between
 from usage_assets.kinds.openstack.facts.leases import build_leases, read_leases
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.timelines.leadtime import leadtime
-from usage_assets.sites.files import load_sites
+from usage_assets.kinds.site_files import load_sites
 from usage_assets.warehouse import Warehouse
 
 

@@ -13,9 +13,9 @@ import typer
 
 from usage_assets.core.months import Window, months_between
 from usage_assets.kinds import kind_of
+from usage_assets.kinds.site_files import load_sites
 from usage_assets.orchestration.plots_step import draw_window
 from usage_assets.reports.plots import Plot, plots_of
-from usage_assets.sites.files import load_sites
 from usage_assets.warehouse import Warehouse
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from usage_assets.kinds import KINDS
+from usage_assets.kinds.site_files import load_book
 from usage_assets.orchestration.alert_collection import SiteFiles
 from usage_assets.orchestration.alert_sensor import alert_sensor
 from usage_assets.orchestration.coverage_step import GROUP, coverage_asset, coverage_schedule
@@ -29,8 +30,8 @@ from usage_assets.orchestration.publish_step import published_asset
 from usage_assets.orchestration.raw_step import raw_assets
 from usage_assets.orchestration.table_step import table_assets
 from usage_assets.orchestration.usage_step import timeline_assets
+from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
-from usage_assets.sites.files import Site, load_book
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse
 

@@ -3,7 +3,7 @@
 from datetime import date
 
 from usage_assets.core.months import Window, next_month
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import GATES

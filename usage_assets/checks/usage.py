@@ -7,7 +7,7 @@ from itertools import pairwise
 from usage_assets.checks.gated import touches_gap
 from usage_assets.core.months import Window, next_month
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.timelines.metrics import COUNTED, COVERAGE, METRICS
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS

@@ -15,7 +15,7 @@ from usage_assets.cli.console import INTERRUPTED, errors
 from usage_assets.cli.home import dagster_home
 from usage_assets.cli.outcome import Outcome, report
 from usage_assets.core.months import FIRST_MONTH, Window, month_of, months_between
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 
 _YEARS = 2
 """Calendar years of a run: each reads the source once; with two years of a large site it takes 1.3 GB."""

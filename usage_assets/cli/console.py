@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from usage_assets.core.text import printable_lines
+from usage_assets.kinds.site_files import load_book
+from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
-from usage_assets.sites.files import Site, load_book
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 

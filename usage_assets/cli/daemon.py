@@ -20,7 +20,7 @@ from usage_assets.kinds import KINDS
 from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.run_faults import UNKNOWN, Failure, failures_in, messages_of, why
 from usage_assets.reports.exports.tables import EXPORTS
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 
 DEFAULT_URL = "http://127.0.0.1:3000"
 PURGE_TAG, MISSING_TAG = "usage/purge_known", "usage/allow_missing"

@@ -24,7 +24,8 @@ from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import Window, month_of, months_between
 from usage_assets.demo.make import DEMOS, POOLS, make_site
-from usage_assets.sites.files import Site, load_book
+from usage_assets.kinds.site_files import load_book
+from usage_assets.sites.base import Site
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import FAILED_CHECKS
 

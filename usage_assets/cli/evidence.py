@@ -14,7 +14,7 @@ from rich.table import Table
 from usage_assets.cli.look import table_of_lines
 from usage_assets.core import settings
 from usage_assets.core.months import month_of, months_between, ranges
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.sources.record import dumps, last_dumps
 from usage_assets.warehouse import Warehouse
 

@@ -13,7 +13,7 @@ from usage_assets.core.text import printable
 from usage_assets.facts.tables import RESOURCE_NAMES
 from usage_assets.kinds import kind_of
 from usage_assets.reports.explain import Answer, Piece, Question, Term, explain
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.timelines.metrics import BY_NAME
 from usage_assets.warehouse import Warehouse
 

@@ -21,12 +21,13 @@ from usage_assets.cli.outcome import Outcome
 from usage_assets.cli.progress import Progress
 from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
+from usage_assets.kinds.site_files import load_book
 from usage_assets.orchestration.failed_runs import failures_of
 from usage_assets.orchestration.orphaned_runs import process_tag, report_dead_runs
 from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.publish_sensor import JOB as PUBLISH
 from usage_assets.orchestration.raw_step import MISSING_TAG, PURGE_TAG
-from usage_assets.sites.files import Site, load_book
+from usage_assets.sites.base import Site
 
 _LOGGER = "progress"
 DATA, REPORTS = ("raw", "facts", "timelines"), "reports"

@@ -15,7 +15,7 @@ from usage_assets.core.months import ranges
 from usage_assets.kinds import KINDS, kind_of
 from usage_assets.reports.coverage.reading import assets_of, judged
 from usage_assets.reports.tables import STATUSES
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.access_report import TableAccess
 from usage_assets.warehouse import Warehouse
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.warehouse import Warehouse
 
 

@@ -22,6 +22,7 @@ from usage_assets.core.disk import put_in_place, require_room
 from usage_assets.core.errors import BackupError, SiteError, WarehouseError
 from usage_assets.core.file_faults import advice
 from usage_assets.core.locks import file_lock
+from usage_assets.kinds.site_files import load_site
 from usage_assets.operations.manifest import NAME, Manifest, taken
 from usage_assets.operations.places import (
     ALERTS,
@@ -34,7 +35,6 @@ from usage_assets.operations.places import (
     WAREHOUSE,
     Places,
 )
-from usage_assets.sites.files import load_site
 from usage_assets.sites.listing import site_files
 from usage_assets.warehouse import Warehouse, migrations
 

@@ -27,12 +27,12 @@ from usage_assets.alerts.ledger import Ledger
 from usage_assets.alerts.state import State
 from usage_assets.core import settings
 from usage_assets.core.errors import UsageError
+from usage_assets.kinds.site_files import load_book
 from usage_assets.orchestration import missed
 from usage_assets.orchestration.failed_runs import verdicts_of
 from usage_assets.orchestration.missed import Nightly
 from usage_assets.orchestration.run_status import FINISHED, UNFINISHED
 from usage_assets.sites.book import SiteBook
-from usage_assets.sites.files import load_book
 from usage_assets.sites.listing import site_files
 
 Faults = Callable[[], Mapping[str, str]]

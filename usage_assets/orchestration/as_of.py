@@ -24,7 +24,7 @@ from usage_assets.orchestration.table_step import build_window as build_table
 from usage_assets.orchestration.usage_step import TABLES as TIMELINES
 from usage_assets.orchestration.usage_step import build_window as build_timelines
 from usage_assets.schema import Table
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.raw_table import EXTRACTED_AT, GONE_AT, SEEN_FROM, SEEN_TO, RawTable
 from usage_assets.timelines.tables import USAGE

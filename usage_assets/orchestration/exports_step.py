@@ -31,7 +31,7 @@ from usage_assets.reports.exports import checks, database, frames, reading
 from usage_assets.reports.exports.files import month_path, site_paths, write_month
 from usage_assets.reports.exports.snapshot import snapshot_path, write_snapshot
 from usage_assets.reports.exports.tables import EXPORTS, PARITY, USAGE_LONG, USAGE_WIDE, ExportTable
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.timelines.usage import Scope
 from usage_assets.warehouse import Warehouse

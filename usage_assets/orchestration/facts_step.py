@@ -27,7 +27,7 @@ from usage_assets.orchestration.ui_metadata import (
     site_of,
 )
 from usage_assets.schema import Table
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.asset import FactAsset
 from usage_assets.specs.kind import Facts, Kind
 from usage_assets.warehouse import Warehouse, Writer

@@ -10,7 +10,7 @@ from datetime import date
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.asset import FactAsset
 from usage_assets.specs.facts import AppendedFacts
 from usage_assets.specs.kind import Facts, Kind

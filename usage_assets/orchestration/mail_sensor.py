@@ -23,8 +23,8 @@ from usage_assets.core.errors import AlertError, UsageError, WarehouseError
 from usage_assets.core.locks import file_lock
 from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.orchestration.partitions import partition_key
+from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
-from usage_assets.sites.files import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.mail import Letter, Posting
 from usage_assets.warehouse import Warehouse

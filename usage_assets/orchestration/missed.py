@@ -12,7 +12,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from usage_assets.alerts.causes import ERROR, NIGHTLY, Cause, Trouble, Verdict
 from usage_assets.orchestration.failed_runs import SITE_TAG
 from usage_assets.orchestration.run_status import FINISHED
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 
 DAYS = 3
 """How far back a missed nightly is looked for."""

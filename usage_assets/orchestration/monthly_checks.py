@@ -19,7 +19,7 @@ from usage_assets.orchestration.finding_metadata import description, metadata
 from usage_assets.orchestration.partitions import partition_key, run_window
 from usage_assets.orchestration.ui_metadata import asset_key, readable_errors, site_of
 from usage_assets.orchestration.verdict import RunCheck, now, told, verdict
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.asset import FactAsset, TableAsset, TableCheck
 from usage_assets.specs.finding import Finding
 from usage_assets.specs.kind import Kind

@@ -19,8 +19,8 @@ from usage_assets.facts.tables import LEASES
 from usage_assets.orchestration.cron import nightly_clock
 from usage_assets.orchestration.partitions import partition_key
 from usage_assets.orchestration.run_status import UNFINISHED
+from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
-from usage_assets.sites.files import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse
 

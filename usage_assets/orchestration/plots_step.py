@@ -31,7 +31,7 @@ from usage_assets.orchestration.verdict import RunCheck, tell
 from usage_assets.reports import reading
 from usage_assets.reports.plots import Plot, plots_of
 from usage_assets.reports.render import Rendered, Renderer
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.plot_context import Scene

@@ -20,7 +20,7 @@ from usage_assets.orchestration.ui_metadata import (
     site_of,
 )
 from usage_assets.orchestration.verdict import tell
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.sources.record import DumpResult
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse

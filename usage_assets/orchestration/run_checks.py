@@ -8,7 +8,7 @@ import dagster as dg
 from usage_assets.checks.gated import contract, coverage, gates_of
 from usage_assets.core.months import Window
 from usage_assets.orchestration.verdict import RunCheck
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.sources.record import dumps
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.specs.kind import Kind

@@ -24,7 +24,7 @@ from usage_assets.orchestration.ui_metadata import (
     site_of,
 )
 from usage_assets.reports.render import write_file
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.asset import Made, TableAsset
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse, Writer

@@ -20,7 +20,7 @@ from usage_assets.core.months import Window
 from usage_assets.orchestration.partitions import partition_key
 from usage_assets.orchestration.run_faults import cause_of
 from usage_assets.schema import Table
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.warehouse import Reader, Warehouse
 
 BACKFILL = dg.BackfillPolicy.multi_run(12)

@@ -19,7 +19,7 @@ from usage_assets.orchestration.ui_metadata import (
     since_first_month,
     site_of,
 )
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.timelines import views
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS

@@ -18,8 +18,8 @@ from usage_assets.checks.record import Evaluated, Fails, Standing, record
 from usage_assets.core.months import Window, ranges
 from usage_assets.orchestration.finding_metadata import of_run, records
 from usage_assets.orchestration.ui_metadata import readable_errors
+from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
-from usage_assets.sites.files import Site
 from usage_assets.specs.finding import Finding, failing
 from usage_assets.warehouse import Warehouse
 

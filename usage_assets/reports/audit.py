@@ -10,7 +10,7 @@ import polars as pl
 from usage_assets.facts.tables import REJECTS
 from usage_assets.reports.audit_page import page
 from usage_assets.reports.tables import AUDIT
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.asset import Made
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import ACCOUNTS

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from usage_assets.facts.tables import REASONS
 from usage_assets.reports.tables import OUTCOMES
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 
 _ORDER = list(OUTCOMES)
 _HOURS = 1e-6

@@ -11,7 +11,7 @@ from usage_assets.core.errors import UsageError
 from usage_assets.core.months import month_of
 from usage_assets.facts.tables import INTERVALS, REASONS, REJECTS
 from usage_assets.schema import Table
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.lineage import Origin
 from usage_assets.timelines.metrics import BY_NAME, derivable

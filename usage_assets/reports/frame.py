@@ -11,8 +11,7 @@ from html import escape
 from typing import Any
 
 from usage_assets.facts.tables import RESOURCES
-from usage_assets.sites.base import Gap
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Gap, Site
 from usage_assets.specs.plot_context import Figure, Trace, Window
 
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"

@@ -104,6 +104,10 @@ class BaseSite(Strict):
         return int(match[1]) * _MINUTES[match[2]]
 
 
+Site = BaseSite
+"""A site of any kind."""
+
+
 def expand(url: str, *, where: str) -> str:
     """The URL with `${NAME}` taken from the environment or the secrets file; `USAGE_DATA` has its usual default."""
 

@@ -6,34 +6,31 @@ One broken file must not take down the others: its site keeps its partitions, an
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from usage_assets.core.errors import SiteError
-
-if TYPE_CHECKING:
-    from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 
 _KIND = re.compile(r"^kind:\s*[\"']?(\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class SiteBook(Mapping[str, "Site"]):
+class SiteBook(Mapping[str, Site]):
     """The good sites by key, in order; `faults` says by key what is wrong with the file of each other one.
 
     Asking for a site with a fault raises SiteError with its text; a site that no file names is a KeyError.
     """
 
-    sites: Mapping[str, "Site"]
+    sites: Mapping[str, Site]
     faults: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str | None] = field(default_factory=dict)
     """The kind that the file of a bad site names; None where it names none that there is."""
 
     @classmethod
-    def of(cls, sites: Mapping[str, "Site"]) -> "SiteBook":
+    def of(cls, sites: Mapping[str, Site]) -> "SiteBook":
         """The same book, or one of sites without a fault."""
         return sites if isinstance(sites, SiteBook) else cls(sites)
 
-    def __getitem__(self, key: str) -> "Site":
+    def __getitem__(self, key: str) -> Site:
         if key in self.faults:
             msg = f"site {key} can't be used until its file is mended: {self.faults[key]}"
             raise SiteError(msg)

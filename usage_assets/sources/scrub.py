@@ -5,7 +5,7 @@ import polars as pl
 from usage_assets.core import clock
 from usage_assets.core.errors import UsageError
 from usage_assets.kinds.openstack.site.personal import SPEC
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.sources.personal import REDUCED_SPEC, Hider
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse, Writer

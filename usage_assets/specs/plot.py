@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.plot_context import Figure, Scene
 from usage_assets.warehouse import Reader
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from usage_assets.core.months import next_month
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 
 Figure = dict[str, Any]
 Trace = dict[str, Any]

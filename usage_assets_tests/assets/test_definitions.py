@@ -12,7 +12,7 @@ import pytest
 from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.definitions import build_defs
 from usage_assets.kinds import KINDS
-from usage_assets.sites.files import load_book, load_sites
+from usage_assets.kinds.site_files import load_book, load_sites
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests import ROOT
 from usage_assets_tests.assets.tiny import make_site

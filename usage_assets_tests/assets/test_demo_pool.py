@@ -11,10 +11,10 @@ from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
 from usage_assets.demo import make_site
 from usage_assets.kinds import HTCONDOR
+from usage_assets.kinds.site_files import load_site
 from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.reports import pictures
 from usage_assets.reports.plots import plots_of
-from usage_assets.sites.files import load_site
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests import ROOT
 from usage_assets_tests.assets.tiny import checks, failed

@@ -23,7 +23,7 @@ from usage_assets.reports.plots import Plot, plots_of
 from usage_assets.reports.render import page
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.schema import Table, Type
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import METRICS

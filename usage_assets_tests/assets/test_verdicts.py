@@ -17,8 +17,8 @@ from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.failed_runs import failures_of, verdicts_of
 from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
+from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
-from usage_assets.sites.files import Site
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import FAILED_CHECKS
 from usage_assets_tests.assets.tiny import FEB, JAN, MAR, change, make_site

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from usage_assets.definitions import build_defs
-from usage_assets.sites.files import load_sites
+from usage_assets.kinds.site_files import load_sites
 from usage_assets_tests import ROOT
 
 STORED = Path(__file__).parent / "graph.json"

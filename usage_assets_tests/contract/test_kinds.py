@@ -9,8 +9,8 @@ from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
 from usage_assets.kinds import KINDS, kind_of
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.sites.files import KINDS as KINDS_OF_FILES
-from usage_assets.sites.files import Site
+from usage_assets.kinds.site_files import MODELS
+from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.timelines.metrics import BY_NAME as METRICS
 from usage_assets.timelines.usage import build_usage
@@ -40,7 +40,7 @@ every_site = pytest.mark.parametrize("site", SITES, ids=[f"{site.kind} {site.key
 
 
 def test_the_registry_and_the_site_files_know_the_same_kinds():
-    assert set(KINDS) == set(KINDS_OF_FILES)
+    assert set(KINDS) == set(MODELS)
     assert {kind_of(site).name for site in SITES} == set(KINDS)
 
 

@@ -14,7 +14,7 @@ from usage_assets.core.errors import SiteError
 from usage_assets.core.markdown import markdown_table
 from usage_assets.core.text import printable
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.sites.files import load_book, load_site
+from usage_assets.kinds.site_files import load_book, load_site
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import JAN, Window, build, change, make_site
 

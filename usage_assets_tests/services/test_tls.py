@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 from usage_assets.core.errors import SourceError
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.sites.files import load_site
+from usage_assets.kinds.site_files import load_site
 from usage_assets.sources.sql.access import check_site
 from usage_assets_tests.services.servers import START_SECONDS, free_port, missing, wait_for
 

@@ -10,7 +10,7 @@ import pytest
 
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.sites.files import load_site
+from usage_assets.kinds.site_files import load_site
 from usage_assets.timelines import views
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse

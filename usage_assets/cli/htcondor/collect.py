@@ -6,7 +6,7 @@ from usage_assets.core.errors import SiteError
 from usage_assets.kinds.htcondor.collect.pool import CondorPool, Pool
 from usage_assets.kinds.htcondor.collect.run import Collection
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 
 
 class _Nobody:

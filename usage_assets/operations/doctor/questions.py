@@ -10,10 +10,10 @@ from typing import Literal
 import dagster as dg
 
 from usage_assets.core.errors import SiteError, UsageError
+from usage_assets.kinds.site_files import load_book
 from usage_assets.operations.live import instance_of
 from usage_assets.operations.places import RUNS, Places
 from usage_assets.sites.book import SiteBook
-from usage_assets.sites.files import load_book
 
 State = Literal["ok", "warn", "fail"]
 

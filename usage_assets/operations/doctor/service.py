@@ -20,7 +20,7 @@ from usage_assets.operations.doctor.questions import (
 )
 from usage_assets.operations.live import BEGUN
 from usage_assets.orchestration.orphaned_runs import is_gone
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.access_report import SiteAccess
 
 _DAEMON_SECONDS = 300.0

@@ -15,7 +15,7 @@ from usage_assets.reports.coverage.picture import LABELS
 from usage_assets.reports.landing import FRONT
 from usage_assets.reports.render import write_file
 from usage_assets.reports.tables import STATUSES
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import FAILED_CHECKS
 

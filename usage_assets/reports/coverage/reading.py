@@ -9,8 +9,7 @@ from usage_assets.core import settings
 from usage_assets.core.months import month_of, months_between, next_month
 from usage_assets.reports.coverage.judge import Stored, coverage
 from usage_assets.schema import Table
-from usage_assets.sites.base import Gap
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Gap, Site
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import DUMPS, FAILED_CHECKS, GATES, VERSIONS

@@ -12,7 +12,7 @@ from usage_assets.core.months import Window
 from usage_assets.reports.exports.files import read_files, read_month, site_paths
 from usage_assets.reports.exports.frames import filled_columns
 from usage_assets.reports.exports.tables import PARITY, USAGE_WIDE, ExportTable
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.timelines.usage import Scope
 

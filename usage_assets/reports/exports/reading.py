@@ -7,7 +7,7 @@ from datetime import date
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.timelines.metrics import COVERAGE, METRICS
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader

@@ -11,7 +11,7 @@ from usage_assets.demo import Scale, make_site
 from usage_assets.demo.openstack.rows import MAINTENANCE_PROJECT, Tally, instant, text
 from usage_assets.demo.openstack.schema import COLUMNS, column_names
 from usage_assets.kinds.openstack.facts.inventory import read_inventory
-from usage_assets.sites.files import load_site
+from usage_assets.kinds.site_files import load_site
 from usage_assets_tests import ROOT
 
 SMALL = Scale(machines=0.12)

@@ -11,7 +11,7 @@ import pytest
 from usage_assets.demo import make_site
 from usage_assets.demo.htcondor.gpu_hosts import HOSTS, OWNER_CHANGE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.sites.files import load_site
+from usage_assets.kinds.site_files import load_site
 from usage_assets_tests import ROOT
 
 UNTIL = datetime(2026, 3, 10, tzinfo=UTC)

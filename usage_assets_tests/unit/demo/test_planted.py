@@ -9,7 +9,7 @@ from usage_assets.checks.record import Evaluated, record
 from usage_assets.cli import demo
 from usage_assets.demo.make import DEMOS
 from usage_assets.demo.planted import PLANTED, readme_table, unplanted
-from usage_assets.sites.files import load_book
+from usage_assets.kinds.site_files import load_book
 from usage_assets.specs.finding import Finding
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests import ROOT

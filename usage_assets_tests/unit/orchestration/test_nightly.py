@@ -21,8 +21,8 @@ from usage_assets.kinds.openstack.kind import OpenStack
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.cron import nightly_clock
 from usage_assets.orchestration.nightly import first_unsettled, nightly_schedule, pending_since, requests
+from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
-from usage_assets.sites.files import Site
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.assets.tiny import make_site
 

@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from usage_assets.core.errors import SiteError
+from usage_assets.kinds.site_files import load_site, load_sites
 from usage_assets.sites.base import expand
-from usage_assets.sites.files import load_site, load_sites
 from usage_assets_tests import ROOT
 from usage_assets_tests.unit.sites.texts import GOOD, cloud, write
 
@@ -243,8 +243,9 @@ def _numbers(model: type[BaseModel]) -> Iterator[object]:
 
 def test_every_number_of_every_file_is_strict():
     from usage_assets.alerts.config import Alerts
-    from usage_assets.sites.files import MODELS
+    from usage_assets.kinds.site_files import MODELS
 
-    found = [strict for model in (*MODELS.values(), Alerts) for strict in _numbers(model)]
+    models: list[type[BaseModel]] = [*MODELS.values(), Alerts]
+    found = [strict for model in models for strict in _numbers(model)]
     assert len(found) > 10
     assert all(found)

@@ -8,7 +8,7 @@ from time import process_time
 import pytest
 
 from usage_assets.core.errors import SiteError
-from usage_assets.sites.files import load_book, load_sites
+from usage_assets.kinds.site_files import load_book, load_sites
 from usage_assets_tests.unit.sites.texts import GOOD, cloud, write
 
 
@@ -47,8 +47,7 @@ def test_a_site_whose_file_broke_keeps_its_partitions(tmp_path: Path, text: str)
     assert sorted(book.faults) == ["Never-A-Site", "bad"]
 
 
-def test_a_file_of_another_kind_keeps_no_partition_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("usage_assets.sites.files.KINDS", ("openstack", "htcondor"))
+def test_a_file_of_another_kind_keeps_no_partition_of_this_one(tmp_path: Path):
     write(tmp_path, "kind: htcondor\n", "other.yaml")
     assert load_book(tmp_path).keys_of("openstack") == []
     assert load_book(tmp_path).keys_of("htcondor") == ["other"]

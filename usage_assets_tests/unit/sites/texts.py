@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.sites.files import load_site
+from usage_assets.kinds.site_files import load_site
 
 GOOD = """\
 kind: openstack

@@ -4,7 +4,7 @@ from datetime import date
 
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import LEASES
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.warehouse import Reader
 

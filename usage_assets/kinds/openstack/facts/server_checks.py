@@ -6,7 +6,7 @@ from usage_assets.core.months import Window
 from usage_assets.kinds.openstack.facts.inputs import read_raw
 from usage_assets.kinds.openstack.facts.occupied import SHELVED_OFFLOADED, shelved_by_state
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.warehouse import Reader
 

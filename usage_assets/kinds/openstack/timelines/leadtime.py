@@ -6,7 +6,7 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.facts.tables import LEASES
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.asset import Made
 from usage_assets.timelines.tables import LEADTIME, LEADTIME_TYPES
 from usage_assets.warehouse import Reader

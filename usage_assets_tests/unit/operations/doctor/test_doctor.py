@@ -25,7 +25,7 @@ from usage_assets.operations.doctor import questions
 from usage_assets.operations.doctor.questions import QUESTIONS, Patient, Said, answered, examine
 from usage_assets.operations.places import Places
 from usage_assets.serving.publish import publish
-from usage_assets.sites.files import Site
+from usage_assets.sites.base import Site
 from usage_assets.specs.access_report import ServerAccess, SiteAccess, TableAccess
 from usage_assets.specs.mail import Posting
 from usage_assets.warehouse import Warehouse, migrations

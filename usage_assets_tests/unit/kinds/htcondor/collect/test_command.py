@@ -14,7 +14,7 @@ from usage_assets.cli.htcondor import collect as command
 from usage_assets.core.errors import SiteError, SourceError, WarehouseError
 from usage_assets.core.locks import file_lock
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.sites.files import load_site
+from usage_assets.kinds.site_files import load_site
 from usage_assets_tests import ROOT
 from usage_assets_tests.unit.kinds.htcondor.collect.pools import Made, names
 

@@ -8,7 +8,7 @@ import pytest
 
 from usage_assets.core.errors import SiteError
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.sites.files import load_site
+from usage_assets.kinds.site_files import load_site
 
 GOOD = "kind: htcondor\nsnapshots: pool\n"
 
