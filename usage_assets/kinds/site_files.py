@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from usage_assets.core.errors import SiteError
-from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds import KINDS
 from usage_assets.sites import files
 from usage_assets.sites.base import BaseSite
 from usage_assets.sites.book import SiteBook
 
-MODELS: files.Models = {"openstack": OpenStackSite, "htcondor": HTCondorSite}
+MODELS: files.Models = {name: kind.site_model for name, kind in KINDS.items()}
 
 
 def load_site(path: Path) -> BaseSite:

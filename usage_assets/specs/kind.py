@@ -71,6 +71,11 @@ class Kind(ABC):
 
     @property
     @abstractmethod
+    def site_model(self) -> type[BaseSite]:
+        """What a site's file is read as. Every command loads it, so it imports neither polars nor Dagster."""
+
+    @property
+    @abstractmethod
     def raw_tables(self) -> tuple[RawTable, ...]:
         """Every raw table that a site of the kind may have."""
 

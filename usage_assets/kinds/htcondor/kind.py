@@ -41,6 +41,13 @@ class HTCondor(Kind):
     mails_reports = True
 
     @cached_property
+    def site_model(self) -> type[HTCondorSite]:
+        """A site's file."""
+        from usage_assets.kinds.htcondor.site.model import HTCondorSite
+
+        return HTCondorSite
+
+    @cached_property
     def raw_tables(self) -> tuple[RawTable, ...]:
         """The states of slots, poll by poll."""
         from usage_assets.kinds.htcondor.raw.tables import TABLES

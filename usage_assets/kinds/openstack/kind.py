@@ -34,6 +34,13 @@ class OpenStack(Kind):
     access = "The site's accounts can only read, and no password travels unencrypted."
 
     @cached_property
+    def site_model(self) -> type[OpenStackSite]:
+        """A site's file."""
+        from usage_assets.kinds.openstack.site.model import OpenStackSite
+
+        return OpenStackSite
+
+    @cached_property
     def raw_tables(self) -> tuple[RawTable, ...]:
         """Tables of Nova, Blazar, Zun and Keystone, and those of the legacy usage counter."""
         from usage_assets.kinds.openstack.raw.tables import TABLES
