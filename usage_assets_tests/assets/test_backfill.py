@@ -21,6 +21,8 @@ from usage_assets.warehouse import Warehouse
 from usage_assets_tests import ROOT
 from usage_assets_tests.assets.tiny import MADE, make_site, tables
 
+pytestmark = pytest.mark.heavy
+
 LONG = 240
 NO_WEBSERVER = """
 import usage_assets.cli.daemon as d, usage_assets.cli.progress as p

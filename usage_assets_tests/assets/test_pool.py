@@ -49,6 +49,7 @@ def build(
     )
 
 
+@pytest.mark.heavy
 def test_every_asset_of_a_pool_is_built_explained_and_rebuilt_as_of(
     site: HTCondorSite, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

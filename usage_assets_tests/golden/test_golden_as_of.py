@@ -81,6 +81,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 @pytest.mark.parametrize(("at", "which"), [(THEN, "then"), (LATER, "now")])
+@pytest.mark.heavy
 def test_all_that_was_made_then_is_made_again_row_for_row(told: Told, tmp_path: Path, at: datetime, which: str):
     before = made(told.warehouse)
     found = rebuild(told.site, at, [JAN, FEB], told.warehouse, tmp_path / "then.duckdb")

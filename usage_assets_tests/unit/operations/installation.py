@@ -1,7 +1,11 @@
 """A small installation: a warehouse with two tables that always agree, Dagster's storage with runs, a site's files."""
 
+import atexit
+import functools
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -32,7 +36,23 @@ def places_in(folder: Path) -> Places:
 
 
 def make(folder: Path) -> Places:
-    """An installation with one run."""
+    """An installation with one run: each is a copy of the first that this process made."""
+    shutil.copytree(_first(), folder, dirs_exist_ok=True)
+    return places_in(folder)
+
+
+@functools.cache
+def _first() -> Path:
+    made = tempfile.mkdtemp(prefix="usage-installation-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    home = os.environ.get("DAGSTER_HOME", "")
+    try:
+        return _made(Path(made))
+    finally:
+        os.environ["DAGSTER_HOME"] = home
+
+
+def _made(folder: Path) -> Path:
     places = places_in(folder)
     for each in (places.data, places.home, places.sites / "lists", places.plots / "a" / "2020-01", places.exports):
         each.mkdir(parents=True)
@@ -46,7 +66,7 @@ def make(folder: Path) -> Places:
         con.execute("CREATE TABLE causes (text TEXT)")
         con.commit()
     grow(places)
-    return places
+    return folder
 
 
 def grow(places: Places) -> str:

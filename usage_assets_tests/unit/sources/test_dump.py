@@ -39,6 +39,7 @@ def notes(result, table: str) -> str | None:
     return month_of(result, table, JAN).note
 
 
+@pytest.mark.heavy
 def test_months_one_by_one_reversed_in_one_range_and_twice_give_equal_tables(tmp_path):
     data = {table: rows for table, rows in world().items() if table.startswith(("nova", "blazar"))}
     tables = tables_of(data)
