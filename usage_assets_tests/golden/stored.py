@@ -22,13 +22,15 @@ def store(
     *,
     extracted: datetime = datetime(2024, 6, 1),
     tables: Sequence[str] = (),
+    timelines: bool = True,
 ) -> Window:
-    """Raw rows, facts, usage and the named table assets (`<stage>/<table>`, in the order given)."""
+    """Raw rows, facts, usage where asked for, and the named table assets (`<stage>/<table>`, in the order given)."""
     kind = KINDS[site.kind]
     window = Window(site.key, tuple(months))
     put_raw(warehouse, rows, site, months, dict.fromkeys(months, extracted))
     build_facts(kind, site, window, warehouse, chosen=list(kind.facts), run_id="golden")
-    build_timelines(kind, site, window, warehouse, chosen=["usage", "usage_steps"], run_id="golden")
+    if timelines:
+        build_timelines(kind, site, window, warehouse, chosen=["usage", "usage_steps"], run_id="golden")
     made = {f"{table.stage}/{table.name}": table for table in kind.tables}
     for name in tables:
         shown = build_table(kind, site, window, warehouse, table=made[name], run_id="golden")

@@ -36,7 +36,7 @@ def stored(folder: Path, rows: Rows, lines: str, sources: Any = (NOVA, {}), **mo
     listed = [{"name": "inventory", "file": str(path)} | one if isinstance(one, dict) else one for one in sources]
     site = make_site(sources={"total": listed} if listed else {}, **({"first_month": "2024-01"} | more))
     warehouse = Warehouse(folder / "warehouse.duckdb")
-    store(warehouse, rows, site, [JAN])
+    store(warehouse, rows, site, [JAN], timelines=False)
     return site, warehouse
 
 
