@@ -4,9 +4,8 @@ import polars as pl
 
 from usage_assets.core import clock
 from usage_assets.core.errors import UsageError
-from usage_assets.kinds.openstack.site.personal import SPEC
 from usage_assets.sites.base import Site
-from usage_assets.sources.personal import REDUCED_SPEC, Hider
+from usage_assets.sources.personal import Hider
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import CHECKED, VERSIONS
@@ -55,10 +54,11 @@ class _Scrub:
         name = column.partition(".")[2]
         if self.hider.rules[column] == "drop":
             return self._run(f'UPDATE {table} SET "{name}" = NULL WHERE site = $site AND "{name}" IS NOT NULL')
-        if column == SPEC:
-            # a request that was reduced is one that reducing leaves as it is
-            change = f"UPDATE {table} SET spec = {REDUCED_SPEC} WHERE site = $site AND spec IS NOT NULL"
-            return self._run(f"{change} AND spec IS DISTINCT FROM {REDUCED_SPEC}")
+        part = self.hider.reduced.get(column)
+        if part is not None:
+            # a value that was reduced is one that reducing leaves as it is
+            change = f'UPDATE {table} SET "{name}" = {part} WHERE site = $site AND "{name}" IS NOT NULL'
+            return self._run(f'{change} AND "{name}" IS DISTINCT FROM {part}')
         return self._replace(table, name, column)
 
     def rewrite_made(self, table: str, column: str) -> int:

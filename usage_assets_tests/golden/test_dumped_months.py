@@ -8,8 +8,8 @@ import pytest
 
 from usage_assets.core.months import Window
 from usage_assets.kinds.openstack.facts import build_facts, read_inputs
+from usage_assets.kinds.openstack.raw.dump import dump
 from usage_assets.kinds.openstack.raw.tables import TABLES
-from usage_assets.sources.sql.dump import dump
 from usage_assets.warehouse import Reader, Warehouse
 from usage_assets_tests.golden.builder import ZERO, Month, Row, Rows
 from usage_assets_tests.golden.random_site import random_case

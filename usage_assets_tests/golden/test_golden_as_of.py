@@ -12,12 +12,12 @@ from usage_assets.cli.app import app
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, LEASES, REJECTS
 from usage_assets.kinds import OPENSTACK
+from usage_assets.kinds.openstack.raw.dump import dump
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.as_of import STAGES, rebuild
 from usage_assets.orchestration.facts_step import build_window as build_facts
 from usage_assets.orchestration.table_step import build_window as build_table
 from usage_assets.orchestration.usage_step import build_window as build_timelines
-from usage_assets.sources.sql.dump import dump
 from usage_assets.timelines.dimension_tables import USAGE_BY_HOST
 from usage_assets.timelines.tables import LEADTIME, USAGE, USAGE_STEPS
 from usage_assets.warehouse import Warehouse

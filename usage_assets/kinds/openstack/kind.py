@@ -76,7 +76,7 @@ class OpenStack(Kind):
         self, site: OpenStackSite, window: Window, warehouse: Warehouse, *, tables: Sequence[RawTable], **options: Any
     ) -> DumpResult:
         """Read the months in one snapshot per server."""
-        from usage_assets.sources.sql.dump import dump
+        from usage_assets.kinds.openstack.raw.dump import dump
 
         return dump(site, window, warehouse, tables=tables, **options)
 
@@ -113,7 +113,7 @@ class OpenStack(Kind):
 
     def check_site(self, site: OpenStackSite, tables: Sequence[RawTable], *, count: bool = True) -> SiteAccess:
         """Tables, columns and rights that the accounts have."""
-        from usage_assets.sources.sql.access import check_site
+        from usage_assets.kinds.openstack.raw.access import check_site
 
         return check_site(site, tables, count=count)
 
@@ -139,9 +139,9 @@ class OpenStack(Kind):
 
     def hider(self, site: OpenStackSite) -> Hider:
         """By the site's rules on personal columns."""
-        from usage_assets.sources.personal import Hider
+        from usage_assets.kinds.openstack.raw.personal import hider_of
 
-        return Hider(site)
+        return hider_of(site)
 
     def horizon_days(self, site: OpenStackSite) -> int:
         """As the site's file says."""

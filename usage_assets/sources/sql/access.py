@@ -10,10 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from usage_assets.core.errors import SiteError, SourceError
-from usage_assets.kinds.openstack.raw import aliases
-from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.schema import Type
 from usage_assets.sites.base import expand
+from usage_assets.sites.sql import SqlSite
 from usage_assets.sources.sql.error_texts import short_read
 from usage_assets.sources.sql.privileges import beyond_reading
 from usage_assets.sources.sql.reflection import Found, Relation, find_tables, names_of
@@ -27,10 +26,17 @@ from usage_assets.specs.raw_table import Dated, RawTable
 PROBE_ROWS = 20_000
 
 
-def check_site(site: OpenStackSite, tables: Sequence[RawTable], *, count: bool = True) -> SiteAccess:
+def check_site(
+    site: SqlSite,
+    tables: Sequence[RawTable],
+    *,
+    count: bool = True,
+    remarks: Callable[[Mapping[str, Found]], Iterable[str]] = lambda _: (),
+) -> SiteAccess:
     """Connect read-only and say how each server is reached, whether each table is found, and what is in it.
 
-    Without `count` no row is read, which takes a moment whatever the size of the tables.
+    Without `count` no row is read, which takes a moment whatever the size of the tables. `remarks` adds sentences on
+    what the tables hold.
     """
     named = [raw for raw in tables if raw.database in site.databases]
     with open_servers(site, sorted({raw.database for raw in named})) as servers:
@@ -42,7 +48,7 @@ def check_site(site: OpenStackSite, tables: Sequence[RawTable], *, count: bool =
                 for server in servers
             ),
             tuple(_read_whole(seen, found) if count else seen),
-            tuple(aliases.remarks(site, found)) if count else (),
+            tuple(remarks(found)) if count else (),
         )
 
 
@@ -114,7 +120,7 @@ def _span(found: Found, server: Server, relation: Relation) -> tuple[int, dateti
     return int(rows), parse_instant(first), parse_instant(last)
 
 
-def grants(site: OpenStackSite, tables: Sequence[RawTable]) -> str:
+def grants(site: SqlSite, tables: Sequence[RawTable]) -> str:
     """The SQL that gives the site's accounts what a dump reads, and nothing else; never with a password."""
     out: list[str] = []
     for database, template in site.databases.items():
@@ -130,9 +136,9 @@ def grants(site: OpenStackSite, tables: Sequence[RawTable]) -> str:
     return "\n".join(out) + "\n"
 
 
-def grant_for(site: OpenStackSite, raw: RawTable, source: str) -> str:
+def grant_for(site: SqlSite, raw: RawTable, source: str) -> str:
     """The SQL that lets the site's account read one table, named as it is at the source, in one line."""
-    url = _url(site, raw.database, site.databases[raw.database])  # type: ignore[index]  # a key of the site's model
+    url = _url(site, raw.database, site.databases[raw.database])
     if url.get_backend_name() in MYSQL:
         what = _selects(raw, _tick)
         return f"GRANT {what} ON {_tick(url.database or '')}.{_tick(source)} TO {_text(url.username or '')}@'%';"
@@ -199,7 +205,7 @@ def _wanted(tables: Iterable[RawTable]) -> list[tuple[str, list[tuple[RawTable, 
     return [(what, names) for what, names in parts if names]
 
 
-def _url(site: OpenStackSite, database: str, template: str) -> URL:
+def _url(site: SqlSite, database: str, template: str) -> URL:
     """The URL with everything expanded but the password, which may not be set yet."""
     where = f"site {site.key}: databases.{database}"
     try:

@@ -17,8 +17,7 @@ from usage_assets.core import clock
 from usage_assets.core.errors import SourceError, WarehouseError
 from usage_assets.core.file_faults import advice
 from usage_assets.core.months import Window
-from usage_assets.kinds.openstack.raw.tables import BY_NAME
-from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.sites.sql import SqlSite
 from usage_assets.sources import record
 from usage_assets.sources.personal import Hider
 from usage_assets.sources.record import DumpResult, TableMonth, table_month
@@ -39,27 +38,29 @@ def _silent(text: str) -> None:
 
 
 def dump(
-    site: OpenStackSite,
+    site: SqlSite,
     window: Window,
     warehouse: Warehouse,
     *,
     tables: Sequence[RawTable],
+    catalogue: Mapping[str, RawTable],
+    hider: Hider,
     run_id: str,
     purge_known: bool = False,
     allow_missing: bool = False,
     log: Callable[[str], None] = _silent,
-    catalogue: Mapping[str, RawTable] = BY_NAME,
 ) -> DumpResult:
     """Read the months of the window from the site's databases and store them, all or nothing.
 
     `tables` are the raw tables to write; others of the `catalogue` are read along where the month rule needs them.
+    The `hider` hides what names people.
     `purge_known` says that rows vanishing at the source, however many, are no fault of the read; `allow_missing` the
     same of columns.
     """
     path = warehouse.path.parent / ".staging" / f"{site.key}.duckdb"
     try:
         with warehouse.site(site.key, f"run {run_id[:8]}, dump of {window}"), staging(path) as con:
-            run = _Dump(site, window, warehouse, con, catalogue=catalogue, log=log)
+            run = _Dump(site, window, warehouse, con, catalogue=catalogue, hider=hider, log=log)
             run.purge_known, run.allow_missing = purge_known, allow_missing
             with open_servers(site, _databases(tables, catalogue)) as servers:
                 merged = run.read(servers, tables)
@@ -81,11 +82,18 @@ def dump(
         raise
 
 
-def read_table(site: OpenStackSite, window: Window, con: duckdb.DuckDBPyConnection, raw: RawTable) -> int:
+def read_table(
+    site: SqlSite,
+    window: Window,
+    con: duckdb.DuckDBPyConnection,
+    raw: RawTable,
+    *,
+    catalogue: Mapping[str, RawTable],
+    hider: Hider,
+) -> int:
     """Read one table into a staging database and nothing more; how many rows that were."""
-    catalogue = BY_NAME
     nowhere = Warehouse(Path())
-    run = _Dump(site, window, nowhere, con, catalogue=catalogue, log=_silent)
+    run = _Dump(site, window, nowhere, con, catalogue=catalogue, hider=hider, log=_silent)
     with open_servers(site, _databases([raw], catalogue)) as servers:
         found = find_tables(servers, run.with_parents([raw]))
         names = [column.name for column in raw.columns]
@@ -119,12 +127,13 @@ class _Merged:
 class _Dump:
     def __init__(
         self,
-        site: OpenStackSite,
+        site: SqlSite,
         window: Window,
         warehouse: Warehouse,
         con: duckdb.DuckDBPyConnection,
         *,
         catalogue: Mapping[str, RawTable],
+        hider: Hider,
         log: Callable[[str], None],
     ) -> None:
         self.site = site
@@ -134,7 +143,7 @@ class _Dump:
         self.catalogue = catalogue
         self.log = log
         self.purge_known = self.allow_missing = False
-        self.hider = Hider(site)
+        self.hider = hider
         self.extracted_at = clock.naive_utc_now().replace(microsecond=0)
 
     def read(self, servers: Sequence[Server], tables: Sequence[RawTable]) -> dict[str, _Merged]:

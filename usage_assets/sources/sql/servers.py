@@ -16,9 +16,8 @@ from sqlalchemy.engine import URL
 
 from usage_assets.core import clock
 from usage_assets.core.errors import SourceError
-from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.openstack.site.rules import Tls
 from usage_assets.sites.base import expand
+from usage_assets.sites.sql import SqlSite, Tls
 from usage_assets.sources.sql.error_texts import Scrubber, fault, no_connection, short_read
 from usage_assets.sources.sql.keep_alive import kept_alive
 from usage_assets.sources.sql.sessions import BEGIN
@@ -132,7 +131,7 @@ def _batch_size(batch: Sequence[Sequence[Any]]) -> int:
 
 
 @contextmanager
-def open_servers(site: OpenStackSite, databases: Sequence[str] | None = None) -> Iterator[list[Server]]:
+def open_servers(site: SqlSite, databases: Sequence[str] | None = None) -> Iterator[list[Server]]:
     """One server per place that the site's databases lie in, each in its snapshot, for the block."""
     urls: dict[str, str] = {
         name: expand(url, where=f"site {site.key}: databases.{name}")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from usage_assets.core.errors import SourceError
-from usage_assets.kinds.openstack.site.rules import Tls
+from usage_assets.sites.sql import Tls
 
 MYSQL = ("mysql", "mariadb")
 _MYSQL_MODES = {"full": "VERIFY_IDENTITY", "ca": "VERIFY_CA", "none": "REQUIRED"}

@@ -10,10 +10,11 @@ import polars as pl
 import sqlalchemy as sa
 
 from usage_assets.core.months import Window, months_between
+from usage_assets.kinds.openstack.raw.dump import dump
 from usage_assets.kinds.openstack.raw.tables import BY_NAME, TABLES
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.schema import Type
-from usage_assets.sources.sql.dump import DumpResult, TableMonth, dump
+from usage_assets.sources.record import DumpResult, TableMonth
 from usage_assets.specs.raw_table import RawTable
 from usage_assets.warehouse import Warehouse
 

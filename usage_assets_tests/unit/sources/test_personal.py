@@ -10,11 +10,11 @@ from usage_assets.core.errors import UsageError
 from usage_assets.core.hashing import hashed
 from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.facts.inputs import read_raw
+from usage_assets.kinds.openstack.raw.dump import dump
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.serving.state_hash import mark_of, unchecked
 from usage_assets.sources.scrub import scrub
-from usage_assets.sources.sql.dump import dump
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import CHECKED, VERSIONS
 from usage_assets_tests.assets.tiny import FEB, JAN, WINDOW, change, make_site

@@ -8,9 +8,9 @@ import polars as pl
 from usage_assets.intervals import clip, once, owned
 from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
 from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, NAMED, REFERRING, meanings
+from usage_assets.kinds.openstack.raw.personal import hider_of
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.sources.personal import Hider
 from usage_assets.warehouse import Reader
 
 EXCLUDED = "excluded"
@@ -56,7 +56,7 @@ def _read(
     frames: Mapping[str, pl.LazyFrame],
 ) -> pl.DataFrame:
     found = [pl.DataFrame(schema=_SCHEMA)]
-    hider = Hider(site)
+    hider = hider_of(site)
     for number, rule in enumerate(site.exclusions):
         for source, query in queries(rule.table).items():
             if not all(reader.has(BY_NAME[table].table) for table in {rule.table, source, *_between(rule.table)}):

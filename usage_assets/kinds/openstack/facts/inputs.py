@@ -15,9 +15,9 @@ from usage_assets.kinds.openstack.facts.gpus import with_flavor_gpus
 from usage_assets.kinds.openstack.facts.inventory import inventory_of_months, read_inventory
 from usage_assets.kinds.openstack.facts.labels import CAPABILITY
 from usage_assets.kinds.openstack.facts.names import with_identities
+from usage_assets.kinds.openstack.raw.personal import READABLE_SPEC, SPEC_PATHS
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.sources.personal import READABLE_SPEC, SPEC_PATHS
 from usage_assets.warehouse import Reader
 
 Inputs = dict[str, pl.LazyFrame]

@@ -1,6 +1,6 @@
 """Which raw rows an interval of an OpenStack site is made of: the row of its source, and what that belongs to."""
 
-from usage_assets.sources.personal import SPEC_PATHS
+from usage_assets.kinds.openstack.raw.personal import SPEC_PATHS
 from usage_assets.specs.lineage import Origin
 
 

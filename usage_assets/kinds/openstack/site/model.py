@@ -8,8 +8,9 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from usage_assets.core.yaml_files import Real, Whole
 from usage_assets.kinds.openstack.site.personal import Personal, fits
-from usage_assets.kinds.openstack.site.rules import Exclusion, MetricSources, Tls, known_sources
-from usage_assets.sites.base import BaseSite, Gap, Strict
+from usage_assets.kinds.openstack.site.rules import Exclusion, MetricSources, known_sources
+from usage_assets.sites.base import Gap, Strict
+from usage_assets.sites.sql import SqlSite
 
 _BACKTRACKS = re.compile(r"\(\?<?[=!]|\\[1-9]")
 
@@ -57,12 +58,11 @@ class Maintenance(Strict):
 Database = Literal["nova", "nova_cell0", "nova_api", "blazar", "zun", "chameleon_usage", "keystone"]
 
 
-class OpenStackSite(BaseSite):
+class OpenStackSite(SqlSite):
     """A research cloud: Nova, with or without Blazar (reservations) and Zun (containers on edge devices)."""
 
     kind: Literal["openstack"]
     databases: dict[Database, str] = Field(min_length=1)
-    tls: Tls | None = None
     maintenance: Maintenance | None = None
     node_types: dict[str, NodeType] = Field(default_factory=dict)
     gpu_aliases: tuple[str, ...] | None = None

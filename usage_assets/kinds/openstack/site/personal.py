@@ -1,11 +1,12 @@
 """`personal` of a site's file: which columns that name people are hashed or dropped before they are stored."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-Rule = Literal["hash", "drop"]
+from usage_assets.sites.sql import PersonalRule
+
 SPEC = "nova_api_request_specs.spec"
 LEASE_NAME = "blazar_leases.name"
 
@@ -38,7 +39,7 @@ def _expanded(value: object) -> object:
     return out
 
 
-Personal = Annotated[dict[str, Rule], BeforeValidator(_expanded)]
+Personal = Annotated[dict[str, PersonalRule], BeforeValidator(_expanded)]
 
 
 def _declared() -> list[str]:
@@ -54,7 +55,7 @@ def _known() -> list[str]:
     return [*_declared(), *also, *_ALSO_THERE]
 
 
-def fits(personal: Mapping[str, Rule], site: Any) -> None:
+def fits(personal: Mapping[str, PersonalRule], site: Any) -> None:
     """Raise ValueError where another part of the site's file needs what `personal` hides."""
     for name in _EVERYWHERE:
         mine = [c for c in _known() if c.endswith(f".{name}") and _is_there(c, site)] if personal else []

@@ -195,7 +195,7 @@ def test_each_site_is_asked(patient: Patient, monkeypatch: pytest.MonkeyPatch, f
             raise found
         return found
 
-    monkeypatch.setattr("usage_assets.sources.sql.access.check_site", look)
+    monkeypatch.setattr("usage_assets.kinds.openstack.raw.access.check_site", look)
     patient.offline = False
     answer = ask(patient, "sources")[0]
     assert answer.state == state
@@ -212,7 +212,7 @@ def test_a_server_that_does_not_answer_fails_in_time_and_the_others_are_told(
         time.sleep(5 if site.key == "slow" else 0)
         return access()
 
-    monkeypatch.setattr("usage_assets.sources.sql.access.check_site", look)
+    monkeypatch.setattr("usage_assets.kinds.openstack.raw.access.check_site", look)
     patient.offline, patient.seconds = False, 0.5
     began = time.monotonic()
     assert [(said.state, said.found[:30]) for said in ask(patient, "sources")] == [

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from usage_assets.kinds.openstack.raw.access import check_site
 from usage_assets.kinds.openstack.raw.tables import TABLES
 from usage_assets.kinds.openstack.site.gpu_aliases import is_gpu_alias
-from usage_assets.sources.sql.access import check_site
 from usage_assets_tests.golden.builder import Rows, spec_text
 from usage_assets_tests.golden.stores import write_sqlite
 

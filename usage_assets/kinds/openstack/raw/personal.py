@@ -1,0 +1,46 @@
+"""What the sites of this kind hide of columns that name people.
+
+Of a request's spec the reservation and the flavor stay, which facts read. A lease name that the site's file takes for
+maintenance is an operator's and stays.
+"""
+
+from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.openstack.site.personal import LEASE_NAME, SPEC
+from usage_assets.sources.personal import Hider
+
+# where a request names its reservation and its flavor; the envelope of versioned objects, or plain
+_DATA = '$."nova_object.data"'
+SPEC_PATHS = (
+    f"{_DATA}.scheduler_hints.reservation",
+    "$.scheduler_hints.reservation",
+    f'{_DATA}.flavor."nova_object.data".name',
+    f'{_DATA}.flavor."nova_object.data".extra_specs',
+)
+
+
+# what a path found lies in an object; where none found anything, the text is parsed once more to see whether it is one
+READABLE_SPEC = (
+    "CASE WHEN p IS NULL THEN false WHEN coalesce(p[1], p[2], p[3], p[4]) IS NOT NULL THEN true "
+    """ELSE coalesce(TRY(json_type(spec, '$."nova_object.data"')) = 'OBJECT', false) """
+    "OR TRY(json_type(spec, '$.scheduler_hints')) IS NOT NULL END"
+)
+"""SQL: whether a request's `spec`, of which `p` holds what SPEC_PATHS found, is an object that says how to schedule."""
+_PATHS = ", ".join(f"'{path}'" for path in SPEC_PATHS)
+_ENVELOPE = (
+    "json_object('nova_object.data', json_object("
+    "'scheduler_hints', json_object('reservation', coalesce(nullif(p[1]::VARCHAR, 'null')::JSON, p[2])), "
+    "'flavor', json_object('nova_object.data', json_object('name', p[3], 'extra_specs', p[4]))))"
+)
+# one parse per text, which is what costs; a text that says nothing of either stays one that says nothing
+REDUCED_SPEC = (
+    f"list_transform([TRY(json_extract(spec, [{_PATHS}]))], lambda p: CASE WHEN p IS NULL THEN NULL "
+    f"WHEN {READABLE_SPEC} THEN json_merge_patch('{{}}', {_ENVELOPE})::VARCHAR ELSE '{{}}' END)[1]"
+)
+"""SQL: of a request's `spec` the reservation and the flavor, all that facts read; null where it is no JSON."""
+
+
+def hider_of(site: OpenStackSite) -> Hider:
+    """What hides the columns that the site's file names in `personal`."""
+    maintenance = site.maintenance.lease_name if site.maintenance is not None else None
+    keeps = {} if maintenance is None else {LEASE_NAME: maintenance}
+    return Hider(site.key, site.personal, keeps=keeps, reduces={SPEC: REDUCED_SPEC})
