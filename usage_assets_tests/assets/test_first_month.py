@@ -55,6 +55,7 @@ def stored(warehouse: Warehouse) -> set:
         return {month for (month,) in reader.sql("SELECT DISTINCT month FROM serving.gates").rows()}
 
 
+@pytest.mark.heavy
 def test_a_range_that_begins_before_the_first_month_builds_the_rest(
     site: OpenStackSite, warehouse: Warehouse, instance: dg.DagsterInstance
 ):

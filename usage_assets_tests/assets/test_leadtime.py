@@ -99,6 +99,7 @@ def test_a_run_writes_leases_points_the_view_and_the_rejects(tmp_path: Path, ins
     assert {key[1] for key in found if key[0] == "openstack/timelines/leadtime"} == {"contract", "coverage"}
 
 
+@pytest.mark.heavy
 def test_a_second_run_gives_the_same(tmp_path: Path, instance: dg.DagsterInstance):
     rows, _ = make_rows()
     site = write_sqlite(rows, tmp_path / "source", ["blazar"], first_month="2024-01")

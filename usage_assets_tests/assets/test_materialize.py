@@ -191,6 +191,7 @@ def test_a_bad_month_of_a_raw_table_is_kept_gated_and_does_not_stop_the_others(
     assert months == {KEYS[0]: "written", KEYS[1]: "kept_old", KEYS[2]: "written"}
 
 
+@pytest.mark.heavy
 def test_a_run_whose_only_month_is_gated_keeps_it_and_does_not_fail(
     with_everything, warehouse: Warehouse, instance, monkeypatch: pytest.MonkeyPatch
 ):

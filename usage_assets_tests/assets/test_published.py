@@ -76,6 +76,7 @@ def committed() -> dict:
     return dict(rows.iter_rows())
 
 
+@pytest.mark.heavy
 def test_a_month_whose_check_fails_keeps_its_last_good_rows_in_what_is_published(
     with_tables, warehouse: Warehouse, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):

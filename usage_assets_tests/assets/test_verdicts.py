@@ -160,7 +160,7 @@ def pool(folder: Path) -> dict[str, Site]:
     return {"pool": made, "other": made.model_copy(update={"key": "other"})}
 
 
-@pytest.mark.parametrize("kind", ["openstack", "htcondor"])
+@pytest.mark.parametrize("kind", [pytest.param("openstack", marks=pytest.mark.heavy), "htcondor"])
 def test_no_check_of_any_kind_is_green_while_a_site_month_fails_it(
     kind: str, tmp_path: Path, warehouse: Warehouse, instance: dg.DagsterInstance
 ):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
+import pytest
 
 from usage_assets.core.hashing import hashed
 from usage_assets.kinds import OPENSTACK
@@ -42,6 +43,7 @@ def blinded(found: dict[str, pl.DataFrame]) -> dict[str, list[str]]:
             for name, frame in found.items()}  # fmt: skip
 
 
+@pytest.mark.heavy
 def test_numbers_are_the_same_whether_people_are_hidden_at_the_dump_by_a_scrub_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setenv("USAGE_HASH_SALT", SALT)
     site = make_site(tmp_path / "source")

@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from usage_assets_tests import ROOT
 
 
+@pytest.mark.heavy
 def test_services_that_start_at_once_make_one_storage(tmp_path):
     environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "DAGSTER_HOME": str(tmp_path / "home")}
     starts = [

@@ -252,6 +252,7 @@ print(len(seen), "dagster" in sys.modules, flush=True)
 """
 
 
+@pytest.mark.heavy
 def test_other_processes_read_through_publishings_too_and_need_no_dagster(warehouse: Warehouse, folder: Path):
     publish_state(warehouse, folder, 1)
     processes = [

@@ -125,6 +125,7 @@ def _moved(data: dict[str, list[Any]]) -> Data:
 
 
 @pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.heavy
 def test_rows_whose_dates_moved_leave_their_months_with_what_belongs_to_them(tmp_path, warehouse, monkeypatch, apart):
     if apart:
         monkeypatch.setattr("usage_assets.sources.sql.servers._groups", _each_alone)
