@@ -92,7 +92,8 @@ def test_a_source_killed_while_it_is_read_costs_no_row_and_the_next_run_takes_wh
             ended.set()
             killer.join(60)
         assert killed.is_set(), "the server was not seen sending"
-        assert said.startswith("site here: nova.instances: "), said
+        # its last rows may lie in the connection's buffer already: then the next table finds that the server is gone
+        assert said.startswith("site here: nova."), said
         assert "Lost connection to MySQL server during query" in said
         assert said.endswith("the server ended the connection; run it again when the server is back")
         assert rows(warehouse) == before
