@@ -22,15 +22,7 @@ from usage_assets.sources.columns import (
     real,
     text,
 )
-from usage_assets.specs.raw_table import (
-    Dated,
-    Life,
-    Machine,
-    RawTable,
-    Satellite,
-    ServerLife,
-    Whole,
-)
+from usage_assets.specs.raw_table import Dated, Life, Machine, RawTable, Satellite, ServerLife, Whole
 
 _INSTANCE = (
     number("id", "Row id", "id"),
