@@ -5,14 +5,7 @@ A check that fails and holds again before anybody was told is not told at all: n
 
 from collections.abc import Iterator
 
-from usage_assets.alerts.causes import (
-    ERROR,
-    RECOVERED,
-    WARN,
-    Cause,
-    Trouble,
-    Verdict,
-)
+from usage_assets.alerts.causes import ERROR, RECOVERED, WARN, Cause, Trouble, Verdict
 from usage_assets.alerts.state import Item, State
 
 _Known = dict[Cause, tuple[Trouble, str]]

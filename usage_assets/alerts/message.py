@@ -7,15 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
 
-from usage_assets.alerts.causes import (
-    ERROR,
-    FILE,
-    MAIL,
-    NIGHTLY,
-    RECOVERED,
-    RUN,
-    WARN,
-)
+from usage_assets.alerts.causes import ERROR, FILE, MAIL, NIGHTLY, RECOVERED, RUN, WARN
 from usage_assets.alerts.state import Item
 from usage_assets.core import settings
 from usage_assets.core.months import next_month

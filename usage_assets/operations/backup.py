@@ -24,17 +24,7 @@ from usage_assets.core.file_faults import advice
 from usage_assets.core.locks import file_lock
 from usage_assets.kinds.site_files import load_site
 from usage_assets.operations.manifest import NAME, Manifest, taken
-from usage_assets.operations.places import (
-    ALERTS,
-    DAGSTER,
-    EXPORTS,
-    INDEX,
-    PLOTS,
-    RUNS,
-    SITES,
-    WAREHOUSE,
-    Places,
-)
+from usage_assets.operations.places import ALERTS, DAGSTER, EXPORTS, INDEX, PLOTS, RUNS, SITES, WAREHOUSE, Places
 from usage_assets.sites.listing import site_files
 from usage_assets.warehouse import Warehouse, migrations
 

@@ -12,17 +12,7 @@ from itertools import islice
 
 import dagster as dg
 
-from usage_assets.alerts.causes import (
-    ERROR,
-    FILE,
-    MAIL,
-    NIGHTLY,
-    RUN,
-    Cause,
-    Trouble,
-    Verdict,
-    sentence,
-)
+from usage_assets.alerts.causes import ERROR, FILE, MAIL, NIGHTLY, RUN, Cause, Trouble, Verdict, sentence
 from usage_assets.alerts.ledger import Ledger
 from usage_assets.alerts.state import State
 from usage_assets.core import settings

@@ -8,14 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from usage_assets.alerts.causes import (
-    ERROR,
-    RUN,
-    Cause,
-    Trouble,
-    Verdict,
-    sentence,
-)
+from usage_assets.alerts.causes import ERROR, RUN, Cause, Trouble, Verdict, sentence
 from usage_assets.core.months import site_month, window_of_tags
 from usage_assets.orchestration.run_faults import Failure, failures_in, why_failed
 

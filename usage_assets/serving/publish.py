@@ -18,14 +18,7 @@ from usage_assets.core.errors import SnapshotError
 from usage_assets.core.file_faults import advice
 from usage_assets.core.locks import file_lock
 from usage_assets.serving.hold_back import Held, find, held_in, hold_back
-from usage_assets.serving.pointer import (
-    Pointer,
-    digest,
-    generations,
-    read_pointer,
-    snapshot_name,
-    write_pointer,
-)
+from usage_assets.serving.pointer import Pointer, digest, generations, read_pointer, snapshot_name, write_pointer
 from usage_assets.serving.state_hash import mark_of
 from usage_assets.warehouse import Reader, Warehouse, Writer, migrations
 from usage_assets.warehouse.connections import attach, connect

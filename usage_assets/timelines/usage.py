@@ -7,14 +7,7 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.core.months import next_month
-from usage_assets.intervals import (
-    bucket_edges,
-    held_values,
-    integrate,
-    is_first,
-    once,
-    step_function,
-)
+from usage_assets.intervals import bucket_edges, held_values, integrate, is_first, once, step_function
 from usage_assets.intervals.algebra import ENGINE
 from usage_assets.intervals.steps import DECIMALS_OF
 from usage_assets.sites.base import Gap

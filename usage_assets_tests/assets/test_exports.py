@@ -15,13 +15,7 @@ from usage_assets.reports.exports.snapshot import snapshot_path
 from usage_assets.reports.exports.tables import EXPORTS, PARITY, USAGE_LONG, USAGE_WIDE
 from usage_assets.schema import Violation
 from usage_assets.warehouse.readiness import GATED
-from usage_assets_tests.assets.tiny import (
-    FEB,
-    JAN,
-    MAR,
-    WINDOW,
-    checks,
-)
+from usage_assets_tests.assets.tiny import FEB, JAN, MAR, WINDOW, checks
 
 KEYS = [asset_key("openstack", "reports", name) for name in EXPORTS]
 

@@ -15,19 +15,7 @@ from usage_assets.schema import Violation, violations
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import CHECKED, FAILED_CHECKS, VERSIONS
 from usage_assets_tests.assets.conftest import Built
-from usage_assets_tests.assets.tiny import (
-    FEB,
-    JAN,
-    MADE,
-    MAR,
-    WINDOW,
-    build,
-    change,
-    checks,
-    failed,
-    make_site,
-    tables,
-)
+from usage_assets_tests.assets.tiny import FEB, JAN, MADE, MAR, WINDOW, build, change, checks, failed, make_site, tables
 
 KEYS = [str(key) for key in partition_keys(WINDOW)]
 

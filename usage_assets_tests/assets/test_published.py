@@ -16,13 +16,7 @@ from usage_assets.orchestration import publish_sensor
 from usage_assets.serving import read
 from usage_assets.serving.publish import publish
 from usage_assets.warehouse import Warehouse, Writer
-from usage_assets_tests.assets.tiny import (
-    FEB,
-    JAN,
-    MAR,
-    build,
-    change,
-)
+from usage_assets_tests.assets.tiny import FEB, JAN, MAR, build, change
 from usage_assets_tests.unit.serving.store import write
 
 HOURS = "SELECT month, sum(hours) AS h FROM {} WHERE metric = 'committed' {} GROUP BY month ORDER BY month"

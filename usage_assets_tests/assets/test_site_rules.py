@@ -7,16 +7,7 @@ import pytest
 
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.assets.tiny import (
-    FEB,
-    JAN,
-    MAR,
-    build,
-    checks,
-    failed,
-    make_site,
-    tables,
-)
+from usage_assets_tests.assets.tiny import FEB, JAN, MAR, build, checks, failed, make_site, tables
 
 LINES = "hostname,node_type,in_service_from,in_service_to\nnode1,a,2020-01-01,\nspare,b,2020-02-11,2020-02-21\n"
 RULES = [

@@ -6,16 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets_tests.golden.builder import (
-    DATABASES,
-    Month,
-    Row,
-    Rows,
-    make_site,
-    midnight,
-    next_month,
-    spec_text,
-)
+from usage_assets_tests.golden.builder import DATABASES, Month, Row, Rows, make_site, midnight, next_month, spec_text
 
 FIRST = date(2024, 1, 1)
 STEP = timedelta(hours=6)

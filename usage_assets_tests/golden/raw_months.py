@@ -5,22 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from usage_assets.kinds.openstack.raw.tables import BY_NAME, TABLES
-from usage_assets.specs.raw_table import (
-    Dated,
-    Life,
-    Machine,
-    Satellite,
-    ServerLife,
-    Whole,
-)
-from usage_assets_tests.golden.builder import (
-    ZERO,
-    Month,
-    Row,
-    Rows,
-    midnight,
-    next_month,
-)
+from usage_assets.specs.raw_table import Dated, Life, Machine, Satellite, ServerLife, Whole
+from usage_assets_tests.golden.builder import ZERO, Month, Row, Rows, midnight, next_month
 
 
 def instant(row: Row, column: str) -> datetime | None:

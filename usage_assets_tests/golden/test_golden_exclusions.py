@@ -3,14 +3,7 @@
 from typing import Any
 
 from usage_assets_tests.golden.builder import Rows, spec_text
-from usage_assets_tests.golden.worked import (
-    DEC,
-    FEB,
-    JAN,
-    Worked,
-    one_machine,
-    one_metal,
-)
+from usage_assets_tests.golden.worked import DEC, FEB, JAN, Worked, one_machine, one_metal
 
 SPAN = ("start_at", "end_at", "action")
 

@@ -9,14 +9,7 @@ import pytest
 
 from usage_assets.kinds.htcondor.facts.build import MonthFacts
 from usage_assets.kinds.htcondor.pool.rules import Pool
-from usage_assets_tests.golden.pools import (
-    A100,
-    START,
-    at,
-    facts_of,
-    hours,
-    row,
-)
+from usage_assets_tests.golden.pools import A100, START, at, facts_of, hours, row
 
 HOSTED = Pool(hosted=frozenset({"h1"}))
 

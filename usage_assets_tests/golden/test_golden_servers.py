@@ -3,14 +3,7 @@
 import pytest
 
 from usage_assets_tests.golden.builder import Rows, spec_text
-from usage_assets_tests.golden.worked import (
-    DEC,
-    FEB,
-    JAN,
-    Worked,
-    one_machine,
-    one_metal,
-)
+from usage_assets_tests.golden.worked import DEC, FEB, JAN, Worked, one_machine, one_metal
 
 SOURCE = "nova_instances"
 SIZE = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb")

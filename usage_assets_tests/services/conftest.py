@@ -20,14 +20,7 @@ from sqlalchemy.engine import URL
 
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.services.dumps import JAN, JUN
-from usage_assets_tests.services.servers import (
-    START_SECONDS,
-    free_port,
-    mariadb_in,
-    missing,
-    unanswered,
-    wait_for,
-)
+from usage_assets_tests.services.servers import START_SECONDS, free_port, mariadb_in, missing, unanswered, wait_for
 from usage_assets_tests.unit.sources.sources import everything, make_sqlite, run, world
 
 

@@ -5,14 +5,7 @@ import sqlalchemy as sa
 
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.sources.sql.access import check_site
-from usage_assets_tests.services.dumps import (
-    JAN,
-    PASSWORD,
-    grant,
-    mariadb_urls,
-    postgres_database,
-    text,
-)
+from usage_assets_tests.services.dumps import JAN, PASSWORD, grant, mariadb_urls, postgres_database, text
 from usage_assets_tests.unit.sources.sources import make_server, run, site_of
 
 

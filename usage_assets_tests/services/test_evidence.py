@@ -17,14 +17,7 @@ from usage_assets.orchestration.facts_step import build_window as build_facts
 from usage_assets.orchestration.usage_step import build_window as build_timelines
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.sources.sources import (
-    everything,
-    make_server,
-    run,
-    site_of,
-    stored,
-    world,
-)
+from usage_assets_tests.unit.sources.sources import everything, make_server, run, site_of, stored, world
 
 JAN, MAY = date(2020, 1, 1), date(2020, 5, 1)
 WINDOW = Window("here", months_between(JAN, MAY))

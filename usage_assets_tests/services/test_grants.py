@@ -24,16 +24,7 @@ from usage_assets_tests.services.dumps import (
     text,
 )
 from usage_assets_tests.services.servers import missing
-from usage_assets_tests.unit.sources.sources import (
-    Data,
-    everything,
-    make_server,
-    month_of,
-    run,
-    site_of,
-    stored,
-    world,
-)
+from usage_assets_tests.unit.sources.sources import Data, everything, make_server, month_of, run, site_of, stored, world
 
 
 def test_a_wrong_password_is_said_without_showing_it(mariadb_admin, prefix, warehouse):

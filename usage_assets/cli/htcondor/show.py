@@ -11,14 +11,7 @@ import typer
 from usage_assets.cli.htcondor.window import Asked
 from usage_assets.core.errors import UsageError
 from usage_assets.core.text import printable
-from usage_assets.kinds.htcondor.reports.grid import (
-    WIDTH,
-    Grid,
-    Row,
-    cell,
-    column,
-    text_lines,
-)
+from usage_assets.kinds.htcondor.reports.grid import WIDTH, Grid, Row, cell, column, text_lines
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.htcondor.tables import hosts
 from usage_assets.kinds.htcondor.tables.cube import Cube

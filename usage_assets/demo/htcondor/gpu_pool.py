@@ -14,15 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from usage_assets.demo.htcondor.gpu_hosts import (
-    HOSTS,
-    NAMELESS,
-    OUTAGES,
-    OWNER_CHANGE,
-    Host,
-    Spell,
-    spells,
-)
+from usage_assets.demo.htcondor.gpu_hosts import HOSTS, NAMELESS, OUTAGES, OWNER_CHANGE, Host, Spell, spells
 from usage_assets.demo.htcondor.pool import COLUMNS, write_sqlite
 
 ZONE: Final = "America/Chicago"

@@ -14,14 +14,7 @@ from random import Random
 from typing import Final
 
 from usage_assets.demo.openstack.inventory import Machine, NodeType
-from usage_assets.demo.openstack.rows import (
-    DAY,
-    HOUR,
-    MINUTE,
-    WEEK,
-    calendar,
-    stable_random,
-)
+from usage_assets.demo.openstack.rows import DAY, HOUR, MINUTE, WEEK, calendar, stable_random
 
 STEP: Final = 6 * HOUR
 CLEANING: Final = 30 * MINUTE

@@ -20,16 +20,7 @@ from usage_assets.demo.openstack.inventory import (
 )
 from usage_assets.demo.openstack.metal import number_hosts, write_hosts
 from usage_assets.demo.openstack.nova import Flavor, Nova, Server
-from usage_assets.demo.openstack.rows import (
-    DAY,
-    HOUR,
-    MINUTE,
-    People,
-    RowWriter,
-    instant,
-    stable_random,
-    uuid_text,
-)
+from usage_assets.demo.openstack.rows import DAY, HOUR, MINUTE, People, RowWriter, instant, stable_random, uuid_text
 from usage_assets.demo.openstack.traps import ODD_SERVERS, TRAP_MONTHS, leave_gap
 
 RESERVABLE_SINCE: Final = instant(2022, 1, 10)

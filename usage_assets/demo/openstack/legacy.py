@@ -10,14 +10,7 @@ import math
 from collections import defaultdict
 from typing import Final
 
-from usage_assets.demo.openstack.rows import (
-    DAY,
-    HOUR,
-    RowWriter,
-    instant,
-    stable_random,
-    text,
-)
+from usage_assets.demo.openstack.rows import DAY, HOUR, RowWriter, instant, stable_random, text
 from usage_assets.demo.openstack.traps import TRAP_DAYS, TRAP_MONTHS
 
 SINCE: Final = instant(2016)

@@ -9,15 +9,7 @@ from random import Random
 from typing import Final, Literal
 
 from usage_assets.demo.openstack.inventory import UPGRADE, Machine, Period
-from usage_assets.demo.openstack.rows import (
-    DAY,
-    MINUTE,
-    RowWriter,
-    instant,
-    stable_random,
-    text,
-    uuid_text,
-)
+from usage_assets.demo.openstack.rows import DAY, MINUTE, RowWriter, instant, stable_random, text, uuid_text
 
 SpecKind = Literal["normal", "missing", "broken", "plain_hint"]
 

@@ -12,16 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from usage_assets.demo.openstack.inventory import Machine, Period, split_row
-from usage_assets.demo.openstack.rows import (
-    DAY,
-    HOUR,
-    MINUTE,
-    ZERO_DATE,
-    instant,
-    stable_random,
-    text,
-    uuid_text,
-)
+from usage_assets.demo.openstack.rows import DAY, HOUR, MINUTE, ZERO_DATE, instant, stable_random, text, uuid_text
 
 if TYPE_CHECKING:
     from usage_assets.demo.openstack.blazar import Lease

@@ -16,14 +16,7 @@ from usage_assets.core import settings
 from usage_assets.core.errors import AlertError
 from usage_assets.kinds import kind_of
 from usage_assets.operations.doctor.owners import foreign
-from usage_assets.operations.doctor.questions import (
-    Patient,
-    Said,
-    fail,
-    ok,
-    question,
-    warn,
-)
+from usage_assets.operations.doctor.questions import Patient, Said, fail, ok, question, warn
 from usage_assets.operations.places import asked_for
 from usage_assets.orchestration.cron import coverage_clock, nightly_clock
 from usage_assets.orchestration.mail_sensor import mail_channel, wanted_of

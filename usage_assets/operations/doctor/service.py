@@ -10,14 +10,7 @@ import dagster as dg
 
 from usage_assets.core.errors import UsageError
 from usage_assets.kinds import kind_of
-from usage_assets.operations.doctor.questions import (
-    Patient,
-    Said,
-    fail,
-    ok,
-    question,
-    warn,
-)
+from usage_assets.operations.doctor.questions import Patient, Said, fail, ok, question, warn
 from usage_assets.operations.live import BEGUN
 from usage_assets.orchestration.orphaned_runs import is_gone
 from usage_assets.sites.base import Site

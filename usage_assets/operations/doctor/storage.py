@@ -11,14 +11,7 @@ from sqlalchemy.engine import make_url
 from usage_assets.core import settings
 from usage_assets.core.file_faults import blocked
 from usage_assets.operations.backup import backups, databases
-from usage_assets.operations.doctor.questions import (
-    Patient,
-    Said,
-    fail,
-    ok,
-    question,
-    warn,
-)
+from usage_assets.operations.doctor.questions import Patient, Said, fail, ok, question, warn
 from usage_assets.operations.restore import unfinished
 from usage_assets.serving import pointer
 from usage_assets.warehouse import Warehouse, migrations

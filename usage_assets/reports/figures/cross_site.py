@@ -10,14 +10,7 @@ import polars as pl
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Label, Panel, axis
-from usage_assets.reports.series import (
-    DAY,
-    NOTHING,
-    Series,
-    extremes,
-    runs,
-    span,
-)
+from usage_assets.reports.series import DAY, NOTHING, Series, extremes, runs, span
 from usage_assets.specs.plot_context import Figure, Scene, Trace
 
 # used and available of a site: a dark and a light tone of one hue. Told apart by colour-blind readers; in grey print

@@ -12,16 +12,7 @@ import duckdb
 
 from usage_assets.core.months import Window, next_month
 from usage_assets.sources.sql.statements import OWN_LIFE
-from usage_assets.specs.raw_table import (
-    HELD_AS_DELETED,
-    Dated,
-    Life,
-    Machine,
-    RawTable,
-    Satellite,
-    ServerLife,
-    Whole,
-)
+from usage_assets.specs.raw_table import HELD_AS_DELETED, Dated, Life, Machine, RawTable, Satellite, ServerLife, Whole
 
 
 def create_window(con: duckdb.DuckDBPyConnection, window: Window, first_month: date) -> None:

@@ -22,15 +22,7 @@ from usage_assets.serving.pointer import Pointer, write_pointer
 from usage_assets.specs.mail import Posting
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.alerts.smtp import mail_server
-from usage_assets_tests.unit.kinds.htcondor.tables.made import (
-    HOSTED,
-    MadePool,
-    States,
-    claimed,
-    every,
-    idle,
-    lent,
-)
+from usage_assets_tests.unit.kinds.htcondor.tables.made import HOSTED, MadePool, States, claimed, every, idle, lent
 
 SITE = """\
 kind: htcondor

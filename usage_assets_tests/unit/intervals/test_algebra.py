@@ -7,15 +7,7 @@ import polars as pl
 from hypothesis import given
 from polars.testing import assert_frame_equal
 
-from usage_assets.intervals import (
-    clip,
-    close,
-    intersect,
-    merge_touching,
-    owned,
-    subtract,
-    union,
-)
+from usage_assets.intervals import clip, close, intersect, merge_touching, owned, subtract, union
 from usage_assets_tests.properties import examples
 from usage_assets_tests.unit.intervals.strategies import HOURS, at, covering, frame, rows
 

@@ -18,14 +18,7 @@ from usage_assets.operations.places import Places
 from usage_assets.operations.restore import restore
 from usage_assets.warehouse import Warehouse, migrations
 from usage_assets_tests import ROOT
-from usage_assets_tests.unit.operations.installation import (
-    grow,
-    instance_of,
-    known_runs,
-    make,
-    places_in,
-    rows,
-)
+from usage_assets_tests.unit.operations.installation import grow, instance_of, known_runs, make, places_in, rows
 
 
 @pytest.fixture

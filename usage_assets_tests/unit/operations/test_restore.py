@@ -19,15 +19,7 @@ from usage_assets.operations.places import Places
 from usage_assets.operations.restore import restore, unfinished
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests import ROOT
-from usage_assets_tests.unit.operations.installation import (
-    grow,
-    instance_of,
-    job,
-    known_runs,
-    make,
-    places_in,
-    rows,
-)
+from usage_assets_tests.unit.operations.installation import grow, instance_of, job, known_runs, make, places_in, rows
 
 
 @pytest.fixture

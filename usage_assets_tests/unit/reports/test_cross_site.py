@@ -10,15 +10,7 @@ from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.reports.test_figures import (
-    DAY,
-    START,
-    drawn,
-    named,
-    notes_below,
-    site,
-    usage,
-)
+from usage_assets_tests.unit.reports.test_figures import DAY, START, drawn, named, notes_below, site, usage
 
 ONE = site(key="one", name="One", first_month="2026-01", annotations=[{"at": "2026-01-02", "text": "<new> racks"}])
 TWO = site(key="two", name="Two", first_month="2026-01")

@@ -7,15 +7,7 @@ import pytest
 
 from usage_assets.reports.figures import node_types, utilization
 from usage_assets.specs.plot_context import Scene
-from usage_assets_tests.unit.reports.test_figures import (
-    DAY,
-    JAN,
-    START,
-    drawn,
-    named,
-    site,
-    usage,
-)
+from usage_assets_tests.unit.reports.test_figures import DAY, JAN, START, drawn, named, site, usage
 
 
 def cells(*rows: tuple, days: int = 31) -> pl.DataFrame:

@@ -19,18 +19,7 @@ from usage_assets.serving.pointer import read_pointer, verify
 from usage_assets.serving.publish import Publication, publish
 from usage_assets.warehouse import Warehouse, migrations
 from usage_assets_tests import ROOT
-from usage_assets_tests.unit.serving.store import (
-    ALL,
-    BOTH,
-    FACTS,
-    FEB,
-    JAN,
-    RAW,
-    REPORTS,
-    TIMELINES,
-    asset,
-    write,
-)
+from usage_assets_tests.unit.serving.store import ALL, BOTH, FACTS, FEB, JAN, RAW, REPORTS, TIMELINES, asset, write
 
 
 @pytest.fixture

@@ -16,14 +16,7 @@ from usage_assets.serving import read
 from usage_assets.serving.publish import publish
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests import ROOT
-from usage_assets_tests.unit.serving.store import (
-    BOTH,
-    FACTS,
-    FEB,
-    JAN,
-    TIMELINES,
-    write,
-)
+from usage_assets_tests.unit.serving.store import BOTH, FACTS, FEB, JAN, TIMELINES, write
 
 PAIR = "SELECT (SELECT sum(state) FROM facts.things) AS f, (SELECT -sum(state) FROM timelines.things) AS t"
 

@@ -13,15 +13,7 @@ from usage_assets.orchestration.run_checks import raw_checks
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.sources.record import dumps
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.sources.sources import (
-    Data,
-    held,
-    make_sqlite,
-    run,
-    site_of,
-    stored,
-    tables_of,
-)
+from usage_assets_tests.unit.sources.sources import Data, held, make_sqlite, run, site_of, stored, tables_of
 
 JAN, FEB, MAR, JUN = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1), date(2020, 6, 1)
 ZERO = "0000-00-00 00:00:00"

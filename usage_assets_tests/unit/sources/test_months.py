@@ -7,14 +7,7 @@ import pytest
 
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.sources.sources import (
-    Data,
-    held,
-    make_sqlite,
-    run,
-    stored,
-    tables_of,
-)
+from usage_assets_tests.unit.sources.sources import Data, held, make_sqlite, run, stored, tables_of
 
 JAN, FEB, MAR, APR, JUN = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1), date(2020, 4, 1), date(2020, 6, 1)
 

@@ -9,14 +9,7 @@ import pytest
 from usage_assets.core.errors import SourceError
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.sources.sources import (
-    Data,
-    everything,
-    make_sqlite,
-    run,
-    stored,
-    tables_of,
-)
+from usage_assets_tests.unit.sources.sources import Data, everything, make_sqlite, run, stored, tables_of
 
 JAN, FEB, MAR = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
 LEASE = {"id": "a", "created_at": "2020-01-05 00:00:00", "end_date": "2020-05-01 00:00:00", "status": "ACTIVE"}

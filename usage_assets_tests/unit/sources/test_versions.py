@@ -13,14 +13,7 @@ from usage_assets.sources.record import dumps
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import DUMPS
 from usage_assets.warehouse.readiness import extracted_at
-from usage_assets_tests.unit.sources.sources import (
-    Data,
-    make_sqlite,
-    run,
-    site_of,
-    stored,
-    tables_of,
-)
+from usage_assets_tests.unit.sources.sources import Data, make_sqlite, run, site_of, stored, tables_of
 
 JAN, FEB = date(2020, 1, 1), date(2020, 2, 1)
 A = {"id": "a", "created_at": "2020-01-05 00:00:00", "end_date": "2020-05-01 00:00:00"}

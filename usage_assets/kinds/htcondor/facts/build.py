@@ -10,14 +10,7 @@ from typing import Protocol
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.kinds.htcondor.facts import (
-    gpu_intervals,
-    gpu_states,
-    performance,
-    polls,
-    runs,
-    slot_states,
-)
+from usage_assets.kinds.htcondor.facts import gpu_intervals, gpu_states, performance, polls, runs, slot_states
 from usage_assets.kinds.htcondor.facts.rows import Polled
 from usage_assets.kinds.htcondor.facts.tables import GPU_PERFORMANCE, GPU_POLLS, GPU_RUNS, TABLES
 from usage_assets.kinds.htcondor.pool.rules import Pool

@@ -11,22 +11,8 @@ import duckdb
 
 from usage_assets.core import clock
 from usage_assets.core.errors import SourceError
-from usage_assets.kinds.htcondor.raw.files import (
-    SQLITE,
-    Copy,
-    SnapshotFile,
-    find_files,
-    kind_of,
-    still,
-)
-from usage_assets.kinds.htcondor.raw.read import (
-    Inspected,
-    inspect,
-    relation,
-    remarks,
-    time_of,
-    unreadable,
-)
+from usage_assets.kinds.htcondor.raw.files import SQLITE, Copy, SnapshotFile, find_files, kind_of, still
+from usage_assets.kinds.htcondor.raw.read import Inspected, inspect, relation, remarks, time_of, unreadable
 from usage_assets.kinds.htcondor.raw.sqlite import TABLE, Rows, columns, connect
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE, SOURCE, TIME, require_columns
 from usage_assets.kinds.htcondor.raw.wallclock import polls_of, repeated_day

@@ -12,15 +12,7 @@ import polars as pl
 from usage_assets.core.errors import SourceError
 from usage_assets.core.months import months_between, next_month
 from usage_assets.kinds.htcondor.raw.files import SQLITE, SnapshotFile, digest, kind_of, still
-from usage_assets.kinds.htcondor.raw.read import (
-    Inspected,
-    inspect,
-    relation,
-    remarks,
-    select,
-    time_of,
-    unreadable,
-)
+from usage_assets.kinds.htcondor.raw.read import Inspected, inspect, relation, remarks, select, time_of, unreadable
 from usage_assets.kinds.htcondor.raw.sqlite import ROW, Rows
 from usage_assets.kinds.htcondor.raw.store import Part
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE, TIME

@@ -11,14 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from usage_assets.core.errors import SiteError
 from usage_assets.core.yaml_files import Real, Whole
-from usage_assets.kinds.htcondor.site.host_lists import (
-    FormError,
-    host,
-    hosts_of,
-    masks_of,
-    read_hosted,
-    read_masked,
-)
+from usage_assets.kinds.htcondor.site.host_lists import FormError, host, hosts_of, masks_of, read_hosted, read_masked
 from usage_assets.kinds.htcondor.site.reports import Reports
 from usage_assets.sites.base import BaseSite, Gap, Strict, expand
 

@@ -10,14 +10,7 @@ from usage_assets.kinds.htcondor.pool import classes
 from usage_assets.kinds.htcondor.pool.rules import TIERS
 from usage_assets.kinds.htcondor.tables.cube import Cube
 from usage_assets.kinds.htcondor.tables.figures import FIGURES, SUMS, added, figures
-from usage_assets.kinds.htcondor.tables.labels import (
-    TOTAL,
-    class_of,
-    dense,
-    label,
-    names_of,
-    ordered,
-)
+from usage_assets.kinds.htcondor.tables.labels import TOTAL, class_of, dense, label, names_of, ordered
 from usage_assets.kinds.htcondor.tables.options import Result
 
 _PRIMARY = pl.col("side") == "primary"

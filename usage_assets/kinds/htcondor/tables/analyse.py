@@ -10,15 +10,7 @@ import polars as pl
 
 from usage_assets.core.errors import UsageError
 from usage_assets.kinds.htcondor.pool.rules import Pool
-from usage_assets.kinds.htcondor.tables import (
-    allocation,
-    backfill,
-    draining,
-    hosts,
-    performance,
-    series,
-    users,
-)
+from usage_assets.kinds.htcondor.tables import allocation, backfill, draining, hosts, performance, series, users
 from usage_assets.kinds.htcondor.tables.cube import Cube
 from usage_assets.kinds.htcondor.tables.facts import Facts
 from usage_assets.kinds.htcondor.tables.options import MODES, Metadata, Mode, Options, Result

@@ -6,14 +6,7 @@ import polars as pl
 
 from usage_assets.kinds.htcondor.tables.cube import Cube
 from usage_assets.kinds.htcondor.tables.facts import USAGE
-from usage_assets.kinds.htcondor.tables.labels import (
-    TOTAL,
-    class_of,
-    dense,
-    label,
-    names_of,
-    ordered,
-)
+from usage_assets.kinds.htcondor.tables.labels import TOTAL, class_of, dense, label, names_of, ordered
 from usage_assets.kinds.htcondor.tables.options import Result
 
 

@@ -1,13 +1,7 @@
 """The assets of the facts stage of OpenStack sites, with their checks."""
 
 from usage_assets.facts.tables import LEASES as LEASES_TABLE
-from usage_assets.kinds.openstack.facts import (
-    inventory_checks,
-    lease_checks,
-    leases,
-    machine_checks,
-    server_checks,
-)
+from usage_assets.kinds.openstack.facts import inventory_checks, lease_checks, leases, machine_checks, server_checks
 from usage_assets.kinds.openstack.facts.build import METRICS_OF
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.specs.asset import Evaluate, FactAsset, TableAsset, TableCheck

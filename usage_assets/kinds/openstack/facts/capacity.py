@@ -5,14 +5,7 @@ import polars as pl
 from usage_assets.intervals import clip, intersect, merge_touching, once
 from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
 from usage_assets.kinds.openstack.facts.machines import HOST, existing, merged
-from usage_assets.kinds.openstack.facts.rows import (
-    Outcome,
-    never_ran,
-    reason,
-    resources,
-    spans,
-    with_own_span,
-)
+from usage_assets.kinds.openstack.facts.rows import Outcome, never_ran, reason, resources, spans, with_own_span
 from usage_assets.kinds.openstack.facts.sizes import SIZES, lacks_size, size_or
 
 _SPECIFIC = ["month", "row", "hostname", "node_type", "gpus", "ratio", *SIZES]

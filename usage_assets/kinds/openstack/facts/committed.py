@@ -8,15 +8,7 @@ from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.machines import HOST, merged
 from usage_assets.kinds.openstack.facts.maintenance import COMMITTED, MAINTENANCE, is_maintenance
-from usage_assets.kinds.openstack.facts.rows import (
-    Outcome,
-    born,
-    never_ran,
-    reason,
-    resources,
-    spans,
-    with_own_span,
-)
+from usage_assets.kinds.openstack.facts.rows import Outcome, born, never_ran, reason, resources, spans, with_own_span
 from usage_assets.kinds.openstack.site.model import Maintenance
 
 PHYSICAL = "physical:host"

@@ -5,16 +5,7 @@ A device is occupied once at an instant, whatever containers share it. A capsule
 
 import polars as pl
 
-from usage_assets.intervals import (
-    clip,
-    fill_between,
-    intersect,
-    is_empty,
-    once,
-    owned,
-    subtract,
-    union,
-)
+from usage_assets.intervals import clip, fill_between, intersect, is_empty, once, owned, subtract, union
 from usage_assets.kinds.openstack.facts.bookings import IN_LEASE, ON_DEMAND, RESERVED, UNKNOWN, booked_as
 from usage_assets.kinds.openstack.facts.committed import allocation_rows
 from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED

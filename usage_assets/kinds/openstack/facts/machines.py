@@ -4,15 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from usage_assets.intervals import (
-    clip,
-    close,
-    fill_between,
-    intersect,
-    merge_touching,
-    once,
-    owned,
-)
+from usage_assets.intervals import clip, close, fill_between, intersect, merge_touching, once, owned
 from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.labels import labelled, labels

@@ -2,15 +2,7 @@
 
 import polars as pl
 
-from usage_assets.intervals import (
-    close,
-    intersect,
-    is_empty,
-    once,
-    owned,
-    subtract,
-    union,
-)
+from usage_assets.intervals import close, intersect, is_empty, once, owned, subtract, union
 from usage_assets.kinds.openstack.facts.bookings import IN_LEASE, UNKNOWN, booked_as, bookings
 from usage_assets.kinds.openstack.facts.deletions import with_deletions_of_servers
 from usage_assets.kinds.openstack.facts.inputs import Inputs

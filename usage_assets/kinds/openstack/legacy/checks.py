@@ -10,14 +10,7 @@ from typing import Any
 import polars as pl
 
 from usage_assets.core.months import Window
-from usage_assets.kinds.openstack.legacy.usage import (
-    COUNTS,
-    DAY,
-    HOURS,
-    REPORTS,
-    has_legacy,
-    one_per_day,
-)
+from usage_assets.kinds.openstack.legacy.usage import COUNTS, DAY, HOURS, REPORTS, has_legacy, one_per_day
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.reports.tolerance import close_to

@@ -22,15 +22,7 @@ from usage_assets.kinds.htcondor.raw import files as reading
 from usage_assets.kinds.htcondor.raw.access import check_site
 from usage_assets.kinds.htcondor.raw.files import find_files
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.kinds.htcondor.collect.pools import (
-    SLOT,
-    Clock,
-    Collected,
-    Made,
-    collected,
-    names,
-    site_of,
-)
+from usage_assets_tests.unit.kinds.htcondor.collect.pools import SLOT, Clock, Collected, Made, collected, names, site_of
 from usage_assets_tests.unit.kinds.htcondor.raw.pools import parquet, polls, read, rows
 
 OCT, NOV = date(2025, 10, 1), date(2025, 11, 1)

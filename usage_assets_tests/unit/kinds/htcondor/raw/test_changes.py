@@ -8,16 +8,7 @@ import pytest
 from usage_assets.kinds.htcondor.raw import dump as dumped
 from usage_assets.kinds.htcondor.raw import pull
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.kinds.htcondor.raw.pools import (
-    at,
-    every,
-    parquet,
-    read,
-    rows,
-    site_of,
-    sqlite,
-    stored,
-)
+from usage_assets_tests.unit.kinds.htcondor.raw.pools import at, every, parquet, read, rows, site_of, sqlite, stored
 
 TIMES = every(15, "2025-10-05 00:00:03.123456", 4)
 

@@ -12,15 +12,7 @@ from hypothesis import strategies as st
 from usage_assets.core import clock
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.properties import examples
-from usage_assets_tests.unit.kinds.htcondor.raw.pools import (
-    NOV,
-    parquet,
-    read,
-    rows,
-    site_of,
-    sqlite,
-    stored,
-)
+from usage_assets_tests.unit.kinds.htcondor.raw.pools import NOV, parquet, read, rows, site_of, sqlite, stored
 
 # through the night in which 01:00 to 02:00 comes twice in Chicago, 06:00 and 07:00 UTC
 UTC_START = datetime(2025, 11, 2, 5, 15)

@@ -13,14 +13,7 @@ from hypothesis import strategies as st
 
 from usage_assets.kinds.htcondor.pool import classes
 from usage_assets.kinds.htcondor.pool.rules import Pool
-from usage_assets.kinds.htcondor.tables import (
-    allocation,
-    backfill,
-    draining,
-    hosts,
-    series,
-    users,
-)
+from usage_assets.kinds.htcondor.tables import allocation, backfill, draining, hosts, series, users
 from usage_assets.kinds.htcondor.tables.facts import KIND, Coded, code
 from usage_assets.kinds.htcondor.tables.figures import FIGURES
 from usage_assets.kinds.htcondor.tables.labels import names_of

@@ -6,14 +6,7 @@ import polars as pl
 import pytest
 
 from usage_assets.kinds.htcondor.pool.rules import Pool
-from usage_assets.kinds.htcondor.tables import (
-    allocation,
-    draining,
-    hosts,
-    performance,
-    series,
-    users,
-)
+from usage_assets.kinds.htcondor.tables import allocation, draining, hosts, performance, series, users
 from usage_assets.kinds.htcondor.tables.window import Window
 from usage_assets_tests.unit.kinds.htcondor.tables.made import (
     DAY,

@@ -9,14 +9,7 @@ from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets.kinds.htcondor.tables import allocation, hosts, series, users
 from usage_assets.kinds.htcondor.tables.monthly import month_tables
 from usage_assets.kinds.htcondor.tables.window import Window
-from usage_assets_tests.unit.kinds.htcondor.tables.made import (
-    OPEN,
-    MadePool,
-    claimed,
-    every,
-    idle,
-    row,
-)
+from usage_assets_tests.unit.kinds.htcondor.tables.made import OPEN, MadePool, claimed, every, idle, row
 
 FIRST = datetime(2025, 10, 1, 0, 2)
 KOLKATA, CHICAGO = "Asia/Kolkata", "America/Chicago"
