@@ -1,24 +1,65 @@
-"""Tables of a GPU pool for notebooks and scripts: kinds/htcondor/tables says what each function takes.
+"""Tables of a GPU pool for notebooks and scripts, by the names that they have: `usage_assets.gpu.analyse` and others.
 
->>> facts = gpu.read_facts(reader, site.key, window)  # doctest: +SKIP
->>> gpu.analyse(facts, site.pool, window)["summary"]  # doctest: +SKIP
+The modules are those of kinds/htcondor/tables, which say what each function takes.
+
+    from usage_assets.gpu.analyse import analyse
+    from usage_assets.gpu.reading import read_facts
+
+    with warehouse.read() as reader:
+        facts = read_facts(reader, site.key, window)
+    analyse(facts, site.pool(), window)["summary"]
 """
 
-from usage_assets.kinds.htcondor.tables.analyse import Analysis, all_tables, analyse, default_window, monthly_summary
-from usage_assets.kinds.htcondor.tables.options import Options, Result
-from usage_assets.kinds.htcondor.tables.reading import newest_poll, read_facts, read_moment
-from usage_assets.kinds.htcondor.tables.window import Window
+import sys
 
-__all__ = [
-    "Analysis",
-    "Options",
-    "Result",
-    "Window",
-    "all_tables",
-    "analyse",
-    "default_window",
-    "monthly_summary",
-    "newest_poll",
-    "read_facts",
-    "read_moment",
-]
+from usage_assets.kinds.htcondor.tables import (
+    allocation,
+    analyse,
+    backfill,
+    cube,
+    declarations,
+    draining,
+    facts,
+    figures,
+    formats,
+    hosts,
+    labels,
+    levels,
+    moment,
+    monthly,
+    options,
+    performance,
+    polls_seen,
+    reading,
+    series,
+    spells,
+    users,
+    window,
+)
+
+named, seen, show, follow, tables = labels, polls_seen, formats, spells, declarations  # as they were called
+_MODULES = {
+    "allocation": allocation,
+    "analyse": analyse,
+    "backfill": backfill,
+    "cube": cube,
+    "draining": draining,
+    "facts": facts,
+    "figures": figures,
+    "follow": follow,
+    "hosts": hosts,
+    "levels": levels,
+    "moment": moment,
+    "monthly": monthly,
+    "named": named,
+    "options": options,
+    "performance": performance,
+    "reading": reading,
+    "seen": seen,
+    "series": series,
+    "show": show,
+    "tables": tables,
+    "users": users,
+    "window": window,
+}
+sys.modules |= {f"{__name__}.{name}": module for name, module in _MODULES.items()}

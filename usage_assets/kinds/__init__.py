@@ -7,6 +7,7 @@ An installed package adds a kind by an entry point of the group `usage_assets.ki
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,32 @@ from usage_assets.kinds.htcondor.kind import HTCondor
 from usage_assets.kinds.openstack.kind import OpenStack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from usage_assets.sites.base import BaseSite
     from usage_assets.specs.kind import Kind
 
 OPENSTACK, HTCONDOR = OpenStack(), HTCondor()
-_ADDED: tuple[Kind, ...] = tuple(point.load()() for point in entry_points(group="usage_assets.kinds"))
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (OPENSTACK, HTCONDOR, *_ADDED)}
+_LOG = logging.getLogger("usage_assets")
+
+
+def _with_installed(ours: dict[str, Kind]) -> Iterator[Kind]:
+    """Our kinds and those of installed packages; one that can't be loaded, or takes a name of ours, is left out."""
+    yield from ours.values()
+    for point in entry_points(group="usage_assets.kinds"):
+        package = point.dist.name if point.dist else point.value
+        try:
+            kind = point.load()()
+        except Exception as error:  # whatever another package raises: it stops no site of another kind
+            _LOG.warning("kind %s of package %s is left out, it can't be loaded: %s", point.name, package, error)
+            continue
+        if kind.name in ours:
+            _LOG.warning("kind %s of package %s is left out, usage_assets has one of its own", kind.name, package)
+            continue
+        yield kind
+
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _with_installed({one.name: one for one in (OPENSTACK, HTCONDOR)})}
 """Every kind by its name, as site files have it in `kind`."""
 
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from usage_assets_tests import ROOT
 
 KIND = '''
@@ -51,15 +53,29 @@ class Books(Kind):
 SITE = "kind: books\nname: Town library\nfirst_month: 2024-01\nshelf: north\n"
 
 
-def test_the_kind_of_an_installed_package_is_known(tmp_path: Path) -> None:
-    installed = tmp_path / "site-packages"
-    entry = installed / "library_usage-1.0.dist-info"
+def installed(folder: Path, code: str) -> dict[str, str]:
+    """An installed package with this code, and a site of its kind; the environment that finds both."""
+    packages = folder / "site-packages"
+    entry = packages / "library_usage-1.0.dist-info"
     entry.mkdir(parents=True)
     (entry / "METADATA").write_text("Metadata-Version: 2.1\nName: library-usage\nVersion: 1.0\n")
     (entry / "entry_points.txt").write_text("[usage_assets.kinds]\nbooks = library_usage:Books\n")
-    (installed / "library_usage.py").write_text(KIND)
-    (tmp_path / "sites").mkdir()
-    (tmp_path / "sites" / "town.yaml").write_text(SITE)
+    (packages / "library_usage.py").write_text(code)
+    (folder / "sites").mkdir()
+    (folder / "sites" / "town.yaml").write_text(SITE)
+    return {"PYTHONPATH": os.pathsep.join([str(ROOT), str(packages)]), "USAGE_SITES": str(folder / "sites")}
+
+
+def answer(env: dict[str, str], code: str) -> tuple[str, str]:
+    """What a new process prints, and what it says beside."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def test_the_kind_of_an_installed_package_is_known(tmp_path: Path) -> None:
     asked = (
         "from usage_assets.definitions import build_defs; from usage_assets.kinds import KINDS, kind_of; "
         "from usage_assets.kinds.site_files import load_sites; site = load_sites()['town']; "
@@ -67,11 +83,28 @@ def test_the_kind_of_an_installed_package_is_known(tmp_path: Path) -> None:
         "graph = build_defs().get_repository_def().asset_graph; "
         "print(*sorted(key.to_user_string() for key in graph.get_all_asset_keys() if key.path[0] == 'books'))"
     )
-    env = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(installed)]), "USAGE_SITES": str(tmp_path / "sites")}
-    done = subprocess.run(
-        [sys.executable, "-c", asked], env=os.environ | env, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    known, assets = done.stdout.splitlines()
+    known, assets = answer(installed(tmp_path, KIND), asked)[0].splitlines()
     assert known == "['books', 'htcondor', 'openstack'] Books: what is lent north"
     assert {"books/raw/shelf_loans", "books/facts/total", "books/timelines/usage"} <= set(assets.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "raise OSError('no licence')",
+            "kind books of package library-usage is left out, it can't be loaded: no licence",
+        ),
+        (KIND.replace("    def grants", "    def other"), "is left out, it can't be loaded: Can't instantiate"),
+        (KIND.replace('name = "books"', 'name = "openstack"'), "is left out, usage_assets has one of its own"),
+    ],
+)
+def test_a_package_whose_kind_is_of_no_use_costs_no_other_kind(tmp_path: Path, code: str, said: str) -> None:
+    asked = (
+        "from usage_assets.kinds import KINDS; from usage_assets.kinds.site_files import load_book; "
+        "print([type(kind).__module__ for kind in KINDS.values()], load_book().faults['town'])"
+    )
+    known, warned = answer(installed(tmp_path, code), asked)
+    assert said in warned
+    assert "['usage_assets.kinds.openstack.kind', 'usage_assets.kinds.htcondor.kind']" in known
+    assert "kind is 'books'; allowed: openstack, htcondor" in known
