@@ -121,12 +121,6 @@ def postgres_admin(postgres: URL, prefix: str) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    """An empty warehouse."""
-    return Warehouse(tmp_path / "data" / "warehouse.duckdb")
-
-
-@pytest.fixture
 def reference(tmp_path: Path) -> dict[str, pl.DataFrame]:
     """The raw tables of the small world as SQLite gives them, from January to June 2020."""
     warehouse = Warehouse(tmp_path / "reference" / "warehouse.duckdb")
