@@ -1,7 +1,8 @@
 """Alerts: what fails is told once per cause and not again until it changes, and so is that it holds again.
 
-A tick reads what finished runs say of their checks and of themselves (`runs`), which nightlies did not come
-(`missed`) and which files can't be read, compares that with what was told (`state`, an SQLite file of its own), puts
-what is new into an outbox per channel, all in one transaction, and only then delivers (`sensor`). What a channel did
-not take stays in its outbox.
+What was found is compared with what was told (`ledger`, `state`: an SQLite file of its own); what is new goes into an
+outbox per channel, all in one transaction, and is delivered only then. What a channel did not take stays in its outbox.
+
+What belongs here: causes, their memory, messages and channels. What stays out: how Dagster's runs are read and when
+that happens (orchestration/alert_sensor.py, failed_runs.py, missed.py).
 """

@@ -28,9 +28,8 @@ class PlainConsole(Console):
         return super().render_str(printable_lines(text), **options | {"markup": False, "emoji": False})
 
 
-console = PlainConsole(
-    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160
-)  # a file has no width
+_WIDTH = None if sys.stdout.isatty() else 160  # a file has no width
+console = PlainConsole(highlight=False, soft_wrap=True, width=_WIDTH)
 errors = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
 
 SiteName = Annotated[str, typer.Argument(metavar="SITE", help="Key of a site: the stem of its file in sites/")]

@@ -63,6 +63,9 @@ FROM added GROUP BY ALL
 """
 
 
+_MISSING = dict.fromkeys(("site", "collector_type", "resource", "metric", "node_type"), pl.String())
+
+
 def _missing(where: str) -> str:
     """The node types that are not known where others are."""
     return f"""
@@ -72,7 +75,7 @@ WITH found AS (
   SELECT site, collector_type, timestamp, metric, resource FROM found
   GROUP BY ALL HAVING count(value) BETWEEN 1 AND count(*) - 1
 )
-SELECT DISTINCT site, collector_type, resource, metric, node_type
+SELECT DISTINCT {", ".join(_MISSING)}
 FROM found SEMI JOIN partly USING (site, collector_type, timestamp, metric, resource)
 WHERE value IS NULL ORDER BY ALL
 """
@@ -124,8 +127,9 @@ def usage_added(reader: Reader, site: str, month: date, *, metrics: Sequence[str
 
 def _lacking(reader: Reader, rows: pl.DataFrame, where: str, params: dict[str, Any]) -> pl.DataFrame:
     """The node types that these sums lack: dear to find in ten years, and mostly there is none."""
-    partly = ~pl.col("complete") & pl.col("value").is_not_null()
-    return reader.sql(_missing(where if rows.filter(partly).height else f"false AND {where}"), params)
+    if rows.filter(~pl.col("complete") & pl.col("value").is_not_null()).is_empty():
+        return pl.DataFrame(schema=_MISSING)
+    return reader.sql(_missing(where), params)
 
 
 def usage_by_type(reader: Reader, site: str, month: date, *, machines: tuple[str, ...] = MACHINES) -> pl.DataFrame:

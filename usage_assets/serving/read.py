@@ -275,7 +275,7 @@ class Published:
 
     def _require_open(self) -> None:
         if self._closed:
-            msg = "this reader was closed; open another (usage_assets.serving.read.open)"
+            msg = "this reader was closed; open another (usage_assets.read.open)"
             raise SnapshotError(msg)
 
 

@@ -27,10 +27,10 @@ _EXPECTED = {
 def judged(reader: Reader, kinds: Mapping[str, Kind], sites: Mapping[str, Site], now: datetime) -> pl.DataFrame:
     """Rows of reports.coverage of these sites as of now."""
     limit = timedelta(hours=settings.stale_hours())
-    return coverage(expected(sites.values(), now.date(), kinds), stored(reader, sites), now, limit)
+    return coverage(expected(kinds, sites.values(), now.date()), stored(reader, sites), now, limit)
 
 
-def expected(sites: Iterable[Site], today: date, kinds: Mapping[str, Kind]) -> pl.DataFrame:
+def expected(kinds: Mapping[str, Kind], sites: Iterable[Site], today: date) -> pl.DataFrame:
     """Every month since a site's first one, for every asset that it has, and the known gaps in it."""
     parts = [_of_site(kinds[site.kind], site, months_between(site.first_month, month_of(today))) for site in sites]
     return pl.concat([pl.DataFrame(schema=_EXPECTED), *parts])

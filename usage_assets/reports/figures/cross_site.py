@@ -107,7 +107,7 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
         labels=[*gaps, *labels],
         height=frame.HEIGHT + 18 * len(sites),
         left_px=max(80, 46 + 8 * longest),
-        foot="<br>".join([_FOOT, *(text.replace("e", "E", 1) for text in frame.exclusions(unknown))]),
+        foot="<br>".join([_FOOT, *(text[0].upper() + text[1:] for text in frame.exclusions(unknown))]),
         is_long=True,
     )
     return {"data": traces, "layout": layout}

@@ -14,7 +14,7 @@ def _asset(table: Table) -> TableAsset:
         name=table.name,
         table=table,
         after=("facts/gpu_runs", "facts/gpu_polls", "facts/gpu_performance"),
-        read=monthly.read_months,
+        read=monthly.read_months,  # one function, not one each: tables that share it are made of one read
         make=partial(monthly.make, table.name),
     )
 

@@ -181,7 +181,7 @@ def site(**more: object) -> OpenStackSite:
 
 
 def test_every_month_since_the_first_is_expected_of_every_asset_that_the_site_has():
-    rows = expected([site(), site(key="later", first_month="2020-04")], date(2020, 3, 10), KINDS)
+    rows = expected(KINDS, [site(), site(key="later", first_month="2020-04")], date(2020, 3, 10))
     assert set(rows["site"]) == {"a"}
     assert sorted(set(rows["month"])) == [JAN, FEB, MAR]
     assets = set(rows["asset"])
@@ -196,7 +196,7 @@ def test_gap_hours_are_those_of_the_source_and_of_any_source_each_hour_once():
         {"source": "nova_compute_nodes", "to": "2020-02-11"},
         {"source": "nova_instances", "from": "2020-02-06", "to": "2020-02-16"},
     ]
-    rows = expected([site(known_gaps=gaps)], date(2020, 3, 10), KINDS)
+    rows = expected(KINDS, [site(known_gaps=gaps)], date(2020, 3, 10))
 
     def hours(asset: str) -> list[tuple[float, str | None]]:
         return rows.filter(pl.col("asset") == asset).sort("month").select("gap_hours", "gap").rows()
