@@ -1,4 +1,4 @@
-"""Assets that are one table made of other tables: a declaration each (`kinds.TableAsset`), a step per stage."""
+"""Assets that are one table made of other tables: a declaration each (specs/asset.py), a step per stage."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
