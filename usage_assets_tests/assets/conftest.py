@@ -27,12 +27,14 @@ class Built:
 
 def _built(folder: Path, *, tables_only: bool) -> Iterator[Built]:
     warehouse = Warehouse(folder / "data" / "warehouse.duckdb")
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
-        patch.setenv("USAGE_DATA", str(folder / "data"))
-        patch.setenv("BROWSER_PATH", "nowhere")
-        result = build(make_site(folder), warehouse, instance, tables_only=tables_only)
+    with dg.DagsterInstance.ephemeral() as instance:
+        with pytest.MonkeyPatch.context() as patch:  # for the run alone: the fixture lives as long as its worker
+            patch.setenv("USAGE_DATA", str(folder / "data"))
+            patch.setenv("BROWSER_PATH", "nowhere")
+            result = build(make_site(folder), warehouse, instance, tables_only=tables_only)
+            plots = settings.plots_dir() / "tiny"
         assert result.success
-        yield Built(folder, warehouse, instance, result, settings.plots_dir() / "tiny")
+        yield Built(folder, warehouse, instance, result, plots)
 
 
 @pytest.fixture(scope="session")

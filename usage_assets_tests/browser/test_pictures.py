@@ -11,7 +11,7 @@ from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.frame import HEIGHT
 from usage_assets.reports.plots import PLOTS
-from usage_assets.specs.plot_context import Figure, Scene
+from usage_assets.specs.plot_context import MACHINES, Figure, Scene
 from usage_assets_tests.unit.reports.test_cross_site import rows as site_rows
 from usage_assets_tests.unit.reports.test_figures import DAY, JAN, START, site, usage
 from usage_assets_tests.unit.reports.test_leadtime_figures import lease, leases, timeline
@@ -19,7 +19,9 @@ from usage_assets_tests.unit.reports.test_legacy_figures import both, difference
 from usage_assets_tests.unit.reports.test_utilization import cells
 
 pytestmark = pytest.mark.skipif(pictures.find_browser() is None, reason="needs a Chrome or Chromium")
-MONTH, WHOLE = Scene(site(), JAN), Scene(site(), sites={"one": site(key="one", name="One")})
+SITES = {"one": site(key="one", name="One")}
+MONTH = Scene(site(), JAN)
+WHOLE = Scene(site(), sites=SITES, machines_of=dict.fromkeys(SITES, MACHINES))
 
 
 def every_plot() -> dict[str, Figure]:
