@@ -18,6 +18,7 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 INK, FAINT, GRID = "#222222", "#666666", "#E4E4E4"
 HEIGHT, TOP_PX, FOOT_PX, GAP_PX = 640, 84, 62, 40
 PLOT_WIDTH_PX, ROW_PX = 840, 17  # the panels in the picture, and a row of labels at their top
+_LEFT_PX = 72  # left of panels of that width
 _FOOT_LINE_PX = 26  # below the panels: under the labels of the axis
 _UNITS = {column.name: column.unit for column in RESOURCES}
 _COUNT = {
@@ -115,7 +116,7 @@ def layout(
     labels: Iterable[Label] = (),
     hover: str = "x unified",
     height: int = HEIGHT,
-    left_px: int = 72,
+    left_px: int = _LEFT_PX,
     foot: str = "",
     is_long: bool = False,
 ) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def layout(
     foot_px = FOOT_PX + (ROW_PX * (foot.count("<br>") + 1) + 4 if foot else 0)
     out["margin"]["b"] = foot_px
     plot_px = height - TOP_PX - foot_px
-    texts, rows = _placed(shown, window)
+    texts, rows = _placed(shown, window, PLOT_WIDTH_PX + _LEFT_PX - left_px)
     notes: list[dict[str, Any]] = []
     tops = []
     for number, (panel, (low, high)) in enumerate(zip(panels, _domains(panels, plot_px), strict=True)):
@@ -179,8 +180,8 @@ def layout(
 def sentence(title: str, subtitle: str, text: str) -> Figure:
     """A figure that says why it has nothing to show, without axes that would look like a measurement of nothing."""
     note = {"text": text, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.6, "showarrow": False}
-    out = _paper(title, subtitle, left_px=72)
-    out["margin"]["r"] = 72
+    out = _paper(title, subtitle, left_px=_LEFT_PX)
+    out["margin"]["r"] = _LEFT_PX
     out |= {"height": 320, "xaxis": {"visible": False}, "yaxis": {"visible": False}}
     out["annotations"] = [note | {"font": {"size": 16, "color": FAINT}}]
     return {"data": [], "layout": out}
@@ -309,7 +310,7 @@ def _shapes(label: Label, panels: int) -> Iterable[dict[str, Any]]:
         }
 
 
-def _placed(labels: list[Label], window: Window) -> tuple[list[dict[str, Any]], int]:
+def _placed(labels: list[Label], window: Window, plot_px: int) -> tuple[list[dict[str, Any]], int]:
     """The texts, each in the first row where it does not run into another, and how many rows that takes."""
     start, end = window
     ends: list[float] = []
@@ -318,7 +319,7 @@ def _placed(labels: list[Label], window: Window) -> tuple[list[dict[str, Any]], 
         if not label.text:
             continue
         left, right = ((at - start) / (end - start) for at in (label.start, label.end))
-        width = (len(label.text) * 6.4 + 14) / PLOT_WIDTH_PX
+        width = (len(label.text) * 6.4 + 14) / plot_px
         anchor = "right" if left + width > 1 else "left"
         first = right - width if anchor == "right" else left
         row = next((row for row, taken in enumerate(ends) if taken <= first), len(ends))

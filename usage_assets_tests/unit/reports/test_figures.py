@@ -10,6 +10,7 @@ import pytest
 
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports.figures import site_stack, usage_stack
+from usage_assets.reports.frame import INK, Label, Panel, layout
 from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import BY_NAME, METRICS, STACKED
 
@@ -300,3 +301,11 @@ def test_metrics_have_colours_of_their_own_where_they_meet_in_a_plot():
     of_pools = [metric for metric in drawn if metric.name.startswith("allocated_")]
     for group in (of_pools, [metric for metric in drawn if metric not in of_pools]):  # no site has both
         assert len({metric.colour for metric in group}) == len(group) > 0
+
+
+@pytest.mark.parametrize(("left_px", "rows"), [(72, 1), (320, 2)])
+def test_labels_have_less_room_where_names_stand_left_of_the_panels(left_px: int, rows: int):
+    remarks = [Label(START + DAY * day, START + DAY * day, "x" * 25, INK) for day in (20, 45)]
+    panels = [Panel("Nodes", (0.0, 1.0))]
+    made = layout("t", "s", panels, (START, START + DAY * 100), labels=remarks, left_px=left_px)
+    assert len({note["yshift"] for note in made["annotations"]}) == rows
