@@ -111,7 +111,7 @@ def _store(warehouse: Warehouse, path: Path, where: str) -> None:
             f"INSERT INTO {GPU_STATE.table.qualified} BY NAME SELECT *, 1::BIGINT AS copies, false AS is_context, "
             f"{now} AS extracted_at, {now} AS seen_from FROM '{path}' WHERE {where}"
         ).fetchall()
-        writer.gate(HTCONDOR.asset("raw", GPU_STATE.name), SITE, [MONTH], {}, "bench")
+        writer.record_readiness(HTCONDOR.asset("raw", GPU_STATE.name), SITE, [MONTH], {}, "bench")
 
 
 def _polled(path: Path, where: str = "true") -> Polled:

@@ -43,7 +43,7 @@ def tables(folder: Path, span: str) -> None:
         f"all tables of a {span} of a GPU pool (bound: {_BOUNDS[span]}): {done - begun:.2f} s wall "
         f"(reading {read - begun:.2f}, cube {reduced - read:.2f}, tables {done - reduced:.2f}), "
         f"{time.process_time() - cpu:.2f} s CPU, peak {_peak_mb():.0f} MB, {base:.0f} MB of it before the first row\n"
-        f"    {cube.metadata().runs:,} runs, {cube.kinds.height:,} kinds, {cube.seen.count:,} polls -> "
+        f"    {cube.metadata().runs:,} runs, {cube.kinds.height:,} kinds, {cube.observed.count:,} polls -> "
         f"{len(results)} tables of {len(TABLES) + 2}, {rows:,} rows"
     )
 

@@ -49,7 +49,7 @@ def make(warehouse: Warehouse, megabytes: int) -> None:
                 {"site": site, "months": list(MONTHS), "rows": rows},
             ).fetchall()
             writer.con.execute(f"INSERT INTO {TABLE.qualified} BY NAME SELECT * FROM incoming").fetchall()
-            writer.gate(ASSET, site, MONTHS, {}, "run")
+            writer.record_readiness(ASSET, site, MONTHS, {}, "run")
 
 
 def fail(warehouse: Warehouse, months: int) -> None:

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from bench.measure import run
 from usage_assets.core.months import Window, months_between
 from usage_assets.kinds.openstack.raw.dump import dump
-from usage_assets.kinds.openstack.raw.personal import hider_of
+from usage_assets.kinds.openstack.raw.personal import redactor_of
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.sources.sql.dump import read_table
@@ -89,7 +89,7 @@ def pull(url: str, *, whole: bool) -> int:
             warehouse = Warehouse(Path(folder) / "warehouse.duckdb")
             return sum(item.rows for item in dump(site, window, warehouse, tables=[events], run_id="bench").months)
         with staging(Path(folder) / "staging.duckdb") as con:
-            return read_table(site, window, con, events, catalogue=BY_NAME, hider=hider_of(site))
+            return read_table(site, window, con, events, catalogue=BY_NAME, redactor=redactor_of(site))
 
 
 def main() -> None:

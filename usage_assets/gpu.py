@@ -29,7 +29,7 @@ from usage_assets.kinds.htcondor.tables import (
     monthly,
     options,
     performance,
-    polls_seen,
+    poll_coverage,
     reading,
     series,
     spells,
@@ -37,7 +37,7 @@ from usage_assets.kinds.htcondor.tables import (
     window,
 )
 
-named, seen, show, follow, tables = labels, polls_seen, formats, spells, declarations  # as they were called
+named, seen, show, follow, tables = labels, poll_coverage, formats, spells, declarations  # as they were called
 _MODULES = {
     "allocation": allocation,
     "analyse": analyse,

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from usage_assets.core import settings
-from usage_assets.specs.mail import Posting
+from usage_assets.specs.mail import DueReport
 
 LETTERS = "letters.db"
 _WAIT_SECONDS = 5.0
@@ -30,7 +30,7 @@ class Sent:
         """Those of the environment."""
         return cls(settings.alerts_state().with_name(LETTERS))
 
-    def has(self, site: str, posting: Posting) -> bool:
+    def has(self, site: str, posting: DueReport) -> bool:
         """Whether a report was mailed already."""
         with closing(self._open()) as con:
             found = con.execute(
@@ -38,14 +38,14 @@ class Sent:
             ).fetchone()
         return found is not None
 
-    def note(self, site: str, posting: Posting, at: datetime) -> None:
+    def note(self, site: str, posting: DueReport, at: datetime) -> None:
         """Note a report as mailed."""
         row = (site, posting.report, posting.name, ", ".join(posting.to), at.isoformat(timespec="seconds"))
         with closing(self._open()) as con, con:
             con.execute("INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?, ?)", row)
             con.execute("UPDATE failing SET why = NULL WHERE site = ? AND report = ?", (site, posting.report))
 
-    def note_failure(self, kind: str, site: str, posting: Posting, why: str) -> None:
+    def note_failure(self, kind: str, site: str, posting: DueReport, why: str) -> None:
         """Note that a report could not be mailed."""
         with closing(self._open()) as con, con:
             con.execute("INSERT OR REPLACE INTO failing VALUES (?, ?, ?, ?)", (kind, site, posting.report, why))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
-from usage_assets.checks.gated import touches_gap
+from usage_assets.checks.readiness import touches_gap
 from usage_assets.core.months import Window, next_month
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
 from usage_assets.sites.base import Site

@@ -104,7 +104,7 @@ def backfill(
 @app.command()
 def status(site: SiteNames = None) -> None:
     """Show which months are built per site and table, and why others are missing. Exits 2 if a site file is invalid."""
-    from usage_assets.cli.look import show_status
+    from usage_assets.cli.access import show_status
 
     sites = chosen_sites(site)
     show_status(sites, console)
@@ -114,7 +114,7 @@ def status(site: SiteNames = None) -> None:
 @app.command("check-site")
 def check_site(site: SiteName) -> None:
     """Connect to a site's databases read-only; report which tables are found, missing or not granted."""
-    from usage_assets.cli.look import show_access
+    from usage_assets.cli.access import show_access
 
     raise typer.Exit(show_access(one_site(site, "SITE"), console))
 
@@ -122,7 +122,7 @@ def check_site(site: SiteName) -> None:
 @app.command()
 def grants(site: SiteName) -> None:
     """Print the least-privilege SQL for the account that reads a site."""
-    from usage_assets.cli.look import show_grants
+    from usage_assets.cli.access import show_grants
 
     show_grants(one_site(site, "SITE"), console)
 

@@ -2,36 +2,35 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 
 from rich.console import Console
 
 from usage_assets.cli.console import FAILED, OK
 from usage_assets.core import clock
-from usage_assets.operations.doctor.questions import Answer, Patient, examine
+from usage_assets.operations.doctor.probes import Installation, Result, examine
 from usage_assets.operations.places import Places
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def show_doctor(console: Console, *, as_json: bool, offline: bool) -> int:
-    """One line per answer; FAILED where one is a failure."""
-    answers = examine(Patient(Places.here(), clock.utc_now(), offline=offline))
+    """One line per result; FAILED where one is a failure."""
+    results = examine(Installation(Places.here(), clock.utc_now(), offline=offline))
     if as_json:
-        found = list(answers)
-        console.print_json(json.dumps([asdict(answer) for answer in found]))
+        found = list(results)
+        console.print_json(json.dumps([result.as_dict() for result in found]))
     else:
-        found = _shown(answers, console)
-    return FAILED if any(answer.state == "fail" for answer in found) else OK
+        found = _shown(results, console)
+    return FAILED if any(result.state == "fail" for result in found) else OK
 
 
-def _shown(answers: Iterable[Answer], console: Console) -> list[Answer]:
+def _shown(results: Iterable[Result], console: Console) -> list[Result]:
     found = []
-    for answer in answers:
-        found.append(answer)
-        console.print(f"{answer.state:<4}", style=_COLOURS[answer.state], end="  ")
-        do = f" -> {answer.do}" if answer.do else ""
-        console.print(f"{answer.question}: {answer.found}{do}", markup=False, soft_wrap=True)
-    counts = {state: sum(answer.state == state for answer in found) for state in _COLOURS}
+    for result in results:
+        found.append(result)
+        console.print(f"{result.state:<4}", style=_COLOURS[result.state], end="  ")
+        do = f" -> {result.do}" if result.do else ""
+        console.print(f"{result.probe}: {result.found}{do}", markup=False, soft_wrap=True)
+    counts = {state: sum(result.state == state for result in found) for state in _COLOURS}
     console.print(f"{counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} failed")
     return found

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from usage_assets.cli.look import table_of_lines
+from usage_assets.cli.access import table_of_lines
 from usage_assets.core import settings
 from usage_assets.core.months import month_of, months_between, ranges
 from usage_assets.sites.base import Site

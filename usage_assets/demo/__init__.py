@@ -1,4 +1,4 @@
-"""Made sites: databases in the shape of Nova's, Blazar's and Zun's, with a decade of plausible history, and a pool.
+"""Made-up sites: databases in the shape of Nova's, Blazar's and Zun's, with a decade of plausible history, and a pool.
 
 ``make_site`` writes a demo site, ``make_full_size`` one as large as a real testbed for measurements. Machine types and
 counts follow a public testbed; people, leases and servers are invented. Known irregularities of real databases are

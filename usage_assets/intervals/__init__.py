@@ -5,14 +5,14 @@ and mean UTC; a null end is an open one. Functions take closed intervals unless 
 """
 
 from usage_assets.intervals.algebra import (
+    assign_owner,
     clip,
     close,
     intersect,
     is_empty,
     is_first,
+    materialize,
     merge_touching,
-    once,
-    owned,
     subtract,
     union,
 )
@@ -24,6 +24,7 @@ from usage_assets.intervals.steps import bucket_edges, held_values, integrate, s
 __all__ = [
     "Policy",
     "Ranked",
+    "assign_owner",
     "bucket_edges",
     "clip",
     "close",
@@ -33,9 +34,8 @@ __all__ = [
     "intersect",
     "is_empty",
     "is_first",
+    "materialize",
     "merge_touching",
-    "once",
-    "owned",
     "projected",
     "resolve",
     "step_function",

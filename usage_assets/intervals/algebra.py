@@ -15,7 +15,7 @@ ENGINE: Literal["in-memory"] = "in-memory"
 _start, _end = pl.col("start_at"), pl.col("end_at")
 
 
-def once(frame: pl.LazyFrame) -> pl.LazyFrame:
+def materialize(frame: pl.LazyFrame) -> pl.LazyFrame:
     """The same rows, computed now.
 
     A plan that reads a frame at several places repeats what leads there, at every level; plans of the rules grew to
@@ -75,9 +75,9 @@ def union(frame: pl.LazyFrame, *, by: Sequence[str], touching: bool = True) -> p
 def subtract(frame: pl.LazyFrame, holes: pl.LazyFrame, *, on: Sequence[str]) -> pl.LazyFrame:
     """The parts of each row that no hole with the same keys covers; a row's pieces keep its columns."""
     keys = list(on)
-    rows = once(frame.with_row_index("_row"))
+    rows = materialize(frame.with_row_index("_row"))
     merged = union(holes, by=keys).rename({"start_at": "_hole_start", "end_at": "_hole_end"})
-    pierced = once(
+    pierced = materialize(
         rows.select("_row", *keys, "start_at", "end_at")
         .join(merged, on=keys, how="inner")
         .filter((pl.col("_hole_start") < _end) & (pl.col("_hole_end") > _start))
@@ -99,14 +99,14 @@ def subtract(frame: pl.LazyFrame, holes: pl.LazyFrame, *, on: Sequence[str]) -> 
     return pl.concat([whole, cut]).drop("_row")
 
 
-def owned(frame: pl.LazyFrame, *, by: Sequence[str], rank: Sequence[str]) -> pl.LazyFrame:
+def assign_owner(frame: pl.LazyFrame, *, by: Sequence[str], rank: Sequence[str]) -> pl.LazyFrame:
     """The parts of each row that it owns: an instant that rows of a group share belongs to the greatest rank.
 
     `rank` columns decide from first to last, nulls lowest; rows alike in all of them are told apart by their order.
     The result's pieces of one row do not touch each other and keep the row's columns.
     """
     keys = list(by)
-    rows = once(frame.filter(_start < _end).with_row_index("_row"))
+    rows = materialize(frame.filter(_start < _end).with_row_index("_row"))
     narrow = rows.select("_row", *keys, *_others(rank, keys), "start_at", "end_at")
     single, several = _split(narrow, keys)
     alone, shared = _split(_with_islands(several, keys, touching=False), ["_island"])
@@ -132,7 +132,7 @@ def merge_touching(frame: pl.LazyFrame, *, by: Sequence[str]) -> pl.LazyFrame:
 
 def _split(frame: pl.LazyFrame, keys: list[str]) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """Rows alone in their group, and rows in groups of several."""
-    marked = once(frame.with_columns(_several=pl.struct(keys).is_duplicated()))
+    marked = materialize(frame.with_columns(_several=pl.struct(keys).is_duplicated()))
     return marked.filter(~pl.col("_several")).drop("_several"), marked.filter("_several").drop("_several")
 
 

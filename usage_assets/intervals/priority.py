@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from usage_assets.intervals.algebra import once, subtract
+from usage_assets.intervals.algebra import materialize, subtract
 
 Policy = Literal["authoritative", "gap_fill", "supplement"]
 
@@ -28,18 +28,18 @@ def resolve(sources: Sequence[Ranked], *, by: Sequence[str]) -> list[pl.LazyFram
     counting: list[pl.LazyFrame] = []
     known: list[pl.LazyFrame] = []
     for intervals, policy in sources:
-        mine = once(intervals)
+        mine = materialize(intervals)
         said = mine.select(*keys, "start_at", "end_at")
         if not counting:
             counts = mine
         elif policy == "authoritative":
-            counting = [once(subtract(earlier, said, on=keys)) for earlier in counting]
+            counting = [materialize(subtract(earlier, said, on=keys)) for earlier in counting]
             counts = mine
         elif policy == "gap_fill":
             covered = pl.concat([earlier.select(*keys, "start_at", "end_at") for earlier in counting])
-            counts = once(subtract(mine, covered, on=keys))
+            counts = materialize(subtract(mine, covered, on=keys))
         else:
-            counts = once(mine.join(pl.concat(known).unique(), on=keys, how="anti"))
+            counts = materialize(mine.join(pl.concat(known).unique(), on=keys, how="anti"))
         counting.append(counts)
         known.append(mine.select(keys))
     return counting

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from usage_assets.intervals.algebra import FAR_PAST, is_first, once
+from usage_assets.intervals.algebra import FAR_PAST, is_first, materialize
 
 # Sums of fractions leave dust that differs with their order. So amounts are counted in whole parts of a unit: shares of
 # machines in 1e-12 (up to 9 million machines), anything else in 1e-9 (up to 9 billion).
@@ -79,7 +79,7 @@ def integrate(steps: pl.LazyFrame, buckets: pl.LazyFrame, *, by: Sequence[str], 
         ]
     )
     # at one instant the edge comes first, so that a step on the edge belongs to the bucket that begins there
-    ordered = once(marks.sort([*keys, "at", "_edge"], descending=[*(False for _ in keys), False, True]))
+    ordered = materialize(marks.sort([*keys, "at", "_edge"], descending=[*(False for _ in keys), False, True]))
     filled = ordered.with_columns(_first=is_first(keys)).with_columns(
         *held_values(amounts),
         # a step before its group's first edge lies in no bucket

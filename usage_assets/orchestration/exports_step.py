@@ -35,7 +35,7 @@ from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.timelines.usage import Scope
 from usage_assets.warehouse import Warehouse
-from usage_assets.warehouse.readiness import closed_months, extracted_at
+from usage_assets.warehouse.readiness import blocked_months, extracted_at
 
 _MONTHS_AT_ONCE = 12
 _PREVIEW_ROWS = 5
@@ -48,7 +48,7 @@ class Exported:
     `left_out` says per month which node types are in no sum, by resource.
     """
 
-    closed: dict[date, str]
+    blocked: dict[date, str]
     rows: dict[str, dict[date, int]] = field(default_factory=dict)
     in_database: dict[str, int] = field(default_factory=dict)
     target: str | None = None
@@ -101,7 +101,7 @@ def export_assets(
             RunCheck(
                 key,
                 check.name,
-                check.evaluate(table, site, window, scope, done.closed) if window.months else {},
+                check.evaluate(table, site, window, scope, done.blocked) if window.months else {},
                 check.failing,
                 check.warn,
                 check.of_now,
@@ -121,10 +121,10 @@ def export_window(
     """Export the months of a window whose usage is good."""
     with warehouse.site(site.key, f"exports of {window}"):
         with warehouse.read() as reader:
-            closed = closed_months(reader, site, window.months, [kind.asset("timelines", "usage")])
+            blocked = blocked_months(reader, site, window.months, [kind.asset("timelines", "usage")])
             extracted = extracted_at(reader, site, window.months, kind.tables_of(site))
-        out = Exported(closed, {table.name: {} for table in tables}, target=database.target())
-        todo = iter([month for month in window.months if month not in closed])
+        out = Exported(blocked, {table.name: {} for table in tables}, target=database.target())
+        todo = iter([month for month in window.months if month not in blocked])
         while some := list(islice(todo, _MONTHS_AT_ONCE)):  # a history of hourly buckets at once would take gigabytes
             with warehouse.read() as reader:
                 usage = reading.read(reader, site, some)
@@ -196,8 +196,8 @@ def _columns(table: ExportTable) -> dg.TableSchema:
 
 def _shown(table: ExportTable, site: Site, month: date, done: Exported) -> dict[str, Any]:
     """Metadata of one month of one table."""
-    if month in done.closed:
-        return {"status": "kept_old", "reason": done.closed[month][:1000]}
+    if month in done.blocked:
+        return {"status": "kept_old", "reason": done.blocked[month][:1000]}
     path = month_path(table, site.key, month)
     shown: dict[str, Any] = {
         "status": "written",

@@ -12,7 +12,7 @@ import polars as pl
 from usage_assets.core.months import Window
 from usage_assets.facts import views
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.orchestration.incremental import grown_months, write_grown, write_marks
+from usage_assets.orchestration.incremental import append_months, appendable_months, write_fingerprints
 from usage_assets.orchestration.partitions import run_window
 from usage_assets.orchestration.ui_metadata import (
     BACKFILL,
@@ -32,7 +32,7 @@ from usage_assets.specs.asset import FactAsset
 from usage_assets.specs.kind import Facts, Kind
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
-from usage_assets.warehouse.readiness import closed_months, extracted_at
+from usage_assets.warehouse.readiness import blocked_months, extracted_at
 
 _SUMS = tuple(
     f"{what}_{where}" for what in ("rows", "hours") for where in ("in", "kept", "clipped", "rejected", "outside")
@@ -140,25 +140,25 @@ def _build_part(
 ) -> dict[str, Written]:
     with warehouse.read() as reader:
         inputs = {fact.name: tuple(kind.inputs(site, fact)) for fact in chosen}  # many facts have the same
-        by_inputs = {each: closed_months(reader, site, window.months, each) for each in set(inputs.values())}
-        closed = {name: by_inputs[each] for name, each in inputs.items()}
-        todo = [month for month in window.months if any(month not in closed[fact.name] for fact in chosen)]
+        by_inputs = {each: blocked_months(reader, site, window.months, each) for each in set(inputs.values())}
+        blocked = {name: by_inputs[each] for name, each in inputs.items()}
+        todo = [month for month in window.months if any(month not in blocked[fact.name] for fact in chosen)]
         extracted = extracted_at(reader, site, todo, kind.tables_of(site))
-    open_for_all = [month for month in todo if not any(month in closed[fact.name] for fact in chosen)]
-    grown = grown_months(kind, site, open_for_all, warehouse, chosen)
+    open_for_all = [month for month in todo if not any(month in blocked[fact.name] for fact in chosen)]
+    grown = appendable_months(kind, site, open_for_all, warehouse, chosen)
     whole = [month for month in todo if month not in grown]
-    facts, marks = _made(kind, site, whole, warehouse, extracted=extracted, only=[fact.name for fact in chosen])
+    facts, marks = _build_facts(kind, site, whole, warehouse, extracted=extracted, only=[fact.name for fact in chosen])
     written = {}
     with warehouse.write(f"facts of {window}") as writer:
         for fact in chosen:
-            refused = write_grown(writer, kind, site, fact, grown, run_id=run_id)
+            refused = append_months(writer, kind, site, fact, grown, run_id=run_id)
             written[fact.name] = _write(
                 writer,
                 kind,
                 fact,
                 facts,
                 window=window,
-                closed=closed[fact.name],
+                blocked=blocked[fact.name],
                 grown={month: refused.get(month) for month in grown},
                 run_id=run_id,
             )
@@ -168,12 +168,12 @@ def _build_part(
         known = {month: found.fingerprint for month, found in grown.items()} | marks
         complete = len(chosen) == len(kind.facts)
         said = {month: known.get(month) if complete and month in good else None for month in window.months}
-        write_marks(writer, kind, site, said, run_id)
+        write_fingerprints(writer, kind, site, said, run_id)
         views.ensure(writer)
     return written
 
 
-def _made(
+def _build_facts(
     kind: Kind,
     site: Site,
     months: Sequence[date],
@@ -208,7 +208,7 @@ def _write(
     facts: Facts,
     *,
     window: Window,
-    closed: Mapping[date, str],
+    blocked: Mapping[date, str],
     grown: Mapping[date, str | None],
     run_id: str,
 ) -> Written:
@@ -218,12 +218,14 @@ def _write(
     """
     asset = kind.asset("facts", fact.name)
     if fact.table is not None:
-        return _write_table(writer, fact.table, asset, facts, window=window, closed=closed, grown=grown, run_id=run_id)
+        return _write_table(
+            writer, fact.table, asset, facts, window=window, blocked=blocked, grown=grown, run_id=run_id
+        )
     months = [month for month in window.months if month not in grown]
     owned = {"metric": fact.metrics}
     mine = pl.col("metric").is_in(list(fact.metrics))
     intervals, rejects = facts.intervals.filter(mine), facts.rejects.filter(mine)
-    refused = dict(closed)
+    refused = dict(blocked)
     for table, frame in ((INTERVALS, intervals), (REJECTS, rejects)) if months else ():
         for month, broken in writer.refused(table, frame).items():
             refused.setdefault(month, "; ".join(map(str, broken)))
@@ -236,7 +238,7 @@ def _write(
             asset=asset,
             run_id=run_id,
             owned=owned,
-            closed=refused,
+            blocked=refused,
         )
     refused |= {month: why for month, why in grown.items() if why is not None}
     names = ", ".join(f"'{metric}'" for metric in fact.metrics)
@@ -255,7 +257,7 @@ def _write_table(
     facts: Facts,
     *,
     window: Window,
-    closed: Mapping[date, str],
+    blocked: Mapping[date, str],
     grown: Mapping[date, str | None],
     run_id: str,
 ) -> Written:
@@ -265,7 +267,7 @@ def _write_table(
     refused = {month: why for month, why in grown.items() if why is not None}
     if months:
         replaced = writer.replace(
-            table, rows, site=window.site, months=months, asset=asset, run_id=run_id, closed=closed
+            table, rows, site=window.site, months=months, asset=asset, run_id=run_id, blocked=blocked
         )
         refused |= {month: "; ".join(map(str, broken)) for month, broken in replaced.refused.items()}
     return Written(

@@ -26,7 +26,7 @@ from usage_assets.orchestration.partitions import partition_key
 from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
 from usage_assets.specs.kind import Kind
-from usage_assets.specs.mail import Letter, Posting
+from usage_assets.specs.mail import DueReport, MailMessage
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.readiness import extracted_at
 
@@ -132,12 +132,12 @@ def look(
     return out
 
 
-def wanted_of(kind: Kind, site: Site, now: datetime) -> Sequence[Posting]:
+def wanted_of(kind: Kind, site: Site, now: datetime) -> Sequence[DueReport]:
     """Every report that a site's file wants mailed, be it due or not."""
     return kind.due_reports(site, now + _ALL_DUE)
 
 
-def post(site: str, posting: Posting, letter: Letter) -> None:
+def post(site: str, posting: DueReport, letter: MailMessage) -> None:
     """Mail a report by the server of its channel; AlertError where it was not taken."""
     channel = mail_channel(posting.channel)
     send_mail(
@@ -165,17 +165,17 @@ def mail_channel(name: str | None, path: Path | None = None) -> Mail:
     raise AlertError(msg)
 
 
-def _send(kind: Kind, site: Site, posting: Posting, warehouse: Warehouse) -> str:
+def _send(kind: Kind, site: Site, posting: DueReport, warehouse: Warehouse) -> str:
     """The subject of the mail that was taken."""
     assert kind.mails_reports
     mail_channel(posting.channel)  # a fault is told before anything is read
     with warehouse.read(wait_seconds=_WAIT_SECONDS) as reader:
-        letter: Letter = kind.mail_message(reader, site, posting)
+        letter: MailMessage = kind.mail_message(reader, site, posting)
     post(site.key, posting, letter)
     return letter.subject
 
 
-def _is_whole(warehouse: Warehouse, kind: Kind, site: Site, posting: Posting) -> bool:
+def _is_whole(warehouse: Warehouse, kind: Kind, site: Site, posting: DueReport) -> bool:
     """Whether the site was read after the period's end, as far as its months can hold it."""
     last = posting.months[-1]
     with warehouse.read(wait_seconds=_WAIT_SECONDS) as reader:
@@ -188,7 +188,7 @@ def _is_running(instance: dg.DagsterInstance, kind: Kind, site: str) -> bool:
     return bool(instance.get_runs(filters, limit=1))
 
 
-def _request(site: Site, posting: Posting) -> dg.RunRequest:
+def _request(site: Site, posting: DueReport) -> dg.RunRequest:
     """A run of the last months of a report; asked for once, as the report goes out without it after a while."""
     months = [month for month in posting.months[-2:] if month >= site.first_month] or [posting.months[-1]]
     return dg.RunRequest(

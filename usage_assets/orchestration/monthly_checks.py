@@ -9,7 +9,7 @@ import dagster as dg
 
 from usage_assets.checks import facts as of_facts
 from usage_assets.checks import usage as of_usage
-from usage_assets.checks.gated import contract, coverage, gates_of
+from usage_assets.checks.readiness import contract, coverage, readiness_of
 from usage_assets.checks.record import Evaluated
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.months import Window
@@ -217,11 +217,11 @@ def _declared(key: dg.AssetKey, checks: Iterable[TableCheck]) -> Iterator[Check]
 
 
 def _contract(asset: str) -> Evaluate:
-    return lambda reader, site, window: contract(gates_of(reader, window), asset, window)  # noqa: ARG005
+    return lambda reader, site, window: contract(readiness_of(reader, window), asset, window)  # noqa: ARG005
 
 
 def _coverage(asset: str) -> Evaluate:
-    return lambda reader, site, window: coverage(gates_of(reader, window), asset, site, window)
+    return lambda reader, site, window: coverage(readiness_of(reader, window), asset, site, window)
 
 
 def _conservation(kind: Kind, fact: FactAsset) -> Evaluate:
@@ -236,8 +236,8 @@ def _buckets(kind: Kind) -> Evaluate:
     covered = _coverage(kind.asset("timelines", "usage"))
 
     def evaluate(reader: Reader, site: Site, window: Window) -> Findings:
-        seen = kind.observed(reader, site, window.months)
-        extracted = ends(extracted_at(reader, site, window.months, kind.tables_of(site)), seen)
+        observed = kind.observed(reader, site, window.months)
+        extracted = ends(extracted_at(reader, site, window.months, kind.tables_of(site)), observed)
         return of_usage.buckets(reader, site, window, extracted, dict(covered(reader, site, window)))
 
     return evaluate

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from usage_assets.checks.gated import expected
+from usage_assets.checks.readiness import expected
 from usage_assets.core import settings
 from usage_assets.core.months import Window
 from usage_assets.core.notes import note
@@ -36,7 +36,7 @@ from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.plot_context import Scene
 from usage_assets.warehouse import Warehouse
-from usage_assets.warehouse.readiness import closed_months, extracted_at
+from usage_assets.warehouse.readiness import blocked_months, extracted_at
 
 _LOG = logging.getLogger("usage_assets")
 _CAUSE = 300  # characters of an exception that are repeated
@@ -60,7 +60,7 @@ class Drawn:
     """
 
     pages: dict[tuple[str, date | None], Rendered] = field(default_factory=dict)
-    closed: dict[tuple[str, date], str] = field(default_factory=dict)
+    blocked: dict[tuple[str, date], str] = field(default_factory=dict)
     faults: dict[tuple[str, date | None], str] = field(default_factory=dict)
     empty: set[str] = field(default_factory=set)
 
@@ -110,7 +110,7 @@ def report_assets(
             page = drawn.pages.get((plot.name, None))
             for month in window.months if plot.scope == "month" else ():
                 at = (plot.name, month)
-                shown = _shown(drawn.pages.get(at), drawn.closed.get(at), drawn.faults.get(at))
+                shown = _shown(drawn.pages.get(at), drawn.blocked.get(at), drawn.faults.get(at))
                 show_month(context, key, site.key, month, shown)
             whole = {} if plot.scope == "month" else _shown(page, None, drawn.faults.get((plot.name, None)))
             yield dg.MaterializeResult(asset_key=key, metadata=whole)
@@ -143,8 +143,8 @@ def draw_window(
         shares = reading.shares_machines(reader, site.key)
         types = reading.lease_types(reader, site.key)
         for plot in monthly:
-            gates = closed_months(reader, site, window.months, kind.gates(site, plot.after))
-            out.closed |= {(plot.name, month): why for month, why in gates.items()}
+            blocked = blocked_months(reader, site, window.months, kind.upstream(site, plot.after))
+            out.blocked |= {(plot.name, month): why for month, why in blocked.items()}
     whole_scene = Scene(
         site,
         shares_machines=shares,
@@ -173,7 +173,7 @@ def draw_window(
             replace(whole_scene, month=at, extracted_at=extracted.get(at))
             for at in window.months[first : first + _AT_ONCE]
         ]
-        todo = [(plot, scene) for scene in scenes for plot in monthly if (plot.name, scene.month) not in out.closed]
+        todo = [(plot, scene) for scene in scenes for plot in monthly if (plot.name, scene.month) not in out.blocked]
         asked = {(plot.read, scene.month): scene for plot, scene in todo}
         read = {}
         with warehouse.read() as reader:
@@ -192,8 +192,8 @@ def draw_window(
         with warehouse.read() as reader, _apart(out, site, these, None):
             rows = of(reader, scene)
             for plot in these if rows is None else ():
-                closed = closed_months(reader, site, window.months, kind.gates(site, plot.after))
-                if len(closed) < len(window.months):
+                blocked = blocked_months(reader, site, window.months, kind.upstream(site, plot.after))
+                if len(blocked) < len(window.months):
                     out.empty.add(plot.name)
         for plot in these if rows is not None else ():
             add(plot, scene, rows)
@@ -236,7 +236,7 @@ def check_pages(
             contract[month] = Finding(False, f"plot {plot.name} could not be drawn: {fault}. {said}")
         elif there and not _is_whole(path):
             contract[month] = Finding(False, f"{path.name} is cut off; draw it again")
-        why = drawn.closed.get((plot.name, month))
+        why = drawn.blocked.get((plot.name, month))
         if (why or not (there or plot.name in drawn.empty)) and expected(site, month):
             coverage[month] = Finding(False, f"not drawn: {why or 'there is no page'}")
     return {"contract": (contract, "with a page that failed or is cut off"), "coverage": (coverage, "not drawn")}
@@ -249,12 +249,12 @@ def _is_whole(path: Path) -> bool:
         return file.read().rstrip().endswith(b"</html>")
 
 
-def _shown(page: Rendered | None, closed: str | None, fault: str | None) -> dict[str, Any]:
+def _shown(page: Rendered | None, blocked: str | None, fault: str | None) -> dict[str, Any]:
     """Metadata of one page: a link that opens it, where it lies, and a thumbnail."""
     if fault:
         return {"status": "failed", "reason": fault}
     if page is None:
-        return {"status": "kept_old", "reason": closed} if closed else {"status": "nothing to draw"}
+        return {"status": "kept_old", "reason": blocked} if blocked else {"status": "nothing to draw"}
     out: dict[str, Any] = {
         "status": "written",
         "plot": dg.MetadataValue.url(page.url),

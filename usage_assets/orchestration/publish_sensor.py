@@ -13,7 +13,7 @@ from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import SnapshotError, UsageError
 from usage_assets.orchestration.run_status import UNFINISHED
 from usage_assets.serving.pointer import Pointer, read_pointer
-from usage_assets.serving.state_hash import mark_of
+from usage_assets.serving.state_hash import state_hash
 from usage_assets.warehouse import Warehouse
 
 JOB = "publish"
@@ -76,7 +76,7 @@ def current_mark(warehouse: Warehouse, cursor: str | None) -> tuple[str | None, 
     if seen.get("file") == file:
         return seen["mark"], json.dumps(seen)
     with warehouse.read(wait_seconds=_WAIT_SECONDS) as reader:
-        mark = mark_of(reader)
+        mark = state_hash(reader)
     return mark, json.dumps({"file": file, "mark": mark})
 
 

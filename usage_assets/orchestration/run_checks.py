@@ -5,7 +5,7 @@ from datetime import date
 
 import dagster as dg
 
-from usage_assets.checks.gated import contract, coverage, gates_of
+from usage_assets.checks.readiness import contract, coverage, readiness_of
 from usage_assets.core.months import Window
 from usage_assets.orchestration.verdict import RunCheck
 from usage_assets.sites.base import Site
@@ -47,13 +47,13 @@ def raw_checks(
     warnings: Sequence[str] = (),
 ) -> Iterator[RunCheck]:
     """The selected checks of the tables that a run has dumped; `warnings` are what it has to say of the servers."""
-    gates = gates_of(reader, window)
+    readiness = readiness_of(reader, window)
     evidence = _evidence(reader, window)
     for key, raw in tables.items():
         asset = kind.asset("raw", raw.name)
         found = {
-            "contract": (contract(gates, asset, window), "refused"),
-            "coverage": (coverage(gates, asset, site, window, (raw.name,)), "not covered"),
+            "contract": (contract(readiness, asset, window), "refused"),
+            "coverage": (coverage(readiness, asset, site, window, (raw.name,)), "not covered"),
             "evidence": (
                 {month: evidence.get(raw.name, {}).get(month, GOOD) for month in window.months},
                 "with rows gone at the source, fewer of them, zero dates, or deletions without a date",

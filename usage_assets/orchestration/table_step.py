@@ -25,11 +25,11 @@ from usage_assets.orchestration.ui_metadata import (
 )
 from usage_assets.reports.render import write_file
 from usage_assets.sites.base import Site
-from usage_assets.specs.asset import Made, TableAsset
+from usage_assets.specs.asset import Built, TableAsset
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
-from usage_assets.warehouse.readiness import closed_months, extracted_at
+from usage_assets.warehouse.readiness import blocked_months, extracted_at
 
 
 def table_assets(
@@ -124,20 +124,20 @@ def build_family(
 def _build_part(
     kind: Kind, site: Site, window: Window, warehouse: Warehouse, *, tables: Sequence[TableAsset], run_id: str
 ) -> list[Shown]:
-    closed: dict[date, str] = {}
+    blocked: dict[date, str] = {}
     extracted: Mapping[date, datetime] = {}
-    made = [Made(table.table.empty()) for table in tables]
+    made = [Built(table.table.empty()) for table in tables]
     if tables[0].applies(site):
         with warehouse.read() as reader:
-            closed = closed_months(reader, site, window.months, kind.gates(site, tables[0].after))
-            todo = [month for month in window.months if month not in closed]
+            blocked = blocked_months(reader, site, window.months, kind.upstream(site, tables[0].after))
+            todo = [month for month in window.months if month not in blocked]
             extracted = extracted_at(reader, site, todo, kind.tables_of(site))
             read = tables[0].read(reader, site, todo) if todo else None
         if todo:
             made = [table.make(site, todo, read, extracted) for table in tables]
     with warehouse.write(f"{', '.join(table.name for table in tables)} of {window}") as writer:
         stored = [
-            _store(writer, kind, window, table, rows, closed=closed, run_id=run_id)
+            _store(writer, kind, window, table, rows, blocked=blocked, run_id=run_id)
             for table, rows in zip(tables, made, strict=True)
         ]
     out = []
@@ -154,13 +154,13 @@ def _store(
     kind: Kind,
     window: Window,
     table: TableAsset,
-    made: Made,
+    made: Built,
     *,
-    closed: Mapping[date, str],
+    blocked: Mapping[date, str],
     run_id: str,
 ) -> tuple[Shown, dict[date, str]]:
     """Write a table: what to show of its months, and those kept with the reason."""
-    refused = _write(writer, kind, table, made, window=window, closed=closed, run_id=run_id)
+    refused = _write(writer, kind, table, made, window=window, blocked=blocked, run_id=run_id)
     rows = rows_per_month(writer, table.table, window, table.owned)
     few = previews(writer, table.table, window, _where(table.owned))
     shown = {month: month_metadata(rows[month], refused.get(month), preview=few.get(month)) for month in window.months}
@@ -183,15 +183,15 @@ def _write(
     writer: Writer,
     kind: Kind,
     table: TableAsset,
-    made: Made,
+    made: Built,
     *,
     window: Window,
-    closed: Mapping[date, str],
+    blocked: Mapping[date, str],
     run_id: str,
 ) -> dict[date, str]:
     """Rows, rejects and accounts of a month are written together or not at all; the months kept, with the reason."""
     asset = kind.asset(table.stage, table.name)
-    refused = dict(closed)
+    refused = dict(blocked)
     frames = [(table.table, made.rows, table.owned)]
     if table.rejects_of:
         frames.insert(0, (REJECTS, REJECTS.empty() if made.rejects is None else made.rejects, _of(table.rejects_of)))
@@ -207,7 +207,7 @@ def _write(
             asset=asset,
             run_id=run_id,
             owned=owned,
-            closed=refused,
+            blocked=refused,
         )
         for month, broken in replaced.refused.items():
             refused.setdefault(month, "; ".join(map(str, broken)))

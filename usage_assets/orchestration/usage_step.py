@@ -25,7 +25,7 @@ from usage_assets.timelines import views
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse
-from usage_assets.warehouse.readiness import closed_months, extracted_at
+from usage_assets.warehouse.readiness import blocked_months, extracted_at
 
 TABLES = {"usage": USAGE, "usage_steps": USAGE_STEPS}
 OWNED = {"collector_type": ("current",)}
@@ -74,13 +74,13 @@ def build_window(
     """Make the usage of a window from its facts and write it in one transaction; by asset and month what to show."""
     with warehouse.read() as reader:
         inputs = [kind.asset("facts", fact.name) for fact in kind.facts]
-        closed = closed_months(reader, site, window.months, inputs)
-        todo = [month for month in window.months if month not in closed]
+        blocked = blocked_months(reader, site, window.months, inputs)
+        todo = [month for month in window.months if month not in blocked]
         extracted = extracted_at(reader, site, todo, kind.tables_of(site))
         intervals = reader.frame(INTERVALS, site.key, todo)
         types = kind.node_types(reader, site, todo)
-        seen = kind.observed(reader, site, todo)
-    made = build_usage(kind.usage_scope(site), todo, intervals, extracted, types, seen=seen)
+        observed = kind.observed(reader, site, todo)
+    made = build_usage(kind.usage_scope(site), todo, intervals, extracted, types, observed=observed)
     frames = {"usage": made.usage, "usage_steps": made.steps}
     out: dict[str, dict] = {}
     with warehouse.write(f"timelines of {window}") as writer:
@@ -94,7 +94,7 @@ def build_window(
                 asset=kind.asset("timelines", name),
                 run_id=run_id,
                 owned=OWNED,
-                closed=closed,
+                blocked=blocked,
             )
             rows = rows_per_month(writer, table, window, OWNED)
             refused = {month: "; ".join(map(str, broken)) for month, broken in replaced.refused.items()}

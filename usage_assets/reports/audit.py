@@ -11,7 +11,7 @@ from usage_assets.facts.tables import REJECTS
 from usage_assets.reports.audit_page import page
 from usage_assets.reports.tables import AUDIT
 from usage_assets.sites.base import Site
-from usage_assets.specs.asset import Made
+from usage_assets.specs.asset import Built
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
@@ -62,14 +62,14 @@ def read(owners: Mapping[str, str], reader: Reader, site: Site, months: Sequence
 
 def make(
     order: Sequence[str], site: Site, months: Sequence[date], found: Read, extracted: Mapping[date, datetime]
-) -> Made:
+) -> Built:
     """Rows of reports.audit, and a page per month; `order` has the assets as they build on each other."""
     rows = _rows(site, found)
     pages = {
         month: page(site, month, rows.filter(pl.col("month") == month), extracted.get(month), order) for month in months
     }
     names = {month: f"{site.key}/{month:%Y-%m}/audit.html" for month in months}
-    return Made(rows, files={month: {names[month]: text.encode()} for month, text in pages.items()})
+    return Built(rows, files={month: {names[month]: text.encode()} for month, text in pages.items()})
 
 
 def _rows(site: Site, found: Read) -> pl.DataFrame:

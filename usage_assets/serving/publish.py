@@ -19,7 +19,7 @@ from usage_assets.core.file_faults import advice
 from usage_assets.core.locks import file_lock
 from usage_assets.serving.hold_back import Held, find, held_in, hold_back
 from usage_assets.serving.pointer import Pointer, digest, generations, read_pointer, snapshot_name, write_pointer
-from usage_assets.serving.state_hash import mark_of
+from usage_assets.serving.state_hash import state_hash
 from usage_assets.warehouse import Reader, Warehouse, Writer, migrations
 from usage_assets.warehouse.connections import attach, connect
 
@@ -54,7 +54,7 @@ def publish(warehouse: Warehouse, folder: Path | None = None) -> Publication:
             raise SnapshotError(msg)
         if current is not None:
             with warehouse.read() as reader:
-                same = mark_of(reader) == current.mark
+                same = state_hash(reader) == current.mark
             if same:
                 path = current.path(folder)
                 return Publication(current, path, _held_back(path), time.monotonic() - began, changed=False)
@@ -82,7 +82,7 @@ def _finish(
     """Make a copy of the warehouse the snapshot of a generation and let CURRENT name it."""
     written_at = clock.naive_utc_now()
     with connect(part, copy_of=copy_of) as con:
-        mark = mark_of(Reader(con))  # before anything is held back: it is the warehouse's
+        mark = state_hash(Reader(con))  # before anything is held back: it is the warehouse's
         before = () if previous is None else _held_back(previous)
         held = find(Reader(con), generation, before)
         _hold_back(con, folder, held, previous)

@@ -33,7 +33,7 @@ def unchecked(reader: Reader) -> list[tuple[str, date, str]]:
     return reader.sql(f"{_UNCHECKED if reader.has(CHECKED) else _ALL} ORDER BY ALL").rows()
 
 
-def mark_of(reader: Reader) -> str:
+def state_hash(reader: Reader) -> str:
     """The mark of the state that is read: versions, gates, failing checks, unchecked rows, and the tables' shapes."""
     parts: list[object] = [reader.sql(_SHAPES).item()]
     parts += [reader.sql(query.format(table.qualified)).item() for table, query in _STATES if reader.has(table)]

@@ -13,7 +13,7 @@ from usage_assets.sites.sql import PersonalRule
 from usage_assets.specs.raw_table import RawTable
 
 
-class Hider:
+class Redactor:
     """What a site's file wants hidden, applied to rows on their way in; columns are named `<raw table>.<column>`.
 
     `keeps`: columns of which the texts that match a pattern stay as they are. `reduces`: columns of which a part is
@@ -39,7 +39,7 @@ class Hider:
         """Of a table's columns those that are read at all: what is dropped does not leave its source."""
         return [name for name in names if self.rules.get(f"{raw.name}.{name}") != "drop"]
 
-    def hide(self, raw: RawTable, rows: pa.Table) -> pa.Table:
+    def redact(self, raw: RawTable, rows: pa.Table) -> pa.Table:
         """The rows (all columns text) with hashes in place of what is to be hashed."""
         for index, name in enumerate(rows.column_names):
             column = f"{raw.name}.{name}"

@@ -5,7 +5,7 @@ import polars as pl
 from usage_assets.core import clock
 from usage_assets.core.errors import UsageError
 from usage_assets.sites.base import Site
-from usage_assets.sources.personal import Hider
+from usage_assets.sources.personal import Redactor
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import CHECKED, VERSIONS
@@ -20,22 +20,22 @@ def scrub(kind: Kind, site: Site, warehouse: Warehouse) -> dict[str, int]:
     Rows that are hidden already stay as they are, so that doing it again changes nothing. The next dump then finds
     rows as they are stored, and no clear value becomes evidence. UsageError where the site hides nothing.
     """
-    hider = kind.hider(site)
-    if hider is None or not hider.rules:
+    redactor = kind.redactor(site)
+    if redactor is None or not redactor.rules:
         msg = f"site {site.key}: its file has no personal, so there is nothing to hide; see docs/adding-a-site.md"
         raise UsageError(msg)
     by_name = {raw.name: raw for raw in kind.raw_tables}
     changed: dict[str, int] = {}
     with warehouse.site(site.key, "scrub"), warehouse.write(f"scrub of {site.key}") as writer:
-        work = _Scrub(writer, site.key, hider)
-        for column in hider.rules:
+        work = _Scrub(writer, site.key, redactor)
+        for column in redactor.rules:
             raw = by_name[column.partition(".")[0]]
             for table in (raw.table, raw.versions):
                 if writer.has(table):
                     done = work.rewrite(table.qualified, column)
                     changed[table.qualified] = changed.get(table.qualified, 0) + done
         for identity in _IDENTITIES:
-            alike = next((column for column in hider.rules if column.endswith(f".{identity}")), None)
+            alike = next((column for column in redactor.rules if column.endswith(f".{identity}")), None)
             for made in work.made(identity) if alike is not None else ():
                 changed[made] = changed.get(made, 0) + work.rewrite_made(made, str(alike))
         if any(changed.values()):
@@ -44,17 +44,17 @@ def scrub(kind: Kind, site: Site, warehouse: Warehouse) -> dict[str, int]:
 
 
 class _Scrub:
-    def __init__(self, writer: Writer, site: str, hider: Hider) -> None:
+    def __init__(self, writer: Writer, site: str, redactor: Redactor) -> None:
         self.writer = writer
         self.site = site
-        self.hider = hider
+        self.redactor = redactor
 
     def rewrite(self, table: str, column: str) -> int:
         """Hide a column (`<raw table>.<column>`) in a table that has it; rows that were not hidden yet."""
         name = column.partition(".")[2]
-        if self.hider.rules[column] == "drop":
+        if self.redactor.rules[column] == "drop":
             return self._run(f'UPDATE {table} SET "{name}" = NULL WHERE site = $site AND "{name}" IS NOT NULL')
-        part = self.hider.reduced.get(column)
+        part = self.redactor.reduced.get(column)
         if part is not None:
             # a value that was reduced is one that reducing leaves as it is
             change = f'UPDATE {table} SET "{name}" = {part} WHERE site = $site AND "{name}" IS NOT NULL'
@@ -64,7 +64,7 @@ class _Scrub:
     def rewrite_made(self, table: str, column: str) -> int:
         """The same in a table that was made of raw rows."""
         name = column.partition(".")[2]
-        if self.hider.rules[column] == "drop" and table.startswith("timelines."):
+        if self.redactor.rules[column] == "drop" and table.startswith("timelines."):
             # a row per person: without persons its rows are others
             return self._run(f"DELETE FROM {table} WHERE site = $site AND \"{name}\" <> 'none'")
         return self.rewrite(table, column)
@@ -85,7 +85,7 @@ class _Scrub:
             {"site": self.site},
         )["old"].to_list()
         there = [text for text in found if text != NOBODY]
-        hidden = self.hider.hidden(column, there)
+        hidden = self.redactor.hidden(column, there)
         new = [(old, hidden[old]) for old in there if hidden[old] != old]
         if not new:
             return 0

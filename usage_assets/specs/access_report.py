@@ -27,10 +27,10 @@ class TableAccess:
 
 @dataclass(frozen=True)
 class ServerAccess:
-    """How a server is reached (`wire`, empty for files), and what of it an operator should mend."""
+    """How a server is reached (`transport`, empty for files), and what of it an operator should mend."""
 
     label: str
-    wire: str
+    transport: str
     warnings: tuple[str, ...]
 
 

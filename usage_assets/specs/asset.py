@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Made:
+class Built:
     """What a table asset makes of its inputs: its rows, and where it rejects rows, those and the accounts.
 
     `files` are pages that belong to the rows of a month, by their names below the folder of plots: they are written
@@ -63,7 +63,7 @@ class TableAsset:
     after: tuple[str, ...]
     """Assets of the kind that it is made of, as `<stage>/<table>`: its lineage and its gates."""
     read: Callable[[Reader, Any, Sequence[date]], Any]
-    make: Callable[[Any, Sequence[date], Any, Mapping[date, datetime]], Made]
+    make: Callable[[Any, Sequence[date], Any, Mapping[date, datetime]], Built]
     """(site, months, what read gave, extraction per month) -> the rows of all months."""
     description: str = ""
     owned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from usage_assets.core.months import Window
     from usage_assets.sites.base import BaseSite
-    from usage_assets.sources.personal import Hider
+    from usage_assets.sources.personal import Redactor
     from usage_assets.sources.record import DumpResult
     from usage_assets.specs.access_report import SiteAccess
     from usage_assets.specs.asset import FactAsset, TableAsset
     from usage_assets.specs.facts import AppendedFacts
     from usage_assets.specs.lineage import Origin
-    from usage_assets.specs.mail import Letter, Posting
+    from usage_assets.specs.mail import DueReport, MailMessage
     from usage_assets.specs.plot import Plot
     from usage_assets.specs.raw_table import RawTable
     from usage_assets.timelines.usage import Scope
@@ -172,7 +172,7 @@ class Kind(ABC):
         del site
         return ()
 
-    def hider(self, site: Any) -> Hider | None:
+    def redactor(self, site: Any) -> Redactor | None:
         """What hides the columns that name people; none where a site's file has no such rules."""
         del site
         return None
@@ -182,12 +182,12 @@ class Kind(ABC):
         del site
         return 90
 
-    def due_reports(self, site: Any, now: datetime) -> Sequence[Posting]:
+    def due_reports(self, site: Any, now: datetime) -> Sequence[DueReport]:
         """The reports that the site's file wants mailed and that are due; of kinds with `mails_reports`."""
         del site, now
         return ()
 
-    def mail_message(self, reader: Reader, site: Any, report: Posting) -> Letter:
+    def mail_message(self, reader: Reader, site: Any, report: DueReport) -> MailMessage:
         """What the mail of such a report says."""
         raise NotImplementedError
 
@@ -204,9 +204,9 @@ class Kind(ABC):
         listed = self.listed(site)
         reads = [*fact.reads, *(name for name in fact.reads_if_listed if name in listed)]
         reads += fact.may_read if fact.reads_more(site) else ()
-        return self.gates(site, [f"raw/{name}" for name in dict.fromkeys(reads)])
+        return self.upstream(site, [f"raw/{name}" for name in dict.fromkeys(reads)])
 
-    def gates(self, site: BaseSite, names: Iterable[str]) -> tuple[str, ...]:
+    def upstream(self, site: BaseSite, names: Iterable[str]) -> tuple[str, ...]:
         """Assets named `<stage>/<table>` as bookkeeping tables name them; raw tables only where the site has them."""
         have = {table.name for table in self.tables_of(site)}
         split = [name.split("/") for name in names]

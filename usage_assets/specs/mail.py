@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 
 @dataclass(frozen=True)
-class Posting:
+class DueReport:
     """A report that is to be mailed; `report` and `name` tell it from all others of its site."""
 
     report: str
@@ -23,7 +23,7 @@ class Posting:
 
 
 @dataclass(frozen=True)
-class Letter:
+class MailMessage:
     """What a mail says."""
 
     subject: str

@@ -26,7 +26,7 @@ class Metric:
 
     @property
     def is_counted(self) -> bool:
-        """Made from facts, not from other metrics."""
+        """Built from facts, not from other metrics."""
         return not (self.plus or self.of_time)
 
     @property

@@ -5,37 +5,37 @@ from datetime import date, datetime
 
 import polars as pl
 
-from usage_assets.intervals import integrate, once, step_function
+from usage_assets.intervals import integrate, materialize, step_function
 
-_SEEN = "seen"
+_OBSERVED = "observed"
 
 
-def ends(months: Mapping[date, datetime], seen: pl.DataFrame | None) -> dict[date, datetime]:
+def ends(months: Mapping[date, datetime], observed: pl.DataFrame | None) -> dict[date, datetime]:
     """Until when each month is known: what a source saw last may hold a little beyond the instant of its reading."""
-    if seen is None:
+    if observed is None:
         return dict(months)
-    latest = dict(seen.group_by("month").agg(pl.col("end_at").max()).iter_rows())
+    latest = dict(observed.group_by("month").agg(pl.col("end_at").max()).iter_rows())
     return {month: max(end, latest.get(month, end)) for month, end in months.items()}
 
 
-def seen_hours(seen: pl.DataFrame, buckets: pl.LazyFrame) -> pl.LazyFrame:
-    """Of each bucket (month, bucket_at, until) the hours that were seen, as `seen`."""
-    spans = seen.lazy().select("month", "start_at", "end_at", pl.lit(1.0).alias(_SEEN))
-    steps = once(step_function(spans, by=["month"], amounts=[_SEEN]))
-    return integrate(steps, buckets, by=["month"], amounts=[_SEEN])
+def observed_hours(observed: pl.DataFrame, buckets: pl.LazyFrame) -> pl.LazyFrame:
+    """Of each bucket (month, bucket_at, until) the hours that were seen, as `observed`."""
+    spans = observed.lazy().select("month", "start_at", "end_at", pl.lit(1.0).alias(_OBSERVED))
+    steps = materialize(step_function(spans, by=["month"], amounts=[_OBSERVED]))
+    return integrate(steps, buckets, by=["month"], amounts=[_OBSERVED])
 
 
-def known_buckets(hours: pl.LazyFrame, seen: pl.LazyFrame, resources: Sequence[str]) -> pl.LazyFrame:
-    """The buckets' hours with `seen` beside them, null where nothing was seen."""
-    joined = hours.join(seen, on=["month", "bucket_at", "until"], how="left")
-    return joined.with_columns(pl.when(pl.col(_SEEN) > 0).then(name).alias(name) for name in resources)
+def known_buckets(hours: pl.LazyFrame, observed: pl.LazyFrame, resources: Sequence[str]) -> pl.LazyFrame:
+    """The buckets' hours with `observed` beside them, null where nothing was seen."""
+    joined = hours.join(observed, on=["month", "bucket_at", "until"], how="left")
+    return joined.with_columns(pl.when(pl.col(_OBSERVED) > 0).then(name).alias(name) for name in resources)
 
 
-def edges(seen: pl.DataFrame) -> pl.LazyFrame:
+def edges(observed: pl.DataFrame) -> pl.LazyFrame:
     """month, at, is_seen: where a stretch begins or ends, and at the month's start; sorted."""
-    starts = seen.lazy().select("month", at="start_at", is_seen=pl.lit(value=True))
-    stops = seen.lazy().select("month", at="end_at", is_seen=pl.lit(value=False))
-    begins = seen.lazy().select("month", at=pl.col("month").cast(pl.Datetime("us")), is_seen=pl.lit(value=False))
+    starts = observed.lazy().select("month", at="start_at", is_seen=pl.lit(value=True))
+    stops = observed.lazy().select("month", at="end_at", is_seen=pl.lit(value=False))
+    begins = observed.lazy().select("month", at=pl.col("month").cast(pl.Datetime("us")), is_seen=pl.lit(value=False))
     # where two meet, what begins counts
     return pl.concat([starts, stops, begins]).group_by("month", "at").agg(pl.col("is_seen").any()).sort("month", "at")
 

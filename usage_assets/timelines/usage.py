@@ -7,12 +7,12 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.core.months import next_month
-from usage_assets.intervals import bucket_edges, held_values, integrate, is_first, once, step_function
+from usage_assets.intervals import bucket_edges, held_values, integrate, is_first, materialize, step_function
 from usage_assets.intervals.algebra import ENGINE
 from usage_assets.intervals.steps import DECIMALS_OF
 from usage_assets.sites.base import Gap
 from usage_assets.timelines.metrics import BY_NAME, COVERAGE, METRICS, Metric, derivable
-from usage_assets.timelines.observed import edges, ends, known_buckets, known_steps, seen_hours
+from usage_assets.timelines.observed import edges, ends, known_buckets, known_steps, observed_hours
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 
 _INSTANT = pl.Datetime("us")
@@ -62,12 +62,12 @@ def build_usage(
     extracted: Mapping[date, datetime],
     node_types: pl.DataFrame,
     *,
-    seen: pl.DataFrame | None = None,
+    observed: pl.DataFrame | None = None,
 ) -> UsageFrames:
     """Usage of all months at once; each month uses its own facts only.
 
     `node_types` (month, node_type) are the types of the month's machines: dense series exist for them and for those in
-    the facts. Known gaps are null. The running month ends at its extraction. `seen` (month, start_at, end_at) are the
+    the facts. Known gaps are null. The running month ends at its extraction. `observed` (month, start_at, end_at) are
     stretches in which the site was seen, of sources that look now and then: means are over these alone, hours are those
     observed, and `coverage` says which share of a bucket was seen.
     """
@@ -82,23 +82,25 @@ def build_usage(
         .select(*_GROUP, "start_at", "end_at", *scope.resources, _is_device=pl.col("devices").is_not_null())
         .cast(pl.Schema(coded))
     )
-    windows = _windows(months, ends(extracted, seen))
-    series = once(_series(scope, facts, node_types.lazy().cast(pl.Schema({"node_type": coded["node_type"]})), windows))
-    steps = once(step_function(facts, by=_GROUP, amounts=scope.resources))
-    known = once(_known(facts, series, scope))
+    windows = _windows(months, ends(extracted, observed))
+    series = materialize(
+        _series(scope, facts, node_types.lazy().cast(pl.Schema({"node_type": coded["node_type"]})), windows)
+    )
+    steps = materialize(step_function(facts, by=_GROUP, amounts=scope.resources))
+    known = materialize(_known(facts, series, scope))
     buckets = bucket_edges(series, minutes=scope.bucket_minutes)
     hours = integrate(steps, buckets.select(*_GROUP, "bucket_at", "until"), by=_GROUP, amounts=scope.resources)
-    counted = once(_without_gaps(_nulled(hours, known, scope.resources), scope, "bucket_at", "until"))
-    if seen is None:
-        whole = pl.concat([counted, *_derived(scope, counted)], how="diagonal").with_columns(seen=_WIDTH)
+    counted = materialize(_without_gaps(_nulled(hours, known, scope.resources), scope, "bucket_at", "until"))
+    if observed is None:
+        whole = pl.concat([counted, *_derived(scope, counted)], how="diagonal").with_columns(observed=_WIDTH)
     else:
-        covered = once(seen_hours(seen, _each_once(buckets)))
-        counted = once(known_buckets(counted, covered, scope.resources).drop("seen"))
+        covered = materialize(observed_hours(observed, _each_once(buckets)))
+        counted = materialize(known_buckets(counted, covered, scope.resources).drop("observed"))
         parts = [counted, *_derived(scope, counted)]
         whole = pl.concat(parts, how="diagonal").join(covered, on=["month", "bucket_at", "until"], how="left")
         whole = pl.concat([whole, _coverage(scope, counted, covered)], how="diagonal")
     usage = _means(whole, scope)
-    stepped = _dense_steps(scope, steps, series, known, seen)
+    stepped = _dense_steps(scope, steps, series, known, observed)
     done = pl.collect_all([_without_absent(frame, absent) for frame in (usage, stepped)], engine=ENGINE)
     return UsageFrames(*done)
 
@@ -127,7 +129,7 @@ def _each_once(buckets: pl.LazyFrame) -> pl.LazyFrame:
 
 def _coverage(scope: Scope, counted: pl.LazyFrame, covered: pl.LazyFrame) -> pl.LazyFrame:
     """Buckets of the metric `coverage`, alike for every node type and resource."""
-    share = (pl.col("seen") / _WIDTH).clip(upper_bound=1.0)
+    share = (pl.col("observed") / _WIDTH).clip(upper_bound=1.0)
     return (
         counted.filter(pl.col("metric") == scope.counted[0])
         .select(_BUCKET)
@@ -136,7 +138,7 @@ def _coverage(scope: Scope, counted: pl.LazyFrame, covered: pl.LazyFrame) -> pl.
             *_BUCKET,
             pl.lit(COVERAGE, dtype=_METRIC).alias("metric"),
             *(share.alias(name) for name in scope.resources),
-            seen=_WIDTH,
+            observed=_WIDTH,
         )
     )
 
@@ -177,7 +179,7 @@ def _known(facts: pl.LazyFrame, series: pl.LazyFrame, scope: Scope) -> pl.LazyFr
     found = series.select(_GROUP)
     marks = facts.select(*_GROUP, *told)
     for depth, keys in enumerate(levels):
-        marks = once(marks.group_by(keys).agg(pl.col(name).any() for name in scope.resources))
+        marks = materialize(marks.group_by(keys).agg(pl.col(name).any() for name in scope.resources))
         found = found.join(marks.rename({name: f"{name}_{depth}" for name in scope.resources}), on=keys, how="left")
     return found.select(
         *_GROUP,
@@ -232,7 +234,7 @@ def _derived(scope: Scope, counted: pl.LazyFrame) -> list[pl.LazyFrame]:
 
 def _side_by_side(scope: Scope, counted: pl.LazyFrame) -> pl.LazyFrame:
     """One row per bucket and node type, `<metric>.<resource>` beside each other: every metric has the same buckets."""
-    ordered = once(counted.sort("metric", *_BUCKET))
+    ordered = materialize(counted.sort("metric", *_BUCKET))
     columns = [ordered.filter(pl.col("metric") == scope.counted[0]).select(_BUCKET)]
     columns += [
         ordered.filter(pl.col("metric") == metric).select(
@@ -240,7 +242,7 @@ def _side_by_side(scope: Scope, counted: pl.LazyFrame) -> pl.LazyFrame:
         )
         for metric in scope.counted
     ]
-    return once(pl.concat(columns, how="horizontal", strict=True))
+    return materialize(pl.concat(columns, how="horizontal", strict=True))
 
 
 def _weighted(metric: Metric, scope: Scope, resource: str) -> list[pl.Expr]:
@@ -289,7 +291,7 @@ def _means(buckets: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     return (
         buckets.rename({"bucket_at": "timestamp"})
         .with_columns(
-            width="seen",
+            width="observed",
             is_ratio=pl.any_horizontal(pl.col("metric") == ratio for ratio in ratios),
             collector_type=_CURRENT,
             site=pl.lit(scope.site, dtype=_CODED),
@@ -312,13 +314,13 @@ def _means(buckets: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
 
 
 def _dense_steps(
-    scope: Scope, steps: pl.LazyFrame, series: pl.LazyFrame, known: pl.LazyFrame, seen: pl.DataFrame | None
+    scope: Scope, steps: pl.LazyFrame, series: pl.LazyFrame, known: pl.LazyFrame, observed: pl.DataFrame | None
 ) -> pl.LazyFrame:
     """Long steps: a row at the month's start and one per change of the series; nulls where unknown or in a gap."""
     amounts = list(scope.resources)
     marks = _gap_edges(scope, series)
-    if seen is not None:
-        marks = pl.concat([marks, series.join(edges(seen).select("month", "at"), on="month").select(*_GROUP, "at")])
+    if observed is not None:
+        marks = pl.concat([marks, series.join(edges(observed).select("month", "at"), on="month").select(*_GROUP, "at")])
     starts = series.select(*_GROUP, at="start_at")
     limits = series.select(*_GROUP, "end_at")
     empty = [pl.lit(None, dtype=pl.Float64).alias(name) for name in amounts]
@@ -333,11 +335,11 @@ def _dense_steps(
         .filter(pl.col("at") < pl.col("end_at"))
         .with_columns(after=pl.col("at") + pl.duration(microseconds=1))
     )
-    if seen is not None:
-        every = known_steps(every, edges(seen), amounts)
-    nulled = once(_without_gaps(_nulled(every, known, amounts), scope, "at", "after").sort([*_GROUP, "at"]))
+    if observed is not None:
+        every = known_steps(every, edges(observed), amounts)
+    nulled = materialize(_without_gaps(_nulled(every, known, amounts), scope, "at", "after").sort([*_GROUP, "at"]))
     first = is_first(_GROUP)
-    ordered = once(
+    ordered = materialize(
         nulled.with_columns(
             (first | pl.col(name).ne_missing(pl.col(name).shift(1))).alias(f"new_{name}") for name in amounts
         )

@@ -18,11 +18,11 @@ GATED = "waits: "
 _REASON_LENGTH = 600
 
 
-def closed_months(reader: Reader, site: BaseSite, months: Collection[date], inputs: Iterable[str]) -> dict[date, str]:
+def blocked_months(reader: Reader, site: BaseSite, months: Collection[date], inputs: Iterable[str]) -> dict[date, str]:
     """Months that can't be built because an input is not there or was refused, each with the reason."""
     wanted = tuple(inputs)
-    gates = reader.frame(GATES, site.key, sorted(months)) if reader.has(GATES) else GATES.empty()
-    state = {(row["asset"], row["month"]): row for row in gates.iter_rows(named=True)}
+    readiness = reader.frame(GATES, site.key, sorted(months)) if reader.has(GATES) else GATES.empty()
+    state = {(row["asset"], row["month"]): row for row in readiness.iter_rows(named=True)}
     out: dict[date, str] = {}
     for month in sorted(months):
         reasons = []

@@ -30,7 +30,7 @@ class Replaced:
 
 
 @dataclass(frozen=True)
-class Later:
+class ReplaceAfter:
     """Rows that take the place of a table's rows whose `column` lies after an instant, those with values of `owned`."""
 
     table: Table
@@ -129,11 +129,11 @@ class Writer(Reader):
         asset: str,
         run_id: str,
         owned: Mapping[str, Sequence[str]] | None = None,
-        closed: Mapping[date, str] | None = None,
+        blocked: Mapping[date, str] | None = None,
     ) -> Replaced:
         """Replace a site's months of `table` by `rows` (a frame, or the name of a relation of this connection).
 
-        A month whose rows break the table's declaration, or that `closed` names with a reason, keeps its old rows; the
+        A month whose rows break the table's declaration, or that `blocked` names with a reason, keeps its old rows; the
         rest is written. Either way `serving.gates` records it in the same transaction, and `serving.versions` what was
         written. `owned` limits what is replaced to rows with these values in a column (`facts.intervals` has several
         owners).
@@ -149,11 +149,11 @@ class Writer(Reader):
         refused: dict[date, list[Violation]] = {}
         for violation in violations(self.con, str(relation), table):
             refused.setdefault(violation.month, []).append(violation)
-        for month, reason in (closed or {}).items():
+        for month, reason in (blocked or {}).items():
             refused.setdefault(month, []).append(Violation(month, reason, 0))
         good = [month for month in months if month not in refused]
         self._swap(table, str(relation), site, good, owned or {})
-        self.gate(asset, site, months, refused, run_id)
+        self.record_readiness(asset, site, months, refused, run_id)
         counted = self.con.sql(
             f"SELECT month, count(*) FROM {relation} WHERE month IN (SELECT unnest($months::DATE[])) GROUP BY month",
             params=bound({"months": good}),
@@ -175,8 +175,8 @@ class Writer(Reader):
         self.con.unregister("rows_to_check")
         return out
 
-    def amend(
-        self, parts: Sequence[Later], *, since: datetime, site: str, month: date, asset: str, run_id: str
+    def replace_tail(
+        self, parts: Sequence[ReplaceAfter], *, since: datetime, site: str, month: date, asset: str, run_id: str
     ) -> list[Violation]:
         """Replace only those rows of a site's month that reach beyond an instant, in all tables of an asset or in none.
 
@@ -190,7 +190,7 @@ class Writer(Reader):
             if not part.rows.is_empty()
             for found in self.refused(part.table, part.rows).get(month, [])
         ]
-        self.gate(asset, site, [month], {month: broken} if broken else {}, run_id)
+        self.record_readiness(asset, site, [month], {month: broken} if broken else {}, run_id)
         if broken:
             return broken
         for part in parts:
@@ -218,7 +218,7 @@ class Writer(Reader):
             bound({"months": months}),
         ).fetchall()
 
-    def gate(
+    def record_readiness(
         self, asset: str, site: str, months: Sequence[date], refused: Mapping[date, Sequence[Violation]], run_id: str
     ) -> None:
         """Record for every month whether the asset's rows are good, and why not; stored with the transaction."""

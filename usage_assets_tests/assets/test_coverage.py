@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from usage_assets.cli.look import show_status
+from usage_assets.cli.access import show_status
 from usage_assets.core import settings
 from usage_assets.core.months import Window
 from usage_assets.definitions import build_defs
@@ -34,7 +34,7 @@ NOON = datetime(2020, 3, 10, 12)
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> datetime:
     """The clock of coverage stands in March 2020; the sources of SQLite files have the real one's."""
-    for module in ("usage_assets.orchestration.coverage_step", "usage_assets.cli.look"):
+    for module in ("usage_assets.orchestration.coverage_step", "usage_assets.cli.access"):
         monkeypatch.setattr(f"{module}.naive_utc_now", lambda: NOON)
     monkeypatch.setenv("USAGE_PICTURES", "none")
     return NOON

@@ -101,7 +101,7 @@ def test_a_month_that_waits_keeps_its_files(built, warehouse, instance):
     before = month_path(USAGE_LONG, "tiny", FEB).stat().st_mtime_ns
     with warehouse.write("test") as writer:
         refused = {FEB: [Violation(FEB, f"{GATED}its facts were refused", 0)]}
-        writer.gate("openstack/timelines/usage", "tiny", [FEB], refused, "r")
+        writer.record_readiness("openstack/timelines/usage", "tiny", [FEB], refused, "r")
     result = export(built, warehouse, instance)
     assert month_path(USAGE_LONG, "tiny", FEB).stat().st_mtime_ns == before
     assert shown(result)["usage_long", str(partition_key("tiny", FEB))]["status"].value == "kept_old"

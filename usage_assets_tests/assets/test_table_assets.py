@@ -11,10 +11,10 @@ from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.table_step import build_window
 from usage_assets.schema import Column, Rule, Table, Type
-from usage_assets.specs.asset import Made, TableAsset
+from usage_assets.specs.asset import Built, TableAsset
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import GATES
-from usage_assets.warehouse.readiness import closed_months
+from usage_assets.warehouse.readiness import blocked_months
 
 JAN, FEB = date(2024, 1, 1), date(2024, 2, 1)
 COUNTS = Table(
@@ -37,7 +37,7 @@ def asset(rows: list[tuple[date, str, int]], **more) -> TableAsset:
         table=COUNTS,
         after=(),
         read=lambda reader, site, months: None,
-        make=lambda site, months, read, extracted: Made(frame.filter(pl.col("month").is_in(list(months)))),
+        make=lambda site, months, read, extracted: Built(frame.filter(pl.col("month").is_in(list(months)))),
         **more,
     )
 
@@ -76,7 +76,7 @@ def test_a_month_waits_for_its_inputs(warehouse: Warehouse):
     assert "openstack/facts/total was never built" in shown[JAN]["reason"]
     assert stored(warehouse) == set()
     with warehouse.read() as reader:
-        assert set(closed_months(reader, SITE, [JAN, FEB], ["openstack/reports/counts"])) == {JAN, FEB}
+        assert set(blocked_months(reader, SITE, [JAN, FEB], ["openstack/reports/counts"])) == {JAN, FEB}
 
 
 def test_a_site_that_does_not_have_it_has_empty_months_that_count_as_built(warehouse: Warehouse):

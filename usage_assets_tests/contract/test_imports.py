@@ -29,7 +29,7 @@ IMPORTS_WHEN_CALLED = {
     "kinds/openstack/site/model.py",
     "kinds/openstack/site/personal.py",
     "kinds/openstack/site/rules.py",
-    "operations/doctor/questions.py",
+    "operations/doctor/probes.py",
 }
 
 

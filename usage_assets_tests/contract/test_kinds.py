@@ -85,13 +85,13 @@ def test_a_site_without_a_single_row_gives_dense_zeros_or_nulls_where_nothing_wa
     with Warehouse(tmp_path / "warehouse.duckdb").read() as reader:
         raw = kind.read_raw(reader, site, MONTHS)
         types = kind.node_types(reader, site, MONTHS)
-        seen = kind.observed(reader, site, MONTHS)
+        observed = kind.observed(reader, site, MONTHS)
     facts = kind.build_facts(site, MONTHS, raw, {}, [fact.name for fact in kind.facts])
     assert facts.intervals.schema == INTERVALS.polars_schema
     assert facts.intervals.is_empty()
     assert facts.rejects.is_empty()
     scope = kind.usage_scope(site)
-    usage = build_usage(scope, MONTHS, facts.intervals, {}, types, seen=seen).usage
+    usage = build_usage(scope, MONTHS, facts.intervals, {}, types, observed=observed).usage
     counted = usage.filter(usage["metric"].is_in(list(scope.counted)))
     assert counted.height == (31 + 29) * len(scope.counted) * len(scope.resources)
-    assert (counted["value"] == 0).all() if seen is None else counted["value"].is_null().all()
+    assert (counted["value"] == 0).all() if observed is None else counted["value"].is_null().all()

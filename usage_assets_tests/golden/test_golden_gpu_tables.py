@@ -29,10 +29,10 @@ def test_tables_of_raw_rows(rows: list[dict], begins: int, lasts: int) -> None:
     facts = Facts.of(made.runs, made.polls, made.performance)
     cube = Cube.of(facts, POOL, window, Options(all_devices=True))
     weight = oracle_gpu.shares({row["poll_at"] for row in rows}, window.start, window.end, POOL.bucket_minutes)
-    seen = sum(weight.values())
+    observed = sum(weight.values())
     intervals = len({(at - START) // timedelta(minutes=15) for at in weight})
-    assert (cube.seen.count, cube.seen.intervals) == (len(weight), intervals)
-    assert cube.seen.hours == pytest.approx(float(seen))
+    assert (cube.observed.count, cube.observed.intervals) == (len(weight), intervals)
+    assert cube.observed.hours == pytest.approx(float(observed))
 
     available: dict[str, Fraction] = {}
     hours: dict[tuple[str, str], Fraction] = {}
@@ -61,7 +61,7 @@ def test_tables_of_raw_rows(rows: list[dict], begins: int, lasts: int) -> None:
         assert found["available_hours_observed"] == pytest.approx(float(available.get(name, 0)))
         assert found["gpu_hours_observed"] == pytest.approx(float(mine))
         if intervals:
-            assert found["allocated_avg"] == pytest.approx(float(mine / seen))
+            assert found["allocated_avg"] == pytest.approx(float(mine / observed))
     assert table["total"]["available_hours_observed"] == pytest.approx(float(total))
     assert table["total"]["gpu_hours_observed"] == pytest.approx(float(held))
     of_users = users.user_hours(cube).frame.filter(pl.col("class") != "total")

@@ -90,8 +90,8 @@ def test_hostile_values_pass_through_everything_as_data(site, warehouse: Warehou
 
 def says_what_it_holds(site: OpenStackSite, capsys, monkeypatch) -> None:
     """The commands that show rows print no control character but the ends of their own lines."""
+    from usage_assets.cli.access import show_access, show_status
     from usage_assets.cli.explain import instant, show
-    from usage_assets.cli.look import show_access, show_status
     from usage_assets.reports.explain import Question
 
     console = PlainConsole(width=200, highlight=False)

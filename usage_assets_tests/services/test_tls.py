@@ -150,7 +150,7 @@ def test_the_right_ca_gives_an_encrypted_and_checked_connection(encrypting_maria
     shutil.copy(certificates / "ca.pem", tmp_path)
     site = site_of(tmp_path, as_reader(encrypting_mariadb), "{ca: ca.pem}")
     (server,) = check_site(site, TABLES).servers
-    assert server.wire == "encrypted (TLSv1.3)"
+    assert server.transport == "encrypted (TLSv1.3)"
     assert server.warnings == ()
 
 
@@ -170,7 +170,7 @@ def test_a_certificate_of_another_host_is_refused_unless_names_are_not_asked_for
     ca = certificates / "ca.pem"
     assert "ca must have signed" in refused(site_of(tmp_path, url, f"{{ca: {ca}}}"))
     (server,) = check_site(site_of(tmp_path, url, f"{{ca: {ca}, verify: ca}}"), TABLES).servers
-    assert server.wire == "encrypted (TLSv1.3)"
+    assert server.transport == "encrypted (TLSv1.3)"
 
 
 def test_without_a_ca_the_machines_own_are_asked(encrypting_mariadb, tmp_path):
@@ -179,7 +179,7 @@ def test_without_a_ca_the_machines_own_are_asked(encrypting_mariadb, tmp_path):
 
 def test_any_certificate_will_do_where_the_site_says_so_and_check_site_says_it(encrypting_mariadb, tmp_path):
     (server,) = check_site(site_of(tmp_path, as_reader(encrypting_mariadb), "{verify: none}"), TABLES).servers
-    assert server.wire == "encrypted (TLSv1.3), certificate not checked"
+    assert server.transport == "encrypted (TLSv1.3), certificate not checked"
 
 
 def test_an_account_may_show_its_own_certificate(encrypting_mariadb, certificates, tmp_path):
@@ -187,7 +187,7 @@ def test_an_account_may_show_its_own_certificate(encrypting_mariadb, certificate
     mine = f"ca: {certificates / 'ca.pem'}"
     assert "check user and password" in refused(site_of(tmp_path, url, f"{{{mine}}}"))
     both = f"{mine}, cert: {certificates / 'client.pem'}, key: {certificates / 'client.key'}"
-    assert check_site(site_of(tmp_path, url, f"{{{both}}}"), TABLES).servers[0].wire == "encrypted (TLSv1.3)"
+    assert check_site(site_of(tmp_path, url, f"{{{both}}}"), TABLES).servers[0].transport == "encrypted (TLSv1.3)"
 
 
 def test_a_server_without_tls_is_refused_before_a_password_is_sent(mariadb, mariadb_admin, prefix, tmp_path):
@@ -207,12 +207,12 @@ def test_a_connection_without_tls_is_said_to_be_none(mariadb, mariadb_admin, pre
             pytest.skip("the MariaDB of the tests has TLS")
         con.exec_driver_sql(f"CREATE DATABASE {prefix}_nova")
     (server,) = check_site(site_of(tmp_path, mariadb.set(database=f"{prefix}_nova"), None), TABLES).servers
-    assert server.wire == "NOT encrypted (this machine)"
+    assert server.transport == "NOT encrypted (this machine)"
 
 
 def test_a_url_may_ask_by_itself_but_not_beside_tls(encrypting_mariadb, certificates, tmp_path):
     url = as_reader(encrypting_mariadb).update_query_dict({"ssl_ca": str(certificates / "ca.pem")})
-    assert check_site(site_of(tmp_path, url, None), TABLES).servers[0].wire == "encrypted (TLSv1.3)"
+    assert check_site(site_of(tmp_path, url, None), TABLES).servers[0].transport == "encrypted (TLSv1.3)"
     assert "leave one of them" in refused(site_of(tmp_path, url, "{verify: none}"))
 
 
@@ -233,7 +233,7 @@ def test_an_account_that_may_also_delete_is_warned_of(encrypting_mariadb, certif
 def test_postgresql_is_held_to_the_same(encrypting_postgres, certificates, tmp_path):
     site = site_of(tmp_path, encrypting_postgres, f"{{ca: {certificates / 'ca.pem'}}}")
     (server,) = check_site(site, TABLES).servers
-    assert server.wire == "encrypted (TLSv1.3)"
+    assert server.transport == "encrypted (TLSv1.3)"
     assert "do everything (superuser)" in server.warnings[0]
     assert "ca must have signed" in refused(
         site_of(tmp_path, encrypting_postgres, f"{{ca: {certificates / 'other.pem'}}}")

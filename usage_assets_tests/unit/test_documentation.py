@@ -104,7 +104,9 @@ def store_usage(warehouse: Warehouse) -> None:
     with warehouse.write("test") as writer:
         writer.ensure(USAGE, INTERVALS, GATES)
         writer.put(USAGE, usage_rows())
-        writer.gate("openstack/timelines/usage", "demo_metal", [date(2026, 1, 1), date(2026, 2, 1)], {}, "test")
+        writer.record_readiness(
+            "openstack/timelines/usage", "demo_metal", [date(2026, 1, 1), date(2026, 2, 1)], {}, "test"
+        )
         views.ensure(writer)
 
 

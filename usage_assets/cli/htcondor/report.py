@@ -8,7 +8,7 @@ from datetime import datetime
 import typer
 
 from usage_assets.cli.console import month as month_of_text
-from usage_assets.cli.htcondor.show import put, require_format
+from usage_assets.cli.htcondor.formats import put, require_format
 from usage_assets.cli.htcondor.window import Asked, one_pool, reading, require_stored, window_of
 from usage_assets.core import clock
 from usage_assets.kinds.htcondor.reports.content import Report, report
@@ -19,7 +19,7 @@ from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.htcondor.tables.options import Options
 from usage_assets.kinds.htcondor.tables.reading import newest_poll, read_facts
 from usage_assets.kinds.htcondor.tables.window import Window
-from usage_assets.specs.mail import Posting
+from usage_assets.specs.mail import DueReport
 from usage_assets.warehouse import Reader
 
 
@@ -85,7 +85,7 @@ def _send(site: HTCondorSite, made: Report, to: Sequence[str]) -> None:
 
     name = made.period.report or "asked"
     now: datetime = clock.naive_utc_now()
-    posting = Posting(name, made.period.name, (), made.period.window.end, now, to, site.reports.channel)
+    posting = DueReport(name, made.period.name, (), made.period.window.end, now, to, site.reports.channel)
     letter = letter_of(made)
     post(site.key, posting, letter)
     if set(to) >= set(getattr(site.reports, name).to if made.period.report else ()) and made.period.report:

@@ -9,7 +9,7 @@ import polars as pl
 import typer
 
 from usage_assets.cli.console import month as month_of_text
-from usage_assets.cli.htcondor.show import require_format, show, side_by_side
+from usage_assets.cli.htcondor.formats import require_format, show, side_by_side
 from usage_assets.cli.htcondor.window import (
     Asked,
     instant,

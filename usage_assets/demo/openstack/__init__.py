@@ -1,1 +1,1 @@
-"""Made OpenStack sites: what people asked for, and the rows that the services' databases hold of it."""
+"""Made-up OpenStack sites: what people asked for, and the rows that the services' databases hold of it."""

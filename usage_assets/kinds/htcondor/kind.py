@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from usage_assets.specs.facts import AppendedFacts
     from usage_assets.specs.kind import Facts
     from usage_assets.specs.lineage import Origin
-    from usage_assets.specs.mail import Letter, Posting
+    from usage_assets.specs.mail import DueReport, MailMessage
     from usage_assets.specs.plot import Plot
     from usage_assets.specs.raw_table import RawTable
     from usage_assets.timelines.usage import Scope
@@ -161,14 +161,14 @@ class HTCondor(Kind):
 
         return grants(site, tables)
 
-    def due_reports(self, site: HTCondorSite, now: datetime) -> Sequence[Posting]:
+    def due_reports(self, site: HTCondorSite, now: datetime) -> Sequence[DueReport]:
         """Daily, weekly and monthly reports that are to be mailed."""
         from usage_assets.kinds.htcondor.reports.mailing import postings
 
         return postings(site, now)
 
-    def mail_message(self, reader: Reader, site: HTCondorSite, report: Posting) -> Letter:
+    def mail_message(self, reader: Reader, site: HTCondorSite, report: DueReport) -> MailMessage:
         """The report's stored page and text."""
-        from usage_assets.kinds.htcondor.reports.mailing import letter
+        from usage_assets.kinds.htcondor.reports.mailing import mail_message
 
-        return letter(reader, site, report)
+        return mail_message(reader, site, report)

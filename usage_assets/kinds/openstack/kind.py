@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from usage_assets.core.months import Window
     from usage_assets.kinds.openstack.site.model import OpenStackSite
-    from usage_assets.sources.personal import Hider
+    from usage_assets.sources.personal import Redactor
     from usage_assets.sources.record import DumpResult
     from usage_assets.specs.access_report import SiteAccess
     from usage_assets.specs.asset import FactAsset, TableAsset
@@ -137,11 +137,11 @@ class OpenStack(Kind):
         """Names in `sources`."""
         return site.listed_sources
 
-    def hider(self, site: OpenStackSite) -> Hider:
+    def redactor(self, site: OpenStackSite) -> Redactor:
         """By the site's rules on personal columns."""
-        from usage_assets.kinds.openstack.raw.personal import hider_of
+        from usage_assets.kinds.openstack.raw.personal import redactor_of
 
-        return hider_of(site)
+        return redactor_of(site)
 
     def horizon_days(self, site: OpenStackSite) -> int:
         """As the site's file says."""

@@ -1,5 +1,5 @@
-"""`usage-assets doctor`: small questions about an installation, each answered by what was found and what to do.
+"""`usage-assets doctor`: small probes of an installation; each says what was found and what to do.
 
-A question is a function in `configuration`, `storage` or `service` under `@question`; it answers with one line or
-several and changes nothing. One that fails is an answer too: the others are still asked.
+A probe is a function in `configuration`, `storage` or `service` under `@probe`; it yields one outcome or several and
+changes nothing. One that raises gives a failure; the others still run.
 """

@@ -16,7 +16,7 @@ from usage_assets.core import settings
 from usage_assets.core.errors import AlertError
 from usage_assets.kinds import kind_of
 from usage_assets.operations.doctor.owners import foreign
-from usage_assets.operations.doctor.questions import Patient, Said, fail, ok, question, warn
+from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, probe, warn
 from usage_assets.operations.places import asked_for
 from usage_assets.orchestration.cron import coverage_clock, nightly_clock
 from usage_assets.orchestration.mail_sensor import mail_channel, wanted_of
@@ -27,22 +27,22 @@ _SHOWN = ("dagster", "dagster-duckdb", "duckdb", "polars")
 _GB = 1e9
 
 
-@question("site files")
-def site_files(patient: Patient) -> Iterator[Said]:
+@probe("site files")
+def site_files(installation: Installation) -> Iterator[Outcome]:
     """Whether every site file can be read."""
-    book = patient.book
+    book = installation.book
     for fault in book.faults.values():
         yield fail(fault, "mend the file; its site is left out until then")
     if book:
-        yield ok(f"{len(book)} in {patient.places.sites}: {', '.join(book)}")
+        yield ok(f"{len(book)} in {installation.places.sites}: {', '.join(book)}")
     elif not book.faults:
-        yield warn(f"there is none in {patient.places.sites}", "see docs/adding-a-site.md")
+        yield warn(f"there is none in {installation.places.sites}", "see docs/adding-a-site.md")
 
 
-@question("alerts")
-def alert_channels(patient: Patient) -> Iterator[Said]:
+@probe("alerts")
+def alert_channels(installation: Installation) -> Iterator[Outcome]:
     """Whether alerts reach somebody."""
-    path = patient.places.alerts
+    path = installation.places.alerts
     if not path.is_file():
         yield warn(f"there is no {path}: alerts go to the log alone", "write it, then usage-assets alert-test")
         return
@@ -50,18 +50,18 @@ def alert_channels(patient: Patient) -> Iterator[Said]:
     yield ok(f"{path.name}: {', '.join(names)}")
 
 
-@question("mailed reports")
-def mailed_reports(patient: Patient) -> Iterator[Said]:
+@probe("mailed reports")
+def mailed_reports(installation: Installation) -> Iterator[Outcome]:
     """Whether the reports that site files want mailed have a mail channel, and were taken by its server."""
-    failing = Sent(patient.places.home / LETTERS).failures()
+    failing = Sent(installation.places.home / LETTERS).failures()
     wanted = 0
-    for key, site in patient.good_sites().items():
-        for posting in wanted_of(kind_of(site), site, patient.now.replace(tzinfo=None)):
+    for key, site in installation.good_sites().items():
+        for posting in wanted_of(kind_of(site), site, installation.now.replace(tzinfo=None)):
             wanted += 1
             what = f"{posting.report} report of {key} to {', '.join(posting.to)}"
             why = failing.get((key, posting.report))
             try:
-                mail_channel(posting.channel, patient.places.alerts)
+                mail_channel(posting.channel, installation.places.alerts)
             except AlertError as error:
                 yield fail(f"{what}: {error}", "write the channel into alerts.yaml, or take the receivers out")
             else:
@@ -70,13 +70,13 @@ def mailed_reports(patient: Patient) -> Iterator[Said]:
     yield ok(f"{wanted} wanted" if wanted else "no site file names receivers")
 
 
-@question("secrets")
-def secrets(patient: Patient) -> Iterator[Said]:
+@probe("secrets")
+def secrets(installation: Installation) -> Iterator[Outcome]:
     """Whether what site files and alerts.yaml name as `${NAME}` is set, and the secrets file is its owner's alone."""
     path = settings.secrets_file()
     settings.secret("")  # reads the file: UsageError says what is wrong with it
     yield ok("no secrets file (USAGE_SECRETS is not set)" if path is None else f"{path}: its owner's alone")
-    files = [*files_of_sites(patient.places.sites), patient.places.alerts]
+    files = [*files_of_sites(installation.places.sites), installation.places.alerts]
     for file in files:
         missing = sorted(asked_for(file) - set(os.environ)) if file.is_file() else []
         missing = [name for name in missing if settings.secret(name) is None]
@@ -84,10 +84,10 @@ def secrets(patient: Patient) -> Iterator[Said]:
             yield fail(f"{file.name} names {', '.join(missing)}, not set", "set it in the environment or secrets file")
 
 
-@question("folders")
-def folders(patient: Patient) -> Iterator[Said]:
+@probe("folders")
+def folders(installation: Installation) -> Iterator[Outcome]:
     """Whether what is to be written can be, by this user and by no stranger."""
-    places = patient.places
+    places = installation.places
     for name, folder in (("USAGE_DATA", places.data), ("DAGSTER_HOME", places.home)):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         try:
@@ -109,10 +109,10 @@ def folders(patient: Patient) -> Iterator[Said]:
             yield ok(f"{name}: {folder}" + ("" if folder.exists() else " (not made yet)"))
 
 
-@question("disk")
-def disk(patient: Patient) -> Iterator[Said]:
+@probe("disk")
+def disk(installation: Installation) -> Iterator[Outcome]:
     """Whether there is room for the warehouse to grow, to be compacted and saved."""
-    places = patient.places
+    places = installation.places
     warehouse = places.warehouse.stat().st_size if places.warehouse.exists() else 0
     for name, folder in (("USAGE_DATA", places.data), ("DAGSTER_HOME", places.home)):
         there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -126,22 +126,22 @@ def disk(patient: Patient) -> Iterator[Said]:
             yield ok(found)
 
 
-@question("clock")
-def clock(patient: Patient) -> Iterator[Said]:
+@probe("clock")
+def clock(installation: Installation) -> Iterator[Outcome]:
     """Whether the schedules' hour and zone can be used, and the clock has not gone back."""
     nightly = nightly_clock()
     for fault in dict.fromkeys((*nightly.faults, *coverage_clock().faults)):
         yield fail(fault, "mend it and restart the service")
-    yield ok(f"nightly at {nightly.cron} {nightly.timezone}; now {patient.now:%Y-%m-%d %H:%M} UTC")
-    if patient.instance is not None:
-        newest = patient.instance.get_run_records(limit=1)
-        if newest and newest[0].create_timestamp.timestamp() > patient.now.timestamp() + 60:
+    yield ok(f"nightly at {nightly.cron} {nightly.timezone}; now {installation.now:%Y-%m-%d %H:%M} UTC")
+    if installation.instance is not None:
+        newest = installation.instance.get_run_records(limit=1)
+        if newest and newest[0].create_timestamp.timestamp() > installation.now.timestamp() + 60:
             at = f"{newest[0].create_timestamp:%Y-%m-%d %H:%M}"
             yield fail(f"the newest run was made at {at}, which lies ahead", "set the machine's clock")
 
 
-@question("packages")
-def packages(patient: Patient) -> Iterator[Said]:  # noqa: ARG001 - every question has the same shape
+@probe("packages")
+def packages(installation: Installation) -> Iterator[Outcome]:  # noqa: ARG001 - every question has the same shape
     """Whether what is installed fits together."""
     bad = False
     needs = [(name, Requirement(each)) for name in ("usage-assets", "dagster-duckdb") for each in requires(name) or ()]
@@ -162,8 +162,8 @@ def packages(patient: Patient) -> Iterator[Said]:  # noqa: ARG001 - every questi
         yield ok(f"usage-assets {version('usage-assets')}, Python {sys.version.split()[0]}, {shown}")
 
 
-@question("addresses")
-def addresses(patient: Patient) -> Iterator[Said]:  # noqa: ARG001 - every question has the same shape
+@probe("addresses")
+def addresses(installation: Installation) -> Iterator[Outcome]:  # noqa: ARG001 - every question has the same shape
     """Whether UI and plots are served to this machine alone: neither asks who one is."""
     named = {"UI_HOST": os.environ.get("UI_HOST", "127.0.0.1"), "USAGE_PLOTS_HOST": settings.plots_host()}
     for name, host in named.items():

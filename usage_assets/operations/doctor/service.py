@@ -10,7 +10,7 @@ import dagster as dg
 
 from usage_assets.core.errors import UsageError
 from usage_assets.kinds import kind_of
-from usage_assets.operations.doctor.questions import Patient, Said, fail, ok, question, warn
+from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, probe, warn
 from usage_assets.operations.live import BEGUN
 from usage_assets.orchestration.orphaned_runs import is_gone
 from usage_assets.sites.base import Site
@@ -20,18 +20,18 @@ _DAEMON_SECONDS = 300.0
 _NIGHT_HOURS, _STUCK_HOURS, _QUEUED_HOURS = 36.0, 12.0, 1.0
 
 
-@question("sources")
-def sources(patient: Patient) -> Iterator[Said]:
+@probe("sources")
+def sources(installation: Installation) -> Iterator[Outcome]:
     """Whether each site's databases answer, and let its account read and do no more; all sites at once."""
-    book = patient.good_sites()
-    if patient.offline:
+    book = installation.good_sites()
+    if installation.offline:
         yield ok("not asked (--offline)")
         return
     answers: queue.Queue[tuple[str, SiteAccess | UsageError]] = queue.Queue()
     for site in book.values():
         threading.Thread(target=_look, args=(site, answers), daemon=True).start()
     waiting = set(book)
-    end = time.monotonic() + patient.seconds
+    end = time.monotonic() + installation.seconds
     while waiting:
         try:
             key, found = answers.get(timeout=max(end - time.monotonic(), 0.01))
@@ -40,7 +40,7 @@ def sources(patient: Patient) -> Iterator[Said]:
         waiting.discard(key)
         yield from [fail(str(found), "")] if isinstance(found, UsageError) else _access(key, found)
     for key in sorted(waiting):
-        yield fail(f"{key}: no answer within {patient.seconds:.0f} s", f"usage-assets check-site {key}")
+        yield fail(f"{key}: no answer within {installation.seconds:.0f} s", f"usage-assets check-site {key}")
 
 
 def _look(site: Site, answers: "queue.Queue[tuple[str, SiteAccess | UsageError]]") -> None:
@@ -52,7 +52,7 @@ def _look(site: Site, answers: "queue.Queue[tuple[str, SiteAccess | UsageError]]
         answers.put((site.key, UsageError(f"{site.key}: can't be asked ({type(error).__name__})")))
 
 
-def _access(key: str, found: SiteAccess) -> Iterator[Said]:
+def _access(key: str, found: SiteAccess) -> Iterator[Outcome]:
     denied = [one.source for one in found.tables if one.state == "not granted"]
     if denied:
         yield fail(f"{key}: not granted: {', '.join(denied)}", f"usage-assets grants {key}")
@@ -64,21 +64,23 @@ def _access(key: str, found: SiteAccess) -> Iterator[Said]:
             yield warn(f"{key}: {warning}", "")
     if not denied and not damaged:
         there = sum(one.state == "found" for one in found.tables)
-        wires = ", ".join(f"{server.label}{f' ({server.wire})' if server.wire else ''}" for server in found.servers)
-        yield ok(f"{key}: {there} tables, {wires}")
+        transports = ", ".join(
+            f"{server.label}{f' ({server.transport})' if server.transport else ''}" for server in found.servers
+        )
+        yield ok(f"{key}: {there} tables, {transports}")
 
 
-@question("daemon")
-def daemon(patient: Patient) -> Iterator[Said]:
+@probe("daemon")
+def daemon(installation: Installation) -> Iterator[Outcome]:
     """Whether a daemon is at work: without one there is no nightly and no alert."""
-    if patient.instance is None:
+    if installation.instance is None:
         yield warn("none has ever run here", "start the service (docs/operations.md), or make ui")
         return
-    beats = list(patient.instance.get_daemon_heartbeats().values())
+    beats = list(installation.instance.get_daemon_heartbeats().values())
     if not beats:
         yield warn("none has ever run here", "start the service (docs/operations.md), or make ui")
         return
-    ago = patient.now.timestamp() - max(beat.timestamp for beat in beats)
+    ago = installation.now.timestamp() - max(beat.timestamp for beat in beats)
     if ago > _DAEMON_SECONDS:
         yield fail(f"none since {ago / 3600:.1f} h", "start the service: without it there is no nightly and no alert")
         return
@@ -89,10 +91,10 @@ def daemon(patient: Patient) -> Iterator[Said]:
         yield ok(f"at work, last heard of {max(ago, 0):.0f} s ago")
 
 
-@question("schedules")
-def schedules(patient: Patient) -> Iterator[Said]:
+@probe("schedules")
+def schedules(installation: Installation) -> Iterator[Outcome]:
     """Whether somebody stopped a schedule or a sensor in the UI."""
-    states = [] if patient.instance is None else patient.instance.all_instigator_state()
+    states = [] if installation.instance is None else installation.instance.all_instigator_state()
     stopped = sorted(state.name for state in states if not state.is_running)
     for name in stopped:
         yield warn(f"{name} is stopped", "turn it on in the UI, page Automation")
@@ -100,20 +102,20 @@ def schedules(patient: Patient) -> Iterator[Said]:
         yield ok("none is stopped")
 
 
-@question("nightly")
-def nightly(patient: Patient) -> Iterator[Said]:
+@probe("nightly")
+def nightly(installation: Installation) -> Iterator[Outcome]:
     """Whether each site was read last night."""
-    instance = patient.instance
-    if not patient.good_sites():
+    instance = installation.instance
+    if not installation.good_sites():
         yield ok("there is no site")
-    for key in patient.good_sites():
+    for key in installation.good_sites():
         tags = {"usage/trigger": "nightly", "usage/site": key}
         found = [] if instance is None else instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
         if not found:
             yield warn(f"{key}: no nightly run yet", "it starts by itself once the service runs")
             continue
         run, at = found[0].dagster_run, found[0].create_timestamp
-        hours = (patient.now - _aware(at)).total_seconds() / 3600
+        hours = (installation.now - _aware(at)).total_seconds() / 3600
         said = f"{key}: {run.status.value.lower()}, {hours:.0f} h ago (run {run.run_id[:8]})"
         if hours > _NIGHT_HOURS:
             yield fail(f"{said}; none since", "look at the daemon and at the schedule's ticks in the UI")
@@ -123,10 +125,10 @@ def nightly(patient: Patient) -> Iterator[Said]:
             yield ok(said)
 
 
-@question("runs")
-def stuck(patient: Patient) -> Iterator[Said]:
+@probe("runs")
+def stuck(installation: Installation) -> Iterator[Outcome]:
     """Whether a run hangs: its process gone, without an end for hours, or never begun."""
-    instance = patient.instance
+    instance = installation.instance
     if instance is None:
         yield ok("no run yet")
         return
@@ -134,7 +136,7 @@ def stuck(patient: Patient) -> Iterator[Said]:
     records = instance.get_run_records(dg.RunsFilter(statuses=[*BEGUN, dg.DagsterRunStatus.QUEUED]))
     for record in records:
         run = record.dagster_run
-        hours = (patient.now - _aware(record.create_timestamp)).total_seconds() / 3600
+        hours = (installation.now - _aware(record.create_timestamp)).total_seconds() / 3600
         queued = run.status == dg.DagsterRunStatus.QUEUED
         if not queued and is_gone(run):
             hung = True

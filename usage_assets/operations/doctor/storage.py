@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from usage_assets.core import settings
 from usage_assets.core.file_faults import blocked
 from usage_assets.operations.backup import backups, databases
-from usage_assets.operations.doctor.questions import Patient, Said, fail, ok, question, warn
+from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, probe, warn
 from usage_assets.operations.restore import unfinished
 from usage_assets.serving import pointer
 from usage_assets.warehouse import Warehouse, migrations
@@ -22,14 +22,14 @@ _OLD_BACKUP_DAYS = 8
 _LONG_HELD_HOURS = 2
 
 
-@question("warehouse")
-def warehouse(patient: Patient) -> Iterator[Said]:
+@probe("warehouse")
+def warehouse(installation: Installation) -> Iterator[Outcome]:
     """Whether this release can open the warehouse, and at which version it is."""
-    if not patient.places.warehouse.exists():
-        yield ok(f"there is none yet in {patient.places.data}")
+    if not installation.places.warehouse.exists():
+        yield ok(f"there is none yet in {installation.places.data}")
         return
-    version = Warehouse(patient.places.warehouse).version(wait_seconds=_WAIT_SECONDS) or 1
-    size = f"{patient.places.warehouse.stat().st_size / 1e6:.0f} MB"
+    version = Warehouse(installation.places.warehouse).version(wait_seconds=_WAIT_SECONDS) or 1
+    size = f"{installation.places.warehouse.stat().st_size / 1e6:.0f} MB"
     lacks = migrations.pending(version)
     if lacks:
         what = "; ".join(each.description for each in lacks)
@@ -41,23 +41,23 @@ def warehouse(patient: Patient) -> Iterator[Said]:
         yield ok(f"{size}, schema version {version}")
 
 
-@question("restore")
-def restored(patient: Patient) -> Iterator[Said]:
+@probe("restore")
+def restored(installation: Installation) -> Iterator[Outcome]:
     """Whether a restore was killed halfway."""
-    begun = unfinished(patient.places)
+    begun = unfinished(installation.places)
     if begun is not None:
         yield fail(f"the restore of {begun} did not end", f"usage-assets restore {begun}")
     else:
         yield ok("none is unfinished")
 
 
-@question("Dagster storage")
-def dagster_storage(patient: Patient) -> Iterator[Said]:
+@probe("Dagster storage")
+def dagster_storage(installation: Installation) -> Iterator[Outcome]:
     """Whether Dagster's tables are those of the installed Dagster, and PostgreSQL is spoken to by the right driver."""
-    if patient.in_postgres and find_spec("dagster_postgres") is None:
+    if installation.in_postgres and find_spec("dagster_postgres") is None:
         yield fail("dagster.yaml names PostgreSQL, and dagster-postgres is not installed", "install the extra postgres")
         return
-    instance = patient.instance
+    instance = installation.instance
     if instance is None:
         yield ok("nothing has run yet")
         return
@@ -92,14 +92,14 @@ def _driver(storage: object) -> str | None:
     return None if address is None else make_url(address).get_driver_name()
 
 
-@question("history")
-def history(patient: Patient) -> Iterator[Said]:
+@probe("history")
+def history(installation: Installation) -> Iterator[Outcome]:
     """Whether the history of runs has grown beyond use."""
-    if patient.instance is None:
+    if installation.instance is None:
         yield ok("no run yet")
         return
-    runs = patient.instance.get_runs_count()
-    size = sum(path.stat().st_size for path in databases(patient.places.home) if path.is_file())
+    runs = installation.instance.get_runs_count()
+    size = sum(path.stat().st_size for path in databases(installation.places.home) if path.is_file())
     found = f"{runs} runs, {size / 1e6:.0f} MB"
     if runs > _MANY_RUNS or size > _MANY_BYTES:
         yield warn(found, "usage-assets prune --keep-days 90")
@@ -107,11 +107,11 @@ def history(patient: Patient) -> Iterator[Said]:
         yield ok(found)
 
 
-@question("locks")
-def locks(patient: Patient) -> Iterator[Said]:
+@probe("locks")
+def locks(installation: Installation) -> Iterator[Outcome]:
     """Who holds the warehouse or a site now."""
     held = False
-    data = patient.places.data
+    data = installation.places.data
     for lock in (data / ".warehouse.lock", *sorted((data / ".locks").glob("*.lock"))):
         try:
             holder = _holder(lock)
@@ -122,7 +122,7 @@ def locks(patient: Patient) -> Iterator[Said]:
         if holder is None:
             continue
         held = True
-        hours = (patient.now.timestamp() - lock.stat().st_mtime) / 3600
+        hours = (installation.now.timestamp() - lock.stat().st_mtime) / 3600
         found = f"{lock.name.strip('.')}: held by {holder or 'a reader'}"
         if holder and hours > _LONG_HELD_HOURS:
             yield warn(f"{found} for {hours:.0f} h", "look at that process; a lock is free as soon as it ends")
@@ -145,31 +145,31 @@ def _holder(lock: Path) -> str | None:
     return None
 
 
-@question("published")
-def published(patient: Patient) -> Iterator[Said]:
+@probe("published")
+def published(installation: Installation) -> Iterator[Outcome]:
     """Whether readers find a whole snapshot."""
     folder = settings.published_dir()
     if not (folder / pointer.NAME).exists():
         yield ok("nothing is published yet")
         return
     found = pointer.verify(folder)
-    hours = (patient.now.replace(tzinfo=None) - found.written_at).total_seconds() / 3600
+    hours = (installation.now.replace(tzinfo=None) - found.written_at).total_seconds() / 3600
     yield ok(f"generation {found.generation}, {hours:.0f} h old, whole")
 
 
-@question("backups")
-def saved(patient: Patient) -> Iterator[Said]:
+@probe("backups")
+def saved(installation: Installation) -> Iterator[Outcome]:
     """Whether there is a backup of late."""
     folder = settings.backups_dir()
     whole = backups(folder)
     if not whole:
-        if patient.places.warehouse.exists():
+        if installation.places.warehouse.exists():
             yield warn(f"there is none in {folder}", "usage-assets backup, nightly by a timer; set USAGE_BACKUPS")
         else:
             yield ok("nothing to save yet")
         return
     at = datetime.strptime(whole[-1].name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    days = (patient.now - at).total_seconds() / 86400
+    days = (installation.now - at).total_seconds() / 86400
     found = f"{whole[-1]}, {days:.0f} days old"
     if days > _OLD_BACKUP_DAYS:
         yield warn(found, "usage-assets backup")

@@ -15,11 +15,11 @@ _KEY = ("site", "month", "asset")
 class Stored:
     """What the bookkeeping tables hold, each frame by site, month and asset, unique.
 
-    `gates`: ok, reason. `versions`: version, rows, written_at. `dumps`, the latest of each raw asset: extracted_at,
+    `readiness`: ok, reason. `versions`: version, rows, written_at. `dumps`, the latest of each raw asset: extracted_at,
     dumped_rows. `failed`, checks of severity ERROR: checks_failed.
     """
 
-    gates: pl.DataFrame
+    readiness: pl.DataFrame
     versions: pl.DataFrame
     dumps: pl.DataFrame
     failed: pl.DataFrame
@@ -36,7 +36,7 @@ def coverage(expected: pl.DataFrame, stored: Stored, now: datetime, stale_after:
     """
     of_month = stored.dumps.group_by("site", "month").agg(pl.col("extracted_at").min().alias("month_extracted_at"))
     joined = expected.lazy()
-    for frame in (stored.gates, stored.versions, stored.dumps, stored.failed):
+    for frame in (stored.readiness, stored.versions, stored.dumps, stored.failed):
         joined = joined.join(frame.lazy(), on=_KEY, how="left")
     began = pl.col("month").cast(pl.Datetime("us"))
     limit = pl.lit(stale_after)

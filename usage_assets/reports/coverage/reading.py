@@ -57,7 +57,7 @@ def stored(reader: Reader, sites: Mapping[str, Site]) -> Stored:
     )
     kinds = {key: f"{site.kind}/raw/" for key, site in sites.items()}
     return Stored(
-        gates=_ask(
+        readiness=_ask(
             reader,
             GATES,
             f"SELECT site, month, asset, ok, reason FROM {GATES.qualified}",

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from usage_assets.checks.gated import expected
+from usage_assets.checks.readiness import expected
 from usage_assets.core.months import Window
 from usage_assets.reports.exports.files import read_files, read_month, site_paths
 from usage_assets.reports.exports.frames import filled_columns
@@ -19,8 +19,8 @@ from usage_assets.timelines.usage import Scope
 ORDER = ("total", "reservable", "committed", "occupied_reserved")
 _ROOM = 1e-6
 _PARTS = ("maint_hours", "reserved_hours", "used_hours", "idle_hours")
-Closed = Mapping[date, str]
-Evaluate = Callable[[ExportTable, Site, Window, Scope, Closed], dict[date, Finding]]
+Blocked = Mapping[date, str]
+Evaluate = Callable[[ExportTable, Site, Window, Scope, Blocked], dict[date, Finding]]
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def of(table: ExportTable) -> list[ExportCheck]:
     return out
 
 
-def contract(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
+def contract(table: ExportTable, site: Site, window: Window, scope: Scope, blocked: Blocked) -> dict[date, Finding]:
     """Columns as declared, in order; no key twice."""
-    del scope, closed
+    del scope, blocked
     out = dict.fromkeys(window.months, GOOD)
     paths = site_paths(table, site.key)
     for month in set(window.months) & set(paths):
@@ -90,7 +90,7 @@ def contract(table: ExportTable, site: Site, window: Window, scope: Scope, close
     return out
 
 
-def coverage(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
+def coverage(table: ExportTable, site: Site, window: Window, scope: Scope, blocked: Blocked) -> dict[date, Finding]:
     """A file per month, and no bucket missing between the site's first row and its last."""
     paths = site_paths(table, site.key)
     out = dict.fromkeys(window.months, GOOD)
@@ -101,8 +101,8 @@ def coverage(table: ExportTable, site: Site, window: Window, scope: Scope, close
         times.to_frame("at").with_columns(before=pl.col("at").shift(1)).filter(pl.col("at") - pl.col("before") > width)
     )
     for month in window.months:
-        if month in closed and expected(site, month):
-            out[month] = Finding(False, f"not exported: {closed[month]}")
+        if month in blocked and expected(site, month):
+            out[month] = Finding(False, f"not exported: {blocked[month]}")
         elif month not in paths and expected(site, month):
             out[month] = Finding(False, "there is no file")
     for at, before in gaps.iter_rows():
@@ -120,9 +120,9 @@ def _around(months: Sequence[date], window: Window) -> list[date]:
     return [*before[-1:], *months[len(before) : len(months) - len(after)], *after[:1]]
 
 
-def order(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
+def order(table: ExportTable, site: Site, window: Window, scope: Scope, blocked: Blocked) -> dict[date, Finding]:
     """Each capacity is at most the one before it, the last not negative."""
-    del scope, closed
+    del scope, blocked
     out = dict.fromkeys(window.months, GOOD)
     for month, rows in _rows(table, site, window).items():
         said = []
@@ -139,9 +139,9 @@ def order(table: ExportTable, site: Site, window: Window, scope: Scope, closed: 
     return out
 
 
-def filled(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
+def filled(table: ExportTable, site: Site, window: Window, scope: Scope, blocked: Blocked) -> dict[date, Finding]:
     """What stands in a column that the site does not count; a copy of another column is pointed out."""
-    del table, site, closed
+    del table, site, blocked
     columns = filled_columns(scope.counted)
     copies = [name for name, why in columns.items() if "copy" in why]
     text = "; ".join(f"{name}: {why}" for name, why in columns.items())
@@ -149,9 +149,9 @@ def filled(table: ExportTable, site: Site, window: Window, scope: Scope, closed:
     return dict.fromkeys(window.months, GOOD) | {window.months[-1]: last}
 
 
-def parity(table: ExportTable, site: Site, window: Window, scope: Scope, closed: Closed) -> dict[date, Finding]:
+def parity(table: ExportTable, site: Site, window: Window, scope: Scope, blocked: Blocked) -> dict[date, Finding]:
     """The four parts of a day's hours add up to its total."""
-    del scope, closed
+    del scope, blocked
     out = dict.fromkeys(window.months, GOOD)
     for month, rows in _rows(table, site, window).items():
         parts = sum((pl.col(name) for name in _PARTS), pl.lit(0))

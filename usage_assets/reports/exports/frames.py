@@ -149,7 +149,7 @@ def _share(added: pl.LazyFrame, name: str, of: str, bases: list[str]) -> pl.Lazy
 def parity(daily: pl.LazyFrame, *, site: str, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
     """node_usage_report_cache: whole node-hours per day and node type, whose four parts add up to total.
 
-    Made of daily integrals; the day in which a month was read is left out. Each part is rounded down, and the hours
+    Built of daily integrals; the day in which a month was read is left out. Each part is rounded down, and the hours
     that total has more go one each to the parts with the greatest fractions (of equal ones the first), so no part is
     further than an hour from its own value. A part with an unknown term is null.
     """

@@ -44,7 +44,7 @@ def check_site(
         seen = [_access(found[raw.name], count=count) for raw in tables]
         return SiteAccess(
             tuple(
-                ServerAccess(server.label, server.wire.said if server.wire else "", tuple(warnings([server])))
+                ServerAccess(server.label, server.transport.said if server.transport else "", tuple(warnings([server])))
                 for server in servers
             ),
             tuple(_read_whole(seen, found) if count else seen),
@@ -57,7 +57,7 @@ def warnings(servers: Iterable[Server]) -> list[str]:
     return [
         said
         for server in servers
-        for said in (server.wire.warning if server.wire else None, *beyond_reading(server))
+        for said in (server.transport.warning if server.transport else None, *beyond_reading(server))
         if said is not None
     ]
 

@@ -19,7 +19,7 @@ from usage_assets.core.file_faults import advice
 from usage_assets.core.months import Window
 from usage_assets.sites.sql import SqlSite
 from usage_assets.sources import record
-from usage_assets.sources.personal import Hider
+from usage_assets.sources.personal import Redactor
 from usage_assets.sources.record import DumpResult, TableMonth, table_month
 from usage_assets.sources.sql import evidence, months
 from usage_assets.sources.sql.access import grant_for, warnings
@@ -44,7 +44,7 @@ def dump(
     *,
     tables: Sequence[RawTable],
     catalogue: Mapping[str, RawTable],
-    hider: Hider,
+    redactor: Redactor,
     run_id: str,
     purge_known: bool = False,
     allow_missing: bool = False,
@@ -53,14 +53,14 @@ def dump(
     """Read the months of the window from the site's databases and store them, all or nothing.
 
     `tables` are the raw tables to write; others of the `catalogue` are read along where the month rule needs them.
-    The `hider` hides what names people.
+    The `redactor` hides what names people.
     `purge_known` says that rows vanishing at the source, however many, are no fault of the read; `allow_missing` the
     same of columns.
     """
     path = warehouse.path.parent / ".staging" / f"{site.key}.duckdb"
     try:
         with warehouse.site(site.key, f"run {run_id[:8]}, dump of {window}"), staging(path) as con:
-            run = _Dump(site, window, warehouse, con, catalogue=catalogue, hider=hider, log=log)
+            run = _Dump(site, window, warehouse, con, catalogue=catalogue, redactor=redactor, log=log)
             run.purge_known, run.allow_missing = purge_known, allow_missing
             with open_servers(site, _databases(tables, catalogue)) as servers:
                 merged = run.read(servers, tables)
@@ -89,15 +89,15 @@ def read_table(
     raw: RawTable,
     *,
     catalogue: Mapping[str, RawTable],
-    hider: Hider,
+    redactor: Redactor,
 ) -> int:
     """Read one table into a staging database and nothing more; how many rows that were."""
     nowhere = Warehouse(Path())
-    run = _Dump(site, window, nowhere, con, catalogue=catalogue, hider=hider, log=_silent)
+    run = _Dump(site, window, nowhere, con, catalogue=catalogue, redactor=redactor, log=_silent)
     with open_servers(site, _databases([raw], catalogue)) as servers:
         found = find_tables(servers, run.with_parents([raw]))
         names = [column.name for column in raw.columns]
-        return Stage(con, Filter(window), run.hider).read(found[raw.name], run.steps(raw, found), names=names).read
+        return Stage(con, Filter(window), run.redactor).read(found[raw.name], run.steps(raw, found), names=names).read
 
 
 @contextmanager
@@ -133,7 +133,7 @@ class _Dump:
         con: duckdb.DuckDBPyConnection,
         *,
         catalogue: Mapping[str, RawTable],
-        hider: Hider,
+        redactor: Redactor,
         log: Callable[[str], None],
     ) -> None:
         self.site = site
@@ -143,13 +143,13 @@ class _Dump:
         self.catalogue = catalogue
         self.log = log
         self.purge_known = self.allow_missing = False
-        self.hider = hider
+        self.redactor = redactor
         self.extracted_at = clock.naive_utc_now().replace(microsecond=0)
 
     def read(self, servers: Sequence[Server], tables: Sequence[RawTable]) -> dict[str, _Merged]:
         """Stage each table and sort it into months, parents before children; then merge with what is stored."""
         self.extracted_at = min((server.now for server in servers), default=self.extracted_at)
-        stage = Stage(self.con, Filter(self.window), self.hider)
+        stage = Stage(self.con, Filter(self.window), self.redactor)
         wanted = {raw.name for raw in tables}
         needed = closure(tables, self.catalogue)
         found = find_tables(servers, self.with_parents(needed))
@@ -299,7 +299,7 @@ class _Dump:
         return known[steps], known[requests]
 
     def _columns(self, raw: RawTable, wanted: set[str]) -> list[str]:
-        names = self.hider.read(raw, [column.name for column in raw.columns])
+        names = self.redactor.read(raw, [column.name for column in raw.columns])
         if raw.name in wanted or not isinstance(raw.months, Life):
             return names
         life = raw.months  # read along for its satellites' sake: what its months and their links need is enough

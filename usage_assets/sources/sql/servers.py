@@ -21,7 +21,7 @@ from usage_assets.sites.sql import SqlSite, Tls
 from usage_assets.sources.sql.error_texts import Scrubber, fault, no_connection, short_read
 from usage_assets.sources.sql.keep_alive import kept_alive
 from usage_assets.sources.sql.sessions import BEGIN
-from usage_assets.sources.sql.tls import MYSQL, Wire, arguments, credentials, wire_of
+from usage_assets.sources.sql.tls import MYSQL, Transport, arguments, credentials, transport_of
 
 CONNECT_SECONDS = 15
 READ_SECONDS = 600
@@ -41,7 +41,7 @@ def _wall_clock() -> datetime:
 class Server:
     """A connection in its snapshot. `schemas` maps the site's database names to schemas of this server.
 
-    `wire` says how it travels; None of files, which do not.
+    `transport` says how it travels; None of files, which do not.
     """
 
     site: str
@@ -50,7 +50,7 @@ class Server:
     schemas: dict[str, str]
     con: sa.Connection
     scrub: Scrubber
-    wire: Wire | None = None
+    transport: Transport | None = None
     now: datetime = field(default_factory=_wall_clock)
     busy: threading.Lock = field(default_factory=threading.Lock)
     """Held while the connection is asked something."""
@@ -225,8 +225,8 @@ def _open(site: str, group: _Group, scrub: Scrubber, tls: Tls | None) -> Iterato
         said = f"site {site}: {where}"
         engine = _engine(group, site, {} if tls is None or backend == "sqlite" else arguments(group.url, tls, said))
         con = engine.connect()
-        wire = None if backend == "sqlite" else wire_of(con, group.url, tls, said)
-        server = Server(site, group.label, backend, group.schemas, con, scrub, wire)
+        transport = None if backend == "sqlite" else transport_of(con, group.url, tls, said)
+        server = Server(site, group.label, backend, group.schemas, con, scrub, transport)
         BEGIN[backend](server)
         if backend == "sqlite":
             server.now = _wall_clock()  # not earlier: the snapshot of the files has begun

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from usage_assets.schema import Column, Type
-from usage_assets.sources.personal import Hider
+from usage_assets.sources.personal import Redactor
 from usage_assets.sources.sql.error_texts import short_read
 from usage_assets.sources.sql.months import undated
 from usage_assets.sources.sql.reflection import Found, Relation
@@ -90,9 +90,9 @@ def parsed(column: Column) -> str:
 class Stage:
     """The staging database of one dump."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, only: Filter, hider: Hider) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, only: Filter, redactor: Redactor) -> None:
         self.con = con
-        self._hider = hider
+        self._hider = redactor
         self._only = only
         self._together = False
 
@@ -257,7 +257,7 @@ class Stage:
         )
         count = 0
         for chunk in _chunks(batches, [*(c.name for c in columns), *extra]):
-            self.con.register("batch_of_source_rows", self._hider.hide(raw, chunk))
+            self.con.register("batch_of_source_rows", self._hider.redact(raw, chunk))
             self.con.execute(f"INSERT INTO s_{raw.name} BY NAME {select}").fetchall()
             self.con.unregister("batch_of_source_rows")
             count += chunk.num_rows

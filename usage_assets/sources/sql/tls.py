@@ -20,7 +20,7 @@ _CHECKING = {"ssl_ca", "ssl_verify_cert", "ssl_verify_identity", "sslrootcert"}
 
 
 @dataclass(frozen=True)
-class Wire:
+class Transport:
     """The way to a server: `protocol` is that of the encryption, None without any; `checked` = who the server is."""
 
     host: str
@@ -102,7 +102,7 @@ def _context(tls: Tls, where: str) -> ssl.SSLContext:
     return context
 
 
-def wire_of(con: sa.Connection, url: URL, tls: Tls | None, where: str) -> Wire:
+def transport_of(con: sa.Connection, url: URL, tls: Tls | None, where: str) -> Transport:
     """How this connection travels, as the server sees it; SourceError where tls asks for more."""
     backend = url.get_backend_name()
     if backend in MYSQL:
@@ -115,7 +115,7 @@ def wire_of(con: sa.Connection, url: URL, tls: Tls | None, where: str) -> Wire:
         msg = f"{where}: the site's file asks for tls, and the connection is not encrypted; turn TLS on at the server"
         raise SourceError(msg)
     checked = tls.verify != "none" if tls is not None else bool(_CHECKING & set(url.query))
-    return Wire(url.host or "this machine", is_local(url), protocol or None, checked, bool(url.password))
+    return Transport(url.host or "this machine", is_local(url), protocol or None, checked, bool(url.password))
 
 
 def is_local(url: URL) -> bool:

@@ -4,7 +4,7 @@ from datetime import date
 
 import dagster as dg
 
-from usage_assets.checks.gated import contract, coverage, expected
+from usage_assets.checks.readiness import contract, coverage, expected
 from usage_assets.core.months import Window
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.check_evaluation import done, evaluation, targets

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from usage_assets.cli.access import verdict
 from usage_assets.cli.app import app
-from usage_assets.cli.look import verdict
 from usage_assets.specs.access_report import TableAccess
 from usage_assets_tests.unit.sources.sources import Data, make_sqlite, site_of
 

@@ -19,7 +19,7 @@ from usage_assets.core.errors import UsageError
 from usage_assets.kinds.htcondor.facts.tables import GPU_PERFORMANCE, GPU_POLLS, GPU_RUNS
 from usage_assets.orchestration.mail_sensor import Sent
 from usage_assets.serving.pointer import Pointer, write_pointer
-from usage_assets.specs.mail import Posting
+from usage_assets.specs.mail import DueReport
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.alerts.smtp import mail_server
 from usage_assets_tests.unit.kinds.htcondor.tables.made import HOSTED, MadePool, States, claimed, every, idle, lent
@@ -254,7 +254,7 @@ def test_what_was_mailed_by_hand_is_not_mailed_again(run: Run, tmp_path: Path, m
         smtp = f"{{host: 127.0.0.1, port: {server.port}, tls: none}}"
         config.write_text(f"channels: [{{kind: mail, to: [a@b], smtp: {smtp}}}]")
         monkeypatch.setenv("USAGE_ALERTS", str(config))
-        posting = Posting("daily", "2026-03-02", (), START, START, ())
+        posting = DueReport("daily", "2026-03-02", (), START, START, ())
         assert run("report", "daily", "--mail", "--to", "else@example.org").exit_code == 0
         assert not Sent.here().has("p", posting), "those whom the site names have not got it"
         assert run("report", "daily", "--mail").exit_code == 0

@@ -18,7 +18,7 @@ from usage_assets.cli import app as commands
 from usage_assets.core.errors import WarehouseError
 from usage_assets.core.file_faults import advice, sentence
 from usage_assets.core.locks import file_lock
-from usage_assets.operations.doctor.questions import QUESTIONS, Patient, answered, examine
+from usage_assets.operations.doctor.probes import PROBES, Installation, examine, outcomes_of
 from usage_assets.operations.places import Places
 from usage_assets.serving.publish import publish
 from usage_assets.warehouse import Warehouse
@@ -199,11 +199,11 @@ def stored(data: Path) -> Warehouse:
 
 def test_doctor_fails_and_names_folders_of_another_user(data: Path, stored: Warehouse):
     places = Places(data, data.parent / "home", data.parent / "sites", data.parent / "alerts.yaml")
-    patient = Patient(places, datetime.now(tz=UTC), offline=True)
-    list(examine(Patient(places, datetime.now(tz=UTC), offline=True)))  # registers the questions
-    assert [said.state for said in answered(QUESTIONS["folders"], patient)] == ["ok", "ok"]
+    patient = Installation(places, datetime.now(tz=UTC), offline=True)
+    list(examine(Installation(places, datetime.now(tz=UTC), offline=True)))  # registers the questions
+    assert [said.state for said in outcomes_of(PROBES["folders"], patient)] == ["ok", "ok"]
     with after_root_was_here(data, "published", ".locks"):
-        found = answered(QUESTIONS["folders"], patient)
+        found = outcomes_of(PROBES["folders"], patient)
     assert [said.state for said in found] == ["fail", "ok"]
     assert f"{data}/.locks, {data}/published belongs to" in found[0].found
     if os.geteuid() == 0:
@@ -217,7 +217,7 @@ def test_doctor_of_root_fails_too_where_the_service_could_not_write(data: Path, 
     places = Places(data, data.parent / "home", data.parent / "sites", data.parent / "alerts.yaml")
     with after_root_was_here(data, "published"):
         pass
-    (said, home) = answered(QUESTIONS["folders"], Patient(places, datetime.now(tz=UTC), offline=True))
+    (said, home) = outcomes_of(PROBES["folders"], Installation(places, datetime.now(tz=UTC), offline=True))
     assert (said.state, home.state) == ("fail", "ok")
     assert f"{data}/published belongs to root, and nobody can't write it" in said.found
     assert stored.path.exists()

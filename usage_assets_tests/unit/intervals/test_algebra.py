@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import given
 from polars.testing import assert_frame_equal
 
-from usage_assets.intervals import clip, close, intersect, merge_touching, owned, subtract, union
+from usage_assets.intervals import assign_owner, clip, close, intersect, merge_touching, subtract, union
 from usage_assets_tests.properties import examples
 from usage_assets_tests.unit.intervals.strategies import HOURS, at, covering, frame, rows
 
@@ -69,7 +69,7 @@ def test_subtracting_leaves_the_hours_that_no_hole_covers(left, holes):
 @examples(60)
 @given(rows())
 def test_an_hour_belongs_to_the_covering_row_of_greatest_rank(drawn):
-    result = owned(frame(drawn), by=["group"], rank=["rank", "id"]).collect()
+    result = assign_owner(frame(drawn), by=["group"], rank=["rank", "id"]).collect()
     for group in "ab":
         for hour in range(HOURS):
             over = [(rank, n) for n, g, s, e, rank in drawn if g == group and s <= hour < e]
@@ -79,7 +79,7 @@ def test_an_hour_belongs_to_the_covering_row_of_greatest_rank(drawn):
 @examples(60)
 @given(rows())
 def test_the_pieces_that_a_row_owns_do_not_touch(drawn):
-    pieces = owned(frame(drawn), by=["group"], rank=["rank", "id"]).sort("id", "start_at").collect()
+    pieces = assign_owner(frame(drawn), by=["group"], rank=["rank", "id"]).sort("id", "start_at").collect()
     gaps = pieces.select(gap=(pl.col("start_at") > pl.col("end_at").shift(1)).over("id"))["gap"]
     assert gaps.drop_nulls().all()
 
@@ -88,7 +88,7 @@ def test_a_null_rank_is_the_lowest():
     data = frame([(0, "a", 0, 9, 0), (1, "a", 0, 9, 1)]).with_columns(
         rank=pl.when(pl.col("id") == 1).then(None).otherwise("rank")
     )
-    assert owned(data, by=["group"], rank=["rank"]).collect()["id"].to_list() == [0]
+    assert assign_owner(data, by=["group"], rank=["rank"]).collect()["id"].to_list() == [0]
 
 
 @examples(60)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage_assets.intervals import Policy, Ranked, owned, resolve
+from usage_assets.intervals import Policy, Ranked, assign_owner, resolve
 from usage_assets_tests.properties import examples
 from usage_assets_tests.unit.intervals.strategies import HOURS, at, covering, frame, rows
 
@@ -69,7 +69,8 @@ def ranked(draw: st.DrawFn) -> list[tuple[list, Policy]]:
 
 def built(drawn: list[tuple[list, Policy]]) -> list[pl.LazyFrame]:
     return resolve(
-        [Ranked(owned(frame(one), by=["group"], rank=["rank", "id"]), policy) for one, policy in drawn], by=["group"]
+        [Ranked(assign_owner(frame(one), by=["group"], rank=["rank", "id"]), policy) for one, policy in drawn],
+        by=["group"],
     )
 
 
@@ -109,7 +110,7 @@ def test_gaps_filled_cover_what_all_sources_cover_together_and_leave_earlier_one
         (one, "gap_fill" if number else "authoritative") for number, (one, _) in enumerate(drawn)
     ]
     result = [one.collect() for one in built(filling)]
-    first = owned(frame(drawn[0][0]), by=["group"], rank=["rank", "id"]).sort("group", "start_at").collect()
+    first = assign_owner(frame(drawn[0][0]), by=["group"], rank=["rank", "id"]).sort("group", "start_at").collect()
     assert result[0].sort("group", "start_at").equals(first)
     for group in "ab":
         for hour in range(HOURS):

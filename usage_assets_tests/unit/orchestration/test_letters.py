@@ -25,7 +25,7 @@ from usage_assets.kinds.openstack.kind import OpenStack
 from usage_assets.orchestration import alert_sensor, mail_sensor
 from usage_assets.orchestration.mail_sensor import GRACE, Looked, look
 from usage_assets.orchestration.partitions import partition_key
-from usage_assets.specs.mail import Letter, Posting
+from usage_assets.specs.mail import DueReport, MailMessage
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import DUMPS
 from usage_assets_tests.unit.alerts.smtp import MailServer, mail_server
@@ -169,16 +169,16 @@ def test_a_site_without_receivers_gets_no_mail(look_at: Look, site: HTCondorSite
 
 def test_a_kind_that_mails_nothing_is_asked_nothing(look_at: Look, server: MailServer, site: HTCondorSite):
     assert OPENSTACK.due_reports(site, NOW) == ()
-    posting = Posting("hourly", "x", (MAR,), END, END, ("a@b",))
+    posting = DueReport("hourly", "x", (MAR,), END, END, ("a@b",))
 
     class Mailing(OpenStack):
         mails_reports = True
 
-        def due_reports(self, *_: Any) -> list[Posting]:
+        def due_reports(self, *_: Any) -> list[DueReport]:
             return [posting]
 
-        def mail_message(self, *_: Any) -> Letter:
-            return Letter("s\r\nBcc: x@y", "text")
+        def mail_message(self, *_: Any) -> MailMessage:
+            return MailMessage("s\r\nBcc: x@y", "text")
 
     assert len(look_at(END + GRACE, kind=Mailing()).sent) == 1, "any kind may mail: nothing here knows pools"
     assert "Bcc:" not in server.mails[0].split("\n\n")[0].replace("s Bcc: x@y", "")
@@ -225,7 +225,7 @@ def test_failures_of_reports_that_nobody_wants_any_more_are_forgotten_without_a_
     read_at(warehouse, END)
     look_at()
     assert set(Sent.here().failures()) == {("p", "daily")}
-    Sent.here().note_failure("service", "q", Posting("hourly", "x", (MAR,), END, END, ("a@b",)), "as it was")
+    Sent.here().note_failure("service", "q", DueReport("hourly", "x", (MAR,), END, END, ("a@b",)), "as it was")
     look_at(sites={"p": site.model_copy(update={"reports": Reports()})})
     assert Sent.here().failures() == {("q", "hourly"): "as it was"}  # of another kind, whose sensor looks after it
 

@@ -13,7 +13,7 @@ from usage_assets.kinds.openstack.facts.inputs import read_raw
 from usage_assets.kinds.openstack.raw.dump import dump
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.serving.state_hash import mark_of, unchecked
+from usage_assets.serving.state_hash import state_hash, unchecked
 from usage_assets.sources.scrub import scrub
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import CHECKED, VERSIONS
@@ -161,11 +161,11 @@ def test_what_a_scrub_rewrote_is_published_anew_and_stays_checked(site, warehous
         writer.con.execute(f"INSERT INTO {CHECKED.qualified} BY NAME SELECT site, month, asset, run_id, written_at "
                            f"AS checked_at FROM {VERSIONS.qualified}")  # fmt: skip
     with warehouse.read() as reader:
-        before = mark_of(reader)
+        before = state_hash(reader)
         assert unchecked(reader) == []
     scrub(OPENSTACK, with_rules(site, "hash"), warehouse)
     with warehouse.read() as reader:
-        assert mark_of(reader) != before
+        assert state_hash(reader) != before
         assert unchecked(reader) == []
 
 

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from usage_assets.sources.sql.tls import Wire, is_local
+from usage_assets.sources.sql.tls import Transport, is_local
 
 
 @pytest.mark.parametrize(
@@ -26,19 +26,19 @@ def test_only_sockets_and_loopback_addresses_are_local(url, local):
 
 
 def test_a_password_in_the_clear_to_another_machine_is_warned_of():
-    wire = Wire("db.example", local=False, protocol=None, checked=False, password=True)
-    assert wire.said == "NOT encrypted"
-    assert wire.warning is not None
-    assert wire.warning.startswith("password and rows travel unencrypted to db.example")
+    transport = Transport("db.example", local=False, protocol=None, checked=False, password=True)
+    assert transport.said == "NOT encrypted"
+    assert transport.warning is not None
+    assert transport.warning.startswith("password and rows travel unencrypted to db.example")
 
 
 @pytest.mark.parametrize(
-    "wire",
+    "transport",
     [
-        Wire("127.0.0.1", local=True, protocol=None, checked=False, password=True),
-        Wire("db.example", local=False, protocol="TLSv1.3", checked=False, password=True),
-        Wire("db.example", local=False, protocol=None, checked=False, password=False),
+        Transport("127.0.0.1", local=True, protocol=None, checked=False, password=True),
+        Transport("db.example", local=False, protocol="TLSv1.3", checked=False, password=True),
+        Transport("db.example", local=False, protocol=None, checked=False, password=False),
     ],
 )
-def test_a_connection_within_the_machine_encrypted_or_without_password_is_not(wire):
-    assert wire.warning is None
+def test_a_connection_within_the_machine_encrypted_or_without_password_is_not(transport):
+    assert transport.warning is None

@@ -155,7 +155,7 @@ def test_a_month_that_is_refused_keeps_its_rows_and_gets_no_evidence_while_other
     real = Writer.replace
 
     def refuse_january(self, table, *args, **kwargs):
-        return real(self, table, *args, **kwargs, closed={JAN: "broken"})
+        return real(self, table, *args, **kwargs, blocked={JAN: "broken"})
 
     monkeypatch.setattr(Writer, "replace", refuse_january)
     site.dump(2, [{**A, "status": "ACTIVE"}], JAN, FEB)

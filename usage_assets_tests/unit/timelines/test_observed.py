@@ -26,16 +26,18 @@ def interval(metric: str, start: datetime, end: datetime, entity: str = "h1/CUDA
     }  # fmt: skip
 
 
-def build(rows: list[dict], seen: list[tuple[datetime, datetime]], extracted: datetime | None = None) -> UsageFrames:
+def build(
+    rows: list[dict], observed: list[tuple[datetime, datetime]], extracted: datetime | None = None
+) -> UsageFrames:
     stretches = pl.DataFrame(
-        [(MONTH, *each) for each in seen],
+        [(MONTH, *each) for each in observed],
         schema={"month": pl.Date, "start_at": pl.Datetime("us"), "end_at": pl.Datetime("us")},
         orient="row",
     )
     types = pl.DataFrame(schema={"month": pl.Date, "node_type": pl.String})
     frame = pl.DataFrame(rows, schema=INTERVALS.polars_schema)
     reads = {} if extracted is None else {MONTH: extracted}
-    return build_usage(SCOPE, [MONTH], frame, reads, types, seen=stretches)
+    return build_usage(SCOPE, [MONTH], frame, reads, types, observed=stretches)
 
 
 def found(frames: UsageFrames, metric: str, day: int, column: str = "value") -> float | None:

@@ -234,7 +234,7 @@ def test_fractions_leave_no_dust():
 
 
 def test_the_registry_names_every_term_before_its_sum():
-    seen: set[str] = set()
+    observed: set[str] = set()
     for metric in METRICS:
-        assert {*metric.plus, *metric.minus} <= seen
-        seen.add(metric.name)
+        assert {*metric.plus, *metric.minus} <= observed
+        observed.add(metric.name)

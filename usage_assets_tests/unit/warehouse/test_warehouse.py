@@ -13,7 +13,7 @@ import pytest
 from usage_assets.core import locks
 from usage_assets.core.errors import ContractError, DiskError, WarehouseError
 from usage_assets.schema import Column, Rule, Table, Type
-from usage_assets.warehouse import Later, Warehouse
+from usage_assets.warehouse import ReplaceAfter, Warehouse
 from usage_assets.warehouse.bookkeeping import GATES, VERSIONS
 from usage_assets_tests import ROOT
 
@@ -78,17 +78,17 @@ def test_a_month_that_breaks_a_rule_keeps_its_old_rows_and_closes_its_gate(wareh
     assert "n is not negative broken by 1 row(s)" in str(reason)
 
 
-def amend(warehouse: Warehouse, others: pl.DataFrame, things: pl.DataFrame) -> list:
+def replace_tail(warehouse: Warehouse, others: pl.DataFrame, things: pl.DataFrame) -> list:
     with warehouse.write("test") as writer:
-        parts = [Later(OTHERS, others, "at"), Later(THINGS, things, "n", {"name": ("x", "y")})]
-        return writer.amend(parts, since=5, site="a", month=JAN, asset="k/facts/things", run_id="r")  # type: ignore[arg-type]  # any order will do
+        parts = [ReplaceAfter(OTHERS, others, "at"), ReplaceAfter(THINGS, things, "n", {"name": ("x", "y")})]
+        return writer.replace_tail(parts, since=5, site="a", month=JAN, asset="k/facts/things", run_id="r")  # type: ignore[arg-type]  # any order will do
 
 
 def test_later_rows_take_the_place_of_what_reaches_beyond_in_all_tables_of_an_asset(warehouse: Warehouse):
     store(warehouse, frame((JAN, "x", 3), (JAN, "y", 9), (JAN, "z", 9), (FEB, "y", 9)))
-    assert amend(warehouse, others(6), frame((JAN, "y", 7))) == []
+    assert replace_tail(warehouse, others(6), frame((JAN, "y", 7))) == []
     assert stored(warehouse) == [(JAN, "x", 3), (JAN, "y", 7), (JAN, "z", 9), (FEB, "y", 9)]
-    assert amend(warehouse, others(), frame()) == []
+    assert replace_tail(warehouse, others(), frame()) == []
     with warehouse.read() as reader:
         assert reader.frame(OTHERS).is_empty()
         versions = reader.frame(VERSIONS, "a", [JAN])
@@ -98,7 +98,7 @@ def test_later_rows_take_the_place_of_what_reaches_beyond_in_all_tables_of_an_as
 
 def test_later_rows_that_break_a_rule_leave_all_tables_of_an_asset_as_they_were(warehouse: Warehouse):
     store(warehouse, frame((JAN, "x", 3), (JAN, "y", 9)))
-    (broken,) = amend(warehouse, others(6), frame((JAN, "y", -7)))
+    (broken,) = replace_tail(warehouse, others(6), frame((JAN, "y", -7)))
     assert "n is not negative" in broken.rule
     assert stored(warehouse) == [(JAN, "x", 3), (JAN, "y", 9)]
     assert not gates(warehouse)[JAN][0]
@@ -126,7 +126,7 @@ def test_columns_that_do_not_fit_refuse_the_whole_write(warehouse: Warehouse):
 
 def test_a_closed_month_keeps_its_rows_and_says_why(warehouse: Warehouse):
     store(warehouse, frame((JAN, "x", 1)))
-    store(warehouse, frame((JAN, "x", 2)), closed={JAN: "waits: its input was refused"})
+    store(warehouse, frame((JAN, "x", 2)), blocked={JAN: "waits: its input was refused"})
     assert stored(warehouse) == [(JAN, "x", 1)]
     assert gates(warehouse)[JAN] == (False, "waits: its input was refused")
 
@@ -282,7 +282,7 @@ import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 import usage_assets.warehouse.file
-from usage_assets.warehouse import Later, Warehouse
+from usage_assets.warehouse import ReplaceAfter, Warehouse
 usage_assets.warehouse.file.put_in_place = lambda fresh, target: os.kill(os.getpid(), signal.SIGKILL)
 Warehouse(Path(sys.argv[1])).compact()
 """

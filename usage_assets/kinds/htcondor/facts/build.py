@@ -83,7 +83,7 @@ def month_facts(pool: Pool, site: str, month: date, polled: Polled) -> MonthFact
     parts = [_part(pool, said, polled, when) for said in _parts_of(polled)]
     every = pl.concat([part.runs for part in parts])
     return MonthFacts(
-        polls=_stored(GPU_POLLS, site, month, polls.seen(pool, when, *(_added(parts, name) for name in _PER_POLL))),
+        polls=_stored(GPU_POLLS, site, month, polls.observed(pool, when, *(_added(parts, name) for name in _PER_POLL))),
         runs=_stored(GPU_RUNS, site, month, every.filter(pl.col("reject").is_null())),
         performance=_stored(GPU_PERFORMANCE, site, month, pl.concat([part.performance for part in parts])),
         intervals=_stored(INTERVALS, site, month, gpu_intervals.intervals(pool, every)),
@@ -114,7 +114,7 @@ def added_reasons(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def _part(pool: Pool, distinct: pl.DataFrame, polled: Polled, when: pl.DataFrame) -> _Part:
-    said = slot_states.sayings(pool, distinct)
+    said = slot_states.distinct_states(pool, distinct)
     found = gpu_states.states(said, polled, when)
     of_entity = said.unique("entity", keep="first", maintain_order=True).sort("entity")
     masked = pl.when(pl.col("masked").is_not_null()).then(pl.lit("masked"))

@@ -27,16 +27,16 @@ class States:
     """entity and number of its rows, doubles left out."""
 
 
-def states(sayings: pl.DataFrame, polled: Polled, polls: pl.DataFrame) -> States:
+def states(distinct_states: pl.DataFrame, polled: Polled, polls: pl.DataFrame) -> States:
     """What counts at each poll: claimed > idle > other among the rows of primary slots, and among those of backfill."""
-    size, count = max(1, sayings.height), max(1, polls.height)
-    rows, doubles = _ordered(sayings, polled, polls, size)
+    size, count = max(1, distinct_states.height), max(1, polls.height)
+    rows, doubles = _ordered(distinct_states, polled, polls, size)
     rows = rows.select("usage", at=pl.col("code") // size, saying=(pl.col("code") % size).cast(pl.UInt32))
     rows = rows.with_columns(
-        is_backfill=sayings["is_backfill"].gather(rows["saying"]),
+        is_backfill=distinct_states["is_backfill"].gather(rows["saying"]),
         is_first=pl.col("at").ne_missing(pl.col("at").shift(1)),
     )
-    sums = _anywhere(sayings, rows)
+    sums = _anywhere(distinct_states, rows)
     wins = pl.col("is_first") | (pl.col("is_backfill") & ~pl.col("is_backfill").shift(1))
     winners = rows.filter(wins.fill_null(value=True))
     follows = pl.col("at").shift(-1).eq_missing(pl.col("at"))
@@ -49,18 +49,18 @@ def states(sayings: pl.DataFrame, polled: Polled, polls: pl.DataFrame) -> States
         backfill_usage=pl.when("is_backfill").then("usage").when(follows).then(pl.col("usage").shift(-1)),
     ).filter("is_first")
     gpus = pl.concat([gpus.drop("is_first"), sums], how="horizontal")
-    is_claimed = (sayings["rank"] == CLAIMED).rename("claimed")
+    is_claimed = (distinct_states["rank"] == CLAIMED).rename("claimed")
     gpus = gpus.with_columns(
         entity=(pl.col("at") // count).cast(pl.UInt32),
         poll=(pl.col("at") % count).cast(pl.UInt32),
         by_primary=is_claimed.gather(gpus["primary"]).fill_null(value=False),
         by_backfill=is_claimed.gather(gpus["backfill"]).fill_null(value=False),
     )
-    gpus = _with_usage(sayings, rows, gpus, count)
-    gpus = _with_projects(sayings, rows, gpus, count)
+    gpus = _with_usage(distinct_states, rows, gpus, count)
+    gpus = _with_projects(distinct_states, rows, gpus, count)
     held = pl.col("by_primary") | pl.col("by_backfill")
     gpus = gpus.with_columns(
-        *(_first_telling(sayings, rows, gpus, column) for column in ("model", "memory_mb", "reason")),
+        *(_first_telling(distinct_states, rows, gpus, column) for column in ("model", "memory_mb", "reason")),
         is_drained=pl.col("drained") & ~held,
     ).with_columns(is_refusing=pl.col("reason").is_not_null() & ~held)
     return States(
@@ -85,14 +85,14 @@ def states(sayings: pl.DataFrame, polled: Polled, polls: pl.DataFrame) -> States
 
 
 def _ordered(
-    sayings: pl.DataFrame, polled: Polled, polls: pl.DataFrame, size: int
+    distinct_states: pl.DataFrame, polled: Polled, polls: pl.DataFrame, size: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """`code` and usage of every row, in order of GPU, poll and saying: the code is these three as one number."""
     count = max(1, polls.height)
     first = (pl.col("entity").cast(pl.Int64) * count * size + pl.col("saying")).alias("code")
     rows = (
         polled.rows.lazy()
-        .join(sayings.lazy().select("said_id", first), on="said_id", how="inner")
+        .join(distinct_states.lazy().select("said_id", first), on="said_id", how="inner")
         .join(polls.lazy().select("poll_at", part=pl.col("poll").cast(pl.Int64) * size), on="poll_at", how="inner")
         .select(pl.col("code") + pl.col("part"), usage="average_usage")
         .collect()
@@ -110,21 +110,24 @@ def _ordered(
     return rows.filter(~pl.col("is_double")).drop("is_double"), doubles
 
 
-def _anywhere(sayings: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def _anywhere(distinct_states: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Per GPU and poll whether any of its rows is Drained: a running count, read at the first row of each."""
     so_far = rows.select(
-        "is_first", before=sayings["is_drained"].gather(rows["saying"]).cast(pl.Int64).cum_sum().shift(1, fill_value=0)
+        "is_first",
+        before=distinct_states["is_drained"].gather(rows["saying"]).cast(pl.Int64).cum_sum().shift(1, fill_value=0),
     )
-    total = int(sayings["is_drained"].gather(rows["saying"]).sum() or 0)
+    total = int(distinct_states["is_drained"].gather(rows["saying"]).sum() or 0)
     heads = so_far.filter("is_first")
     return heads.select(drained=pl.col("before").shift(-1, fill_value=total) > pl.col("before"))
 
 
-def _with_usage(sayings: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, count: int) -> pl.DataFrame:
+def _with_usage(distinct_states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, count: int) -> pl.DataFrame:
     """Of claimed GPUs the saying that holds it, its usage, and how many GPUs its slot holds at the poll."""
     # a row that names no GPU is none of those that share what the slot used
-    shares = (sayings["rank"] == CLAIMED) & sayings["reject"].is_null()
-    claimed = rows.select("at", slot=sayings["slot_id"].gather(rows["saying"])).filter(shares.gather(rows["saying"]))
+    shares = (distinct_states["rank"] == CLAIMED) & distinct_states["reject"].is_null()
+    claimed = rows.select("at", slot=distinct_states["slot_id"].gather(rows["saying"])).filter(
+        shares.gather(rows["saying"])
+    )
     # rows of a GPU in one slot stand together: each slot counts it once
     new = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in ("at", "slot"))
     place = pl.col("slot").cast(pl.Int64) * count + pl.col("at") % count
@@ -138,7 +141,7 @@ def _with_usage(sayings: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, c
         held.with_columns(
             usage=pl.when(known).then("usage"),
             place=pl.when(known).then(
-                sayings["slot_id"].gather(held["holder"]).cast(pl.Int64) * count + pl.col("poll").cast(pl.Int64)
+                distinct_states["slot_id"].gather(held["holder"]).cast(pl.Int64) * count + pl.col("poll").cast(pl.Int64)
             ),
         )
         .join(sharing, on="place", how="left", maintain_order="left")
@@ -146,10 +149,10 @@ def _with_usage(sayings: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, c
     )
 
 
-def _with_projects(sayings: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, count: int) -> pl.DataFrame:
+def _with_projects(distinct_states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, count: int) -> pl.DataFrame:
     """Whether any primary slot of the GPU's machine has projects at the poll; asked only where backfill offers it."""
-    says = (sayings["has_projects"] & ~sayings["is_backfill"]).gather(rows["saying"])
-    machine = sayings["machine_id"]
+    says = (distinct_states["has_projects"] & ~distinct_states["is_backfill"]).gather(rows["saying"])
+    machine = distinct_states["machine_id"]
     have = (
         rows.filter(says)
         .select(place=machine.gather(rows.filter(says)["saying"]).cast(pl.Int64) * count + pl.col("at") % count)
@@ -165,9 +168,11 @@ def _with_projects(sayings: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame
     )
 
 
-def _first_telling(sayings: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, column: str) -> pl.Series:
+def _first_telling(distinct_states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, column: str) -> pl.Series:
     """Of each GPU and poll the number of the value that its rows tell first, in the order in which they win."""
-    numbered = sayings.select(number=pl.when(pl.col(column).is_not_null()).then(pl.col(column).rank("dense")))["number"]
+    numbered = distinct_states.select(number=pl.when(pl.col(column).is_not_null()).then(pl.col(column).rank("dense")))[
+        "number"
+    ]
     first = pl.coalesce("primary", "backfill")
     found = numbered.gather(gpus.select(first).to_series()).rename(column)
     if not numbered.null_count() or not found.null_count() or numbered.null_count() == len(numbered):

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 import polars as pl
 
-from usage_assets.kinds.htcondor.facts.polls import numbered, seen_stretches
+from usage_assets.kinds.htcondor.facts.polls import numbered, observed_stretches
 from usage_assets.kinds.htcondor.facts.rows import Polled, read_polled
 from usage_assets.kinds.htcondor.facts.tables import GPU_POLLS
 from usage_assets.kinds.htcondor.pool.rules import Pool
@@ -35,7 +35,7 @@ def stretches(pool: Pool, polls: pl.DataFrame) -> pl.DataFrame:
     parts = []
     for (month,), own in polls.group_by("month", maintain_order=True):
         assert isinstance(month, date)
-        found = seen_stretches(numbered(pool, month, own.select("poll_at")))
+        found = observed_stretches(numbered(pool, month, own.select("poll_at")))
         parts.append(found.select(pl.lit(month, dtype=pl.Date).alias("month"), "start_at", "end_at"))
     empty = pl.DataFrame(schema={"month": pl.Date, "start_at": pl.Datetime("us"), "end_at": pl.Datetime("us")})
     return pl.concat([empty, *parts])

@@ -50,7 +50,7 @@ def is_repeated(pool: Pool, poll_at: pl.Series) -> pl.Series:
     )
 
 
-def seen_stretches(polls: pl.DataFrame) -> pl.DataFrame:
+def observed_stretches(polls: pl.DataFrame) -> pl.DataFrame:
     """start_at, end_at of the stretches in which no poll is missing, of polls as `numbered` gives them."""
     return (
         polls.group_by(stretch=pl.col("is_apart").cum_sum())
@@ -60,7 +60,7 @@ def seen_stretches(polls: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def seen(pool: Pool, polls: pl.DataFrame, counted: pl.DataFrame, doubles: pl.DataFrame) -> pl.DataFrame:
+def observed(pool: Pool, polls: pl.DataFrame, counted: pl.DataFrame, doubles: pl.DataFrame) -> pl.DataFrame:
     """GPU_POLLS without site and month: polls as `numbered` gives them, with what counts and what is double in each."""
     return (
         polls.join(counted, on="poll", how="left")

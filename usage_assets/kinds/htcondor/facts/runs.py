@@ -8,13 +8,13 @@ from usage_assets.kinds.htcondor.pool import classes
 _ALIKE = ("primary_is", "backfill_is", "backfill_class", "is_drained", "is_refusing", "model", "memory_mb", "reason")
 
 
-def runs(sayings: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.DataFrame:
+def runs(distinct_states: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.DataFrame:
     """GPU_RUNS without site and month, and `reject`: the reason why rows name no GPU, null for GPUs.
 
     A run ends where the state changes, where the GPU is not seen, and where polls are missing.
     """
-    of_entity = sayings.unique("entity", keep="first", maintain_order=True).sort("entity")
-    hosted = sayings["is_hosted"].gather(gpus["backfill"])
+    of_entity = distinct_states.unique("entity", keep="first", maintain_order=True).sort("entity")
+    hosted = distinct_states["is_hosted"].gather(gpus["backfill"])
     marked = gpus.select(
         "entity",
         "poll",
@@ -27,8 +27,8 @@ def runs(sayings: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.D
         "reason",
         # of rows that name no GPU only that they are there: what their first one says is not said of the run
         is_gpu=of_entity["reject"].is_null().gather(gpus["entity"]),
-        primary_is=sayings["meaning"].gather(gpus["primary"]),
-        backfill_is=sayings["meaning"].gather(gpus["backfill"]),
+        primary_is=distinct_states["meaning"].gather(gpus["primary"]),
+        backfill_is=distinct_states["meaning"].gather(gpus["backfill"]),
         backfill_class=pl.when(hosted)
         .then(pl.lit(classes.BACKFILL.index(classes.BACKFILL_HOSTED), dtype=pl.Int8))
         .when(hosted.is_not_null() & gpus["has_projects"])
@@ -55,13 +55,13 @@ def runs(sayings: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.D
         start_at=polls["poll_at"].gather(starts["poll"]),
         end_at=polls["closes_at"].gather(last),
         polls=last.cast(pl.Int64) - starts["poll"].cast(pl.Int64) + 1,
-        device=_value(sayings["model"], starts["model"]),
-        memory_mb=_value(sayings["memory_mb"], starts["memory_mb"]),
-        **_of_slot(sayings, starts["primary"], "primary"),
-        **_of_slot(sayings, starts["backfill"], "backfill"),
+        device=_value(distinct_states["model"], starts["model"]),
+        memory_mb=_value(distinct_states["memory_mb"], starts["memory_mb"]),
+        **_of_slot(distinct_states, starts["primary"], "primary"),
+        **_of_slot(distinct_states, starts["backfill"], "backfill"),
         is_drained="is_drained",
         is_refusing="is_refusing",
-        reason=_value(sayings["reason"], starts["reason"]),
+        reason=_value(distinct_states["reason"], starts["reason"]),
         masked=of_runs["masked"].gather(starts["entity"]),
         reject=of_runs["reject"].gather(starts["entity"]),
     ).with_columns(
@@ -69,14 +69,14 @@ def runs(sayings: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.D
     )
 
 
-def _of_slot(sayings: pl.DataFrame, saying: pl.Series, kind: str) -> dict[str, pl.Series]:
+def _of_slot(distinct_states: pl.DataFrame, saying: pl.Series, kind: str) -> dict[str, pl.Series]:
     """State, class, user and job of the sayings that count."""
     names = pl.Series(STATE_NAMES)
     return {
-        f"{kind}_state": names.gather(sayings["rank"].gather(saying)),
-        f"{kind}_class": sayings["primary_class"].gather(saying),
-        f"{kind}_user": sayings["user"].gather(saying),
-        f"{kind}_job": sayings["job"].gather(saying),
+        f"{kind}_state": names.gather(distinct_states["rank"].gather(saying)),
+        f"{kind}_class": distinct_states["primary_class"].gather(saying),
+        f"{kind}_user": distinct_states["user"].gather(saying),
+        f"{kind}_job": distinct_states["job"].gather(saying),
     }
 
 

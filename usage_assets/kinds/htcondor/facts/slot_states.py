@@ -26,7 +26,7 @@ _ORDER = (
 )
 
 
-def sayings(pool: Pool, said: pl.DataFrame) -> pl.DataFrame:
+def distinct_states(pool: Pool, said: pl.DataFrame) -> pl.DataFrame:
     """The distinct rows in the order in which they win, with what they mean.
 
     Sorted by GPU (`entity`), primary slots before backfill, then by rank: of the rows of a GPU at a poll the first one

@@ -205,7 +205,7 @@ class _Month:
         with self.warehouse.write(f"dump of {self.site.key} {self.month:%Y-%m}") as writer:
             writer.ensure(GPU_STATE.table)
             refused = (Violation(self.month, reason, 0),)
-            writer.gate(self.asset, self.site.key, [self.month], {self.month: refused}, self.run_id)
+            writer.record_readiness(self.asset, self.site.key, [self.month], {self.month: refused}, self.run_id)
         return self._done(Stored(refused=refused), {}, [])
 
     def _done(self, stored: Stored, files: Known, notes: Sequence[str]) -> TableMonth:

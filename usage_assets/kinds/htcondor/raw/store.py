@@ -120,7 +120,7 @@ def merge(writer: Writer, rows: MonthRows, *, now: datetime, purge_known: bool, 
     if not before and not out.refused:
         out.counts.new = out.counts.rows
     refused = {rows.month: list(out.refused)} if out.refused else {}
-    writer.gate(asset, rows.site, [rows.month], refused, run_id)
+    writer.record_readiness(asset, rows.site, [rows.month], refused, run_id)
     if out.wrote:
         writer.writes.add(rows.site, asset, run_id, {rows.month: out.counts.rows})
     for number in range(len(rows.parts)):

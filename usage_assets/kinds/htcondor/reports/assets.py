@@ -23,7 +23,7 @@ from usage_assets.kinds.htcondor.site.reports import Reports
 from usage_assets.kinds.htcondor.tables.facts import KIND, Coded, Facts
 from usage_assets.kinds.htcondor.tables.reading import read_facts
 from usage_assets.kinds.htcondor.tables.window import Window
-from usage_assets.specs.asset import Made
+from usage_assets.specs.asset import Built
 from usage_assets.warehouse import Reader
 
 FORM = 2
@@ -130,7 +130,7 @@ def make_reports(
     months: Sequence[date],
     due: Mapping[date, Sequence[Due]],
     extracted: Mapping[date, datetime],  # noqa: ARG001 - all table assets are made alike
-) -> Made:
+) -> Built:
     """Rows of all reports of the months, and the files of those that are made anew."""
     pool = site.pool()
     rows: list[Mapping[str, Any]] = []
@@ -145,7 +145,7 @@ def make_reports(
             files[month] |= {f"{path}.html": as_html(made).encode(), f"{path}.txt": as_text(made).encode()}
             rows.append(_row(site.key, month, made, one.fingerprint, path))
     schema = GPU_REPORTS.polars_schema
-    return Made(pl.DataFrame([dict(row) for row in rows], schema=schema, orient="row"), files=files)
+    return Built(pl.DataFrame([dict(row) for row in rows], schema=schema, orient="row"), files=files)
 
 
 def fingerprints(reader: Reader, site: ReportedSite, periods: Sequence[Period]) -> list[str]:

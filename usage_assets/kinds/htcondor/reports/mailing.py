@@ -9,13 +9,13 @@ from usage_assets.kinds.htcondor.reports.content import Report, report
 from usage_assets.kinds.htcondor.reports.period import NAMES, Name, Period, mailed_from, newest
 from usage_assets.kinds.htcondor.reports.render import as_html, as_text
 from usage_assets.kinds.htcondor.tables.reading import read_facts
-from usage_assets.specs.mail import Letter, Posting
+from usage_assets.specs.mail import DueReport, MailMessage
 from usage_assets.warehouse import Reader
 
 _TICK = timedelta(microseconds=1)
 
 
-def postings(site: ReportedSite, now: datetime) -> list[Posting]:
+def postings(site: ReportedSite, now: datetime) -> list[DueReport]:
     """The newest report of each kind that the site's file wants mailed and that may be sent at a naive UTC instant."""
     out = []
     for name in NAMES:
@@ -29,7 +29,7 @@ def postings(site: ReportedSite, now: datetime) -> list[Posting]:
     return out
 
 
-def letter(reader: Reader, site: ReportedSite, posting: Posting) -> Letter:
+def mail_message(reader: Reader, site: ReportedSite, posting: DueReport) -> MailMessage:
     """What the mail of a posting says, from the facts as they are now."""
     zone = site.pool().timezone
     period = newest(_name(posting), posting.end_at, site.reports, zone)
@@ -41,19 +41,19 @@ def made(reader: Reader, site: ReportedSite, period: Period) -> Report:
     return report(read_facts(reader, site.key, period.window), site.pool(), period, site.reports, name=site.name)
 
 
-def letter_of(found: Report) -> Letter:
+def letter_of(found: Report) -> MailMessage:
     """A report as a mail."""
-    return Letter(found.subject, as_text(found), as_html(found, drawings=False))
+    return MailMessage(found.subject, as_text(found), as_html(found, drawings=False))
 
 
-def _name(posting: Posting) -> Name:
+def _name(posting: DueReport) -> Name:
     return next(name for name in NAMES if name == posting.report)
 
 
-def _posting(site: ReportedSite, name: Name, period: Period, due_at: datetime) -> Posting:
+def _posting(site: ReportedSite, name: Name, period: Period, due_at: datetime) -> DueReport:
     window = period.window
     to: Sequence[str] = getattr(site.reports, name).to
-    return Posting(name, period.name, _months(window.start, window.end), window.end, due_at, to, site.reports.channel)
+    return DueReport(name, period.name, _months(window.start, window.end), window.end, due_at, to, site.reports.channel)
 
 
 def _months(start: datetime, end: datetime) -> tuple[date, ...]:

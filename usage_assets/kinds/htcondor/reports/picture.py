@@ -23,11 +23,11 @@ _WIDTHS = (15, 30, 60, 120, 240, 480, 720, 1440, 10_080)
 
 def stacked(cube: Cube, titles: dict[str, str]) -> str:
     """GPUs held by class, one on the other, under the line of those available; empty where nothing was seen."""
-    window = cube.seen.window
-    if not cube.seen.intervals:
+    window = cube.observed.window
+    if not cube.observed.intervals:
         return ""
     minutes = next((width for width in _WIDTHS if window.hours * 60 / width <= _MOST), _WIDTHS[-1])
-    frame = time_series(cube, max(minutes, cube.seen.bucket_minutes)).frame
+    frame = time_series(cube, max(minutes, cube.observed.bucket_minutes)).frame
     total = frame.filter(pl.col("class") == TOTAL)
     available = total["available_avg"].to_list()
     top = _rounded(max([value for value in available if value is not None], default=0))
@@ -91,7 +91,7 @@ def _axes(cube: Cube, top: float, down: Place) -> Iterator[str]:
         y = down(value)
         yield f'<path d="M{_LEFT},{y}H{_WIDTH - _RIGHT}" stroke="#ddd"/>'
         yield f'<text x="{_LEFT - 5}" y="{y + 4}" text-anchor="end">{value:,.0f}</text>'
-    window = cube.seen.window
+    window = cube.observed.window
     shown = "%H:%M" if window.hours <= _CLOCK_HOURS else "%d %b"
     days = round(window.hours / 24)
     labels = days if window.hours > _CLOCK_HOURS and days <= _LABELS + 2 else _LABELS

@@ -116,4 +116,4 @@ def _total(cube: Cube) -> pl.DataFrame:
 
 
 def _finished(cube: Cube, sums: pl.DataFrame, *keys: str | pl.Expr | pl.Series) -> pl.DataFrame:
-    return figures(sums, cube.seen).select(*keys, *FIGURES)
+    return figures(sums, cube.observed).select(*keys, *FIGURES)

@@ -134,7 +134,7 @@ def _prepared(cube: Cube) -> None:
 
 
 def _performance(facts: Facts, cube: Cube) -> dict[str, Result]:
-    usage = facts.usage_in(cube.seen.window)
+    usage = facts.usage_in(cube.observed.window)
     return {
         "performance": performance.performance_usage(cube, usage),
         "performance_by_device": performance.performance_by_device(cube, usage),

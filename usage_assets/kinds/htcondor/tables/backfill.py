@@ -21,7 +21,7 @@ def availability_spells(cube: Cube) -> Result:
     follow.ENDS), is_cut (it began before the window's second poll or lasts to its end: its true length is not known).
     Filtered families are left out unless all devices are asked for.
     """
-    at = cube.seen.polls["poll_at"]
+    at = cube.observed.polls["poll_at"]
     rows = _spells(cube).with_columns(pl.col(*_GPU, "device", "class").cast(pl.String()))
     return Result(
         rows.select(

@@ -17,8 +17,8 @@ from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets.kinds.htcondor.tables.facts import Facts
 from usage_assets.kinds.htcondor.tables.levels import class_levels, held
 from usage_assets.kinds.htcondor.tables.options import Metadata, Options
-from usage_assets.kinds.htcondor.tables.polls_seen import Seen
-from usage_assets.kinds.htcondor.tables.spells import Followed, follow
+from usage_assets.kinds.htcondor.tables.poll_coverage import PollCoverage
+from usage_assets.kinds.htcondor.tables.spells import BackfillSpells, backfill_spells
 from usage_assets.kinds.htcondor.tables.window import Window
 
 OFFERS: tuple[str, ...] = ("state", "class", "user")
@@ -36,7 +36,7 @@ class Cube:
     Masked machines are there; `counted` leaves them out. `spans` has a row per run: kind, first, after.
     """
 
-    seen: Seen
+    observed: PollCoverage
     pool: Pool
     options: Options
     kinds: pl.DataFrame
@@ -47,12 +47,12 @@ class Cube:
     def of(cls, facts: Facts, pool: Pool, window: Window, options: Options | None = None) -> "Cube":
         """Reduce a window of a pool's facts."""
         asked = options or Options()
-        seen = Seen.of(facts.polls, window, pool.bucket_minutes)
+        observed = PollCoverage.of(facts.polls, window, pool.bucket_minutes)
         coded = facts.coded_in(window)
         wanted, notes = _chosen(coded.kinds, asked)
         runs = coded.runs if wanted.height == coded.kinds.height else _only(coded.runs, wanted)
-        spans = seen.spans(runs)
-        sums = seen.sums
+        spans = observed.spans(runs)
+        sums = observed.sums
         weighed = (
             spans.lazy()
             .with_columns(weight=sums.gather(spans["after"]) - sums.gather(spans["first"]))
@@ -62,7 +62,7 @@ class Cube:
             .collect()
         )
         kinds = _described(wanted.join(weighed, on="kind", how="inner"), pool)
-        return cls(seen, pool, asked, kinds, spans, notes)
+        return cls(observed, pool, asked, kinds, spans, notes)
 
     @cached_property
     def counted(self) -> pl.DataFrame:
@@ -95,12 +95,12 @@ class Cube:
     @cached_property
     def levels(self) -> pl.DataFrame:
         """How many GPUs of each class were offered and held at each poll: levels.class_levels."""
-        return class_levels(self.counted, self.spans, self.seen, self.options.classes)
+        return class_levels(self.counted, self.spans, self.observed, self.options.classes)
 
     @cached_property
-    def followed(self) -> Followed:
+    def followed(self) -> BackfillSpells:
         """Each GPU that tables of backfill show, followed from run to run: follow.follow."""
-        return follow(self.shown(self.counted), self.spans, self.seen)
+        return backfill_spells(self.shown(self.counted), self.spans, self.observed)
 
     def shown(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Without the filtered families, unless all devices are asked for."""
@@ -108,7 +108,7 @@ class Cube:
 
     def metadata(self, *, filtered: bool = False, notes: Iterable[str] = ()) -> Metadata:
         """What a table of this window tells about; `filtered`: it leaves out the filtered families."""
-        window, seen = self.seen.window, self.seen
+        window, observed = self.observed.window, self.observed
         hides = filtered and not self.options.all_devices
         hidden = self.counted.filter("is_filtered")["device"].cast(pl.String()).unique().sort() if hides else ()
         masked = self.kinds.filter(pl.col("masked").is_not_null()).select("machine", "masked").unique()
@@ -120,14 +120,14 @@ class Cube:
             local_end=window.local_end,
             timezone=window.timezone,
             hours=window.hours,
-            hours_observed=seen.hours,
-            polls=seen.count,
-            first_poll=seen.first,
-            last_poll=seen.last,
-            bucket_minutes=seen.bucket_minutes,
-            intervals=seen.intervals,
-            expected=seen.expected,
-            coverage=seen.coverage,
+            hours_observed=observed.hours,
+            polls=observed.count,
+            first_poll=observed.first,
+            last_poll=observed.last,
+            bucket_minutes=observed.bucket_minutes,
+            intervals=observed.intervals,
+            expected=observed.expected,
+            coverage=observed.coverage,
             runs=self.spans.height,
             masked_hosts=dict(reasons),
             filtered_families=self.pool.filtered if hides else (),

@@ -18,19 +18,19 @@ def draining_episodes(cube: Cube) -> Result:
     hours_elapsed (from start to the end, or to the window's end, gaps included), is_open. A poll that saw the GPU
     otherwise, or not at all, ends an episode; missed polls do not, and add no hours.
     """
-    seen = cube.seen
+    observed = cube.observed
     rows = _episodes(cube, "is_drained")
-    at = seen.polls["poll_at"]
+    at = observed.polls["poll_at"]
     after = rows["after"]
-    closed = (after < seen.count).alias("closed")
-    end = at.gather(after.clip(upper_bound=max(seen.count - 1, 0)))
+    closed = (after < observed.count).alias("closed")
+    end = at.gather(after.clip(upper_bound=max(observed.count - 1, 0)))
     table = rows.with_columns(
         at.gather(rows["first"]).alias("start_at"),
         at.gather(rows["after"] - 1).alias("last_at"),
         closed,
         end.alias("_end"),
     ).with_columns(end_at=pl.when("closed").then("_end"))
-    elapsed = pl.col("end_at").fill_null(pl.lit(seen.window.end)) - pl.col("start_at")
+    elapsed = pl.col("end_at").fill_null(pl.lit(observed.window.end)) - pl.col("start_at")
     return Result(
         table.select(
             *_GPU,
@@ -64,7 +64,7 @@ def draining_by_host(cube: Cube) -> Result:
             pl.col("hours_observed").sum().alias("gpu_hours_observed"),
             pl.col("is_open").any(),
         )
-        .with_columns(gpu_hours_estimated=pl.col("gpu_hours_observed") * (cube.seen.scale or 0))
+        .with_columns(gpu_hours_estimated=pl.col("gpu_hours_observed") * (cube.observed.scale or 0))
         .sort("gpu_hours_observed", "machine", descending=[True, False])
     )
     order = ("machine", "devices", "gpus", "episodes", "first_at", "last_at")
@@ -93,7 +93,7 @@ def refusing_hosts(cube: Cube) -> Result:
         .join(newest, on="machine", how="left")
         .sort("machine", "reason")
     )
-    at = cube.seen.polls["poll_at"]
+    at = cube.observed.polls["poll_at"]
     return Result(
         rows.select(
             "machine",
@@ -124,6 +124,6 @@ def _episodes(cube: Cube, flag: str) -> pl.DataFrame:
         .group_by("machine", "gpu", "_episode")
         .agg(pl.col("device").last(), pl.col("first").min(), pl.col("after").max())
     )
-    sums = cube.seen.sums
+    sums = cube.observed.sums
     weight = sums.gather(merged["after"]) - sums.gather(merged["first"])
     return merged.with_columns(weight.alias("weight")).drop("_episode")

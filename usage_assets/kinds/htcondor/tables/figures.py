@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from usage_assets.kinds.htcondor.tables.polls_seen import HOUR, Seen
+from usage_assets.kinds.htcondor.tables.poll_coverage import HOUR, PollCoverage
 
 SUMS: tuple[str, ...] = ("allocated", "available", "drained", "refusing")
 FIGURES: dict[str, str] = {
@@ -35,24 +35,24 @@ def added(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     return frame.lazy().group_by(list(by)).agg(held).collect()
 
 
-def figures(sums: pl.DataFrame, seen: Seen) -> pl.DataFrame:
+def figures(sums: pl.DataFrame, observed: PollCoverage) -> pl.DataFrame:
     """The same rows with FIGURES in place of the sums. Nothing was seen = unknown, not zero."""
     return sums.with_columns(
-        average("allocated", seen).alias("allocated_avg"),
-        average("available", seen).alias("available_avg"),
+        average("allocated", observed).alias("allocated_avg"),
+        average("available", observed).alias("available_avg"),
         percent("allocated", "available").alias("allocated_percent"),
-        average("drained", seen).alias("drained_avg"),
+        average("drained", observed).alias("drained_avg"),
         percent("drained", "available").alias("drained_percent"),
-        average("refusing", seen).alias("refusing_avg"),
+        average("refusing", observed).alias("refusing_avg"),
         hours("allocated").alias("gpu_hours_observed"),
-        estimated("allocated", seen).alias("gpu_hours_estimated"),
+        estimated("allocated", observed).alias("gpu_hours_estimated"),
         hours("available").alias("available_hours_observed"),
     ).drop(SUMS)
 
 
-def average(name: str, seen: Seen) -> pl.Expr:
+def average(name: str, observed: PollCoverage) -> pl.Expr:
     """A sum of weights as a mean over the time seen."""
-    return pl.col(name) / seen.weight if seen.weight else pl.lit(None, dtype=pl.Float64())
+    return pl.col(name) / observed.weight if observed.weight else pl.lit(None, dtype=pl.Float64())
 
 
 def hours(name: str) -> pl.Expr:
@@ -60,9 +60,9 @@ def hours(name: str) -> pl.Expr:
     return pl.col(name) / HOUR
 
 
-def estimated(name: str, seen: Seen) -> pl.Expr:
+def estimated(name: str, observed: PollCoverage) -> pl.Expr:
     """A sum of weights as hours of the whole window."""
-    return average(name, seen) * seen.window.hours
+    return average(name, observed) * observed.window.hours
 
 
 def percent(part: str, whole: str) -> pl.Expr:

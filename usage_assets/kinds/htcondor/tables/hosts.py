@@ -38,7 +38,7 @@ def host_table(cube: Cube) -> Result:
         .sort("machine", "device")
         .pipe(_dated, cube)
     )
-    seen = cube.seen
+    observed = cube.observed
     return Result(
         rows.select(
             "machine",
@@ -47,7 +47,7 @@ def host_table(cube: Cube) -> Result:
             pl.col("masked").alias("reason"),
             "gpus",
             *(
-                average(name, seen).alias(column)
+                average(name, observed).alias(column)
                 for name, column in (
                     ("available", "available_avg"),
                     ("primary", "primary_allocated_avg"),
@@ -57,7 +57,7 @@ def host_table(cube: Cube) -> Result:
             ),
             percent("allocated", "available").alias("allocated_percent"),
             hours("allocated").alias("gpu_hours_observed"),
-            estimated("allocated", seen).alias("gpu_hours_estimated"),
+            estimated("allocated", observed).alias("gpu_hours_estimated"),
             hours("available").alias("available_hours_observed"),
             "first_seen",
             "last_seen",
@@ -212,7 +212,7 @@ def _names(column: str) -> pl.Expr:
 
 def _dated(frame: pl.DataFrame, cube: Cube) -> pl.DataFrame:
     """With the instants at which polls of the window saw a group first and last."""
-    polls = cube.seen.polls["poll_at"]
+    polls = cube.observed.polls["poll_at"]
     return frame.with_columns(
         polls.gather(frame["first"]).alias("first_seen"), polls.gather(frame["last"]).alias("last_seen")
     )

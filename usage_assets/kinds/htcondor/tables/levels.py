@@ -7,14 +7,14 @@ import polars as pl
 
 from usage_assets.kinds.htcondor.tables.labels import TOTAL, class_of
 from usage_assets.kinds.htcondor.tables.options import ClassSet
-from usage_assets.kinds.htcondor.tables.polls_seen import Seen
+from usage_assets.kinds.htcondor.tables.poll_coverage import PollCoverage
 
 MEASURES: tuple[str, ...] = ("allocated", "available", "drained", "refusing")
 _FLAGS = ("is_drained", "is_refusing")
 _STATES = ("primary_class", "primary_state", "backfill_class", "backfill_state", *_FLAGS)
 
 
-def class_levels(kinds: pl.DataFrame, runs: pl.DataFrame, seen: Seen, classes: ClassSet) -> pl.DataFrame:
+def class_levels(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage, classes: ClassSet) -> pl.DataFrame:
     """A row per poll, a column `<class>.<measure>` per class and `total`, where there is anything to count."""
     shapes, of_kind = _shapes(kinds, _STATES)
     parts = []
@@ -23,13 +23,13 @@ def class_levels(kinds: pl.DataFrame, runs: pl.DataFrame, seen: Seen, classes: C
         named = class_of(classes, f"{side}_class")
         parts.append(_measured(offered, pl.col(f"{side}_state") == "claimed", named))
     parts.append(_measured(shapes, held(), pl.lit(TOTAL)))
-    return _levels(pl.concat(parts), of_kind, runs, seen)
+    return _levels(pl.concat(parts), of_kind, runs, observed)
 
 
-def device_levels(kinds: pl.DataFrame, runs: pl.DataFrame, seen: Seen) -> pl.DataFrame:
+def device_levels(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage) -> pl.DataFrame:
     """A row per poll, a column `<device>.<measure>` per device: each GPU once."""
     shapes, of_kind = _shapes(kinds.with_columns(held().alias("held")), ("device", "held", *_FLAGS))
-    return _levels(_measured(shapes, pl.col("held"), pl.col("device").cast(pl.String())), of_kind, runs, seen)
+    return _levels(_measured(shapes, pl.col("held"), pl.col("device").cast(pl.String())), of_kind, runs, observed)
 
 
 def held() -> pl.Expr:
@@ -60,10 +60,10 @@ def _measured(shapes: pl.DataFrame, is_held: pl.Expr, name: pl.Expr) -> pl.DataF
     )
 
 
-def _levels(measured: pl.DataFrame, of_kind: pl.Series, runs: pl.DataFrame, seen: Seen) -> pl.DataFrame:
+def _levels(measured: pl.DataFrame, of_kind: pl.Series, runs: pl.DataFrame, observed: PollCoverage) -> pl.DataFrame:
     if measured.is_empty():
-        return pl.DataFrame(height=seen.count)
-    width = seen.count + 1
+        return pl.DataFrame(height=observed.count)
+    width = observed.count + 1
     known = runs.filter(runs["kind"] < of_kind.len()) if runs["kind"].max() != of_kind.len() - 1 else runs
     block = of_kind.gather(known["kind"]).cast(pl.Int64) * width
     shapes = int(of_kind.max() or 0) + 1  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def _levels(measured: pl.DataFrame, of_kind: pl.Series, runs: pl.DataFrame, seen
     rises = _counts((block + known["first"]).drop_nulls(), shapes * width)
     falls = _counts((block + known["after"]).drop_nulls(), shapes * width)
     level = (rises - falls).cum_sum()
-    wide = pl.DataFrame({f"{number}": level.slice(number * width, seen.count) for number in range(shapes)})
+    wide = pl.DataFrame({f"{number}": level.slice(number * width, observed.count) for number in range(shapes)})
     sums = measured.group_by("column", maintain_order=True).agg(pl.col("shape").cast(pl.String()))
     return wide.select(pl.sum_horizontal(parts).alias(name) for name, parts in sums.iter_rows())
 

@@ -24,7 +24,7 @@ from usage_assets.kinds.htcondor.tables.facts import Facts
 from usage_assets.kinds.htcondor.tables.reading import read_facts
 from usage_assets.kinds.htcondor.tables.window import Window
 from usage_assets.schema import Table
-from usage_assets.specs.asset import Made
+from usage_assets.specs.asset import Built
 from usage_assets.warehouse import Reader
 
 Build = Callable[[Cube, Facts], pl.DataFrame]
@@ -71,7 +71,7 @@ def _users(cube: Cube, _: Facts) -> pl.DataFrame:
 
 
 def _usage(cube: Cube, facts: Facts) -> pl.DataFrame:
-    usage = facts.usage_in(cube.seen.window)
+    usage = facts.usage_in(cube.observed.window)
     by_class, by_device = performance.performance_usage(cube, usage), performance.performance_by_device(cube, usage)
     return _grouped(**{"class": by_class.frame, "device": by_device.frame})
 
@@ -141,12 +141,12 @@ def month_cube(pool: Pool, month: date, facts: Facts, extracted: datetime | None
 def table_rows(name: str, site: str, month: date, cube: Cube, facts: Facts) -> pl.DataFrame:
     """Rows of one table of one month, as the table declares them."""
     table, build = _BUILDS[name]
-    seen = cube.seen
+    observed = cube.observed
     coverage = {
-        "window_polls": seen.count,
-        "intervals": seen.intervals,
-        "expected": seen.expected,
-        "coverage": seen.coverage,
+        "window_polls": observed.count,
+        "intervals": observed.intervals,
+        "expected": observed.expected,
+        "coverage": observed.coverage,
     }
     frame = build(cube, facts).with_columns(
         site=pl.lit(site), month=pl.lit(month), **{key: pl.lit(value) for key, value in coverage.items()}
@@ -159,12 +159,12 @@ def month_tables(
     pool: Pool, site: str, month: date, facts: Facts, extracted: datetime | None = None
 ) -> dict[str, pl.DataFrame]:
     """Rows of every table of one month."""
-    cube, seen = month_cube(pool, month, facts, extracted)
-    return {name: table_rows(name, site, month, cube, seen) for name in _BUILDS}
+    cube, observed = month_cube(pool, month, facts, extracted)
+    return {name: table_rows(name, site, month, cube, observed) for name in _BUILDS}
 
 
-def make(name: str, site: PoolSite, months: Sequence[date], facts: Months, extracted: Mapping[date, datetime]) -> Made:
+def make(name: str, site: PoolSite, months: Sequence[date], facts: Months, extracted: Mapping[date, datetime]) -> Built:
     """The rows of one table of some months."""
     pool, table = site.pool(), _BUILDS[name][0]
     cubes = {month: facts.cube(pool, month, extracted.get(month)) for month in months}
-    return Made(pl.concat([table.empty(), *(table_rows(name, site.key, month, *cubes[month]) for month in months)]))
+    return Built(pl.concat([table.empty(), *(table_rows(name, site.key, month, *cubes[month]) for month in months)]))

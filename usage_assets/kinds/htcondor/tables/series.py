@@ -8,7 +8,7 @@ from usage_assets.kinds.htcondor.tables.cube import Cube
 from usage_assets.kinds.htcondor.tables.labels import TOTAL, label, names_of
 from usage_assets.kinds.htcondor.tables.levels import MEASURES, device_levels
 from usage_assets.kinds.htcondor.tables.options import Result
-from usage_assets.kinds.htcondor.tables.polls_seen import HOUR, weighed
+from usage_assets.kinds.htcondor.tables.poll_coverage import HOUR, weighed
 from usage_assets.kinds.htcondor.tables.window import Unit, Window, to_utc
 
 _STARTS = "bucket_at"
@@ -28,7 +28,7 @@ def time_series(cube: Cube, minutes: int | None = None) -> Result:
 
 def calendar_series(cube: Cube, unit: Unit) -> Result:
     """The same as `time_series` by local days, weeks (from Monday) or months; the first and the last may be parts."""
-    return Result(_classed(cube, _calendar(cube.seen.window, unit)), cube.metadata())
+    return Result(_classed(cube, _calendar(cube.observed.window, unit)), cube.metadata())
 
 
 def weekly_trend(cube: Cube) -> Result:
@@ -38,7 +38,7 @@ def weekly_trend(cube: Cube) -> Result:
     seen of it), change_percent (against the week before), trend_hours (slope of a straight line through the estimated
     hours of whole weeks, GPU-hours per week). A gap lowers coverage and the observed hours, not the estimate.
     """
-    window = cube.seen.window
+    window = cube.observed.window
     parts = list(window.parts("week"))
     weeks = pl.DataFrame(
         {
@@ -70,7 +70,7 @@ def device_series(cube: Cube, minutes: int | None = None) -> Result:
     Filtered families are left out unless all devices are asked for. What a heat map of devices draws.
     """
     kinds = cube.shown(cube.counted)
-    wide = device_levels(kinds, cube.spans, cube.seen)
+    wide = device_levels(kinds, cube.spans, cube.observed)
     names = tuple(kinds["device"].cast(pl.String()).unique().sort())
     frame = _averaged(cube, _regular(cube, minutes), wide, names)
     return Result(frame.rename({"class": "device"}), cube.metadata(filtered=True))
@@ -79,7 +79,7 @@ def device_series(cube: Cube, minutes: int | None = None) -> Result:
 def _regular(cube: Cube, minutes: int | None) -> pl.Series:
     """Where buckets of so many minutes begin."""
     width = timedelta(minutes=minutes or cube.options.bucket_minutes)
-    window = cube.seen.window
+    window = cube.observed.window
     midnight = to_utc(datetime.combine(window.local_start.date(), datetime.min.time()), window.timezone)
     first = midnight + (window.start - midnight) // width * width
     return pl.datetime_range(first, window.end, width, closed="left", time_unit="us", eager=True)
@@ -97,10 +97,10 @@ def _classed(cube: Cube, starts: pl.Series) -> pl.DataFrame:
 
 def _averaged(cube: Cube, starts: pl.Series, levels: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     """Averages per bucket and name, from levels at polls: each bucket is counted as a window of its own would be."""
-    seen, window = cube.seen, cube.seen.window
+    observed, window = cube.observed, cube.observed.window
     first, last = (pl.Series([at], dtype=starts.dtype) for at in (window.start, window.end))
     edges = pl.concat([first, starts.slice(1), last])
-    shares = weighed(seen.polls["poll_at"], seen.bucket_minutes, edges)
+    shares = weighed(observed.polls["poll_at"], observed.bucket_minutes, edges)
     weight = pl.col("weight")
     summed = (
         levels.lazy()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from usage_assets.kinds.htcondor.pool.devices import UNKNOWN
-from usage_assets.kinds.htcondor.tables.polls_seen import Seen
+from usage_assets.kinds.htcondor.tables.poll_coverage import PollCoverage
 
 _GPU = ("machine", "gpu")
 ENDS: dict[str, str] = {
@@ -20,7 +20,7 @@ _first, _after, _holder = pl.col("first"), pl.col("after"), pl.col("holder")
 
 
 @dataclass(frozen=True)
-class Followed:
+class BackfillSpells:
     """Spells (backfill is offered a GPU) and stints (jobs of one user hold it), and how each ended.
 
     Columns: machine, gpu, device, class and user (at its start), first, after (places of polls), ended_by, weight, and
@@ -31,7 +31,7 @@ class Followed:
     stints: pl.DataFrame
 
 
-def follow(kinds: pl.DataFrame, runs: pl.DataFrame, seen: Seen) -> Followed:
+def backfill_spells(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage) -> BackfillSpells:
     """Follow the GPUs of some kinds; numbers stand for GPUs and users, so that runs stay small."""
     coded = pl.Categorical()
     user = pl.col("backfill_user").cast(pl.String()).fill_null(UNKNOWN).cast(coded)
@@ -51,22 +51,22 @@ def follow(kinds: pl.DataFrame, runs: pl.DataFrame, seen: Seen) -> Followed:
             (pl.col("primary_state") == "claimed").fill_null(value=False).alias("is_primary"),
         )
     )  # fmt: skip
-    ordered = _ordered(numbered, runs, seen)
+    ordered = _ordered(numbered, runs, observed)
     described = [
-        _stretches(seen, ordered, value).join(named, on="kind", how="left", maintain_order="left").drop("kind")
+        _stretches(observed, ordered, value).join(named, on="kind", how="left", maintain_order="left").drop("kind")
         for value in (pl.when(_holder.is_not_null()).then(0), pl.when(_holder >= 0).then(_holder))
     ]
-    return Followed(*described)
+    return BackfillSpells(*described)
 
 
-def _ordered(numbered: pl.DataFrame, runs: pl.DataFrame, seen: Seen) -> pl.DataFrame:
+def _ordered(numbered: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage) -> pl.DataFrame:
     """The runs of these kinds, GPU by GPU in order of time, and what the next run of the same GPU is."""
     size = int(numbered["kind"].max() or 0) + 1 if numbered.height else 0  # type: ignore[arg-type]
     every = pl.DataFrame({"kind": pl.int_range(size, dtype=pl.UInt32, eager=True)})
     table = every.join(numbered, on="kind", how="left", maintain_order="left")
     known = runs.filter(runs["kind"] < size) if runs.height and size <= int(runs["kind"].max() or 0) else runs  # type: ignore[arg-type]
     place = table["place"].gather(known["kind"])
-    order = place.cast(pl.Int64) * (seen.count + 1) + known["first"]
+    order = place.cast(pl.Int64) * (observed.count + 1) + known["first"]
     frame = known.with_columns(place.alias("place"))
     if place.null_count():
         frame, order = frame.filter(place.is_not_null()), order.drop_nulls()
@@ -94,9 +94,9 @@ def _sorted_places(values: pl.Series) -> pl.Series:
     return (values * count + pl.int_range(count, dtype=pl.Int64, eager=True)).sort() % count
 
 
-def _stretches(seen: Seen, runs: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
+def _stretches(observed: PollCoverage, runs: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
     """Runs of a GPU alike in a value (null = in none) that follow one another, as one, and what came after them."""
-    sums = seen.sums
+    sums = observed.sums
     weight = (sums.gather(runs["after"]) - sums.gather(runs["first"])).alias("weight")
     before = [pl.col(name) == pl.col(name).shift(1) for name in ("place", "value")]
     goes_on = pl.all_horizontal(*before, _first == _after.shift(1)).fill_null(value=False)
@@ -118,7 +118,7 @@ def _stretches(seen: Seen, runs: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
     starts = marked.filter("is_first").select("kind", "first", "used_before")
     ends = marked.filter("is_last").select("after", "is_followed", "to_primary", "used")
     after = (
-        pl.when(_after == seen.count).then(pl.lit("window"))
+        pl.when(_after == observed.count).then(pl.lit("window"))
         .when(~pl.col("is_followed")).then(pl.lit("unseen"))
         .when("to_primary").then(pl.lit("primary"))
         .otherwise(pl.lit("withdrawn"))

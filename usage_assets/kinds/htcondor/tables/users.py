@@ -63,7 +63,7 @@ def _by_user(cube: Cube, sums: pl.DataFrame) -> pl.DataFrame:
         "class",
         pl.when(pl.col("class") == TOTAL).then(pl.lit("All classes")).otherwise(label()).alias("label"),
         hours("weight").alias("gpu_hours_observed"),
-        estimated("weight", cube.seen).alias("gpu_hours_estimated"),
+        estimated("weight", cube.observed).alias("gpu_hours_estimated"),
         percent("weight", "_all").alias("percent"),
         percent("weight", "_of_class").alias("percent_of_class"),
     )

@@ -3,7 +3,7 @@
 import polars as pl
 
 from usage_assets.facts.tables import REJECTS
-from usage_assets.intervals import close, is_first, once, subtract
+from usage_assets.intervals import close, is_first, materialize, subtract
 from usage_assets.kinds.openstack.facts.deletions import SOFT_DELETED, waits_to_be_restored
 from usage_assets.kinds.openstack.facts.inputs import POWERED_OFF, POWERED_ON, Inputs
 from usage_assets.kinds.openstack.facts.rows import INSTANT, Settled, accounts, microseconds
@@ -24,7 +24,7 @@ def off(inputs: Inputs) -> pl.LazyFrame:
     deleted_at, which Nova sets when that is asked for, else since its row's last change.
     """
     event = pl.col("event")
-    events = once(
+    events = materialize(
         inputs["server_events"]
         .filter(event.is_in([*POWERED_OFF, *POWERED_ON]))
         .select(*_SERVER, "start_time", "id", runs=event.is_in(POWERED_ON))
@@ -32,7 +32,7 @@ def off(inputs: Inputs) -> pl.LazyFrame:
     # of equal events in a row the first one counts, so that openings and closings take turns
     turns = events.sort(*_SERVER, "start_time", "id").filter(is_first([*_SERVER, "runs"]))
     ended = ~is_first(_SERVER).shift(-1).fill_null(value=True)
-    spans = once(
+    spans = materialize(
         turns.with_columns(end_at=pl.when(ended).then(pl.col("start_time").shift(-1)))
         .filter(~pl.col("runs"))
         .select(*_SERVER, "end_at", start_at="start_time")
@@ -60,9 +60,9 @@ def active(occupied: pl.LazyFrame, off_spans: pl.LazyFrame, *, site: str) -> Set
     """
     entity = ["month", "source", "entity_id"]
     holes = off_spans.rename({"uuid": "entity_id"})
-    running = once(subtract(occupied, holes, on=["month", "entity_id"]))
+    running = materialize(subtract(occupied, holes, on=["month", "entity_id"]))
     length = microseconds("start_at", "end_at").sum()
-    rows = once(
+    rows = materialize(
         occupied.group_by(entity)
         .agg(own_us=length)
         .join(running.group_by(entity).agg(kept_us=length), on=entity, how="left")

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from usage_assets.intervals import once
+from usage_assets.intervals import materialize
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 
 RESERVED, ON_DEMAND, UNKNOWN = "occupied_reservation", "occupied_ondemand", "occupied_unknown"
@@ -42,7 +42,7 @@ def bookings(inputs: Inputs) -> pl.LazyFrame:
 def _latest(specs: pl.LazyFrame) -> pl.LazyFrame:
     """One request per server: nearly all have one, so only doubled ones are sorted."""
     key, said = ["month", "uuid"], ["hint", "flavor", "flavor_gpus"]
-    marked = once(
+    marked = materialize(
         specs.select("month", pl.col("instance_uuid").alias("uuid"), "created_at", "id", *said).with_columns(
             _several=pl.struct(key).is_duplicated()
         )

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.intervals import is_empty, once
+from usage_assets.intervals import is_empty, materialize
 from usage_assets.intervals.algebra import ENGINE
 from usage_assets.kinds.openstack.facts import (
     activity,
@@ -80,7 +80,8 @@ def build_facts(
 def _with_activity(settled: list[tuple[str, Settled]], raw: Inputs, site: str) -> list[tuple[str, Settled]]:
     """The same with rule 6, which is made of the final occupied intervals; they are computed once."""
     done = [
-        (asset, replace(one, intervals=once(one.intervals)) if asset == "occupied" else one) for asset, one in settled
+        (asset, replace(one, intervals=materialize(one.intervals)) if asset == "occupied" else one)
+        for asset, one in settled
     ]
     occupied_intervals = _stacked([one.intervals for asset, one in done if asset == "occupied"], INTERVALS.empty())
     return [*done, ("active", activity.active(occupied_intervals, activity.off(raw), site=site))]
@@ -93,7 +94,7 @@ def node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:
     """
     begins = pl.col("month").cast(pl.Datetime("us"))
     month = {"start_at": begins, "end_at": begins.dt.offset_by("1mo")}
-    hosts = once(machines.host_rows(raw))
+    hosts = materialize(machines.host_rows(raw))
     own = hosts.filter(~pl.col("is_context")).select("month", "row_id", "hostname", **month)
     typed = declared_types(
         labelled(own, machines.host_labels(raw, hosts), "row_id"), site.node_types, raw[MACHINE_NAMES]
@@ -122,25 +123,28 @@ def _of_machines(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict
     """Rules 1 to 5, 8 and 9; what several of them share is computed once."""
     source_rows = sources.rows_of_sources(site, raw)
     host_rows = machines.host_rows(raw)
-    alive = once(machines.segments(host_rows))
-    host_types = once(sources.types_of_machines(raw, host_rows, alive, source_rows, bounds))
+    alive = materialize(machines.segments(host_rows))
+    host_types = materialize(sources.types_of_machines(raw, host_rows, alive, source_rows, bounds))
     known = sources.known_machines(site, source_rows)
     sizes = sources.sizes_of_machines(alive, source_rows, bounds)
-    profile = once(
+    profile = materialize(
         machines.profile(known, sizes, host_types, bounds, node_types=site.node_types, names=raw[MACHINE_NAMES])
     )
-    existence = once(machines.existing(profile))
-    reservable = once(capacity.reservable_machines(alive, profile, bounds))
-    allocations = once(committed.host_allocations(raw, host_rows, bounds, site.maintenance))
-    holdings = once(committed.held(allocations, reservable))
-    whole, parts = once(committed.whole_machines(holdings)), once(committed.parts_of_machines(raw, holdings))
+    existence = materialize(machines.existing(profile))
+    reservable = materialize(capacity.reservable_machines(alive, profile, bounds))
+    allocations = materialize(committed.host_allocations(raw, host_rows, bounds, site.maintenance))
+    holdings = materialize(committed.held(allocations, reservable))
+    whole, parts = (
+        materialize(committed.whole_machines(holdings)),
+        materialize(committed.parts_of_machines(raw, holdings)),
+    )
     left = capacity.whole(reservable)
     if site.maintenance is not None:
-        left = once(maintenance.taken(left, whole, parts))
+        left = materialize(maintenance.taken(left, whole, parts))
     servers = []
     for source in ("nova_instances", "nova_cell0_instances"):
         if not is_empty(raw[source]):
-            rows = once(occupied.server_rows(raw, source, profile, bounds, site.maintenance))
+            rows = materialize(occupied.server_rows(raw, source, profile, bounds, site.maintenance))
             servers.append(occupied.occupied(raw, rows, holdings, profile, host_types, node_types=site.node_types))
     return {
         "total": [
@@ -158,8 +162,8 @@ def _of_devices(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[
     rows = devices.device_rows(raw, bounds, "total")
     reservable = devices.device_rows(raw, bounds, "reservable").filter("reservable")
     allocations = devices.device_allocations(raw, rows, bounds, site.maintenance)
-    holdings = once(devices.held(allocations, reservable))
-    own = once(devices.owned_by_leases(holdings))
+    holdings = materialize(devices.held(allocations, reservable))
+    own = materialize(devices.owned_by_leases(holdings))
     return {
         "total": devices.capacity(rows),
         "reservable": devices.capacity(reservable, own),

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from usage_assets.intervals import clip, intersect, merge_touching, once
+from usage_assets.intervals import clip, intersect, materialize, merge_touching
 from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
 from usage_assets.kinds.openstack.facts.machines import HOST, existing, merged
 from usage_assets.kinds.openstack.facts.rows import Outcome, never_ran, reason, resources, spans, with_own_span
@@ -42,14 +42,14 @@ def reservable_machines(alive: pl.LazyFrame, machine_profile: pl.LazyFrame, boun
     Columns: month, row, hostname, start_at, end_at, size of the Blazar host (what it lacks is the machine's), ratio of
     the machine at that time, node_type, gpus; disjoint per hostname.
     """
-    of_blazar = once(
+    of_blazar = materialize(
         clip(alive.join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at")).select(
             "month", "row", "hostname", "start_at", "end_at", *SIZES
         )
     )
     # where a host row covers the instant, the machine's type is that of the row
     told = [*HOST, "ratio", "node_type", "gpus"]
-    there = once(existing(machine_profile).select(*told, *SIZES, "start_at", "end_at"))
+    there = materialize(existing(machine_profile).select(*told, *SIZES, "start_at", "end_at"))
     described = merge_touching(there.drop(SIZES), by=told)
     sized = intersect(of_blazar.filter(~lacks_size()), described, on=HOST)
     own = there.rename({name: f"own_{name}" for name in SIZES})

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from usage_assets.intervals import intersect, owned
+from usage_assets.intervals import assign_owner, intersect
 from usage_assets.kinds.openstack.facts.capacity import machine_resources
 from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
 from usage_assets.kinds.openstack.facts.inputs import Inputs
@@ -132,7 +132,7 @@ def held(rows: pl.LazyFrame, machines: pl.LazyFrame) -> pl.LazyFrame:
 
 def whole_machines(holdings: pl.LazyFrame) -> pl.LazyFrame:
     """Machines that leases hold as a whole, at each instant once: by the latest allocation. `holdings` is held()."""
-    whole = owned(holdings.filter(pl.col("resource_type") == PHYSICAL), by=HOST, rank=["created", "row_id"])
+    whole = assign_owner(holdings.filter(pl.col("resource_type") == PHYSICAL), by=HOST, rank=["created", "row_id"])
     return whole.select(*_PIECE, *machine_resources())
 
 

@@ -5,7 +5,7 @@ A device is occupied once at an instant, whatever containers share it. A capsule
 
 import polars as pl
 
-from usage_assets.intervals import clip, fill_between, intersect, is_empty, once, owned, subtract, union
+from usage_assets.intervals import assign_owner, clip, fill_between, intersect, is_empty, materialize, subtract, union
 from usage_assets.kinds.openstack.facts.bookings import IN_LEASE, ON_DEMAND, RESERVED, UNKNOWN, booked_as
 from usage_assets.kinds.openstack.facts.committed import allocation_rows
 from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
@@ -49,13 +49,13 @@ def device_labels(inputs: Inputs) -> pl.LazyFrame:
 def _typed_over_time(inputs: Inputs) -> pl.LazyFrame:
     """month, id and type of devices; those relabelled have _RELABELLED, the times of each type, if there are any."""
     devices = inputs["blazar_devices"].select("month", "id", "device_type")
-    told = once(
+    told = materialize(
         devices.join(device_labels(inputs), left_on=["month", "id"], right_on=OWNER, how="left").select(
             "month", "id", label_from="start_at", label_until="end_at", label_type=type_of_device()
         )
     )
     types = told.sort("label_from").group_by("month", "id").agg(node_type=pl.col("label_type").first())
-    changed = once(told.filter(pl.struct("month", "id").is_duplicated()))
+    changed = materialize(told.filter(pl.struct("month", "id").is_duplicated()))
     if is_empty(changed):
         return types
     times = changed.group_by("month", "id").agg(pl.struct("label_from", "label_until", "label_type").alias(_RELABELLED))
@@ -66,7 +66,7 @@ def _typed(pieces: pl.LazyFrame) -> pl.LazyFrame:
     """Pieces of devices with the type of their time: cut where the device was relabelled."""
     if _RELABELLED not in pieces.collect_schema().names():
         return pieces
-    known = once(pieces)
+    known = materialize(pieces)
     changed = (
         known.filter(pl.col(_RELABELLED).is_not_null())
         .explode(_RELABELLED)
@@ -151,7 +151,7 @@ def held(rows: pl.LazyFrame, reservable: pl.LazyFrame) -> pl.LazyFrame:
 
 def owned_by_leases(holdings: pl.LazyFrame) -> pl.LazyFrame:
     """The same, at each instant only the latest allocation of a device."""
-    return owned(holdings, by=DEVICE, rank=["created", "row_id"])
+    return assign_owner(holdings, by=DEVICE, rank=["created", "row_id"])
 
 
 def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame, own: pl.LazyFrame) -> Outcome:
@@ -246,12 +246,12 @@ def occupied(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame) 
     A container with a reservation counts only while that holds its device: the one of the container's host name, or,
     where the reservation never holds that, the one that it holds, of several the latest allocation's.
     """
-    placed = once(_on_devices(rows, holdings, devices))
+    placed = materialize(_on_devices(rows, holdings, devices))
     # what is no device of the site's is told apart by its name, and without a name by who holds it
     place = pl.coalesce(
         pl.lit("device ") + pl.col("device"), pl.lit("host ") + pl.col("host"), pl.lit("holder ") + pl.col("holder")
     )
-    single = owned(placed.with_columns(place=place), by=["month", "place"], rank=_RANK)
+    single = assign_owner(placed.with_columns(place=place), by=["month", "place"], rank=_RANK)
     pieces = single.select(ROW, "node", "start_at", "end_at", "node_type", *resources(devices=1.0))
     kept = [name for name in pieces.collect_schema().names() if name not in {"start_at", "end_at"}]
     return Outcome(rows, merged(pieces, kept), lost=((pl.lit("orphan"), placed), (pl.lit("duplicate"), pieces)))
@@ -271,13 +271,13 @@ def _on_devices(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFram
         "end_at",
         host=pl.col("node").str.to_lowercase(),
     )
-    names = once(_named(devices))
+    names = materialize(_named(devices))
     on_known = intersect(alive.drop("node"), names, on=["month", "host"])
     nowhere = alive.join(names.select("month", "host").unique(), on=["month", "host"], how="anti").with_columns(
         device=_NO_TEXT, node_type=pl.lit("unknown")
     )
     columns = nowhere.collect_schema().names()
-    at_home = once(pl.concat([on_known.select(columns), nowhere]))
+    at_home = materialize(pl.concat([on_known.select(columns), nowhere]))
     holds = holdings.select(
         *lease_key,
         "node",
@@ -296,7 +296,7 @@ def _on_devices(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFram
         on=own_key,
     )
     elsewhere = reserved.join(ever, on=own_key, how="anti").drop("device", "node", "node_type")
-    on_any = owned(intersect(elsewhere, holds, on=lease_key), by=[ROW], rank=["held_since", "allocation"])
+    on_any = assign_owner(intersect(elsewhere, holds, on=lease_key), by=[ROW], rank=["held_since", "allocation"])
     return pl.concat([at_home.filter(~_IN_LEASE), on_own.select(columns), on_any.select(columns)])
 
 

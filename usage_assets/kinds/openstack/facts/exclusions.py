@@ -5,10 +5,10 @@ from datetime import date
 
 import polars as pl
 
-from usage_assets.intervals import clip, once, owned
+from usage_assets.intervals import assign_owner, clip, materialize
 from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
 from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, NAMED, REFERRING, meanings
-from usage_assets.kinds.openstack.raw.personal import hider_of
+from usage_assets.kinds.openstack.raw.personal import redactor_of
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.warehouse import Reader
@@ -56,7 +56,7 @@ def _read(
     frames: Mapping[str, pl.LazyFrame],
 ) -> pl.DataFrame:
     found = [pl.DataFrame(schema=_SCHEMA)]
-    hider = hider_of(site)
+    redactor = redactor_of(site)
     for number, rule in enumerate(site.exclusions):
         for source, query in queries(rule.table).items():
             if not all(reader.has(BY_NAME[table].table) for table in {rule.table, source, *_between(rule.table)}):
@@ -65,10 +65,10 @@ def _read(
             matches, machines = [], None
             for index, (column, values) in enumerate(rule.where.items()):
                 if column == (NAMED | REFERRING).get(rule.table):
-                    machines = _named(frames, rule.table, column, hider.stored(f"{rule.table}.{column}", values))
+                    machines = _named(frames, rule.table, column, redactor.stored(f"{rule.table}.{column}", values))
                     continue
                 matches.append(f"m.{column}::VARCHAR IN (SELECT unnest($values{index}::VARCHAR[]))")
-                params[f"values{index}"] = hider.stored(f"{rule.table}.{column}", values)
+                params[f"values{index}"] = redactor.stored(f"{rule.table}.{column}", values)
             rows = reader.sql(f"{query} WHERE {' AND '.join((_SCOPE, *matches))}", params)
             if machines is not None:
                 rows = rows.lazy().join(machines, on=["month", "id"], how="semi").collect()
@@ -96,12 +96,12 @@ def _named(frames: Mapping[str, pl.LazyFrame], table: str, column: str, values: 
 
 def with_exclusions(frames: dict[str, pl.LazyFrame], exclusions: pl.DataFrame) -> dict[str, pl.LazyFrame]:
     """The frames, those that lose any time with the column EXCLUDED; of rules that overlap the first one speaks."""
-    first = once(exclusions.lazy().with_columns(first=-pl.col("rule")).unique())
-    parts = owned(first, by=_ROW, rank=["first"]).sort(*_ROW, "start_at")
+    first = materialize(exclusions.lazy().with_columns(first=-pl.col("rule")).unique())
+    parts = assign_owner(first, by=_ROW, rank=["first"]).sort(*_ROW, "start_at")
     listed = parts.group_by(_ROW).agg(pl.struct("start_at", "end_at", "said").alias(EXCLUDED))
     out = dict(frames)
     for source in set(exclusions["source"]) & set(frames):
-        mine = once(listed.filter(pl.col("source") == source).select("month", EXCLUDED, _id="id"))
+        mine = materialize(listed.filter(pl.col("source") == source).select("month", EXCLUDED, _id="id"))
         out[source] = (
             frames[source]
             .with_columns(_id=pl.col("id").cast(pl.String))

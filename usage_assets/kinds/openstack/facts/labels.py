@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from usage_assets.intervals import close, is_empty, is_first, once, owned
+from usage_assets.intervals import assign_owner, close, is_empty, is_first, materialize
 from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
 
 OWNER = ["month", "owner_id"]
@@ -34,7 +34,7 @@ def labels(capabilities: pl.LazyFrame, names: Mapping[str, str], owners: pl.Lazy
     `names` are names of capabilities and the columns that hold their values, `owners` has month, owner_id and ended
     (open = null). The pieces of an owner cover all time; one that never changed has one.
     """
-    mine = once(
+    mine = materialize(
         capabilities.filter(pl.col("name").is_in(list(names)))
         .join(owners.select(*OWNER, "ended").unique(OWNER), on=OWNER, how="left")
         .with_columns(history=pl.when(~_is_lasting()).then("history"))
@@ -44,11 +44,11 @@ def labels(capabilities: pl.LazyFrame, names: Mapping[str, str], owners: pl.Lazy
         pl.col("value").filter((pl.col("name") == name) & pl.col("history").is_null()).first().alias(column)
         for name, column in names.items()
     )
-    changed = once(mine.filter(pl.col("history").is_not_null()).drop("value"))
+    changed = materialize(mine.filter(pl.col("history").is_not_null()).drop("value"))
     if is_empty(changed):
         return steady.with_columns(start_at=_FIRST, end_at=_LAST)
-    steady = once(steady)
-    pieces = once(_pieces(changed, owners))
+    steady = materialize(steady)
+    pieces = materialize(_pieces(changed, owners))
     relabelled = pieces.select(OWNER).unique()
     covering = (pl.col("start_at") <= pl.col("_from")) & (pl.col("end_at") >= pl.col("_until"))
     told = (
@@ -95,7 +95,9 @@ def _pieces(changed: pl.LazyFrame, owners: pl.LazyFrame) -> pl.LazyFrame:
     """When which label counts: month, owner_id, name, value, disjoint `[start_at, end_at)`."""
     keys = [*OWNER, "name"]
     rows = changed.explode("history").unnest("history").with_columns(pl.col("start_at").fill_null(_FIRST))
-    own = owned(close(rows).with_columns(created="start_at"), by=keys, rank=["created", "id"]).sort([*keys, "start_at"])
+    own = assign_owner(close(rows).with_columns(created="start_at"), by=keys, rank=["created", "id"]).sort(
+        [*keys, "start_at"]
+    )
     first = is_first(keys)
     following = pl.when(~first.shift(-1).fill_null(value=True)).then(pl.col("start_at").shift(-1))
     return (

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from usage_assets.facts.tables import LEASES, REJECTS
-from usage_assets.intervals import once
+from usage_assets.intervals import materialize
 from usage_assets.intervals.algebra import ENGINE
 from usage_assets.kinds.openstack.facts.deletions import with_deletions
 from usage_assets.kinds.openstack.facts.devices import device_labels, type_of_device
@@ -20,7 +20,7 @@ from usage_assets.kinds.openstack.facts.projection import hours, latest, machine
 from usage_assets.kinds.openstack.facts.rows import born, month_bounds
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.specs.asset import Made
+from usage_assets.specs.asset import Built
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
@@ -71,19 +71,21 @@ def read_leases(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> 
     return frames
 
 
-def build_leases(site: OpenStackSite, months: Sequence[date], raw: Inputs, extracted: Mapping[date, datetime]) -> Made:
+def build_leases(site: OpenStackSite, months: Sequence[date], raw: Inputs, extracted: Mapping[date, datetime]) -> Built:
     """Rows of facts.leases, of facts.rejects and of serving.accounts.
 
     A lease lies in the month of its created_at; one that no time tells of is rejected, and so is one that was asked for
     in a time in which the site's file excludes it.
     """
     bounds = month_bounds(months, {})
-    hosts = once(host_rows(raw))
-    rows = once(_rows(raw, extracted))
-    mine = once(rows.filter("is_kept"))
-    reservations = once(raw["blazar_reservations"].select(*_LEASE, "resource_type", "status", reservation_id="id"))
-    held = once(_held(raw, site, reservations, mine, hosts=hosts, bounds=bounds))
-    asked = once(_asked(raw, reservations))
+    hosts = materialize(host_rows(raw))
+    rows = materialize(_rows(raw, extracted))
+    mine = materialize(rows.filter("is_kept"))
+    reservations = materialize(
+        raw["blazar_reservations"].select(*_LEASE, "resource_type", "status", reservation_id="id")
+    )
+    held = materialize(_held(raw, site, reservations, mine, hosts=hosts, bounds=bounds))
+    asked = materialize(_asked(raw, reservations))
     events = latest(raw["start_events"], _LEASE, "status", "updated_at", "deleted_at").select(
         *_LEASE, event_status="status", event_at="updated_at", event_deleted="deleted_at"
     )
@@ -107,7 +109,7 @@ def build_leases(site: OpenStackSite, months: Sequence[date], raw: Inputs, extra
         ],
         engine=ENGINE,
     )
-    return Made(*made)
+    return Built(*made)
 
 
 def _rows(raw: Inputs, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
@@ -117,7 +119,7 @@ def _rows(raw: Inputs, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
         {"month": list(extracted), "extracted_at": list(extracted.values())},
         schema={"month": pl.Date, "extracted_at": pl.Datetime("us")},
     )
-    rows = once(
+    rows = materialize(
         raw["blazar_leases"]
         .with_row_index("row")
         .rename({"id": "lease_id"})
@@ -169,7 +171,7 @@ def _held(
     host_types = types_of_hosts(raw, hosts, segments(hosts), bounds).rename({"start_at": "_from", "end_at": "_until"})
     at = pl.col("created_at")
     # one join at a time: given two by month and another key, the planner joins by month alone, millions of rows
-    mine = once(reservations.join(leases.select(*_LEASE, "created_at"), on=_LEASE, how="inner")).select(
+    mine = materialize(reservations.join(leases.select(*_LEASE, "created_at"), on=_LEASE, how="inner")).select(
         *_LEASE, "reservation_id", "created_at"
     )
     machines = (

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from usage_assets.intervals import clip, close, fill_between, intersect, merge_touching, once, owned
+from usage_assets.intervals import assign_owner, clip, close, fill_between, intersect, materialize, merge_touching
 from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.labels import labelled, labels
@@ -81,7 +81,7 @@ def host_rows(inputs: Inputs) -> pl.LazyFrame:
 def segments(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Disjoint segments per month and hostname: at each instant the row with the latest created, then id."""
     alive = close(rows.filter(pl.col("hostname").is_not_null() & pl.col("start_at").is_not_null()))
-    return owned(less_excluded(alive), by=HOST, rank=["created", "row_id"])
+    return assign_owner(less_excluded(alive), by=HOST, rank=["created", "row_id"])
 
 
 def types_of_hosts(inputs: Inputs, hosts: pl.LazyFrame, alive: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
@@ -130,13 +130,13 @@ def profile(
     node_type and gpus. A gap has the row before it, else the row after. A size that the row lacks (null or 0) is what
     `sizes` tell in their order, else what the site's file says, else null.
     """
-    pieces = once(clip(fill_between(known, by=HOST).join(bounds, on="month"), *_WITHIN).select(_PROFILED))
+    pieces = materialize(clip(fill_between(known, by=HOST).join(bounds, on="month"), *_WITHIN).select(_PROFILED))
     for told in sizes:
         others = told.rename({name: f"told_{name}" for name in SIZES})
         filled = covered(pieces.filter(lacks_size()), others).with_columns(
             size_or(name, f"told_{name}").alias(name) for name in SIZES
         )
-        pieces = once(pl.concat([pieces.filter(~lacks_size()), filled.select(_PROFILED)]))
+        pieces = materialize(pl.concat([pieces.filter(~lacks_size()), filled.select(_PROFILED)]))
     return declared_types(covered(pieces, host_types), node_types, names)
 
 
@@ -147,13 +147,13 @@ def existing(machine_profile: pl.LazyFrame) -> pl.LazyFrame:
 
 def covered(pieces: pl.LazyFrame, attributes: pl.LazyFrame) -> pl.LazyFrame:
     """Pieces cut where an attribute of their machine changes; machines without attributes have nulls."""
-    pieces, attributes = once(pieces), once(attributes)
+    pieces, attributes = materialize(pieces), materialize(attributes)
     unknown = pieces.join(attributes.select(*HOST).unique(), on=list(HOST), how="anti")
     return pl.concat([intersect(pieces, attributes, on=HOST), unknown], how="diagonal_relaxed")
 
 
 def merged(pieces: pl.LazyFrame, by: list[str]) -> pl.LazyFrame:
     """Pieces of one row alike in all of `by` that touch, as one: cut only where something changed."""
-    marked = once(pieces.with_columns(_several=pl.col("row").is_duplicated()))
+    marked = materialize(pieces.with_columns(_several=pl.col("row").is_duplicated()))
     single, several = marked.filter(~pl.col("_several")), marked.filter("_several").drop("_several")
     return pl.concat([single.drop("_several"), merge_touching(several, by=by)])

@@ -3,7 +3,7 @@
 import polars as pl
 
 from usage_assets.facts.tables import RESOURCE_NAMES
-from usage_assets.intervals import intersect, is_first, once, step_function, subtract
+from usage_assets.intervals import intersect, is_first, materialize, step_function, subtract
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.machines import HOST, merged
 from usage_assets.kinds.openstack.site.model import Maintenance
@@ -42,12 +42,12 @@ def taken(reservable: pl.LazyFrame, whole: pl.LazyFrame, parts: pl.LazyFrame) ->
     flavors = parts.filter(pl.col("metric") == MAINTENANCE).select(*HOST, *_SPAN, *RESOURCE_NAMES)
     steps = step_function(flavors, by=HOST, amounts=RESOURCE_NAMES).sort(*HOST, "at")
     until = pl.when(~is_first(HOST).shift(-1).fill_null(value=True)).then(pl.col("at").shift(-1))
-    held = once(
+    held = materialize(
         steps.with_columns(until=until)
         .filter(pl.col("until").is_not_null())
         .select(*HOST, *(pl.col(name).alias(f"held_{name}") for name in RESOURCE_NAMES), start_at="at", end_at="until")
     )
-    left = once(left)
+    left = materialize(left)
     columns = left.collect_schema().names()
     reduced = intersect(left, held, on=HOST).with_columns(
         (pl.col(name) - pl.col(f"held_{name}")).round(_DECIMALS).clip(lower_bound=0).alias(name)

@@ -8,7 +8,7 @@ inventory; servers, events, services and the site's file only refer to them.
 
 import polars as pl
 
-from usage_assets.intervals import close, intersect, is_empty, once
+from usage_assets.intervals import close, intersect, is_empty, materialize
 from usage_assets.kinds.openstack.site.rules import INVENTORY
 
 MACHINE_NAMES = "machine_names"
@@ -39,7 +39,7 @@ def with_identities(frames: dict[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:
     for frame in ("nova_compute_nodes", "nova_services"):
         if frame in out:
             out[frame] = out[frame].with_columns(lowered("host"))
-    spelled = once(
+    spelled = materialize(
         pl.concat(
             [
                 pl.LazyFrame(schema={"month": pl.Date, "name": pl.String}),
@@ -54,7 +54,7 @@ def with_identities(frames: dict[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:
         for frame, column in NAMED.items():
             if frame in out:
                 out[frame] = _replaced(out[frame], column, joined)
-    names = out[MACHINE_NAMES] = once(_meanings(spelled, joined))
+    names = out[MACHINE_NAMES] = materialize(_meanings(spelled, joined))
     for frame, column in REFERRING.items():
         if frame in out:
             out[frame] = _resolved(out[frame], column, names)
@@ -67,10 +67,10 @@ def meanings(references: pl.LazyFrame, names: pl.LazyFrame) -> pl.LazyFrame:
     `references` has month and name, `names` is the input MACHINE_NAMES. A full name means a machine that is known by a
     short one where it is the only full name among the references that begins with it.
     """
-    wanted = once(references.select(_NAME).drop_nulls().unique().with_columns(_said=lowered("name")))
-    direct = once(wanted.join(names.rename({"name": "_said"}), on=["month", "_said"], how="left"))
+    wanted = materialize(references.select(_NAME).drop_nulls().unique().with_columns(_said=lowered("name")))
+    direct = materialize(wanted.join(names.rename({"name": "_said"}), on=["month", "_said"], how="left"))
     known = direct.filter(pl.col("identity").is_not_null()).select(_SCHEMA.names())
-    lost = once(
+    lost = materialize(
         direct.filter(pl.col("identity").is_null())
         .select(*_NAME, "_said", _label=_label("_said"))
         .filter(pl.col("_label").is_not_null())
@@ -85,7 +85,7 @@ def meanings(references: pl.LazyFrame, names: pl.LazyFrame) -> pl.LazyFrame:
         .filter(pl.col("_said").n_unique().over("month", "_label") == 1)
         .select(_SCHEMA.names())
     )
-    found = once(pl.concat([known, by_label]))
+    found = materialize(pl.concat([known, by_label]))
     none = wanted.join(found, on=_NAME, how="anti").select(*_NAME, identity=pl.lit(None, dtype=pl.String))
     return pl.concat([found, none])
 
@@ -97,7 +97,7 @@ def machines_of_hosts(
 
     It is the machine of that name, else the only hypervisor (of `nodes`) that has the service of that name.
     """
-    hosts = once(hosts.select("month", "host").drop_nulls().unique())
+    hosts = materialize(hosts.select("month", "host").drop_nulls().unique())
     by_name = meanings(hosts.select("month", name="host"), names).select("month", host="name", hostname="identity")
     serving = (
         nodes.select("month", "hypervisor_hostname", _said="host")
@@ -111,7 +111,7 @@ def machines_of_hosts(
         .select("month", "host", hostname="hypervisor_hostname")
     )
     there = ["month", "hostname"]
-    found = once(by_name.join(known.select(there).unique(), on=there, how="semi"))
+    found = materialize(by_name.join(known.select(there).unique(), on=there, how="semi"))
     others = by_service.join(found, on=["month", "host"], how="anti").join(
         known.select(there).unique(), on=there, how="semi"
     )
@@ -125,8 +125,8 @@ def _label(name: str) -> pl.Expr:
 
 def _one_machine(spelled: pl.LazyFrame, nodes: pl.LazyFrame | None) -> pl.LazyFrame:
     """month, name, identity of the short names that mean a machine known by a full one too."""
-    labelled = once(spelled.with_columns(_label=_label("name")))
-    pairs = once(
+    labelled = materialize(spelled.with_columns(_label=_label("name")))
+    pairs = materialize(
         labelled.filter(pl.col("_label").is_null())
         .drop("_label")
         .join(_only_full(labelled), left_on=_NAME, right_on=["month", "_label"], how="inner")
@@ -144,7 +144,7 @@ def _one_machine(spelled: pl.LazyFrame, nodes: pl.LazyFrame | None) -> pl.LazyFr
     short = pairs.join(lives, on=_NAME, how="inner")
     full = lives.rename({"name": "identity"})
     at_once = intersect(short, full, on=["month", "identity"]).select(_NAME).unique()
-    return once(pairs.join(at_once, on=_NAME, how="anti"))
+    return materialize(pairs.join(at_once, on=_NAME, how="anti"))
 
 
 def _only_full(labelled: pl.LazyFrame) -> pl.LazyFrame:
@@ -160,7 +160,7 @@ def _only_full(labelled: pl.LazyFrame) -> pl.LazyFrame:
 
 def _meanings(spelled: pl.LazyFrame, joined: pl.LazyFrame) -> pl.LazyFrame:
     """What every name of a machine means, and every first label that only one full name has."""
-    themselves = once(spelled.join(joined, on=_NAME, how="anti").with_columns(identity="name"))
+    themselves = materialize(spelled.join(joined, on=_NAME, how="anti").with_columns(identity="name"))
     labels = _only_full(spelled.with_columns(_label=_label("name"))).select("month", "identity", name="_label")
     said = pl.concat([themselves.select(_SCHEMA.names()), joined.select(_SCHEMA.names())])
     return pl.concat([said, labels.join(spelled, on=_NAME, how="anti").select(_SCHEMA.names())])
@@ -184,10 +184,10 @@ def _replaced(frame: pl.LazyFrame, column: str, meaning: pl.LazyFrame) -> pl.Laz
 def _resolved(frame: pl.LazyFrame, column: str, names: pl.LazyFrame) -> pl.LazyFrame:
     """The frame with identities in a column that refers to machines; what names none stays, in lower case."""
     used = frame.select("month", name=column).drop_nulls().unique()
-    odd = once(used.join(names.select("month", name="identity"), on=_NAME, how="anti"))
+    odd = materialize(used.join(names.select("month", name="identity"), on=_NAME, how="anti"))
     if is_empty(odd):
         return frame
-    other = once(
+    other = materialize(
         meanings(odd, names)
         .with_columns(pl.coalesce("identity", lowered("name")).alias("identity"))
         .filter(pl.col("identity") != pl.col("name"))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from usage_assets.intervals import once
+from usage_assets.intervals import materialize
 from usage_assets.intervals.algebra import ENGINE
 from usage_assets.kinds.openstack.facts.names import meanings
 from usage_assets.kinds.openstack.facts.sizes import SIZES, size_or
@@ -29,7 +29,7 @@ def with_said(
     """
     if not node_types:
         return rows.with_columns(pl.lit(None, dtype=dtype).alias(f"said_{name}") for name, dtype in _SAID.items())
-    rows = once(rows)
+    rows = materialize(rows)
     also = None if names is None else _other_spellings(rows, node_types, names)
     keys = ["hostname"] if also is None else ["month", "hostname"]
     machines = rows.select(keys).drop_nulls().unique().with_columns(_name=pl.col("hostname").str.to_lowercase())

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from usage_assets.intervals import close, intersect, is_empty, once, owned, subtract, union
+from usage_assets.intervals import assign_owner, close, intersect, is_empty, materialize, subtract, union
 from usage_assets.kinds.openstack.facts.bookings import IN_LEASE, UNKNOWN, booked_as, bookings
 from usage_assets.kinds.openstack.facts.deletions import with_deletions_of_servers
 from usage_assets.kinds.openstack.facts.inputs import Inputs
@@ -122,10 +122,10 @@ def occupied(
         flavor_memory="memory_mb",
         flavor_disk=pl.col("root_gb") + pl.col("ephemeral_gb").fill_null(0),
     )
-    up = once(subtract(alive, _shelved(inputs, rows), on=SERVER))
-    booked = once(pl.concat([up.filter(~_IN_LEASE), _within_reservation(up, holdings)]))
-    placed = once(_on_machines(booked, machine_profile, host_types, node_types, inputs[MACHINE_NAMES]))
-    single = owned(placed.filter("is_metal"), by=HOST, rank=["created", "uuid"])
+    up = materialize(subtract(alive, _shelved(inputs, rows), on=SERVER))
+    booked = materialize(pl.concat([up.filter(~_IN_LEASE), _within_reservation(up, holdings)]))
+    placed = materialize(_on_machines(booked, machine_profile, host_types, node_types, inputs[MACHINE_NAMES]))
+    single = assign_owner(placed.filter("is_metal"), by=HOST, rank=["created", "uuid"])
     pieces = pl.concat([single, placed.filter(~pl.col("is_metal"))]).select(
         ROW, "start_at", "end_at", "node_type", *_server_resources()
     )
@@ -151,7 +151,7 @@ def _last_known_node(inputs: Inputs, source: str, machine_profile: pl.LazyFrame)
     A step names its service: the machine of that name, or the only hypervisor that has the service.
     """
     lost = inputs[source].filter(pl.col("node").is_null()).select(SERVER)
-    steps = once(inputs["server_events"].join(lost, on=list(SERVER), how="semi"))
+    steps = materialize(inputs["server_events"].join(lost, on=list(SERVER), how="semi"))
     if is_empty(steps):
         return lost.head(0).with_columns(recovered_node=pl.lit(None, dtype=pl.String))
     known = machine_profile.select(HOST).unique()

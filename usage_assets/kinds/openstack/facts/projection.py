@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from usage_assets.intervals import clip, once, projected
+from usage_assets.intervals import clip, materialize, projected
 from usage_assets.intervals.algebra import ENGINE, FAR_FUTURE, FAR_PAST
 from usage_assets.kinds.openstack.facts.committed import PHYSICAL
 from usage_assets.kinds.openstack.facts.filters import HOST_COLUMNS, Filter, UnreadableFilterError, read_filter
@@ -73,10 +73,10 @@ def projections(
     month). A month uses its own rows, each lease that was alive in it: one that ended before and is still being cleaned
     after as the month begins is not seen.
     """
-    people = once(leases.select("lease_id").unique().with_row_index("holder"))
-    leases = once(leases.join(people, on="lease_id", how="inner"))
+    people = materialize(leases.select("lease_id").unique().with_row_index("holder"))
+    leases = materialize(leases.join(people, on="lease_id", how="inner"))
     filters = readable_filters(raw["blazar_computehost_reservations"])
-    requests = once(_requests(raw, leases.filter("is_kept"), reservations, filters))
+    requests = materialize(_requests(raw, leases.filter("is_kept"), reservations, filters))
     found = projected(
         requests.select("request", "holder", "kind", "at", "count", "length"),
         _machines(raw, requests, hosts, bounds, filters),
@@ -124,7 +124,7 @@ def _requests(raw: Inputs, leases: pl.LazyFrame, reservations: pl.LazyFrame, fil
     return (
         leases.with_columns(length=pl.col("end_date") - pl.col("start_date"))
         .filter(pl.col("length") > timedelta(0))
-        .join(once(each), on=["month", "lease_id"], how="inner")
+        .join(materialize(each), on=["month", "lease_id"], how="inner")
         .group_by("row", "month", "holder", "kind", "created_at", "length")
         .agg(pl.col("count").sum())
         .rename({"row": "request", "created_at": "at"})
@@ -144,10 +144,10 @@ def _machines(
         for each, number in _kinds(filters).items()
     ]
     none = described.select(*columns, kind=pl.lit(0, dtype=pl.UInt32)).clear()
-    used = once(
+    used = materialize(
         pl.concat([none, *matched]).lazy().join(requests.select("month", "kind").unique(), on=["month", "kind"])
     )
-    alive = once(clip(segments(hosts).join(bounds, on="month"), pl.col("month_start"), pl.col("month_end")))
+    alive = materialize(clip(segments(hosts).join(bounds, on="month"), pl.col("month_start"), pl.col("month_end")))
     each = alive.join(used, on=["month", "row"], how="inner")
     return clip(each, pl.col("_from"), pl.col("_until")).select("kind", "start_at", "end_at", machine="hostname")
 
@@ -163,7 +163,7 @@ def _attributes(raw: Inputs, hosts: pl.LazyFrame) -> pl.LazyFrame:
         *(pl.col(name).cast(pl.String).alias(f"${name}") for name in HOST_COLUMNS),
     )
     flags = ("$reservable", "$disabled")  # Blazar writes True and False
-    named = once(raw["filter_capabilities"])
+    named = materialize(raw["filter_capabilities"])
     names = named.select("name").unique().sort("name").collect(engine=ENGINE)["name"]
     owners = hosts.select("month", owner_id="row_id", ended="end_at")
     told = labels(named, {name: f"${name}" for name in names}, owners)
@@ -181,17 +181,17 @@ def _bookings(
 ) -> pl.LazyFrame:
     """Machines that leases hold by plan: machine, holder, known_from and known_until within the month, plan, change."""
     # one join at a time: given two by month and another key, the planner joins by month alone, millions of rows
-    planned = once(
+    planned = materialize(
         reservations.select("month", "lease_id", "reservation_id")
         .join(leases.filter(~pl.col("is_endless")).drop("row"), on=["month", "lease_id"], how="inner")
         .drop("lease_id")
     )
-    named = once(
+    named = materialize(
         hosts.filter(pl.col("hostname").is_not_null())
         .select("month", "row_id", machine="hostname")
         .join(bounds, on="month", how="inner")
     )
-    held = once(
+    held = materialize(
         raw["blazar_computehost_allocations"]
         .filter(~pl.col("is_endless"))
         .select(

@@ -8,7 +8,7 @@ import polars as pl
 
 from usage_assets.core.months import next_month
 from usage_assets.facts.tables import INTERVALS, REJECTS, RESOURCE_NAMES
-from usage_assets.intervals import once, subtract
+from usage_assets.intervals import materialize, subtract
 from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED, excluded_parts
 
 INSTANT = pl.Datetime("us")
@@ -92,7 +92,7 @@ def less_excluded(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Closed intervals of rows without the parts that a rule of the site's file takes out."""
     if EXCLUDED not in rows.collect_schema().names():
         return rows
-    known = once(rows)
+    known = materialize(rows)
     return subtract(known.drop(EXCLUDED), excluded_parts(known, "start_at", "end_at"), on=[ROW])
 
 
@@ -121,8 +121,8 @@ class Settled:
 
 def settle(outcome: Outcome, *, site: str) -> Settled:
     """Intervals, rejects and accounts of a source, from one classification of its rows."""
-    found = once(outcome.pieces)
-    rows = once(_classified(outcome, found))
+    found = materialize(outcome.pieces)
+    rows = materialize(_classified(outcome, found))
     renamed = set(found.collect_schema().names())
     kept = found.join(
         rows.filter(pl.col("status") == "kept").select(
@@ -149,7 +149,7 @@ def _rejected(rows: pl.LazyFrame) -> pl.LazyFrame:
     )
     if EXCLUDED not in rows.collect_schema().names():
         return whole
-    touched = once(rows.filter(pl.col("excluded_us") > 0).with_columns(pl.col("node_type").fill_null("unknown")))
+    touched = materialize(rows.filter(pl.col("excluded_us") > 0).with_columns(pl.col("node_type").fill_null("unknown")))
     parts = excluded_parts(touched, "own_start", "own_end")
     taken = (
         touched.drop("action", "reason")

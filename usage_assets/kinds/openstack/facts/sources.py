@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from usage_assets.intervals import Ranked, fill_between, once, resolve
+from usage_assets.intervals import Ranked, fill_between, materialize, resolve
 from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.machines import (
@@ -40,7 +40,7 @@ def rows_of_sources(site: OpenStackSite, inputs: Inputs) -> dict[str, pl.LazyFra
     memory_mb, disk_gb, ratio (what the source does not tell is null); of the inventory also node_type and gpus.
     """
     makers = {NOVA: machine_rows, SERVICES: _service_rows, INVENTORY: _inventory_rows}
-    return {name: once(makers[name](inputs)) for name in [*(s.name for s in sources_of_total(site)), NOVA]}
+    return {name: materialize(makers[name](inputs)) for name in [*(s.name for s in sources_of_total(site)), NOVA]}
 
 
 def known_machines(site: OpenStackSite, rows: Rows) -> pl.LazyFrame:
@@ -53,7 +53,7 @@ def known_machines(site: OpenStackSite, rows: Rows) -> pl.LazyFrame:
     if [source.name for source in listed] == [NOVA]:
         return found[0]
     ranked = [Ranked(one, source.policy) for one, source in zip(found, listed, strict=True)]
-    of_nova = once(segments(rows[NOVA]))
+    of_nova = materialize(segments(rows[NOVA]))
     columns = [*HOST, "row", "row_id", "source", "start_at", "end_at", "is_metal", *SIZES, "ratio"]
     counting = [
         (one if source.name == NOVA else _sized(one, of_nova)).select(columns)
@@ -73,7 +73,7 @@ def types_of_machines(
     if INVENTORY not in rows:
         return of_blazar
     names = {"node_type": "said_type", "gpus": "said_gpus"}
-    said = once(filled_types(segments(rows[INVENTORY]), bounds).rename(names))
+    said = materialize(filled_types(segments(rows[INVENTORY]), bounds).rename(names))
     both = covered(of_blazar, said).with_columns(
         node_type=pl.coalesce("node_type", "said_type"), gpus=pl.coalesce("gpus", "said_gpus")
     )
@@ -87,7 +87,7 @@ def types_of_machines(
 def sizes_of_machines(alive: pl.LazyFrame, rows: Rows, bounds: pl.LazyFrame) -> list[pl.LazyFrame]:
     """Who is asked for a size that a machine's own row lacks, in order: Blazar (`alive`), then the inventory."""
     asked = [alive, *([segments(rows[INVENTORY])] if INVENTORY in rows else [])]
-    return [once(sizes_of_hosts(each, bounds)) for each in asked]
+    return [materialize(sizes_of_hosts(each, bounds)) for each in asked]
 
 
 def _service_rows(inputs: Inputs) -> pl.LazyFrame:

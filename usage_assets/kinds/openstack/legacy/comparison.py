@@ -14,7 +14,7 @@ from usage_assets.kinds.openstack.timelines.scope import usage_scope
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.reports.tolerance import TOLERANCE_HOURS, close_to
 from usage_assets.sites.base import Gap
-from usage_assets.specs.asset import Made
+from usage_assets.specs.asset import Built
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader
 
@@ -72,7 +72,7 @@ def read(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Compare
     return Compared(hours, reader.sql(_DUPLICATES, params | {"metrics": list(CAPACITY)}))
 
 
-def make(site: OpenStackSite, months: Sequence[date], rows: Compared, extracted: Mapping[date, datetime]) -> Made:
+def make(site: OpenStackSite, months: Sequence[date], rows: Compared, extracted: Mapping[date, datetime]) -> Built:
     """The comparison of some months; the day in which a month was read is not whole and is left out."""
     del months
     scope = usage_scope(site)
@@ -86,7 +86,7 @@ def make(site: OpenStackSite, months: Sequence[date], rows: Compared, extracted:
         .filter((pl.col("date").cast(pl.Datetime("us")).dt.offset_by("1d") <= pl.col("read_at")).fill_null(value=True))
     )
     out = compare(hours, rows.duplicates.lazy(), gaps=scope.gaps, counted=scope.counted)
-    return Made(out.with_columns(site=pl.lit(site.key)).select(LEGACY_COMPARISON.names).collect())
+    return Built(out.with_columns(site=pl.lit(site.key)).select(LEGACY_COMPARISON.names).collect())
 
 
 def compare(

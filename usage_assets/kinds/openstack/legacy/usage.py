@@ -12,7 +12,7 @@ import polars as pl
 
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.specs.asset import Made
+from usage_assets.specs.asset import Built
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader
 
@@ -55,10 +55,10 @@ def read(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> LegacyR
     return LegacyRows(reader.frame(REPORTS, site.key, months), reader.frame(COUNTS, site.key, months))
 
 
-def make(site: OpenStackSite, months: Sequence[date], rows: LegacyRows, extracted: Mapping[date, datetime]) -> Made:
+def make(site: OpenStackSite, months: Sequence[date], rows: LegacyRows, extracted: Mapping[date, datetime]) -> Built:
     """Rows of timelines.usage of collector_type legacy; the caches are whole days, so the read cuts nothing."""
     del months, extracted
-    return Made(legacy_usage(rows.reports.lazy(), rows.counts.lazy(), site, counts_fill=counts_fill(site)).collect())
+    return Built(legacy_usage(rows.reports.lazy(), rows.counts.lazy(), site, counts_fill=counts_fill(site)).collect())
 
 
 def counts_fill(site: OpenStackSite) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from usage_assets.core.months import Window
-from usage_assets.kinds.openstack.raw.personal import hider_of
+from usage_assets.kinds.openstack.raw.personal import redactor_of
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.sources.record import DumpResult
@@ -23,4 +23,4 @@ def dump(
     **options: Any,
 ) -> DumpResult:
     """Read the months of the window from the site's databases and store them, as `sources.sql.dump` does."""
-    return sql.dump(site, window, warehouse, tables=tables, catalogue=catalogue, hider=hider_of(site), **options)
+    return sql.dump(site, window, warehouse, tables=tables, catalogue=catalogue, redactor=redactor_of(site), **options)

@@ -6,7 +6,7 @@ maintenance is an operator's and stays.
 
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.site.personal import LEASE_NAME, SPEC
-from usage_assets.sources.personal import Hider
+from usage_assets.sources.personal import Redactor
 
 # where a request names its reservation and its flavor; the envelope of versioned objects, or plain
 _DATA = '$."nova_object.data"'
@@ -39,8 +39,8 @@ REDUCED_SPEC = (
 """SQL: of a request's `spec` the reservation and the flavor, all that facts read; null where it is no JSON."""
 
 
-def hider_of(site: OpenStackSite) -> Hider:
+def redactor_of(site: OpenStackSite) -> Redactor:
     """What hides the columns that the site's file names in `personal`."""
     maintenance = site.maintenance.lease_name if site.maintenance is not None else None
     keeps = {} if maintenance is None else {LEASE_NAME: maintenance}
-    return Hider(site.key, site.personal, keeps=keeps, reduces={SPEC: REDUCED_SPEC})
+    return Redactor(site.key, site.personal, keeps=keeps, reduces={SPEC: REDUCED_SPEC})

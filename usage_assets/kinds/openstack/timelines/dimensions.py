@@ -13,7 +13,7 @@ from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.timelines.project_names import hidden, read_names
 from usage_assets.kinds.openstack.timelines.scope import usage_scope
 from usage_assets.schema import Table
-from usage_assets.specs.asset import Made
+from usage_assets.specs.asset import Built
 from usage_assets.timelines.dimension_tables import NOBODY, USAGE_BY_HOST, USAGE_BY_PROJECT, USAGE_BY_USER
 from usage_assets.timelines.usage import Scope
 from usage_assets.warehouse import Reader
@@ -75,7 +75,7 @@ def read_users(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> H
     return Hours(_held(reader, site, months, "user_id"))
 
 
-def make_hosts(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
+def make_hosts(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Built:
     """Rows of timelines.usage_by_host."""
     scope = usage_scope(site)
     assert read.daily is not None
@@ -85,21 +85,23 @@ def make_hosts(site: OpenStackSite, months: Sequence[date], read: Hours, extract
         _long(frame.join(limits, on="month"), scope, keys, resources, period)
         for period, frame, resources in (("month", read.monthly, scope.resources), ("day", read.daily, _daily(scope)))
     ]
-    return Made(_shaped(pl.concat(parts), USAGE_BY_HOST, site))
+    return Built(_shaped(pl.concat(parts), USAGE_BY_HOST, site))
 
 
-def make_projects(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
+def make_projects(
+    site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]
+) -> Built:
     """Rows of timelines.usage_by_project."""
     assert read.names is not None
     rows = _of_holders(site, months, read, extracted, "project_id")
     named = rows.join(read.names, on=["month", "project_id"], how="left")
-    return Made(_shaped(hidden(named, ("project_id", "project_name"), site), USAGE_BY_PROJECT, site))
+    return Built(_shaped(hidden(named, ("project_id", "project_name"), site), USAGE_BY_PROJECT, site))
 
 
-def make_users(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Made:
+def make_users(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Built:
     """Rows of timelines.usage_by_user."""
     rows = _of_holders(site, months, read, extracted, "user_id")
-    return Made(_shaped(hidden(rows, ("user_id",), site), USAGE_BY_USER, site))
+    return Built(_shaped(hidden(rows, ("user_id",), site), USAGE_BY_USER, site))
 
 
 def _daily(scope: Scope) -> tuple[str, ...]:

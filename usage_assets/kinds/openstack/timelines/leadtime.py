@@ -7,7 +7,7 @@ import polars as pl
 
 from usage_assets.facts.tables import LEASES
 from usage_assets.sites.base import Site
-from usage_assets.specs.asset import Made
+from usage_assets.specs.asset import Built
 from usage_assets.timelines.tables import LEADTIME, LEADTIME_TYPES
 from usage_assets.warehouse import Reader
 
@@ -17,9 +17,9 @@ def read(reader: Reader, site: Site, months: Sequence[date]) -> pl.DataFrame:
     return reader.frame(LEASES, site.key, months)
 
 
-def make(site: Site, months: Sequence[date], leases: pl.DataFrame, extracted: Mapping[date, datetime]) -> Made:  # noqa: ARG001
+def make(site: Site, months: Sequence[date], leases: pl.DataFrame, extracted: Mapping[date, datetime]) -> Built:  # noqa: ARG001
     """The points of some months."""
-    return Made(leadtime(leases))
+    return Built(leadtime(leases))
 
 
 def leadtime(leases: pl.DataFrame) -> pl.DataFrame:

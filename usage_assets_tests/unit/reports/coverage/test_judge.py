@@ -35,13 +35,13 @@ def asked(*rows: tuple[date, str], settle_days: int = 31, gap: str | None = None
 
 
 def stored(
-    gates: Sequence[tuple] = (),
+    readiness: Sequence[tuple] = (),
     versions: Sequence[tuple] = (),
     dumps: Sequence[tuple] = (),
     failed: Sequence[tuple] = (),
 ) -> Stored:
     return Stored(
-        gates=frame(gates, ok=pl.Boolean(), reason=pl.String()),
+        readiness=frame(readiness, ok=pl.Boolean(), reason=pl.String()),
         versions=frame(versions, version=pl.Int64(), rows=pl.Int64(), written_at=pl.Datetime("us")),
         dumps=frame(dumps, extracted_at=pl.Datetime("us"), dumped_rows=pl.Int64()),
         failed=frame(failed, checks_failed=pl.Int64()),
@@ -157,7 +157,7 @@ def test_rows_of_files_of_older_releases_that_counted_no_versions_are_those_of_t
 
 def test_checks_that_fail_are_counted():
     have = read(MAR, NOW)
-    failing = Stored(have.gates, have.versions, have.dumps, frame([(MAR, RAW, 2)], checks_failed=pl.Int64()))
+    failing = Stored(have.readiness, have.versions, have.dumps, frame([(MAR, RAW, 2)], checks_failed=pl.Int64()))
     assert [row["checks_failed"] for row in judged(asked((MAR, RAW)), failing)] == [2]
 
 
@@ -168,9 +168,9 @@ def test_what_is_stored_of_other_sites_or_assets_is_nobodys_coverage():
 
 def test_every_status_can_come_out_and_none_without_a_reason_but_ok():
     dumps = [(JAN, "s", datetime(2020, 1, 2), 1), (JAN, "o", datetime(2020, 2, 2), 1)]
-    gates = [(JAN, "r", False, None), (JAN, "w", False, GATED), (JAN, "s", True, None), (JAN, "o", True, None)]
+    readiness = [(JAN, "r", False, None), (JAN, "w", False, GATED), (JAN, "s", True, None), (JAN, "o", True, None)]
     of = pl.concat([asked(*((JAN, name) for name in "rwsom")), asked((JAN, "g"), gap="x")])
-    found = dict(status(of, stored(gates, [], dumps)))
+    found = dict(status(of, stored(readiness, [], dumps)))
     assert set(found) == set(STATUSES)
     assert [name for name, reason in found.items() if reason is None] == ["ok"]
 

@@ -1,4 +1,4 @@
-"""Made slots of a pool, and a pool that answers with them."""
+"""Made-up slots of a pool, and a pool that answers with them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ class Clock:
         self.at += timedelta(seconds=seconds)
 
 
-class Made:
+class Built:
     """A pool that answers with what it is given, one answer after another, the last one again and again."""
 
     def __init__(self, *answers: Sequence[Slot] | None, clock: Clock | None = None, takes: float = 0) -> None:
@@ -63,7 +63,7 @@ class Made:
 class Collected:
     """A collection under a made clock, with what it said."""
 
-    def __init__(self, site: HTCondorSite, pool: Made, clock: Clock, step: int = 900) -> None:
+    def __init__(self, site: HTCondorSite, pool: Built, clock: Clock, step: int = 900) -> None:
         self.said: list[str] = []
         self.warned: list[str] = []
         self.clock = clock
@@ -72,7 +72,7 @@ class Collected:
 
 def collected(folder: Path, at: str, *answers: Sequence[Slot] | None, step: int = 900, **more: Any) -> Collected:
     clock = Clock(at)
-    return Collected(site_of(folder, **more), Made(*answers), clock, step)
+    return Collected(site_of(folder, **more), Built(*answers), clock, step)
 
 
 def names(folder: Path) -> list[str]:

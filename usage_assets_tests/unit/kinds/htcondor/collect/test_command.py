@@ -16,7 +16,7 @@ from usage_assets.core.locks import file_lock
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.site_files import load_site
 from usage_assets_tests import ROOT
-from usage_assets_tests.unit.kinds.htcondor.collect.pools import Made, names
+from usage_assets_tests.unit.kinds.htcondor.collect.pools import Built, names
 
 GOOD = "kind: htcondor\nsnapshots: pool\ncollector: {pool: 'cm.x.edu:9618'}\n"
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The snapshots of the site gpus, whose pool answers."""
     (tmp_path / "gpus.yaml").write_text(GOOD)
     monkeypatch.setenv("USAGE_SITES", str(tmp_path))
-    monkeypatch.setattr(command, "CondorPool", lambda site: Made())
+    monkeypatch.setattr(command, "CondorPool", lambda site: Built())
     return tmp_path / "pool"
 
 
@@ -49,7 +49,7 @@ def test_one_poll_and_all_taken_in(folder: Path):
 
 
 def test_a_pool_that_does_not_answer_ends_with_1_and_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(command, "CondorPool", lambda site: Made(None))
+    monkeypatch.setattr(command, "CondorPool", lambda site: Built(None))
     code, said = run("--once")
     assert code == 1
     assert "the pool does not answer" in said

@@ -22,7 +22,15 @@ from usage_assets.kinds.htcondor.raw import files as reading
 from usage_assets.kinds.htcondor.raw.access import check_site
 from usage_assets.kinds.htcondor.raw.files import find_files
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.kinds.htcondor.collect.pools import SLOT, Clock, Collected, Made, collected, names, site_of
+from usage_assets_tests.unit.kinds.htcondor.collect.pools import (
+    SLOT,
+    Built,
+    Clock,
+    Collected,
+    collected,
+    names,
+    site_of,
+)
 from usage_assets_tests.unit.kinds.htcondor.raw.pools import parquet, polls, read, rows
 
 OCT, NOV = date(2025, 10, 1), date(2025, 11, 1)
@@ -86,7 +94,7 @@ def polls_of(made: Collected, warehouse: Warehouse) -> list[tuple[datetime, date
 
 def test_a_slow_answer_costs_the_polls_that_it_lasts_and_counts_as_when_it_was_asked(folder: Path):
     clock = Clock(DAY)
-    made = Collected(site_of(folder), Made([SLOT], clock=clock, takes=2000), clock)
+    made = Collected(site_of(folder), Built([SLOT], clock=clock, takes=2000), clock)
     made.it.ever(rounds=2)
     assert names(folder / POLLS) == ["20251005T121500.000000Z.parquet", "20251005T130000.000000Z.parquet"]
     assert made.warned[0] == "the poll of 12:15:00 UTC took so long that 2 more were missed"
@@ -307,9 +315,9 @@ def test_what_a_kill_left_is_not_read_and_removed_by_the_next_collector(folder: 
 _SCRIPT = """
 import sys
 from pathlib import Path
-from usage_assets_tests.unit.kinds.htcondor.collect.pools import SLOT, Clock, Collected, Made, site_of
+from usage_assets_tests.unit.kinds.htcondor.collect.pools import SLOT, Clock, Collected, Built, site_of
 clock = Clock(sys.argv[2])
-pool = Made([SLOT | {"Name": f"slot1_{n}@h1.x.edu"} for n in range(200)])
+pool = Built([SLOT | {"Name": f"slot1_{n}@h1.x.edu"} for n in range(200)])
 made = Collected(site_of(Path(sys.argv[1])), pool, clock, 3600)
 print("ready", flush=True)
 made.it.ever()

@@ -1,4 +1,4 @@
-"""Made pools: what each poll saw of each GPU, as compact facts, and as a plain reference that spreads every poll out.
+"""Pools: what each poll saw of each GPU, as compact facts, and as a plain reference that spreads every poll out.
 
 A pool is a list of polls and, per GPU, what it was at each of them (null = no slot named it).
 """
@@ -106,15 +106,15 @@ class MadePool:
 
     @property
     def runs(self) -> pl.DataFrame:
-        rows = [row for key, seen in self.gpus.items() for row in self._runs(key, seen)]
+        rows = [row for key, observed in self.gpus.items() for row in self._runs(key, observed)]
         return pl.DataFrame(rows, schema=GPU_RUNS.polars_schema, orient="row", infer_schema_length=None)
 
-    def _runs(self, key: tuple[str, str], seen: Sequence[Gpu | None]) -> Iterable[dict[str, Any]]:
+    def _runs(self, key: tuple[str, str], observed: Sequence[Gpu | None]) -> Iterable[dict[str, Any]]:
         step = timedelta(minutes=self.pool.poll_minutes)
         open_: dict[str, Any] | None = None
         what: Gpu | None = None
         for number, at in enumerate(self.polls):
-            now = seen[number]
+            now = observed[number]
             after = self.polls[number + 1] if number + 1 < len(self.polls) else None
             month = datetime(at.year, at.month, 1)
             month_end = datetime(at.year + at.month // 12, at.month % 12 + 1, 1)
@@ -176,7 +176,7 @@ class Reference:
         self.made = made
         self.at = dict(inside)
 
-    def seen(self) -> Iterable[tuple[int, Fraction, tuple[str, str], Gpu]]:
+    def observed(self) -> Iterable[tuple[int, Fraction, tuple[str, str], Gpu]]:
         """(poll, the hours it stands for, GPU, what it was) of machines that are not masked."""
         for number, weight in self.weights.items():
             for key, states in self.made.gpus.items():

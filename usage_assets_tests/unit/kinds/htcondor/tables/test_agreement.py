@@ -92,13 +92,13 @@ slowly = examples(60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.d
 def test_tables_are_those_of_a_plain_reference(case: tuple[MadePool, Window]) -> None:
     made, window = case
     reference, cube = Reference(made, window), made.cube(window)
-    assert cube.seen.intervals == reference.intervals
+    assert cube.observed.intervals == reference.intervals
     sums: dict[tuple[str, ...], Fraction] = {}
 
     def add(weight: Fraction, *key: str) -> None:
         sums[key] = sums.get(key, Fraction(0)) + weight
 
-    for _, weight, (machine, gpu), state in reference.seen():
+    for _, weight, (machine, gpu), state in reference.observed():
         add(weight, "total", "available")
         device = made.pool.display_name(state.device)
         hidden = made.pool.is_filtered(state.device)
@@ -177,7 +177,7 @@ def test_a_bucket_of_a_series_counts_as_a_window_of_its_own(case: tuple[MadePool
         assert isinstance(at, datetime)
         own = Window(max(at, window.start), min(at + timedelta(minutes=minutes), window.end), window.timezone)
         cube = made.cube(own)
-        assert rows["coverage"][0] == pytest.approx(cube.seen.hours / own.hours)
+        assert rows["coverage"][0] == pytest.approx(cube.observed.hours / own.hours)
         by_class = (
             allocation.allocation_by_class(cube).frame.select(columns).filter(pl.col("class").is_in(classes.CLASSES))
         )
@@ -264,11 +264,11 @@ def test_days_add_up_to_weeks_across_both_changes_of_clocks(unit: Unit, first: d
         intervals = 0
         for window in whole.parts(part):
             piece = made.cube(window)
-            intervals += piece.seen.intervals
+            intervals += piece.observed.intervals
             for name, value in allocation.allocation_by_class(piece).frame.select(total.columns).iter_rows():
                 hours[name] = hours.get(name, 0) + value
         assert hours == dict(total.iter_rows()), f"{part}s of {unit}"  # to the last digit
-        assert intervals == cube.seen.intervals
+        assert intervals == cube.observed.intervals
     days = series.calendar_series(cube, "day").frame.filter(pl.col("class") == "total")
     assert sorted(set(days["hours"])) == ([23, 24] if unit == "day" else [24, 25])
     assert all(one.hour == 0 for one in days["local_at"])
@@ -289,7 +289,7 @@ def test_polls_every_5_and_every_15_minutes_tell_the_same() -> None:
         states = [truth[step * number] for number in range(len(polls))]
         made = MadePool(polls, {("m", "0"): states}, Pool(poll_minutes=step))
         cube = made.cube(window)
-        assert (cube.seen.intervals, cube.seen.expected) == (96, 96)
+        assert (cube.observed.intervals, cube.observed.expected) == (96, 96)
         found.append({line["class"]: line for line in allocation.allocation_by_class(cube).frame.iter_rows(named=True)})
     for name in (OPEN, "backfill_open", "total"):
         error = changes * 15 / minutes

@@ -27,8 +27,8 @@ def spells(made: MadePool) -> list[tuple[float, float, str, bool]]:
 
 
 def test_a_spell_ends_when_a_primary_job_takes_the_gpu():
-    seen = [claimed(), lent(idle(), None), lent(idle()), lent(idle(), "cid"), claimed(), lent(idle(), None)]
-    made = MadePool(every(15, 1.5), {("m", "0"): seen})
+    observed = [claimed(), lent(idle(), None), lent(idle()), lent(idle(), "cid"), claimed(), lent(idle(), None)]
+    made = MadePool(every(15, 1.5), {("m", "0"): observed})
     assert spells(made) == [(0.75, 0.5, "primary", False), (0.25, 0, "window", True)]
     evicted = backfill.evictions_by_user(made.cube()).frame
     assert evicted.select("user", "stints", "ended", "evictions").rows() == [
@@ -69,8 +69,8 @@ def test_gpus_are_followed_one_by_one():
 
 def test_lengths_are_of_spells_that_the_window_does_not_cut():
     free, busy = lent(Gpu(primary_state="idle", primary_class="open", device="NVIDIA H200"), None), claimed()
-    seen = [free, busy, free, busy, free, free, free, busy, free]
-    made = MadePool(every(15, 2.25), {("m", "0"): seen})
+    observed = [free, busy, free, busy, free, free, free, busy, free]
+    made = MadePool(every(15, 2.25), {("m", "0"): observed})
     line = row(backfill.spell_lengths(made.cube()).frame, device="H200")
     assert (line["spells"], line["whole_spells"], line["to_primary"]) == (4, 2, 2)
     assert (line["hours_mean"], line["hours_median"], line["hours_max"]) == (0.5, 0.5, 0.75)

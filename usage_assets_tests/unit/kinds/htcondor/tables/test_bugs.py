@@ -179,7 +179,7 @@ def test_instants_are_exact_to_the_microsecond():
     made = MadePool(polls, {("m", "0"): [idle(), idle(), idle(), claimed()]})
     just = Window(polls[0], polls[-1] + timedelta(microseconds=1))
     assert classes(made, just)[OPEN]["gpu_hours_observed"] == pytest.approx(1 / 3600)
-    assert made.cube(just).seen.hours == pytest.approx(0.75, abs=1e-9)
+    assert made.cube(just).observed.hours == pytest.approx(0.75, abs=1e-9)
     assert classes(made, Window(polls[0], polls[-1]))[OPEN]["allocated_avg"] == 0
 
 
@@ -248,7 +248,7 @@ def test_window_half_open():
     polls = every(15, 25)
     made = MadePool(polls, {("m", "0"): [idle()] * 96 + [claimed()] * 4})
     cube = made.cube(Window(DAY, DAY + timedelta(days=1)))
-    assert (cube.seen.intervals, cube.seen.expected) == (96, 96)
+    assert (cube.observed.intervals, cube.observed.expected) == (96, 96)
     assert row(allocation.cluster_totals(cube).frame)["allocated_avg"] == 0
     after = made.cube(Window(DAY + timedelta(days=1), DAY + timedelta(days=1, hours=1)))
     assert row(allocation.cluster_totals(after).frame)["allocated_avg"] == 1
@@ -291,7 +291,7 @@ def test_draining_is_its_polls_times_their_interval():
     assert (host["gpu_hours_observed"], host["gpus"], host["episodes"], host["is_open"]) == (1.25, 1, 2, False)
     # and so says the table of classes
     found = {line["class"]: line for line in allocation.allocation_by_class(cube).frame.iter_rows(named=True)}
-    assert found[OPEN]["drained_avg"] * cube.seen.hours == pytest.approx(1.25)
+    assert found[OPEN]["drained_avg"] * cube.observed.hours == pytest.approx(1.25)
 
 
 def test_families_are_filtered_by_word_and_64_gb_has_a_band():

@@ -29,9 +29,9 @@ def test_a_day_that_was_seen_has_24_hours_wherever_it_is_cut(bucket_minutes: int
     cube = made.cube(Window(first, first + timedelta(hours=24)))
     total = row(allocation.cluster_totals(cube).frame)
     if bucket_minutes > 5:  # a poll lies in every part
-        assert (cube.seen.hours, cube.seen.coverage) == (24, 1)
+        assert (cube.observed.hours, cube.observed.coverage) == (24, 1)
         assert (total["gpu_hours_observed"], total["gpu_hours_estimated"]) == (24, 24)
-    assert total["gpu_hours_observed"] == pytest.approx(cube.seen.hours, rel=1e-12)
+    assert total["gpu_hours_observed"] == pytest.approx(cube.observed.hours, rel=1e-12)
     assert total["gpu_hours_estimated"] == pytest.approx(24, rel=1e-12)
     assert total["allocated_avg"] == 1
     assert cube.metadata().hours_observed <= 24
@@ -42,7 +42,7 @@ def test_the_two_buckets_at_the_edges_weigh_their_parts_in_means() -> None:
     polls = every(5, 24, datetime(2025, 10, 1, 0, 7))
     made = MadePool(polls, {("m", "0"): [claimed()] * 2 + [idle()] * (len(polls) - 2)}, Pool(poll_minutes=5))
     cube = made.cube(Window(polls[0], polls[0] + timedelta(hours=24)))
-    assert (cube.seen.intervals, cube.seen.expected, cube.seen.hours) == (97, 97, 24)
+    assert (cube.observed.intervals, cube.observed.expected, cube.observed.hours) == (97, 97, 24)
     found = row(allocation.allocation_by_class(cube).frame, **{"class": OPEN})
     assert found["gpu_hours_observed"] == pytest.approx(8 / 60)
     assert found["allocated_percent"] == pytest.approx(100 * 8 / 1440)
@@ -55,7 +55,7 @@ def test_a_part_that_no_poll_saw_is_unknown() -> None:
     made = held(Pool(poll_minutes=60, bucket_minutes=60), 48, datetime(2025, 10, 1, 0, 5))
     start = datetime(2025, 10, 1, 12, 30)
     cube = made.cube(Window(start, start + timedelta(hours=24)))
-    assert (cube.seen.intervals, cube.seen.expected, cube.seen.hours) == (24, 25, 23.5)
+    assert (cube.observed.intervals, cube.observed.expected, cube.observed.hours) == (24, 25, 23.5)
     total = row(allocation.cluster_totals(cube).frame)
     assert (total["gpu_hours_observed"], total["gpu_hours_estimated"]) == (23.5, 24)
 
@@ -63,7 +63,7 @@ def test_a_part_that_no_poll_saw_is_unknown() -> None:
 def test_a_local_month_of_a_zone_with_half_hours() -> None:
     made = held(Pool(poll_minutes=5, bucket_minutes=60, timezone=KOLKATA), 24 * 33, datetime(2025, 9, 30, 0, 2))
     cube = made.cube(Window.of("month", date(2025, 10, 1), KOLKATA))
-    assert (cube.seen.expected, cube.seen.hours) == (745, 744)
+    assert (cube.observed.expected, cube.observed.hours) == (745, 744)
     assert row(allocation.cluster_totals(cube).frame)["gpu_hours_observed"] == 744
     days = series.calendar_series(cube, "day").frame.filter(pl.col("class") == "total")
     assert (days["gpu_hours_observed"] == 24).all()
@@ -75,7 +75,7 @@ def test_days_as_buckets_over_a_change_of_clocks() -> None:
     made = held(Pool(poll_minutes=5, bucket_minutes=1440, timezone=CHICAGO), 24 * 5, datetime(2025, 3, 7, 0, 2))
     window = Window.of_days(date(2025, 3, 8), date(2025, 3, 11), CHICAGO)
     cube = made.cube(window)
-    assert (window.hours, cube.seen.hours, cube.seen.expected) == (71, 71, 4)
+    assert (window.hours, cube.observed.hours, cube.observed.expected) == (71, 71, 4)
     assert row(allocation.cluster_totals(cube).frame)["gpu_hours_observed"] == 71
     days = series.calendar_series(cube, "day").frame.filter(pl.col("class") == OPEN)
     assert days["gpu_hours_observed"].to_list() == [24, 23, 24]

@@ -143,7 +143,7 @@ def test_hosts_are_names_or_patterns_and_never_parts_of_names(asked: tuple[str, 
     cube = made.cube(hosts=asked)
     assert sorted(cube.kinds["machine"].cast(pl.String())) == found
     assert row(allocation.cluster_totals(cube).frame)["available_avg"] == len(found)
-    assert cube.seen.intervals == 4
+    assert cube.observed.intervals == 4
     assert ("no machine is called pu" in cube.metadata().notes) == (asked == ("pu",))
 
 

@@ -218,9 +218,9 @@ def test_gpus_of_a_machine_that_drain_together_are_one_bar():
 def test_weeks_are_those_of_the_pools_clocks_and_the_estimate_fills_what_was_not_seen():
     monday = datetime(2026, 1, 5)
     rows = [
-        (monday + DAY * n + 6 * HOUR, monday + DAY * n, name, 24.0, 24.0 * (1 + n // 7) * seen, seen)
+        (monday + DAY * n + 6 * HOUR, monday + DAY * n, name, 24.0, 24.0 * (1 + n // 7) * observed, observed)
         for n in range(35)
-        for seen in (0.5 if 7 <= n < 14 and n % 2 else 1.0,)
+        for observed in (0.5 if 7 <= n < 14 and n % 2 else 1.0,)
         for name in ("open", "total")
     ]
     names = ["bucket_at", "local_at", "class", "hours", "gpu_hours_observed", "day_coverage"]

@@ -93,7 +93,7 @@ def test_a_pool_without_polls_says_what_to_do(warehouse: Warehouse, made: MadePo
         reading.newest_poll(reader, "p")
     with warehouse.read() as reader:
         facts = reading.read_facts(reader, "p", made.window)
-    assert Cube.of(facts, made.pool, made.window).seen.count == 0
+    assert Cube.of(facts, made.pool, made.window).observed.count == 0
     with pytest.raises(UsageError, match="has no poll"):
         default_window(facts, made.pool)
 
@@ -102,4 +102,4 @@ def test_the_default_window_ends_with_the_newest_poll_which_is_not_in_it(made: M
     window = default_window(made.facts, made.pool, 2)
     assert (window.end, window.hours) == (made.polls[-1], 2)
     assert isinstance(made.facts, Facts)
-    assert made.cube(window).seen.count == 8
+    assert made.cube(window).observed.count == 8

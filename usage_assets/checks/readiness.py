@@ -9,29 +9,29 @@ from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import GATES
 from usage_assets.warehouse.readiness import GATED
 
-Gates = dict[str, dict[date, tuple[bool, str | None]]]
+Readiness = dict[str, dict[date, tuple[bool, str | None]]]
 
 
-def gates_of(reader: Reader, window: Window) -> Gates:
+def readiness_of(reader: Reader, window: Window) -> Readiness:
     """By asset and month: whether it is good, and why not."""
-    out: Gates = {}
+    out: Readiness = {}
     for row in reader.frame(GATES, window.site, window.months).iter_rows(named=True):
         out.setdefault(row["asset"], {})[row["month"]] = (row["ok"], row["reason"])
     return out
 
 
-def contract(gates: Gates, asset: str, window: Window) -> dict[date, Finding]:
+def contract(readiness: Readiness, asset: str, window: Window) -> dict[date, Finding]:
     """A month fails when rows that were to be written broke the table's declaration; its old rows were kept."""
     out = {}
     for month in window.months:
-        ok, reason = gates.get(asset, {}).get(month, (True, None))
+        ok, reason = readiness.get(asset, {}).get(month, (True, None))
         broken = not ok and not (reason or "").startswith(GATED)
         out[month] = Finding(False, f"refused, the old rows were kept: {reason}") if broken else GOOD
     return out
 
 
 def coverage(
-    gates: Gates, asset: str, site: Site, window: Window, sources: tuple[str, ...] = ()
+    readiness: Readiness, asset: str, site: Site, window: Window, sources: tuple[str, ...] = ()
 ) -> dict[date, Finding]:
     """A month fails when the site should have it and it was not built, or was built only before.
 
@@ -39,7 +39,7 @@ def coverage(
     """
     out = {}
     for month in window.months:
-        ok, reason = gates.get(asset, {}).get(month, (False, "it was never built"))
+        ok, reason = readiness.get(asset, {}).get(month, (False, "it was never built"))
         if ok or not expected(site, month, sources):
             out[month] = GOOD
         else:

@@ -1,4 +1,4 @@
-"""What a question and its answers are, and how all are asked."""
+"""Probes of an installation: how they are registered and run, and what they return."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -19,42 +19,46 @@ State = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was found, and where it is not well what to do about it."""
+class Result:
+    """What a probe found and, where it is not `ok`, what to do about it."""
 
-    question: str
+    probe: str
     state: State
     found: str
     do: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The result as `doctor --json` prints it."""
+        return {"question": self.probe, "state": self.state, "found": self.found, "do": self.do}
 
 
 @dataclass(frozen=True)
-class Said:
-    """An answer before it is known to which question."""
+class Outcome:
+    """Result of a probe, without the probe's name."""
 
     state: State
     found: str
     do: str = ""
 
 
-def ok(found: str) -> Said:
+def ok(found: str) -> Outcome:
     """All is well."""
-    return Said("ok", found)
+    return Outcome("ok", found)
 
 
-def warn(found: str, do: str) -> Said:
+def warn(found: str, do: str) -> Outcome:
     """It works, and should be looked at."""
-    return Said("warn", found, do)
+    return Outcome("warn", found, do)
 
 
-def fail(found: str, do: str) -> Said:
+def fail(found: str, do: str) -> Outcome:
     """It does not work, or will not tonight."""
-    return Said("fail", found, do)
+    return Outcome("fail", found, do)
 
 
 @dataclass
-class Patient:
-    """The installation that is asked about, at an instant (aware, UTC); `offline` asks no server."""
+class Installation:
+    """The installation to examine, at an instant (aware, UTC); `offline` asks no server."""
 
     places: Places
     now: datetime
@@ -84,7 +88,7 @@ class Patient:
         return any("postgres" in line.partition("#")[0].lower() for line in lines)
 
     def good_sites(self) -> SiteBook:
-        """The sites that can be read; none where there is no folder, which a question of its own tells."""
+        """The sites that can be read; none where there is no folder, which a probe of its own reports."""
         try:
             return self.book
         except SiteError:
@@ -96,36 +100,36 @@ class Patient:
             self._opened.pop().dispose()
 
 
-Ask = Callable[[Patient], Iterable[Said]]
-QUESTIONS: dict[str, Ask] = {}
+Probe = Callable[[Installation], Iterable[Outcome]]
+PROBES: dict[str, Probe] = {}
 
 
-def question(name: str) -> Callable[[Ask], Ask]:
-    """Register a question under the name that its answers are shown with."""
+def probe(name: str) -> Callable[[Probe], Probe]:
+    """Register a probe under the name that its results are shown with."""
 
-    def register(ask: Ask) -> Ask:
-        QUESTIONS[name] = ask
-        return ask
+    def register(probe: Probe) -> Probe:
+        PROBES[name] = probe
+        return probe
 
     return register
 
 
-def examine(patient: Patient) -> Iterator[Answer]:
-    """The answers to all questions, in order."""
-    from usage_assets.operations.doctor import configuration, service, storage  # noqa: F401, PLC0415 - they register questions
+def examine(installation: Installation) -> Iterator[Result]:
+    """Results of all probes, in order."""
+    from usage_assets.operations.doctor import configuration, service, storage  # noqa: F401, PLC0415 - they register probes
 
     try:
-        for name, ask in QUESTIONS.items():
-            for said in answered(ask, patient):
-                yield Answer(name, said.state, said.found, said.do)
+        for name, probe in PROBES.items():
+            for outcome in outcomes_of(probe, installation):
+                yield Result(name, outcome.state, outcome.found, outcome.do)
     finally:
-        patient.close()
+        installation.close()
 
 
-def answered(ask: Ask, patient: Patient) -> list[Said]:
-    """The answers to one question; that it can't be answered is one, without texts that might hold a secret."""
+def outcomes_of(probe: Probe, installation: Installation) -> list[Outcome]:
+    """Outcomes of one probe; a probe that raises gives a failure without texts that might hold a secret."""
     try:
-        return list(ask(patient))
+        return list(probe(installation))
     except UsageError as error:
         return [fail(str(error), "")]
     except OSError as error:

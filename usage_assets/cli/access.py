@@ -78,8 +78,8 @@ def show_access(site: Site, console: Console) -> int:
             remarks.setdefault(one.note, []).append(one.source)
     console.print(shown)
     for server in access.servers:
-        if server.wire:
-            console.print(f"- {server.label}: {server.wire}", markup=False)
+        if server.transport:
+            console.print(f"- {server.label}: {server.transport}", markup=False)
         for warning in server.warnings:
             console.print(f"- WARNING: {warning}", markup=False)
     for remark, sources in remarks.items():

@@ -1,4 +1,4 @@
-"""Seen: which part of a window the pool's polls saw, and how much each poll weighs.
+"""Which part of a window the pool's polls saw, and how much each poll weighs.
 
 The unit of counting is a bucket of time: a bucket with one poll and one with three weigh the same, so pools that are
 polled every 5 and every 15 minutes compare. A bucket that the window cuts weighs its part inside. What no poll saw is
@@ -57,7 +57,7 @@ def weighed(polls: pl.Series, bucket_minutes: int, edges: pl.Series) -> pl.DataF
 
 
 @dataclass(frozen=True)
-class Seen:
+class PollCoverage:
     """The polls of a window. `polls`: poll_at, bucket_at and weight (HOUR is that of an hour), in order of time."""
 
     window: Window
@@ -65,7 +65,7 @@ class Seen:
     polls: pl.DataFrame
 
     @classmethod
-    def of(cls, polls: pl.DataFrame, window: Window, bucket_minutes: int = 15) -> "Seen":
+    def of(cls, polls: pl.DataFrame, window: Window, bucket_minutes: int = 15) -> "PollCoverage":
         """The polls that lie in the window, of facts.gpu_polls; the polls of a bucket share its part of the window."""
         inside = pl.col("poll_at").is_between(window.start, window.end, closed="left")
         instants = polls.lazy().select(pl.col("poll_at").cast(_INSTANT)).filter(inside).unique().sort("poll_at")
