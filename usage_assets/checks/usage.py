@@ -9,7 +9,7 @@ from usage_assets.core.months import Window, next_month
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
 from usage_assets.sites.base import Site
 from usage_assets.specs.finding import GOOD, Finding
-from usage_assets.timelines.metrics import COUNTED, COVERAGE, METRICS
+from usage_assets.timelines.metrics import COVERAGE, DERIVED
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 from usage_assets.warehouse import Reader
 
@@ -40,13 +40,13 @@ WITH facts AS (
          count(*) FILTER (WHERE u.hours IS NULL AND n.month IS NULL) AS unknown
   FROM {USAGE.qualified} u LEFT JOIN unseen n ON u.month = n.month AND u.timestamp = n.timestamp
   WHERE u.site = $site AND u.month IN (SELECT unnest($months::DATE[])) AND u.collector_type = 'current'
-  AND u.metric IN (SELECT unnest($metrics::VARCHAR[]))
+  AND u.metric NOT IN (SELECT unnest($derived::VARCHAR[]))
   GROUP BY ALL
 )
 SELECT coalesce(f.month, e.month) AS month, coalesce(f.metric, e.metric) AS metric,
        coalesce(f.node_type, e.node_type) AS node_type, coalesce(f.resource, e.resource) AS resource,
        f.hours AS usage_hours, coalesce(e.hours, 0) AS fact_hours, f.unknown
-FROM found f FULL JOIN (SELECT * FROM expected WHERE metric IN (SELECT unnest($metrics::VARCHAR[]))) e
+FROM found f FULL JOIN (SELECT * FROM expected WHERE metric NOT IN (SELECT unnest($derived::VARCHAR[]))) e
 USING (month, metric, node_type, resource)
 """
 
@@ -61,7 +61,7 @@ _COMPARABLE = (
 _NEGATIVE = f"""
 SELECT month, count(*) AS n, min(value) AS worst, arg_min(metric, value) AS metric,
        count(DISTINCT timestamp::DATE) AS days
-FROM {USAGE.qualified} WHERE {_CURRENT} AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+FROM {USAGE.qualified} WHERE {_CURRENT} AND list_contains($derived::VARCHAR[], metric) = $is_derived
 AND value < -{_VALUE_TOLERANCE} AND {_COMPARABLE} GROUP BY month
 """
 
@@ -75,7 +75,7 @@ def conservation(reader: Reader, site: Site, window: Window) -> dict[date, Findi
     out = dict.fromkeys(window.months, GOOD)
     if not (reader.has(USAGE) and reader.has(INTERVALS)):
         return out
-    found = reader.sql(_CONSERVATION, _params(window, COUNTED))
+    found = reader.sql(_CONSERVATION, _of(window) | {"derived": list(DERIVED)})
     faults: dict[date, list[str]] = {}
     unknown = dict.fromkeys(window.months, 0)
     compared = dict.fromkeys(window.months, 0)
@@ -101,7 +101,7 @@ def conservation(reader: Reader, site: Site, window: Window) -> dict[date, Findi
 
 def base_not_negative(reader: Reader, window: Window) -> dict[date, Finding]:
     """Counted metrics are never below zero."""
-    return _negative(reader, window, COUNTED, "of a counted metric are negative")
+    return _negative(reader, window, "of a counted metric are negative", is_derived=False)
 
 
 def order(reader: Reader, window: Window) -> dict[date, Finding]:
@@ -111,8 +111,7 @@ def order(reader: Reader, window: Window) -> dict[date, Finding]:
     those resources are compared that can't be overcommitted, and vCPUs with what they may give.
     """
     shared = _shared(reader, window)
-    derived = [metric.name for metric in METRICS if not metric.is_counted]
-    out = _negative(reader, window, derived, "of a derived metric are negative", shared)
+    out = _negative(reader, window, "of a derived metric are negative", shared, is_derived=True)
     if not reader.has(USAGE):
         return out
     for wide, narrow in pairwise(CAPACITY_ORDER):
@@ -142,15 +141,14 @@ def _limits(shared: Sequence[str]) -> dict[str, object]:
 
 
 def _negative(
-    reader: Reader, window: Window, metrics: Sequence[str], what: str, shared: Sequence[str] = ()
+    reader: Reader, window: Window, text: str, shared: Sequence[str] = (), *, is_derived: bool
 ) -> dict[date, Finding]:
     out = dict.fromkeys(window.months, GOOD)
     if reader.has(USAGE):
-        for month, count, worst, metric, days in reader.sql(
-            _NEGATIVE, _params(window, metrics) | _limits(shared)
-        ).iter_rows():
-            text = f"{count} value(s) {what}, on {days} day(s), at worst {metric} = {worst:.6g}"
-            out[month] = Finding(False, text, {"count": count, "worst": worst, "days": days})
+        params = _of(window) | _limits(shared) | {"derived": list(DERIVED), "is_derived": is_derived}
+        for month, count, worst, metric, days in reader.sql(_NEGATIVE, params).iter_rows():
+            sentence = f"{count} value(s) {text}, on {days} day(s), at worst {metric} = {worst:.6g}"
+            out[month] = Finding(False, sentence, {"count": count, "worst": worst, "days": days})
     return out
 
 
@@ -200,7 +198,3 @@ def _count(reader: Reader, window: Window, query: str) -> dict[date, int]:
 
 def _of(window: Window) -> dict[str, object]:
     return {"site": window.site, "months": list(window.months)}
-
-
-def _params(window: Window, metrics: Sequence[str]) -> dict[str, object]:
-    return _of(window) | {"metrics": list(metrics)}

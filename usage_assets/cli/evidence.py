@@ -141,15 +141,16 @@ def run_as_of(
 
 def _compared(title: str, then: pl.DataFrame, now: pl.DataFrame) -> Table:
     """Hours of each metric then and now, in the order of the metrics."""
-    from usage_assets.timelines.metrics import METRICS
+    from usage_assets.kinds import kind_metrics
+    from usage_assets.timelines.metrics import metrics_with
 
     lines = table_of_lines(title, "metric", "resource", "hours then", "hours now", "now - then")
     for column in lines.columns[2:]:
         column.justify = "right"
     old, new = (dict(zip(zip(f["metric"], f["resource"], strict=True), f["hours"], strict=True)) for f in (then, now))
     for resource in _RESOURCES:
-        for metric in METRICS:
-            key = metric.name, resource
+        for metric in metrics_with(kind_metrics()).by_name:
+            key = metric, resource
             before, after = old.get(key), new.get(key)
             if not before and not after:
                 continue
@@ -157,6 +158,6 @@ def _compared(title: str, then: pl.DataFrame, now: pl.DataFrame) -> Table:
             changed = differ is not None and abs(differ) >= _SHOWN_HOURS
             cells = [f"{value:,.2f}" if value is not None else "" for value in (before, after)]
             lines.add_row(
-                metric.name, resource, *cells, f"{differ:+,.2f}" if changed else "", style="yellow" if changed else None
+                metric, resource, *cells, f"{differ:+,.2f}" if changed else "", style="yellow" if changed else None
             )
     return lines

@@ -14,7 +14,7 @@ from usage_assets.facts.tables import RESOURCE_NAMES
 from usage_assets.kinds import kind_of
 from usage_assets.reports.explain import Answer, Piece, Question, Term, explain
 from usage_assets.sites.base import Site
-from usage_assets.timelines.metrics import BY_NAME
+from usage_assets.timelines.metrics import metrics_with
 from usage_assets.warehouse import Warehouse
 
 _SPAN = ("start_at", "end_at")
@@ -62,7 +62,7 @@ def lines(site: Site, answer: Answer) -> list[str]:
         out.append(f"  {sum(answer.reasons.values())} row(s): {counts}" if counts else "  nothing")
         return [*out, *_pieces(answer.rejected, sum(answer.reasons.values()))]
     assert asked.metric is not None
-    metric = BY_NAME[asked.metric]
+    metric = metrics_with(kind_of(site).metrics).by_name[asked.metric]
     out = [f"{site.name} ({site.key}): {metric.name} at {asked.at:%Y-%m-%d %H:%M} UTC{part}", f"  {metric.description}"]
     if metric.is_ratio:
         out.append(f"  {' + '.join(metric.plus)} / {' or '.join(metric.over)}, whose terms are:")

@@ -133,7 +133,9 @@ def _column(column: Column) -> tuple[str, ...]:
 
 
 def _metrics() -> Iterator[str]:
-    from usage_assets.timelines.metrics import METRICS, Metric
+    from usage_assets.kinds import kind_metrics
+    from usage_assets.specs.metric import Metric
+    from usage_assets.timelines.metrics import metrics_with
 
     def formula(metric: Metric) -> str:
         if metric.is_counted:
@@ -143,9 +145,10 @@ def _metrics() -> Iterator[str]:
         text = " + ".join(metric.plus) + "".join(f" - {name}" for name in metric.minus)
         return f"{text} / {' or '.join(metric.over)}" if metric.is_ratio else text
 
+    every = metrics_with(kind_metrics()).by_name.values()
     yield "## Metrics"
     yield "The values of column `metric` in the timelines. A derived metric is null where one of its terms is."
-    yield _rows(("metric", "meaning", "made of"), ((f"`{m.name}`", m.description, formula(m)) for m in METRICS))
+    yield _rows(("metric", "meaning", "made of"), ((f"`{m.name}`", m.description, formula(m)) for m in every))
 
 
 def _rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

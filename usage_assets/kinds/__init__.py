@@ -8,6 +8,7 @@ An installed package adds a kind by an entry point of the group `usage_assets.ki
 from __future__ import annotations
 
 import logging
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from usage_assets.sites.base import BaseSite
     from usage_assets.specs.kind import Kind
+    from usage_assets.specs.metric import Metric
 
 OPENSTACK, HTCONDOR = OpenStack(), HTCondor()
 _LOG = logging.getLogger("usage_assets")
@@ -42,6 +44,12 @@ def _with_installed(ours: dict[str, Kind]) -> Iterator[Kind]:
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _with_installed({one.name: one for one in (OPENSTACK, HTCONDOR)})}
 """Every kind by its name, as site files have it in `kind`."""
+
+
+@cache
+def kind_metrics() -> tuple[Metric, ...]:
+    """The metrics of every kind beside those that all kinds share."""
+    return tuple(metric for kind in KINDS.values() for metric in kind.metrics)
 
 
 def kind_of(site: BaseSite) -> Kind:

@@ -127,7 +127,7 @@ def export_window(
         todo = iter([month for month in window.months if month not in blocked])
         while some := list(islice(todo, _MONTHS_AT_ONCE)):  # a history of hourly buckets at once would take gigabytes
             with warehouse.read() as reader:
-                usage = reading.read(reader, site, some)
+                usage = reading.read(reader, site, some, kind.usage_scope(site).metrics)
             for month, resource, types in usage.left_out.iter_rows():
                 out.left_out.setdefault(month, []).append(f"{resource}: {types}")
             for table in tables:
@@ -171,7 +171,7 @@ def make(
             extracted=extracted,
         )
     elif table is USAGE_LONG:
-        rows = frames.long(added, site=site.key, counted=scope.counted, utilization_of=scope.utilization_of)
+        rows = frames.long(added, scope)
     else:
         has = set(reading.PARITY_METRICS) <= set(scope.counted)
         daily = usage.daily.lazy() if has else usage.daily.clear().lazy()

@@ -16,7 +16,7 @@ from usage_assets.core import settings
 from usage_assets.core.months import Window
 from usage_assets.core.notes import note
 from usage_assets.core.text import printable
-from usage_assets.kinds import KINDS
+from usage_assets.kinds import KINDS, kind_metrics
 from usage_assets.orchestration.partitions import run_window
 from usage_assets.orchestration.ui_metadata import (
     BACKFILL,
@@ -151,6 +151,7 @@ def draw_window(
         machines=kind.machines,
         node_types=types,
         machines_of={key: KINDS[one.kind].machines for key, one in (sites or {site.key: site}).items()},
+        kind_metrics=kind_metrics(),
         utilization_of=kind.usage_scope(site).utilization_of,
         horizon_days=kind.horizon_days(site),
     )

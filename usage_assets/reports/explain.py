@@ -14,8 +14,8 @@ from usage_assets.schema import Table
 from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.lineage import Origin
-from usage_assets.timelines.metrics import BY_NAME, derivable
 from usage_assets.timelines.tables import USAGE_STEPS
+from usage_assets.timelines.usage import Scope
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import GATES
 from usage_assets.warehouse.readiness import extracted_at
@@ -96,31 +96,26 @@ def explain(reader: Reader, kind: Kind, site: Site, question: Question) -> Answe
         extracted = _require_built(reader, kind, site, question, metrics or ())
         pieces, reasons = _rejects(reader, kind, site, question, metrics)
         return Answer(site.key, question, extracted, [], {}, pieces, reasons)
-    wanted = weights(_known(kind, site, question.metric), kind.usage_scope(site).counted)
+    wanted = weights(_known(kind, site, question.metric), kind.usage_scope(site))
     extracted = _require_built(reader, kind, site, question, wanted)
     terms = [_term(reader, kind, site, question, metric=name, weight=weight) for name, weight in wanted.items()]
     return Answer(site.key, question, extracted, terms, _together(terms))
 
 
-def weights(metric: str, counted: Sequence[str]) -> dict[str, int]:
+def weights(metric: str, scope: Scope) -> dict[str, int]:
     """A metric as counted ones with their weights; of a ratio all its parts, each once."""
-    found = BY_NAME[metric]
-    if found.is_counted:
-        return {metric: 1}
-    out: dict[str, int] = {}
-    signed = [(name, 1) for name in (*found.plus, *found.over)] + [(name, -1) for name in found.minus]
-    for name, sign in signed:
-        if BY_NAME[name].is_counted and name not in counted:
-            continue
-        for term, weight in weights(name, counted).items():
-            out[term] = 1 if found.is_ratio else out.get(term, 0) + sign * weight
-    return out
+    found = scope.metrics.by_name[metric]
+    if not found.is_ratio:
+        return scope.metrics.weights(metric, scope.counted)
+    return dict.fromkeys(
+        (part for term in (*found.plus, *found.over) for part in scope.metrics.weights(term, scope.counted)), 1
+    )
 
 
 def metrics_of(kind: Kind, site: Site) -> list[str]:
     """Metrics that can be explained at a site."""
-    counted = kind.usage_scope(site).counted
-    return [*counted, *(metric.name for metric in derivable(set(counted)))]
+    scope = kind.usage_scope(site)
+    return [*scope.counted, *(metric.name for metric in scope.derived)]
 
 
 def _known(kind: Kind, site: Site, metric: str | None) -> str:

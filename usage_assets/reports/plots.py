@@ -11,6 +11,7 @@ from usage_assets.reports.figures.utilization import SHARED
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.plot import Plot
 from usage_assets.specs.plot_context import Figure, Scene
+from usage_assets.timelines.metrics import metrics_with
 from usage_assets.warehouse import Reader
 
 __all__ = ["PLOTS", "Plot", "plots_of"]
@@ -28,8 +29,22 @@ def _leases(reader: Reader, scene: Scene) -> Any:
     return reading.leases_month(reader, scene.site.key, _month(scene))
 
 
+def _usage_month(reader: Reader, scene: Scene) -> Any:
+    return reading.usage_month(
+        reader,
+        scene.site.key,
+        _month(scene),
+        shared=scene.shares_machines,
+        machines=scene.machines,
+        metrics=metrics_with(scene.kind_metrics).shown,
+    )
+
+
 def _history(reader: Reader, scene: Scene) -> Any:
-    return reading.history(reader, scene.site.key, shared=scene.shares_machines, machines=scene.machines)
+    metrics = metrics_with(scene.kind_metrics).shown
+    return reading.history(
+        reader, scene.site.key, shared=scene.shares_machines, machines=scene.machines, metrics=metrics
+    )
 
 
 def _leadtime_history(reader: Reader, scene: Scene) -> Any:
@@ -46,9 +61,7 @@ PLOTS: tuple[Plot, ...] = (
         "Use and capacity over a month, and the shares of use below.",
         "month",
         ("timelines/usage",),
-        lambda reader, scene: reading.usage_month(
-            reader, scene.site.key, _month(scene), shared=scene.shares_machines, machines=scene.machines
-        ),
+        _usage_month,
         figures.usage_stack,
         always_pictured=True,
     ),
@@ -57,7 +70,9 @@ PLOTS: tuple[Plot, ...] = (
         "Occupied and committed as shares of capacity over a month, for each resource that the site has.",
         "month",
         ("timelines/usage",),
-        lambda reader, scene: reading.usage_added(reader, scene.site.key, _month(scene)),
+        lambda reader, scene: reading.usage_added(
+            reader, scene.site.key, _month(scene), metrics=metrics_with(scene.kind_metrics).shown
+        ),
         lambda sums, scene: figures.utilization(sums.rows, scene, missing=sums.lacking("resource", metric=SHARED)),
     ),
     Plot(

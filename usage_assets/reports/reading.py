@@ -11,9 +11,10 @@ from usage_assets.facts.tables import INTERVALS, LEASES
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.figures.legacy import LEGACY_METRICS
-from usage_assets.reports.series import SHOWN, Sums, candidates
+from usage_assets.reports.series import Sums, candidates
 from usage_assets.reports.tables import LEGACY_COMPARISON
 from usage_assets.specs.plot_context import MACHINES
+from usage_assets.timelines.metrics import SHARED_METRICS
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Reader
 
@@ -112,13 +113,19 @@ def shares_machines(reader: Reader, site: str) -> bool:
 
 
 def usage_month(
-    reader: Reader, site: str, month: date, *, shared: bool, machines: tuple[str, ...] = MACHINES
+    reader: Reader,
+    site: str,
+    month: date,
+    *,
+    shared: bool,
+    machines: tuple[str, ...] = MACHINES,
+    metrics: Sequence[str] = SHARED_METRICS.shown,
 ) -> pl.DataFrame:
     """The rows of a month's stack: timestamp, metric, resource, node_type, value."""
-    return reader.sql(_MONTH, _params(site, machines, shared=shared) | {"month": month})
+    return reader.sql(_MONTH, _params(site, machines, metrics, shared=shared) | {"month": month})
 
 
-def usage_added(reader: Reader, site: str, month: date, *, metrics: Sequence[str] = SHOWN) -> Sums:
+def usage_added(reader: Reader, site: str, month: date, *, metrics: Sequence[str] = SHARED_METRICS.shown) -> Sums:
     """A month's usage in every resource, node types added up: timestamp, metric, resource, value, complete."""
     params = {"site": site, "month": month, "metrics": list(metrics)}
     rows = reader.sql(_ADDED, params)
@@ -137,11 +144,18 @@ def usage_by_type(reader: Reader, site: str, month: date, *, machines: tuple[str
     return reader.sql(_BY_TYPE, {"site": site, "month": month, "resources": list(machines)})
 
 
-def history(reader: Reader, site: str, *, shared: bool, machines: tuple[str, ...] = MACHINES) -> History | None:
+def history(
+    reader: Reader,
+    site: str,
+    *,
+    shared: bool,
+    machines: tuple[str, ...] = MACHINES,
+    metrics: Sequence[str] = SHARED_METRICS.shown,
+) -> History | None:
     """The whole history of a site, buckets averaged to days; none where nothing was built."""
     if not reader.has(USAGE):
         return None
-    found = _history(reader, _OF_HISTORY, _params(site, machines, shared=shared))
+    found = _history(reader, _OF_HISTORY, _params(site, machines, metrics, shared=shared))
     return None if found.rows.is_empty() else found
 
 
@@ -150,9 +164,9 @@ def _history(reader: Reader, where: str, params: dict[str, Any]) -> History:
     return History(rows.drop("site"), _lacking(reader, rows, where, params))
 
 
-def _params(site: str, machines: tuple[str, ...], *, shared: bool) -> dict[str, Any]:
+def _params(site: str, machines: tuple[str, ...], metrics: Sequence[str], *, shared: bool) -> dict[str, Any]:
     resources = candidates(shares_machines=shared, machines=machines)
-    return {"site": site, "resources": list(resources), "metrics": list(SHOWN)}
+    return {"site": site, "resources": list(resources), "metrics": list(metrics)}
 
 
 # --- leases -------------------------------------------------------------------------------------------------------

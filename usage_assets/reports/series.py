@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from usage_assets.specs.plot_context import MACHINES, Scene
-from usage_assets.timelines.metrics import CAPACITIES, STACKED
+from usage_assets.timelines.metrics import CAPACITIES, SHARED_METRICS, Metrics, metrics_with
 
 DAY = timedelta(days=1)
 _NEVER = datetime(1, 1, 1)
 NOTHING = "No value is known for this time"
 NO_MACHINES = "No machines in this month"
-SHOWN = tuple(dict.fromkeys((*STACKED, *CAPACITIES, "occupied", "active")))
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Series:
 
     `values` has a row per bucket, `timestamp` and a column per metric that the site has; what is unknown or was never
     built is null. `bucket` is the width of a bucket, `end_at` the end of the last one. `missing` are the node types of
-    which the resource is not known while that of others is: the values are those of the others.
+    which the resource is not known while that of others is: the values are those of the others. `stacked` are the
+    metrics that are areas of a stack, bottom to top.
     """
 
     resource: str
@@ -48,6 +48,7 @@ class Series:
     bucket: timedelta
     end_at: datetime
     missing: tuple[str, ...] = ()
+    stacked: tuple[str, ...] = ()
 
     def has(self, metric: str) -> bool:
         """Whether the site has the metric and knows a value of it."""
@@ -84,25 +85,29 @@ def shown_resources(
     return (best, "nodes") if nodes else (best,)
 
 
-def month_series(usage: pl.DataFrame, scene: Scene, resource: str, metrics: Sequence[str] = SHOWN) -> Series:
+def month_series(usage: pl.DataFrame, scene: Scene, resource: str, metrics: Sequence[str] | None = None) -> Series:
     """The series of one month: every bucket, cut at the extraction where that comes before the month's end."""
     start, end = scene.window
+    registry = metrics_with(scene.kind_metrics)
     rows = usage.filter((pl.col("timestamp") >= start) & (pl.col("timestamp") < end))
-    wide = _wide(rows, resource, metrics)
+    wide = _wide(rows, resource, metrics or registry.shown)
     bucket = _bucket(wide, timedelta(minutes=scene.site.bucket_minutes))
     extracted = scene.extracted_at
     end = min(end, extracted) if extracted is not None and extracted > start else end
-    return Series(resource, _dense(wide, start, end, bucket), bucket, end, _missing(rows, resource))
+    dense, missing = _dense(wide, start, end, bucket), _missing(rows, resource, registry.shown)
+    return Series(resource, dense, bucket, end, missing, registry.stacked)
 
 
-def history_series(usage_daily: pl.DataFrame, resource: str, *, missing: tuple[str, ...] = ()) -> Series:
+def history_series(
+    usage_daily: pl.DataFrame, resource: str, metrics: Metrics = SHARED_METRICS, *, missing: tuple[str, ...] = ()
+) -> Series:
     """The series of a whole history by days, from its first row to its last."""
-    wide = _wide(usage_daily, resource)
+    wide = _wide(usage_daily, resource, metrics.shown)
     if wide.is_empty():
         return Series(resource, wide, DAY, _NEVER)
     first, last = wide["timestamp"][0], wide["timestamp"][-1]
     dense = _dense(wide, first, last + DAY, DAY)
-    return Series(resource, dense, DAY, last + DAY, missing)
+    return Series(resource, dense, DAY, last + DAY, missing, metrics.stacked)
 
 
 def runs(known: Sequence[object]) -> Iterator[tuple[int, int, object]]:
@@ -116,7 +121,7 @@ def runs(known: Sequence[object]) -> Iterator[tuple[int, int, object]]:
 
 def highest(series: Series) -> float:
     """The greatest height that a stack or a capacity line reaches."""
-    stacked = [pl.col(name).clip(lower_bound=0) for name in STACKED if series.has(name)]
+    stacked = [pl.col(name).clip(lower_bound=0) for name in series.stacked if series.has(name)]
     tops = [pl.sum_horizontal(stacked)] if stacked else []
     tops += [pl.col(name) for name in CAPACITIES if series.has(name)]
     return max((float(series.values.select(top.max()).item() or 0) for top in tops), default=0.0)
@@ -150,12 +155,12 @@ def utilization_over(fixed: str | None, series: Series) -> str:
     return "total" if on_demand.sum() > 0 else "reservable"
 
 
-def _rows(usage: pl.DataFrame, resource: str, metrics: Sequence[str] = SHOWN) -> pl.DataFrame:
+def _rows(usage: pl.DataFrame, resource: str, metrics: Sequence[str]) -> pl.DataFrame:
     rows = usage.filter((pl.col("resource") == resource) & pl.col("metric").is_in(list(metrics)))
     return rows.filter(pl.col("collector_type") == "current") if "collector_type" in rows.columns else rows
 
 
-def _wide(usage: pl.DataFrame, resource: str, metrics: Sequence[str] = SHOWN) -> pl.DataFrame:
+def _wide(usage: pl.DataFrame, resource: str, metrics: Sequence[str]) -> pl.DataFrame:
     """Node types added up; null where none of them is known."""
     rows = _rows(usage, resource, metrics)
     present = set(rows["metric"].unique())
@@ -172,10 +177,10 @@ def _wide(usage: pl.DataFrame, resource: str, metrics: Sequence[str] = SHOWN) ->
     )
 
 
-def _missing(usage: pl.DataFrame, resource: str) -> tuple[str, ...]:
+def _missing(usage: pl.DataFrame, resource: str, metrics: Sequence[str]) -> tuple[str, ...]:
     if "node_type" not in usage.columns:
         return ()
-    rows = _rows(usage, resource)
+    rows = _rows(usage, resource, metrics)
     partly = pl.col("value").is_null() & (pl.col("value").count().over("timestamp", "metric") > 0)
     return tuple(sorted(rows.filter(partly)["node_type"].unique()))
 

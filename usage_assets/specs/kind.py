@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from usage_assets.specs.facts import AppendedFacts
     from usage_assets.specs.lineage import Origin
     from usage_assets.specs.mail import DueReport, MailMessage
+    from usage_assets.specs.metric import Metric
     from usage_assets.specs.plot import Plot
     from usage_assets.specs.raw_table import RawTable
     from usage_assets.timelines.usage import Scope
@@ -88,6 +89,11 @@ class Kind(ABC):
     @abstractmethod
     def tables(self) -> tuple[TableAsset, ...]:
         """Tables of any stage after raw that are made of others."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is counted of its sites beside the metrics that all kinds share."""
+        return ()
 
     @property
     def plots(self) -> tuple[Plot, ...]:

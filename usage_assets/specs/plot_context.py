@@ -7,6 +7,7 @@ from typing import Any
 
 from usage_assets.core.months import next_month
 from usage_assets.sites.base import Site
+from usage_assets.specs.metric import Metric
 
 Figure = dict[str, Any]
 Trace = dict[str, Any]
@@ -33,6 +34,8 @@ class Scene:
     """Every site, for figures across sites."""
     machines_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The same as `machines` of every site, by its key."""
+    kind_metrics: tuple[Metric, ...] = ()
+    """Metrics of every kind beside those that all kinds share."""
     utilization_of: str | None = None
     """What utilization is a share of, where the site fixes it; see Scope."""
     horizon_days: int = 90

@@ -1,66 +1,17 @@
-"""The metrics: what each means, its formula over others, and how plots show it. The one place that says so."""
+"""The metrics that sites of any kind may have, and the registry that adds those of the kinds."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import replace
+from functools import cache
 
-from usage_assets.kinds.htcondor.pool.classes import BACKFILL, CLASSES, COLOURS, LABELS
+from usage_assets.specs.metric import Metric
 
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric of the usage timeline.
-
-    A counted metric has no formula. A derived one is the sum of `plus` less the sum of `minus`; a ratio divides the
-    first of `plus` by one of `over`. Terms that are `optional` count as nothing where a site has none of them. One
-    `of_time` is a share of a bucket's time: made from when the site was seen, not from facts or other metrics.
-    """
-
-    name: str
-    label: str
-    description: str
-    colour: str
-    plus: tuple[str, ...] = ()
-    minus: tuple[str, ...] = ()
-    over: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    of_time: bool = False
-
-    @property
-    def is_counted(self) -> bool:
-        """Built from facts, not from other metrics."""
-        return not (self.plus or self.of_time)
-
-    @property
-    def is_ratio(self) -> bool:
-        """A fraction: neither summed over node types nor integrated."""
-        return bool(self.over) or self.of_time
-
-
-_OCCUPIED = ("occupied_reservation", "occupied_ondemand", "occupied_unknown", "occupied_maintenance")
 COVERAGE = "coverage"
-
-_ALLOCATED = tuple(f"allocated_{name}" for name in CLASSES)
-
-
-def _of_pools() -> tuple["Metric", ...]:
-    """What is counted of a pool of GPUs beside total."""
-    out = []
-    for name in CLASSES:
-        held, offered = COLOURS[name]
-        label = LABELS[name]
-        where = "a backfill slot" if name in BACKFILL else "a primary slot"
-        out.append(
-            Metric(f"available_{name}", f"{label}: available", f"GPUs that {where} of the class offers", offered)
-        )
-        out.append(Metric(f"allocated_{name}", f"{label}: allocated", f"GPUs that {where} of the class holds", held))
-    out.append(Metric("drained", "Drained", "GPUs of drained slots that no job holds: still available", "#D55E00"))
-    out.append(Metric("refusing", "Prevented", "GPUs of machines that prevent new jobs, held by none", "#222222"))
-    return tuple(out)
-
 
 # colours: after the palettes of Okabe and Ito and of Tol, told apart by colour-blind readers; blue is reservable, pink
 # on demand, and the freer a machine the lighter its tone, so that the order also shows in grey print; capacities are
 # dark lines
-METRICS: tuple[Metric, ...] = (
+_FIRST: tuple[Metric, ...] = (
     Metric(
         "total",
         "Total",
@@ -76,30 +27,38 @@ METRICS: tuple[Metric, ...] = (
         "#882255",
     ),
     Metric(
-        "occupied_reservation", "Occupied (reserved)", "Held by servers that run within their reservation", "#0072B2"
+        "occupied_reservation",
+        "Occupied (reserved)",
+        "Held by servers that run within their reservation",
+        "#0072B2",
+        is_use=True,
     ),
-    Metric("occupied_ondemand", "Occupied (on demand)", "Held by servers without a reservation", "#CC79A7"),
+    Metric(
+        "occupied_ondemand",
+        "Occupied (on demand)",
+        "Held by servers without a reservation",
+        "#CC79A7",
+        is_use=True,
+    ),
     Metric(
         "occupied_unknown",
         "Occupied (booking unknown)",
         "Held by servers whose request is missing or unreadable",
         "#999999",
+        is_use=True,
     ),
     Metric(
         "occupied_maintenance",
         "Occupied (maintenance)",
         "Held by servers that run within a lease for maintenance",
         "#AA4499",
+        is_use=True,
     ),
-    *_of_pools(),
-    Metric(
-        "occupied",
-        "Occupied",
-        "Held by servers, however booked; in a pool of GPUs by jobs of any class",
-        "#1F3A52",
-        plus=(*_OCCUPIED, *_ALLOCATED),
-        optional=(*_OCCUPIED, *_ALLOCATED),
-    ),
+)
+_OCCUPIED = Metric(
+    "occupied", "Occupied", "Held by servers, however booked; in a pool of GPUs by jobs of any class", "#1F3A52"
+)
+_FURTHER: tuple[Metric, ...] = (
     Metric("active", "Active", "Held by servers that run: neither off, nor paused, nor suspended", "#117733"),
     Metric(
         "stopped",
@@ -166,32 +125,8 @@ METRICS: tuple[Metric, ...] = (
     ),
 )
 
-BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
-COUNTED: tuple[str, ...] = tuple(metric.name for metric in METRICS if metric.is_counted)
-
-
-def derivable(counted: set[str]) -> list[Metric]:
-    """The derived metrics of a site that counts these, in an order in which each finds its terms.
-
-    One needs every term that is not optional, and one term at least: occupied takes those of its terms that are there.
-    """
-    have = set(counted)
-    out = []
-    for metric in METRICS:
-        if metric.is_counted:
-            continue
-        terms = {*metric.plus, *metric.minus}
-        whole = terms - set(metric.optional) <= have and bool(terms & have)
-        if whole and (not metric.is_ratio or have & set(metric.over)):
-            have.add(metric.name)
-            out.append(metric)
-    return out
-
-
-# what plots show. Bottom to top, so that committed, reservable and total are each the top of an area: reserved use and
-# idle make committed, with what may be reserved they make reservable, with maintenance and the on-demand part total; a
-# pool of GPUs has what each class holds, and what is left below total is free
-STACKED: tuple[str, ...] = (
+CAPACITIES: tuple[str, ...] = ("total", "reservable", "committed")
+_STACKED = (
     "occupied_reservation",
     "idle",
     "available_reservable",
@@ -199,6 +134,54 @@ STACKED: tuple[str, ...] = (
     "occupied_ondemand",
     "occupied_unknown",
     "available_ondemand",
-    *_ALLOCATED,
 )
-CAPACITIES: tuple[str, ...] = ("total", "reservable", "committed")
+
+
+class Metrics:
+    """The shared metrics and those of kinds: by name, in an order in which every term stands before its sum."""
+
+    def __init__(self, kind_metrics: tuple[Metric, ...] = ()) -> None:
+        first = (*_FIRST, *kind_metrics)
+        uses = tuple(metric.name for metric in first if metric.is_use)
+        metrics = (*first, replace(_OCCUPIED, plus=uses, optional=uses), *_FURTHER)
+        self.by_name = {metric.name: metric for metric in metrics}
+        # bottom to top, so that committed, reservable and total are each the top of an area: reserved use and idle make
+        # committed, with what may be reserved they make reservable, with maintenance and the on-demand part total; a
+        # kind's own uses stand alone, and what is left below total is free
+        self.stacked = (*_STACKED, *(metric.name for metric in kind_metrics if metric.is_use))
+        self.shown = tuple(dict.fromkeys((*self.stacked, *CAPACITIES, "occupied", "active")))
+
+    def derivable(self, counted: Collection[str]) -> list[Metric]:
+        """The derived metrics of a site that counts these, in an order in which each finds its terms.
+
+        One needs every term that is not optional, and one term at least: occupied takes those of its terms that are
+        there.
+        """
+        have = set(counted)
+        out = []
+        for metric in self.by_name.values():
+            terms = {*metric.plus, *metric.minus}
+            whole = terms - set(metric.optional) <= have and bool(terms & have)
+            if whole and (not metric.is_ratio or have & set(metric.over)):
+                have.add(metric.name)
+                out.append(metric)
+        return out
+
+    def weights(self, name: str, counted: Collection[str]) -> dict[str, int]:
+        """A metric, no ratio, as weights of metrics that a site counts; a term of weight 0 still has to be known."""
+        metric = self.by_name[name]
+        if metric.is_counted:
+            return {name: 1} if name in counted else {}
+        out: dict[str, int] = {}
+        for term, sign in (*((term, 1) for term in metric.plus), *((term, -1) for term in metric.minus)):
+            for part, weight in self.weights(term, counted).items():
+                out[part] = out.get(part, 0) + sign * weight
+        return out
+
+
+metrics_with = cache(Metrics)
+"""The registry with the metrics that kinds add."""
+SHARED_METRICS = metrics_with()
+DERIVED: tuple[str, ...] = tuple(name for name, metric in SHARED_METRICS.by_name.items() if not metric.is_counted)
+"""Every metric that is not counted from facts: kinds add counted ones only."""
+RATIOS: tuple[str, ...] = tuple(name for name, metric in SHARED_METRICS.by_name.items() if metric.is_ratio)

@@ -11,7 +11,8 @@ from usage_assets.intervals import bucket_edges, held_values, integrate, is_firs
 from usage_assets.intervals.algebra import ENGINE
 from usage_assets.intervals.steps import DECIMALS_OF
 from usage_assets.sites.base import Gap
-from usage_assets.timelines.metrics import BY_NAME, COVERAGE, METRICS, Metric, derivable
+from usage_assets.specs.metric import Metric
+from usage_assets.timelines.metrics import COVERAGE, RATIOS, Metrics, metrics_with
 from usage_assets.timelines.observed import edges, ends, known_buckets, known_steps, observed_hours
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 
@@ -20,7 +21,6 @@ _GROUP = ("month", "metric", "node_type")
 # decimals to which a difference of hours is kept, so that equal terms leave nothing behind
 _DUST = DECIMALS_OF["nodes"] - 2
 _BUCKET = ("month", "node_type", "bucket_at", "until")
-_METRIC = pl.Enum([metric.name for metric in METRICS])
 # the five names of a row as codes: a third of the memory of texts, and DuckDB reads them as text
 _CODED = pl.Categorical()
 _CURRENT = pl.lit("current", dtype=_CODED)
@@ -45,6 +45,23 @@ class Scope:
     utilization_of: str | None = None
     only_if_counted: tuple[str, ...] = ()
     untold: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kind_metrics: tuple[Metric, ...] = ()
+    """Metrics of the site's kind beside the shared ones, its terms of `occupied` among them."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """Every metric that the site may have."""
+        return metrics_with(self.kind_metrics)
+
+    @property
+    def derived(self) -> list[Metric]:
+        """The derived metrics of the site, in an order in which each finds its terms."""
+        return self.metrics.derivable(self.counted)
+
+    @property
+    def coded(self) -> pl.Enum:
+        """Type of a column of the site's metrics: sorting and grouping by text costs several times as much."""
+        return pl.Enum(list(self.metrics.by_name))
 
 
 @dataclass(frozen=True)
@@ -74,8 +91,7 @@ def build_usage(
     absent = _absent(scope, months, intervals)
     scope = replace(scope, resources=tuple(name for name in scope.resources if absent.get(name, ()) != months))
     types = pl.concat([node_types["node_type"], intervals["node_type"], pl.Series(["unknown"])]).unique().sort()
-    # small codes in place of names: sorting and grouping by text costs several times as much
-    coded = {"metric": _METRIC, "node_type": pl.Enum(types)}
+    coded = {"metric": scope.coded, "node_type": pl.Enum(types)}
     facts = (
         intervals.lazy()
         .filter(pl.col("metric").is_in(scope.counted))
@@ -136,7 +152,7 @@ def _coverage(scope: Scope, counted: pl.LazyFrame, covered: pl.LazyFrame) -> pl.
         .join(covered, on=["month", "bucket_at", "until"], how="left")
         .select(
             *_BUCKET,
-            pl.lit(COVERAGE, dtype=_METRIC).alias("metric"),
+            pl.lit(COVERAGE, dtype=scope.coded).alias("metric"),
             *(share.alias(name) for name in scope.resources),
             observed=_WIDTH,
         )
@@ -156,7 +172,7 @@ def _windows(months: Sequence[date], extracted: Mapping[date, datetime]) -> pl.L
 def _series(scope: Scope, facts: pl.LazyFrame, node_types: pl.LazyFrame, windows: pl.LazyFrame) -> pl.LazyFrame:
     """Every series of a month: its node types x the site's counted metrics. A month without machines has one type."""
     types = pl.concat([node_types.select("month", "node_type"), facts.select("month", "node_type")]).unique()
-    metrics = pl.LazyFrame({"metric": list(scope.counted)}, schema={"metric": _METRIC})
+    metrics = pl.LazyFrame({"metric": list(scope.counted)}, schema={"metric": scope.coded})
     return (
         windows.join(types, on="month", how="left")
         .with_columns(pl.col("node_type").fill_null(pl.lit("unknown").cast(types.collect_schema()["node_type"])))
@@ -219,16 +235,12 @@ def _derived(scope: Scope, counted: pl.LazyFrame) -> list[pl.LazyFrame]:
     """Buckets of the derived metrics, as hours; utilization as a share in place of hours."""
     wide = _side_by_side(scope, counted)
     out = []
-    for metric in derivable(set(scope.counted)):
+    for metric in scope.derived:
         if metric.is_ratio:
             out.append(_utilization(scope, wide, metric))
         else:
-            # adding an unknown term gives an unknown sum
-            amounts = (
-                (sum(_weighted(metric, scope, name), pl.lit(0.0)).round(_DUST) + 0.0).alias(name)
-                for name in scope.resources
-            )
-            out.append(wide.select(*_BUCKET, pl.lit(metric.name, dtype=_METRIC).alias("metric"), *amounts))
+            amounts = ((_sum(metric.name, scope, name).round(_DUST) + 0.0).alias(name) for name in scope.resources)
+            out.append(wide.select(*_BUCKET, pl.lit(metric.name, dtype=scope.coded).alias("metric"), *amounts))
     return out
 
 
@@ -245,23 +257,10 @@ def _side_by_side(scope: Scope, counted: pl.LazyFrame) -> pl.LazyFrame:
     return materialize(pl.concat(columns, how="horizontal", strict=True))
 
 
-def _weighted(metric: Metric, scope: Scope, resource: str) -> list[pl.Expr]:
-    return [pl.col(f"{term}.{resource}") * weight for term, weight in _terms(metric, scope).items()]
-
-
-def _terms(metric: Metric, scope: Scope) -> dict[str, int]:
-    """A metric as weights of counted ones; a weight of 0 still has to be known."""
-    if metric.is_counted:
-        return {metric.name: 1}
-    weights: dict[str, int] = {}
-    signed = [(name, 1) for name in metric.plus] + [(name, -1) for name in metric.minus]
-    for name, sign in signed:
-        term = BY_NAME[name]
-        if term.is_counted and name not in scope.counted:
-            continue
-        for counted, weight in _terms(term, scope).items():
-            weights[counted] = weights.get(counted, 0) + sign * weight
-    return weights
+def _sum(metric: str, scope: Scope, resource: str) -> pl.Expr:
+    """A derived metric in one resource: unknown where one of its terms is."""
+    weights = scope.metrics.weights(metric, scope.counted)
+    return sum((pl.col(f"{term}.{resource}") * weight for term, weight in weights.items()), pl.lit(0.0))
 
 
 def _utilization(scope: Scope, wide: pl.LazyFrame, metric: Metric) -> pl.LazyFrame:
@@ -280,19 +279,18 @@ def _utilization(scope: Scope, wide: pl.LazyFrame, metric: Metric) -> pl.LazyFra
     shares = []
     for name in scope.resources:
         over = pl.when(on_demand).then(f"{bases[-1]}.{name}").otherwise(f"{bases[0]}.{name}")
-        share = sum(_weighted(BY_NAME[used], scope, name), pl.lit(0.0)) / over
+        share = _sum(used, scope, name) / over
         shares.append(pl.when(over > 0).then(share).alias(name))
-    return wide.select(*_BUCKET, pl.lit(metric.name, dtype=_METRIC).alias("metric"), *shares)
+    return wide.select(*_BUCKET, pl.lit(metric.name, dtype=scope.coded).alias("metric"), *shares)
 
 
 def _means(buckets: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     """Long rows with value and hours of hours per bucket."""
-    ratios = [metric.name for metric in METRICS if metric.is_ratio]
     return (
         buckets.rename({"bucket_at": "timestamp"})
         .with_columns(
             width="observed",
-            is_ratio=pl.any_horizontal(pl.col("metric") == ratio for ratio in ratios),
+            is_ratio=_any_of("metric", RATIOS),
             collector_type=_CURRENT,
             site=pl.lit(scope.site, dtype=_CODED),
             node_type=_coded("node_type"),
@@ -373,7 +371,7 @@ def _gap_edges(scope: Scope, series: pl.LazyFrame) -> pl.LazyFrame:
         for gap in gaps
         for day in (gap.start, gap.end)
     ]
-    frame = pl.LazyFrame(edges, schema={"metric": _METRIC, "at": _INSTANT}, orient="row")
+    frame = pl.LazyFrame(edges, schema={"metric": scope.coded, "at": _INSTANT}, orient="row")
     return (
         series.join(frame, on="metric", how="inner")
         .filter((pl.col("at") > pl.col("start_at")) & (pl.col("at") < pl.col("end_at")))

@@ -12,7 +12,7 @@ import pytest
 from usage_assets.core import settings
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, LEASES
-from usage_assets.kinds import KINDS, OPENSTACK
+from usage_assets.kinds import KINDS, OPENSTACK, kind_metrics
 from usage_assets.kinds.htcondor.facts.tables import GPU_POLLS, GPU_RUNS
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.htcondor.tables.declarations import GPU_DAYS, GPU_USERS
@@ -26,7 +26,7 @@ from usage_assets.schema import Table, Type
 from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.plot_context import Scene
-from usage_assets.timelines.metrics import METRICS
+from usage_assets.timelines.metrics import metrics_with
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Warehouse
 
@@ -68,7 +68,7 @@ def usage(values: Mapping[str, float | None], *, collectors: Iterable[str] = ("c
 def of_month(kind: Kind, machines: float | None) -> dict[Table, pl.DataFrame]:
     """What a month of so many machines (None = unknown) leaves in the tables, all else null."""
     resource = kind.machines[0]
-    every = {metric.name: machines for metric in METRICS}
+    every = dict.fromkeys(metrics_with(kind_metrics()).by_name, machines)
     out = {USAGE: usage(every, collectors=("current", "legacy"), resource=resource)}
     if not machines:
         return out
@@ -118,6 +118,7 @@ def figures(
             MONTH if plot.scope == "month" else None,
             extracted,
             machines=kind.machines,
+            kind_metrics=kind_metrics(),
             sites={site.key: site},
             machines_of={site.key: kind.machines},
         )

@@ -12,7 +12,7 @@ from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.site_files import MODELS
 from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
-from usage_assets.timelines.metrics import BY_NAME as METRICS
+from usage_assets.timelines.metrics import SHARED_METRICS, metrics_with
 from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse
 
@@ -54,7 +54,14 @@ def test_raw_tables_have_names_of_their_own(kind: Kind):
 def test_each_metric_of_the_facts_has_one_owner(kind: Kind):
     owned = Counter(metric for fact in kind.facts for metric in fact.metrics)
     assert max(owned.values()) == 1
-    assert set(owned) <= set(METRICS)
+    assert set(owned) <= set(metrics_with(kind.metrics).by_name)
+
+
+def test_kinds_add_counted_metrics_of_names_of_their_own():
+    added = [metric for kind in KINDS.values() for metric in kind.metrics]
+    names = Counter((*SHARED_METRICS.by_name, *(metric.name for metric in added)))
+    assert max(names.values()) == 1
+    assert all(metric.is_counted for metric in added)
 
 
 @every_kind
@@ -71,7 +78,7 @@ def test_the_scope_counts_metrics_that_a_fact_owns_in_resources_that_intervals_h
     owned = {metric for fact in kind_of(site).facts for metric in fact.metrics}
     assert scope.counted
     assert set(scope.counted) <= owned
-    assert all(METRICS[name].is_counted for name in scope.counted)
+    assert all(scope.metrics.by_name[name].is_counted for name in scope.counted)
     assert scope.resources
     assert set(scope.resources) <= set(RESOURCE_NAMES)
     assert set(scope.gaps) <= set(scope.counted)

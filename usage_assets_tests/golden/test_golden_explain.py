@@ -13,6 +13,7 @@ from usage_assets.core.errors import UsageError
 from usage_assets.kinds import OPENSTACK, kind_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports.explain import Answer, Question, explain, metrics_of, weights
+from usage_assets.timelines.usage import Scope
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.golden.builder import Rows, make_site, spec_text
 from usage_assets_tests.golden.random_site import random_case
@@ -112,7 +113,8 @@ def test_a_derived_metric_is_explained_by_its_terms(stored):
         ("occupied_reservation", -1, 0),
     ]
     assert answer.totals["nodes"] == 1.0
-    assert weights("available", ("total", "reservable", "committed", "occupied_ondemand")) == {
+    counted = ("total", "reservable", "committed", "occupied_ondemand")
+    assert weights("available", Scope("s", 60, counted, ("nodes",), {})) == {
         "reservable": 0, "committed": -1, "total": 1, "occupied_ondemand": -1,
     }  # fmt: skip
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from usage_assets.specs.kind import Facts
     from usage_assets.specs.lineage import Origin
     from usage_assets.specs.mail import DueReport, MailMessage
+    from usage_assets.specs.metric import Metric
     from usage_assets.specs.plot import Plot
     from usage_assets.specs.raw_table import RawTable
     from usage_assets.timelines.usage import Scope
@@ -70,6 +71,13 @@ class HTCondor(Kind):
 
         tables = (*TABLE_ASSETS, *REPORT_ASSETS)
         return (*tables, audit_of(self.name, self.facts, tables))
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What each class of GPUs offers and what jobs hold of it; drained GPUs, and those that refuse jobs."""
+        from usage_assets.kinds.htcondor.pool.metrics import METRICS
+
+        return METRICS
 
     @cached_property
     def plots(self) -> tuple[Plot, ...]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from usage_assets.reports.exports.reading import PARITY_METRICS
 from usage_assets.reports.exports.tables import PARITY, USAGE_LONG, USAGE_WIDE
-from usage_assets.timelines.metrics import derivable
+from usage_assets.timelines.usage import Scope
 
 _OF_METRIC = {
     "total": "total",
@@ -105,16 +105,17 @@ def _with_width(rows: pl.LazyFrame, minutes: int, extracted: Mapping[date, datet
     )
 
 
-def long(added: pl.LazyFrame, *, site: str, counted: Collection[str], utilization_of: str | None) -> pl.LazyFrame:
+def long(added: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     """usage_long: a row per bucket, resource and metric, derived ones too; a share is one of sums."""
-    ratios = [metric for metric in derivable(set(counted)) if metric.is_ratio]
     parts = [added.select("month", "timestamp", "resource", "metric", "value", "complete")]
     parts += [
-        _share(added, metric.name, metric.plus[0], _bases(metric.over, counted, utilization_of)) for metric in ratios
+        _share(added, metric.name, metric.plus[0], _bases(metric.over, scope.counted, scope.utilization_of))
+        for metric in scope.derived
+        if metric.is_ratio
     ]
     return (
         pl.concat(parts)
-        .with_columns(time="timestamp", site=pl.lit(site))
+        .with_columns(time="timestamp", site=pl.lit(scope.site))
         .sort("time", "resource", "metric")
         .select("month", *USAGE_LONG.names)
     )

@@ -8,13 +8,12 @@ import polars as pl
 
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
 from usage_assets.sites.base import Site
-from usage_assets.timelines.metrics import COVERAGE, METRICS
+from usage_assets.timelines.metrics import COVERAGE, RATIOS, SHARED_METRICS, Metrics
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader
 
 BOOKED = ("occupied_ondemand", "occupied_reservation")
 PARITY_METRICS = ("total", "reservable", "committed", "occupied_reservation")
-_RATIOS = [metric.name for metric in METRICS if metric.is_ratio]
 _MONTHS = "site = $site AND month BETWEEN $first AND $last AND month IN (SELECT unnest($months::DATE[]))"
 _CURRENT = f"FROM {USAGE.qualified} WHERE {_MONTHS} AND collector_type = 'current'"
 
@@ -104,13 +103,13 @@ class SiteUsage:
     left_out: pl.DataFrame
 
 
-def read(reader: Reader, site: Site, months: Sequence[date]) -> SiteUsage:
+def read(reader: Reader, site: Site, months: Sequence[date], metrics: Metrics = SHARED_METRICS) -> SiteUsage:
     """The usage of some months, at least one, that were built."""
     where = {"site": site.key, "months": list(months), "first": min(months), "last": max(months)}
-    partly = _derived_too(reader.sql(_PARTLY, where | {"minutes": site.bucket_minutes}))
-    added = reader.sql(_ADDED, where | {"ratios": _RATIOS})
+    partly = _derived_too(reader.sql(_PARTLY, where | {"minutes": site.bucket_minutes}), metrics)
+    added = reader.sql(_ADDED, where | {"ratios": list(RATIOS)})
     daily = reader.sql(_DAILY, where | {"metrics": list(PARITY_METRICS)})
-    left_out = reader.sql(_LEFT_OUT, where | {"ratios": _RATIOS})
+    left_out = reader.sql(_LEFT_OUT, where | {"ratios": list(RATIOS)})
     of_nodes = partly.filter(pl.col("resource") == "nodes").with_columns(date=pl.col("timestamp").dt.truncate("1d"))
     return SiteUsage(
         added=_less_complete(added, partly, ["month", "timestamp", "metric", "resource"]),
@@ -120,10 +119,10 @@ def read(reader: Reader, site: Site, months: Sequence[date]) -> SiteUsage:
     )
 
 
-def _derived_too(partly: pl.DataFrame) -> pl.DataFrame:
+def _derived_too(partly: pl.DataFrame, metrics: Metrics) -> pl.DataFrame:
     """Rows of counted metrics, and the same rows of the metrics that are derived from them."""
     terms: dict[str, set[str]] = {}
-    for metric in METRICS:  # in which every term stands before its sum
+    for metric in metrics.by_name.values():  # in which every term stands before its sum
         own = {metric.name} if metric.is_counted else set()
         terms[metric.name] = own.union(*(terms[name] for name in (*metric.plus, *metric.minus)))
     pairs = [(name, term) for name, counted in terms.items() for term in counted]

@@ -11,7 +11,7 @@ from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Panel, axis
 from usage_assets.reports.series import DAY, Series, extremes, span
 from usage_assets.specs.plot_context import Figure, Scene, Trace
-from usage_assets.timelines.metrics import BY_NAME
+from usage_assets.timelines.metrics import SHARED_METRICS
 
 LEGACY_METRICS = (
     "total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance"
@@ -68,7 +68,7 @@ def legacy_facet(
             )
             traces += [trace | {"showlegend": trace["showlegend"] and number == 0} for trace in made]
         low, top = extremes(of["value"])
-        label = BY_NAME[metric].label if metric in BY_NAME else metric.capitalize()
+        label = SHARED_METRICS.by_name[metric].label if metric in SHARED_METRICS.by_name else metric.capitalize()
         panels.append(Panel(_two_lines(label), (min(0.0, low), top * 1.08 or 1.0), legend=not number))
     unknown = [(f"node count of {name}", missing.get(key, ())) for key, name in _TOLD.items()]
     layout = frame.layout(
@@ -122,7 +122,7 @@ def collector_difference(differences: pl.DataFrame, scene: Scene) -> Figure:
                 }
             )
             shown.add(cause)
-        panels.append(Panel(_two_lines(BY_NAME[metric].label), _reach(of), legend=not number))
+        panels.append(Panel(_two_lines(SHARED_METRICS.by_name[metric].label), _reach(of), legend=not number))
     hours = known["difference"].abs()
     open_hours = float(hours.filter(known["cause"] == "unexplained").sum())
     subtitle = f"{when}, node-hours per day; {open_hours:,.0f} of {float(hours.sum()):,.0f} node-hours unexplained"

@@ -22,7 +22,7 @@ from usage_assets.reports.series import (
     without_machines,
 )
 from usage_assets.specs.plot_context import Figure, Scene, Trace
-from usage_assets.timelines.metrics import BY_NAME, CAPACITIES, STACKED
+from usage_assets.timelines.metrics import CAPACITIES, SHARED_METRICS, Metrics, metrics_with
 
 # the shape and colour of what hatches an area
 _VISIBLE = 0.01  # of total: what rises less above it is no riddle to anybody
@@ -58,7 +58,8 @@ def site_stack(
     resource: see `reading.history`.
     """
     shown = shown_resources(usage_daily, shares_machines=scene.shares_machines, machines=scene.machines)
-    all_series = [history_series(usage_daily, resource, missing=missing.get(resource, ())) for resource in shown]
+    metrics = metrics_with(scene.kind_metrics)
+    all_series = [history_series(usage_daily, name, metrics, missing=missing.get(name, ())) for name in shown]
     edges = all_series[0].edges
     window = (edges[0], edges[-1])
     if len(edges) < 2:
@@ -77,7 +78,8 @@ def _figure(all_series: list[Series], scene: Scene, subtitle: str, window: frame
     traces: list[Trace] = []
     for number, series in enumerate(all_series):
         points, fine = steps.points_of(series, long=scene.month is None), series.values.height > steps.FINE
-        traces += [*_areas(series, points, number, fine), *_lines(series, points, number, fine)]
+        areas = _areas(series, points, number, fine, metrics_with(scene.kind_metrics))
+        traces += [*areas, *_lines(series, points, number, fine)]
     below = len(all_series)
     shares = _shares(main, scene.utilization_of)
     points, fine = steps.points_of(main, long=scene.month is None), main.values.height > steps.FINE
@@ -117,7 +119,7 @@ def _above_total(all_series: list[Series]) -> str:
     for series in all_series:
         if not series.has("total"):
             continue
-        stacked = [name for name in STACKED if series.has(name)]
+        stacked = [name for name in series.stacked if series.has(name)]
         height = pl.sum_horizontal(pl.col(name).clip(lower_bound=0) for name in stacked) if stacked else pl.lit(0.0)
         if not series.values.select((height > pl.col("total") * (1 + _VISIBLE)).any()).item():
             continue
@@ -127,17 +129,17 @@ def _above_total(all_series: list[Series]) -> str:
     return "<br>".join(f"{' and '.join(names)} stack above total: {why}" for why, names in said.items())
 
 
-def _areas(series: Series, points: steps.Points, panel: int, fine: bool) -> Iterable[Trace]:
-    """The stack: its areas add up to total (see `STACKED`)."""
+def _areas(series: Series, points: steps.Points, panel: int, fine: bool, metrics: Metrics) -> Iterable[Trace]:
+    """The stack: its areas add up to total (see `Metrics.stacked`)."""
 
     def style(name: str) -> Trace:
-        metric = BY_NAME[name]
+        metric = metrics.by_name[name]
         out: Trace = {
             "name": metric.label,
             "fillcolor": metric.colour,
             "line": {"width": 0 if fine else 0.8, "color": "white", "shape": "hv"},
             "hovertemplate": "%{y:,.1f}",
-            "legendrank": 200 - STACKED.index(name),
+            "legendrank": 200 - series.stacked.index(name),
         }
         if name in _HATCHED:
             shape, ink = _HATCHED[name]
@@ -146,14 +148,14 @@ def _areas(series: Series, points: steps.Points, panel: int, fine: bool) -> Iter
         return out | _only_first(panel)
 
     # an area that is nothing throughout would only fill the legend
-    drawn = [series.values[name] for name in STACKED if series.has(name) and not _is_zero(series.values[name])]
+    drawn = [series.values[name] for name in series.stacked if series.has(name) and not _is_zero(series.values[name])]
     yield from _with_legend_of(steps.areas(drawn, points, style, stack=f"p{panel}r", panel=panel), panel)
 
 
 def _lines(series: Series, points: steps.Points, panel: int, fine: bool) -> Iterable[Trace]:
     for rank, name in enumerate(CAPACITIES):
         if series.has(name):
-            metric = BY_NAME[name]
+            metric = SHARED_METRICS.by_name[name]
             line = _line(metric.colour, steps.DASHES[name], fine)
             style = {"name": metric.label, "line": line, "legendrank": rank} | _only_first(panel)
             yield from _with_legend_of(steps.line(series.values[name], points, name, style, panel=panel), panel)
@@ -187,7 +189,7 @@ def _shares(series: Series, fixed: str | None) -> list[tuple[str, str, str, str,
     )
     out = []
     for name, of, base, dash in wanted:
-        if of in BY_NAME:
-            label = f"{BY_NAME[of].label} / {BY_NAME[base].label.lower()}"
-            out.append((f"share_{name}", label, BY_NAME[name].colour, dash, share(series, of, base)))
+        if of in SHARED_METRICS.by_name:
+            label = f"{SHARED_METRICS.by_name[of].label} / {SHARED_METRICS.by_name[base].label.lower()}"
+            out.append((f"share_{name}", label, SHARED_METRICS.by_name[name].colour, dash, share(series, of, base)))
     return out

@@ -21,7 +21,7 @@ from usage_assets.reports.series import (
     without_machines,
 )
 from usage_assets.specs.plot_context import Figure, Scene, Trace
-from usage_assets.timelines.metrics import BY_NAME
+from usage_assets.timelines.metrics import SHARED_METRICS
 
 _RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb", "gpus", "devices")
 SHARED = ("occupied", "committed", "reservable", "total")
@@ -59,18 +59,18 @@ def utilization(
         ):
             values = share(series, of, base)
             top = max(top, extremes(values)[1])
-            label = f"{BY_NAME[of].label} / {BY_NAME[base].label.lower()}"
+            colour = SHARED_METRICS.by_name[key].colour
+            label = f"{SHARED_METRICS.by_name[of].label} / {SHARED_METRICS.by_name[base].label.lower()}"
             drawn = list(steps.line(values, steps.points_of(series), f"{key}_{series.resource}", {
                 "name": label, "legendgroup": label, "hovertemplate": "%{y:.1%}",
-                "line": {"width": 1.2 if fine else 2, "color": BY_NAME[key].colour, "dash": dash, "shape": "hv"},
+                "line": {"width": 1.2 if fine else 2, "color": colour, "dash": dash, "shape": "hv"},
             }, panel=number))  # fmt: skip
             drawn = [trace | {"showlegend": False} for trace in drawn]
             traces += drawn
             if drawn:
                 line = "━━" if dash == "solid" else "┅┅"
                 remark.append(
-                    f"<span style='color:{BY_NAME[key].colour}'>{line}</span> {label}"
-                    f"<br>      mean {_mean(series, of, base):.1%}"
+                    f"<span style='color:{colour}'>{line}</span> {label}<br>      mean {_mean(series, of, base):.1%}"
                 )
         unit, _ = frame.resource_label(series.resource)
         name = {"vcpus_overcommit": "vCPUs, over-<br>committed", "memory_mb": "Memory", "disk_gb": "Disk"}
@@ -165,7 +165,7 @@ def node_types(daily: pl.DataFrame, scene: Scene) -> Figure:
                 "tickformat": ".0%",
                 "thickness": 14,
                 "x": 1.02,
-                "title": {"text": f"Occupied /<br>{BY_NAME[over].label.lower()}", "font": {"size": 12}},
+                "title": {"text": f"Occupied /<br>{SHARED_METRICS.by_name[over].label.lower()}", "font": {"size": 12}},
                 "len": 1,
                 "lenmode": "fraction",
             },

@@ -8,13 +8,15 @@ import plotly.graph_objects as go
 import polars as pl
 import pytest
 
+from usage_assets.kinds import kind_metrics
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports.figures import site_stack, usage_stack
 from usage_assets.reports.frame import INK, Label, Panel, layout
 from usage_assets.specs.plot_context import Scene
-from usage_assets.timelines.metrics import BY_NAME, METRICS, STACKED
+from usage_assets.timelines.metrics import metrics_with
 
 JAN = date(2026, 1, 1)
+METRICS = metrics_with(kind_metrics())
 START, END = datetime(2026, 1, 1), datetime(2026, 2, 1)
 DAY = timedelta(days=1)
 VALUES = {
@@ -93,15 +95,15 @@ def test_node_types_add_up_to_the_site():
 
 def test_the_stack_is_in_the_order_of_the_registry_and_in_its_colours():
     areas = [trace for trace in stack(usage())["data"] if "stackgroup" in trace]
-    assert [trace["meta"] for trace in areas] == [name for name in STACKED if name in VALUES]
-    assert [trace["fillcolor"] for trace in areas] == [BY_NAME[trace["meta"]].colour for trace in areas]
-    assert [trace["name"] for trace in areas] == [BY_NAME[trace["meta"]].label for trace in areas]
+    assert [trace["meta"] for trace in areas] == [name for name in METRICS.stacked if name in VALUES]
+    assert [trace["fillcolor"] for trace in areas] == [METRICS.by_name[trace["meta"]].colour for trace in areas]
+    assert [trace["name"] for trace in areas] == [METRICS.by_name[trace["meta"]].label for trace in areas]
 
 
 def test_stacked_metrics_make_up_the_capacities():
     tops = {"committed": 2, "reservable": 3, "total": 7}
     for capacity, parts in tops.items():
-        assert sum(VALUES.get(name, 0) for name in STACKED[:parts]) == VALUES[capacity]
+        assert sum(VALUES.get(name, 0) for name in METRICS.stacked[:parts]) == VALUES[capacity]
 
 
 def test_a_metric_that_the_site_lacks_has_no_trace():
@@ -297,7 +299,7 @@ def test_an_empty_history_is_a_figure_too():
 
 
 def test_metrics_have_colours_of_their_own_where_they_meet_in_a_plot():
-    drawn = [metric for metric in METRICS if metric.name in STACKED]
+    drawn = [metric for metric in METRICS.by_name.values() if metric.name in METRICS.stacked]
     of_pools = [metric for metric in drawn if metric.name.startswith("allocated_")]
     for group in (of_pools, [metric for metric in drawn if metric not in of_pools]):  # no site has both
         assert len({metric.colour for metric in group}) == len(group) > 0

@@ -6,9 +6,9 @@ import polars as pl
 
 from usage_assets.kinds.htcondor.plots.heatmap import STATES
 from usage_assets.kinds.htcondor.pool.classes import CLASSES, COLOURS
+from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
 from usage_assets.reports.figures import hours
 from usage_assets.reports.palette import markers
-from usage_assets.timelines.metrics import BY_NAME
 
 NAMES = [f"compute_{n}" for n in range(20)] + [f"gpu_{n}" for n in range(15)]
 

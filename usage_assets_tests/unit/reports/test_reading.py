@@ -6,7 +6,7 @@ import pytest
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.reports import reading
 from usage_assets.reports.figures.legacy import LEGACY_METRICS
-from usage_assets.reports.series import SHOWN
+from usage_assets.timelines.metrics import SHARED_METRICS
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.reports.test_figures import DAY, START
@@ -126,7 +126,7 @@ def test_sums_that_lack_nothing_name_nothing(tmp_path):
 
 
 def test_a_history_has_every_metric_that_is_compared_with_the_old_caches():
-    assert set(LEGACY_METRICS) <= set(SHOWN)
+    assert set(LEGACY_METRICS) <= set(SHARED_METRICS.shown)
 
 
 def test_a_warehouse_without_timelines_has_no_history(tmp_path):

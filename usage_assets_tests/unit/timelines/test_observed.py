@@ -7,12 +7,15 @@ import pytest
 
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds.htcondor.facts.gpu_intervals import METRICS as OF_POOLS
-from usage_assets.timelines.metrics import COUNTED, METRICS, derivable
+from usage_assets.kinds.htcondor.pool.metrics import METRICS as KIND_METRICS
+from usage_assets.timelines.metrics import metrics_with
 from usage_assets.timelines.observed import ends
 from usage_assets.timelines.usage import Scope, UsageFrames, build_usage
 
 MONTH = date(2025, 10, 1)
-SCOPE = Scope(site="pool", bucket_minutes=1440, counted=OF_POOLS, resources=("gpus",), gaps={})
+SCOPE = Scope(
+    site="pool", bucket_minutes=1440, counted=OF_POOLS, resources=("gpus",), gaps={}, kind_metrics=KIND_METRICS
+)
 
 
 def at(day: int, hour: int = 0) -> datetime:
@@ -96,7 +99,7 @@ def test_a_series_that_is_zero_is_unknown_in_a_gap_too() -> None:
 def test_a_month_of_which_nothing_was_seen_is_unknown() -> None:
     frames = build([], [])
     assert frames.usage.filter(pl.col("metric") != "coverage")["value"].null_count() == 31 * (
-        len(OF_POOLS) + len(derivable(set(OF_POOLS)))
+        len(OF_POOLS) + len(SCOPE.derived)
     )
     assert frames.usage.filter(pl.col("metric") == "coverage")["value"].to_list() == [0.0] * 31
     assert frames.steps["value"].null_count() == frames.steps.height
@@ -110,6 +113,6 @@ def test_the_running_month_reaches_as_far_as_its_last_poll_holds() -> None:
 
 
 def test_metrics_of_pools_are_known() -> None:
-    assert set(OF_POOLS) <= set(COUNTED)
-    assert [metric.name for metric in derivable(set(OF_POOLS))] == ["occupied", "utilization"]
-    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    metrics = metrics_with(KIND_METRICS).by_name
+    assert all(metrics[name].is_counted for name in OF_POOLS)
+    assert [metric.name for metric in SCOPE.derived] == ["occupied", "utilization"]

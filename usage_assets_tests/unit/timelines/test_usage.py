@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from usage_assets.facts.tables import INTERVALS
+from usage_assets.kinds import kind_metrics
 from usage_assets.sites.base import Gap
-from usage_assets.timelines.metrics import METRICS, derivable
+from usage_assets.timelines.metrics import SHARED_METRICS, metrics_with
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 from usage_assets.timelines.usage import Scope, build_usage
 
@@ -71,7 +72,7 @@ def test_the_frames_have_the_declared_columns_and_types():
 
 def test_every_bucket_of_every_series_is_there_also_where_nothing_happened():
     usage = build([], types=("x", "y")).usage
-    metrics = len(COUNTED) + len(derivable(set(COUNTED)))
+    metrics = len(COUNTED) + len(SHARED_METRICS.derivable(COUNTED))
     assert usage.height == 29 * 2 * metrics * 2
     assert usage.unique(["timestamp", "node_type", "metric", "resource"]).height == usage.height
 
@@ -128,7 +129,7 @@ def test_a_derived_metric_may_be_negative():
 
 
 def test_a_metric_that_lacks_a_term_in_the_site_is_not_there():
-    names = {metric.name for metric in derivable({"total", "occupied_ondemand", "occupied_unknown"})}
+    names = {metric.name for metric in SHARED_METRICS.derivable({"total", "occupied_ondemand", "occupied_unknown"})}
     assert names == {"occupied", "utilization"}
 
 
@@ -146,8 +147,8 @@ def test_an_optional_term_counts_as_nothing_where_the_site_lacks_it():
     with_it, without = build(rows, counted=counted).usage, build(rows).usage
     assert [value(with_it, name) for name in ("ondemand_capacity", "occupied", "stopped")] == [1.0, 3.0, 2.0]
     assert [value(without, name) for name in ("ondemand_capacity", "occupied")] == [3.0, 1.0]
-    assert "stopped" not in {metric.name for metric in derivable(set(COUNTED))}
-    assert not derivable({"maintenance", "committed"})
+    assert "stopped" not in {metric.name for metric in SHARED_METRICS.derivable(COUNTED)}
+    assert not SHARED_METRICS.derivable({"maintenance", "committed"})
 
 
 def test_a_known_gap_is_null_and_so_is_what_is_derived_from_it():
@@ -235,6 +236,6 @@ def test_fractions_leave_no_dust():
 
 def test_the_registry_names_every_term_before_its_sum():
     observed: set[str] = set()
-    for metric in METRICS:
+    for metric in metrics_with(kind_metrics()).by_name.values():
         assert {*metric.plus, *metric.minus} <= observed
         observed.add(metric.name)

@@ -4,12 +4,12 @@ import polars as pl
 
 from usage_assets.kinds.htcondor.plots.reading import clocks
 from usage_assets.kinds.htcondor.pool.classes import CLASSES, LABELS
+from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Panel
 from usage_assets.reports.series import Series, extremes, month_series
 from usage_assets.specs.plot_context import Figure, Scene, Trace
-from usage_assets.timelines.metrics import BY_NAME
 
 _METRICS = tuple(f"{part}_{name}" for name in CLASSES for part in ("allocated", "available"))
 

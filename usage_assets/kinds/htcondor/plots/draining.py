@@ -6,10 +6,10 @@ from html import escape
 import polars as pl
 
 from usage_assets.kinds.htcondor.plots.reading import clocks
+from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
 from usage_assets.reports import frame
 from usage_assets.reports.frame import Panel
 from usage_assets.specs.plot_context import Figure, Scene, Trace
-from usage_assets.timelines.metrics import BY_NAME
 
 _MOST = 60
 _COLOURS = {"drained": BY_NAME["drained"].colour, "refusing": BY_NAME["refusing"].colour}

@@ -8,11 +8,11 @@ import polars as pl
 
 from usage_assets.kinds.htcondor.plots.reading import HeatMap, clocks
 from usage_assets.kinds.htcondor.pool.classes import CLASSES, LABELS
+from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.reports import frame
 from usage_assets.reports.frame import Panel
 from usage_assets.specs.plot_context import Figure, Scene, Trace
-from usage_assets.timelines.metrics import BY_NAME
 
 STATES: dict[str, tuple[str, str]] = {
     **{name: (LABELS[name], BY_NAME[f"allocated_{name}"].colour) for name in CLASSES},

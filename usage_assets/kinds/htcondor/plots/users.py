@@ -5,11 +5,11 @@ from html import escape
 import polars as pl
 
 from usage_assets.kinds.htcondor.pool.classes import CLASSES, LABELS
+from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
 from usage_assets.reports import frame
 from usage_assets.reports.frame import Panel
 from usage_assets.reports.series import extremes
 from usage_assets.specs.plot_context import Figure, Scene, Trace
-from usage_assets.timelines.metrics import BY_NAME
 
 _MOST, _NAME = 25, 40
 _OTHERS = "others"

@@ -6,11 +6,11 @@ import polars as pl
 
 from usage_assets.kinds.htcondor.plots.reading import Days, zone
 from usage_assets.kinds.htcondor.pool.classes import CLASSES, LABELS
+from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
 from usage_assets.reports import frame
 from usage_assets.reports.frame import Panel
 from usage_assets.reports.series import span
 from usage_assets.specs.plot_context import Figure, Scene, Trace
-from usage_assets.timelines.metrics import BY_NAME
 
 _WEEK = timedelta(days=7)
 

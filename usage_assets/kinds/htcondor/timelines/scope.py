@@ -6,6 +6,7 @@ from datetime import date
 import polars as pl
 
 from usage_assets.kinds.htcondor.facts.gpu_intervals import METRICS, SOURCE
+from usage_assets.kinds.htcondor.pool.metrics import METRICS as KIND_METRICS
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.timelines.usage import Scope
 from usage_assets.warehouse import Reader
@@ -20,6 +21,7 @@ def usage_scope(site: HTCondorSite) -> Scope:
         counted=METRICS,
         resources=("gpus",),
         gaps=dict.fromkeys(METRICS, gaps),
+        kind_metrics=KIND_METRICS,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from usage_assets.reports.exports import frames
 from usage_assets.reports.exports.reading import PARITY_METRICS
 from usage_assets.reports.exports.tables import PARITY, USAGE_LONG, USAGE_WIDE
+from usage_assets.timelines.usage import Scope
 
 MONTH, AT = date(2020, 1, 1), datetime(2020, 1, 10)
 READ = {MONTH: datetime(2020, 2, 5)}
@@ -102,15 +103,19 @@ def test_activity_that_is_not_counted_is_a_copy_and_said():
     assert set(frames.filled_columns(counted).values()) == {"not counted: a copy of occupied"}
 
 
+def scope(counted=COUNTED, utilization_of=None):
+    return Scope("s", 1440, counted, ("nodes",), {}, utilization_of)
+
+
 def long(rows, *, counted=COUNTED, utilization_of=None):
-    found = frames.long(rows, site="s", counted=counted, utilization_of=utilization_of).collect()
+    found = frames.long(rows, scope(counted, utilization_of)).collect()
     assert found.drop("month").schema == USAGE_LONG.polars_schema
     return {(row["time"], row["metric"]): row["value"] for row in found.iter_rows(named=True)}
 
 
 def test_a_share_is_complete_where_what_it_is_made_of_is():
     def whole(*partly: str) -> dict[str, bool]:
-        found = frames.long(added(partly=partly), site="s", counted=COUNTED, utilization_of=None).collect()
+        found = frames.long(added(partly=partly), scope()).collect()
         return {row["metric"]: row["complete"] for row in found.iter_rows(named=True)}
 
     assert all(whole().values())

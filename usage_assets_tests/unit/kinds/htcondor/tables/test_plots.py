@@ -18,13 +18,13 @@ from usage_assets.kinds.htcondor.plots.reading import CELLS, Days, HeatMap
 from usage_assets.kinds.htcondor.plots.users import gpu_user_hours
 from usage_assets.kinds.htcondor.plots.weekly import gpu_weekly
 from usage_assets.kinds.htcondor.pool.classes import CLASSES
+from usage_assets.kinds.htcondor.pool.metrics import BY_NAME, METRICS
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.reports import thumbnail
 from usage_assets.reports.figures import cross_site_usage, node_types, usage_stack
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.plots import plots_of
 from usage_assets.specs.plot_context import Scene
-from usage_assets.timelines.metrics import BY_NAME
 from usage_assets.warehouse import Warehouse
 
 MARCH = date(2026, 3, 1)
@@ -33,7 +33,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SITE = HTCondorSite.model_validate(
     {"kind": "htcondor", "key": "pool", "name": "Pool", "snapshots": "x", "timezone": "America/Chicago"}
 )
-SCENE = Scene(SITE, MARCH, machines=HTCONDOR.machines)
+SCENE = Scene(SITE, MARCH, machines=HTCONDOR.machines, kind_metrics=METRICS)
 EVIL = "<script>alert(1)</script>"
 
 
