@@ -1,27 +1,84 @@
-"""Folders and environment, read when asked for, never at import."""
+"""Environment variables and secrets, read when a value is asked for, never at import.
+
+Folders and files are absolute, `~` is the user's home. A variable that is empty counts as not set; one with a bad value
+is an error of whoever asks for it, not of the others.
+"""
 
 import json
-import math
 import os
 import re
 import stat
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any, Literal
 
 from usage_assets.core.errors import UsageError
+from usage_assets.core.text_files import read_checked
 
 NIGHTLY_CRON, COVERAGE_CRON, TIMEZONE = "15 2 * * *", "0 12 * * *", "UTC"
-"""What holds where the environment says nothing, or what can't be used."""
+"""Defaults; they also hold where a cron line or time zone can't be used."""
 _UI_FILE = "ui.json"
+
+
+_VARIABLES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "DAGSTER_HOME": (Path, Path(".dagster"), {}),
+    "USAGE_SITES": (Path, Path("sites"), {}),
+    "USAGE_DATA": (Path, Path("data"), {}),
+    "USAGE_BACKUPS": (Path | None, None, {}),
+    "USAGE_ALERTS": (Path, Path("alerts.yaml"), {}),
+    "USAGE_SECRETS": (Path | None, None, {}),
+    "USAGE_PLOTS_URL": (str, "", {}),
+    "USAGE_PLOTS_HOST": (str, "127.0.0.1", {}),
+    "USAGE_UI_URL": (str, "", {}),
+    "USAGE_WEBSERVER_URL": (str, "", {}),
+    "USAGE_NIGHTLY_CRON": (str, NIGHTLY_CRON, {}),
+    "USAGE_COVERAGE_CRON": (str, COVERAGE_CRON, {}),
+    "USAGE_TIMEZONE": (str, TIMEZONE, {}),
+    "USAGE_LOCK_WAIT": (float, 600.0, {"ge": 0, "description": "a number of seconds, such as 600"}),
+    "USAGE_STALE_HOURS": (
+        float, 36.0, {"gt": 0, "allow_inf_nan": False, "description": "a number of hours above 0, such as 36"},
+    ),
+    "USAGE_PICTURES": (Literal["auto", "all", "none"], "auto", {"description": "auto, all or none"}),
+}  # fmt: skip
+"""Type, default, and what pydantic requires of each variable; `description` says what to write."""
+
+
+@lru_cache(maxsize=100)
+def _parsed(variable: str, text: str | None) -> Any:
+    """The value of a variable that holds `text`, or its default; UsageError where it can't be used."""
+    # loaded when a value is first asked for: pydantic takes a tenth of a second, and --help asks for none
+    from pydantic import Field, ValidationError, create_model  # noqa: PLC0415
+    from pydantic_settings import BaseSettings, SettingsConfigDict  # noqa: PLC0415
+
+    class Environment(BaseSettings):
+        model_config = SettingsConfigDict(case_sensitive=True, env_ignore_empty=True)
+
+    kind, default, limits = _VARIABLES[variable]
+    # one variable alone: what is wrong with another is no hindrance
+    model = create_model("Setting", __base__=Environment, **{variable: (kind, Field(default, **limits))})  # type: ignore[call-overload]
+    try:
+        return getattr(model(), variable)
+    except ValidationError:
+        msg = f"{variable} is {text!r}; write {limits['description']}"
+        raise UsageError(msg) from None
+
+
+def _value(variable: str) -> Any:
+    return _parsed(variable, os.environ.get(variable))
+
+
+def _path(variable: str) -> Path:
+    return _value(variable).expanduser().resolve()
 
 
 def sites_dir() -> Path:
     """Folder of the site files: `USAGE_SITES`, by default `./sites`."""
-    return Path(os.environ.get("USAGE_SITES", "sites")).resolve()
+    return _path("USAGE_SITES")
 
 
 def data_dir() -> Path:
     """Folder of everything stored: `USAGE_DATA`, by default `./data`."""
-    return Path(os.environ.get("USAGE_DATA", "data")).resolve()
+    return _path("USAGE_DATA")
 
 
 def warehouse_path() -> Path:
@@ -31,13 +88,12 @@ def warehouse_path() -> Path:
 
 def backups_dir() -> Path:
     """Folder of the backups: `USAGE_BACKUPS`, by default `backups` in the data folder; better on another disk."""
-    named = os.environ.get("USAGE_BACKUPS")
-    return Path(named).expanduser().resolve() if named else data_dir() / "backups"
+    return _path("USAGE_BACKUPS") if _value("USAGE_BACKUPS") else data_dir() / "backups"
 
 
 def alerts_file() -> Path:
     """File of the channels that alerts go to: `USAGE_ALERTS`, by default `./alerts.yaml`; it need not be there."""
-    return Path(os.environ.get("USAGE_ALERTS", "alerts.yaml")).expanduser().resolve()
+    return _path("USAGE_ALERTS")
 
 
 def as_of_dir() -> Path:
@@ -57,22 +113,27 @@ def plots_dir() -> Path:
 
 def plots_url() -> str:
     """Base address under which the plots folder is served: `USAGE_PLOTS_URL`, else where `ui` last served it."""
-    return (os.environ.get("USAGE_PLOTS_URL") or last_ui().get("plots") or "http://127.0.0.1:3001").rstrip("/")
+    return (_value("USAGE_PLOTS_URL") or last_ui().get("plots") or "http://127.0.0.1:3001").rstrip("/")
 
 
 def plots_host() -> str:
     """Address that the server of the plots listens on: `USAGE_PLOTS_HOST`, by default loopback."""
-    return os.environ.get("USAGE_PLOTS_HOST", "127.0.0.1")
+    return _value("USAGE_PLOTS_HOST")
 
 
 def ui_url() -> str:
     """Base address of Dagster's UI, which alerts link to: `USAGE_UI_URL`, else where `ui` last served it."""
-    return (os.environ.get("USAGE_UI_URL") or last_ui().get("ui") or "http://127.0.0.1:3000").rstrip("/")
+    return (_value("USAGE_UI_URL") or last_ui().get("ui") or "http://127.0.0.1:3000").rstrip("/")
+
+
+def webserver_url() -> str:
+    """The one address at which commands look for the service: `USAGE_WEBSERVER_URL`; empty where it is not set."""
+    return _value("USAGE_WEBSERVER_URL")
 
 
 def dagster_home() -> Path:
     """Folder of Dagster's runs: `DAGSTER_HOME`, by default `./.dagster`; it need not be there yet."""
-    return Path(os.environ.get("DAGSTER_HOME") or ".dagster").resolve()
+    return _path("DAGSTER_HOME")
 
 
 def remember_ui(ui: str, plots: str) -> None:
@@ -93,56 +154,43 @@ def last_ui() -> dict[str, str]:
 
 
 def alerts_state() -> Path:
-    """What alerts remember: `alerts.db` in `DAGSTER_HOME` (by default `./.dagster`)."""
+    """What alerts remember: `alerts.db` in `DAGSTER_HOME`."""
     return dagster_home() / "alerts.db"
 
 
 def lock_wait_seconds() -> float:
     """How long to wait for the warehouse or a site before giving up: `USAGE_LOCK_WAIT`, by default 600."""
-    return float(os.environ.get("USAGE_LOCK_WAIT", "600"))
+    return _value("USAGE_LOCK_WAIT")
 
 
 def nightly_cron() -> str:
     """When the nightly runs start: `USAGE_NIGHTLY_CRON`, by default 02:15."""
-    return os.environ.get("USAGE_NIGHTLY_CRON") or NIGHTLY_CRON
+    return _value("USAGE_NIGHTLY_CRON")
 
 
 def coverage_cron() -> str:
-    """When coverage is looked at whatever ran in the night: `USAGE_COVERAGE_CRON`, by default at noon."""
-    return os.environ.get("USAGE_COVERAGE_CRON") or COVERAGE_CRON
+    """When coverage is built whatever ran in the night: `USAGE_COVERAGE_CRON`, by default at noon."""
+    return _value("USAGE_COVERAGE_CRON")
 
 
 def timezone() -> str:
     """Time zone of both: `USAGE_TIMEZONE`, by default UTC."""
-    return os.environ.get("USAGE_TIMEZONE") or TIMEZONE
+    return _value("USAGE_TIMEZONE")
 
 
 def stale_hours() -> float:
     """How old the last dump of a month may be that can still change: `USAGE_STALE_HOURS`, by default 36."""
-    text = os.environ.get("USAGE_STALE_HOURS") or "36"
-    try:
-        hours = float(text)
-    except ValueError:
-        hours = 0.0
-    if not 0 < hours < math.inf:
-        msg = f"USAGE_STALE_HOURS is {text!r}; write a number of hours above 0, such as 36"
-        raise UsageError(msg)
-    return hours
+    return _value("USAGE_STALE_HOURS")
 
 
 def pictures() -> str:
     """Which plots have a PNG: `USAGE_PICTURES`, `auto` (all of a month by itself, else the main ones), all, none."""
-    chosen = os.environ.get("USAGE_PICTURES", "auto")
-    if chosen not in {"auto", "all", "none"}:
-        msg = f"USAGE_PICTURES is {chosen!r}; write auto, all or none"
-        raise UsageError(msg)
-    return chosen
+    return _value("USAGE_PICTURES")
 
 
 def secrets_file() -> Path | None:
     """File of NAME=value lines with what the environment should not hold: `USAGE_SECRETS`; None where it is not set."""
-    named = os.environ.get("USAGE_SECRETS")
-    return Path(named).expanduser().resolve() if named else None
+    return _path("USAGE_SECRETS") if _value("USAGE_SECRETS") else None
 
 
 def secret(name: str) -> str | None:
@@ -162,7 +210,7 @@ _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
 def _secrets(path: Path) -> dict[str, str]:
     out: dict[str, str] = {}
-    for number, raw in enumerate(_own_text(path).splitlines(), start=1):
+    for number, raw in enumerate(_secrets_text(path).splitlines(), start=1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
@@ -179,31 +227,23 @@ def _secrets(path: Path) -> dict[str, str]:
     return out
 
 
-def _own_text(path: Path) -> str:
-    """The file's text, if nobody but its owner may read it; what is opened is what is looked at."""
+def _secrets_text(path: Path) -> str:
     try:
-        # without O_NONBLOCK a pipe in its place would wait for a writer for ever
-        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return read_checked(path, partial(_require_owner, path))
     except OSError as error:
         msg = f"USAGE_SECRETS: {path} can't be read ({error.strerror}); make it, or unset USAGE_SECRETS"
-        raise UsageError(msg) from None
-    try:
-        _own(path, os.fstat(number))
-        with os.fdopen(number, "rb", closefd=False) as file:
-            return file.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         msg = f"USAGE_SECRETS: {path} is not UTF-8 text"
-        raise UsageError(msg) from None
-    finally:
-        os.close(number)
+    raise UsageError(msg)
 
 
-def _own(path: Path, about: os.stat_result) -> None:
-    mode = stat.S_IMODE(about.st_mode)
-    if not stat.S_ISREG(about.st_mode):
+def _require_owner(path: Path, status: os.stat_result) -> None:
+    """UsageError unless it is a regular file that nobody but this user, or root, may read."""
+    mode = stat.S_IMODE(status.st_mode)
+    if not stat.S_ISREG(status.st_mode):
         msg = f"USAGE_SECRETS: {path} is no regular file"
         raise UsageError(msg)
-    if about.st_uid not in {0, os.geteuid()}:
+    if status.st_uid not in {0, os.geteuid()}:
         msg = f"USAGE_SECRETS: {path} belongs to another user; run: chown {os.geteuid()} {path}"
         raise UsageError(msg)
     if mode not in {0o600, 0o400}:

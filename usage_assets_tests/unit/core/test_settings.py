@@ -1,4 +1,4 @@
-"""Secrets come from the environment or from a file that only its owner may read."""
+"""Values of the environment are checked where they are asked for; secrets may come from a file of their owner."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,41 @@ import pytest
 
 from usage_assets.core import settings
 from usage_assets.core.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("USAGE_LOCK_WAIT", "abc", "a number of seconds"),
+        ("USAGE_LOCK_WAIT", "-1", "a number of seconds"),
+        ("USAGE_STALE_HOURS", "inf", "a number of hours above 0"),
+        ("USAGE_STALE_HOURS", "0", "a number of hours above 0"),
+        ("USAGE_PICTURES", "some", "auto, all or none"),
+    ],
+)
+def test_a_bad_value_names_variable_value_and_what_to_write_and_stops_nothing_else(
+    variable, value, expected, monkeypatch
+):
+    readers = {
+        "USAGE_LOCK_WAIT": settings.lock_wait_seconds,
+        "USAGE_STALE_HOURS": settings.stale_hours,
+        "USAGE_PICTURES": settings.pictures,
+    }
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match=f"{variable} is '{value}'; write {expected}"):
+        readers.pop(variable)()
+    for reader in readers.values():
+        reader()
+
+
+def test_values_are_read_when_asked_for_and_an_empty_one_is_not_set(monkeypatch, tmp_path):
+    monkeypatch.setenv("USAGE_LOCK_WAIT", "0.5")
+    assert settings.lock_wait_seconds() == 0.5
+    monkeypatch.setenv("USAGE_LOCK_WAIT", "")
+    assert settings.lock_wait_seconds() == 600
+    monkeypatch.delenv("USAGE_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert settings.backups_dir() == tmp_path / "data" / "backups"
 
 
 @pytest.fixture
