@@ -113,7 +113,7 @@ def test_a_rule_takes_dates_as_utc_and_values_as_their_text(tmp_path: Path):
     site = cloud(tmp_path, GOOD + f"exclusions: [{RULE}]\n")
     (rule,) = site.exclusions
     assert (rule.start, rule.end) == (datetime(2019, 5, 1), datetime(2019, 6, 1))
-    assert (rule.where, rule.said) == ({"project_id": ("0123abc",)}, "excluded by ops: test")
+    assert (rule.where, rule.explanation) == ({"project_id": ("0123abc",)}, "excluded by ops: test")
     zoned = RULE.replace("2019-05-01", "2019-05-01T02:00:00+02:00").replace(", to: 2019-06-01", "")
     (rule,) = cloud(tmp_path, GOOD + f"exclusions: [{zoned}]\n").exclusions
     assert (rule.start, rule.end) == (datetime(2019, 5, 1), None)

@@ -14,14 +14,14 @@ _RUNNING = ("active", "rescued", "resized")
 
 
 def off(inputs: Inputs) -> pl.LazyFrame:
-    """month, uuid, start_at, end_at of the stretches in which a server did not run; they are disjoint per server.
+    """month, uuid, start_at, end_at of the times in which a server did not run; they are disjoint per server.
 
-    A stretch begins at the first event that turns a server off (stop, pause, suspend, soft delete) since the last one
+    One begins at the first event that turns a server off (stop, pause, suspend, soft delete) since the last one
     after which it surely ran, and ends at the next of those (start, reboot, resume, unpause, unshelve, restore),
-    whatever began it; ties by id. One without an end lasts as long as the server, unless the server's vm_state at the
-    dump says that it runs; then it does not count. Other states (deleted, error, shelved ...) say nothing against the
-    event. A server that the dump finds soft-deleted though no event since it last ran says so is off since its
-    deleted_at, which Nova sets when that is asked for, else since its row's last change.
+    whatever began it; ties by id. One without an end lasts as long as the server, unless its vm_state at the dump is a
+    running one; then it does not count. Other states (deleted, error, shelved ...) do not contradict the event. A
+    server in state soft-delete without such an event since it last ran is off since its deleted_at, which Nova sets
+    when that is asked for, else since its row's last change.
     """
     event = pl.col("event")
     events = materialize(
@@ -59,18 +59,18 @@ def active(occupied: pl.LazyFrame, off_spans: pl.LazyFrame, *, site: str) -> Set
     off. A server that was off for all of it is `outside`: it is none of the asset's own rejects.
     """
     entity = ["month", "source", "entity_id"]
-    holes = off_spans.rename({"uuid": "entity_id"})
-    running = materialize(subtract(occupied, holes, on=["month", "entity_id"]))
+    running = materialize(subtract(occupied, off_spans.rename({"uuid": "entity_id"}), on=["month", "entity_id"]))
     length = microseconds("start_at", "end_at").sum()
+    is_off = pl.col("kept_us").is_null()
     rows = materialize(
         occupied.group_by(entity)
         .agg(own_us=length)
         .join(running.group_by(entity).agg(kept_us=length), on=entity, how="left")
-        .with_columns(status=pl.when(pl.col("kept_us").is_null()).then(pl.lit("outside")).otherwise(pl.lit("kept")))
+        .with_columns(
+            status=pl.when(is_off).then(pl.lit("outside")).otherwise(pl.lit("kept")),
+            action=pl.when(pl.col("kept_us") < pl.col("own_us")).then(pl.lit("clipped")).otherwise(pl.lit("kept")),
+        )
     )
-    cut = rows.filter(pl.col("kept_us") < pl.col("own_us")).select(*entity, is_cut=pl.lit(value=True))
-    intervals = running.join(cut, on=entity, how="left").with_columns(
-        metric=pl.lit("active"),
-        action=pl.when(pl.col("is_cut").is_null()).then(pl.lit("kept")).otherwise(pl.lit("clipped")),
-    )
-    return Settled(intervals.drop("is_cut"), REJECTS.empty().lazy(), accounts(rows, site))
+    intervals = running.drop("action").join(rows.select(*entity, "action"), on=entity, how="inner", nulls_equal=True)
+    active = intervals.with_columns(metric=pl.lit("active"))
+    return Settled(active, REJECTS.empty().lazy(), accounts(rows, site, "active"))

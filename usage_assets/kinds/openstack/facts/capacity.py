@@ -2,10 +2,17 @@
 
 import polars as pl
 
-from usage_assets.intervals import clip, intersect, materialize, merge_touching
-from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
-from usage_assets.kinds.openstack.facts.machines import HOST, existing, merged
-from usage_assets.kinds.openstack.facts.rows import Outcome, never_ran, reason, resources, spans, with_own_span
+from usage_assets.intervals import intersect, materialize, merge_touching
+from usage_assets.kinds.openstack.facts.machines import HOST, existing, merged, within_month
+from usage_assets.kinds.openstack.facts.rows import (
+    IF_EXCLUDED,
+    NEVER_RAN,
+    NO_START,
+    Outcome,
+    resources,
+    spans,
+    with_own_span,
+)
 from usage_assets.kinds.openstack.facts.sizes import SIZES, lacks_size, size_or
 
 _SPECIFIC = ["month", "row", "hostname", "node_type", "gpus", "ratio", *SIZES]
@@ -13,14 +20,8 @@ _SPECIFIC = ["month", "row", "hostname", "node_type", "gpus", "ratio", *SIZES]
 
 def machine_resources() -> list[pl.Expr]:
     """Resources of a whole machine: one node with its size, vCPUs also as the scheduler counts them."""
-    return resources(
-        nodes=1.0,
-        vcpus=pl.col("vcpus"),
-        vcpus_overcommit=pl.col("vcpus") * pl.col("ratio"),
-        memory_mb=pl.col("memory_mb"),
-        disk_gb=pl.col("disk_gb"),
-        gpus=pl.col("gpus"),
-    )
+    amounts = {name: pl.col(name) for name in (*SIZES, "gpus")}
+    return resources(nodes=1.0, vcpus_overcommit=pl.col("vcpus") * pl.col("ratio"), **amounts)
 
 
 def total(machines: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame, *, source: str) -> Outcome:
@@ -36,21 +37,16 @@ def total(machines: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.Lazy
 
 
 def reservable_machines(alive: pl.LazyFrame, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
-    """The stretches in which a machine is reservable: it exists, and the row of its Blazar host (row) covers it.
+    """When machines are reservable: they exist, and the row of their Blazar host (row) covers the instant.
 
-    `alive` is segments() of the Blazar hosts.
-    Columns: month, row, hostname, start_at, end_at, size of the Blazar host (what it lacks is the machine's), ratio of
-    the machine at that time, node_type, gpus; disjoint per hostname.
+    `alive` is segments() of the Blazar hosts. Columns: month, row, hostname, start_at, end_at, size of the Blazar host
+    (where it has none the machine's), ratio of the machine at that time, node_type, gpus; disjoint per hostname.
     """
-    of_blazar = materialize(
-        clip(alive.join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at")).select(
-            "month", "row", "hostname", "start_at", "end_at", *SIZES
-        )
-    )
+    of_blazar = materialize(within_month(alive, bounds).select(*HOST, "row", "start_at", "end_at", *SIZES))
     # where a host row covers the instant, the machine's type is that of the row
-    told = [*HOST, "ratio", "node_type", "gpus"]
-    there = materialize(existing(machine_profile).select(*told, *SIZES, "start_at", "end_at"))
-    described = merge_touching(there.drop(SIZES), by=told)
+    attributes = [*HOST, "ratio", "node_type", "gpus"]
+    there = materialize(existing(machine_profile).select(*attributes, *SIZES, "start_at", "end_at"))
+    described = merge_touching(there.drop(SIZES), by=attributes)
     sized = intersect(of_blazar.filter(~lacks_size()), described, on=HOST)
     own = there.rename({name: f"own_{name}" for name in SIZES})
     unsized = intersect(of_blazar.filter(lacks_size()), own, on=HOST).with_columns(
@@ -83,25 +79,12 @@ def reservable(hosts: pl.LazyFrame, pieces: pl.LazyFrame, existence: pl.LazyFram
 
 def _described(rows: pl.LazyFrame, bounds: pl.LazyFrame, *, metric: str, source: str) -> pl.LazyFrame:
     described = rows.filter(~pl.col("is_context")).select(
-        "month",
-        "row",
-        pl.col(f"^{EXCLUDED}$"),
+        *("month", "row", "start_at", "end_at", IF_EXCLUDED),
         metric=pl.lit(metric),
         source=pl.lit(source),
         entity_id="hostname",
         node="hostname",
-        original_start_at="start_at",
-        original_end_at="end_at",
-        node_type=pl.lit(None, dtype=pl.String),
-        project_id=pl.lit(None, dtype=pl.String),
-        user_id=pl.lit(None, dtype=pl.String),
-        reservation_id=pl.lit(None, dtype=pl.String),
-        lease_id=pl.lit(None, dtype=pl.String),
     )
-    return with_own_span(described, bounds).with_columns(
-        reason(
-            ("bad_time", pl.col("original_start_at").is_null()),
-            ("null_key", pl.col("entity_id").is_null()),
-            ("never_ran", never_ran()),
-        )
+    return with_own_span(
+        described, bounds, ("bad_time", NO_START), ("null_key", pl.col("entity_id").is_null()), ("never_ran", NEVER_RAN)
     )

@@ -1,18 +1,29 @@
-"""Rule 3: what leases hold. An allocation runs while its lease does, within what is reservable."""
+"""Rule 3: machines and flavors held by leases. An allocation runs while its lease does, within what is reservable."""
 
 import polars as pl
 
+from usage_assets.facts.tables import RESOURCE_NAMES
 from usage_assets.intervals import assign_owner, intersect
 from usage_assets.kinds.openstack.facts.capacity import machine_resources
-from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.machines import HOST, merged
 from usage_assets.kinds.openstack.facts.maintenance import COMMITTED, MAINTENANCE, is_maintenance
-from usage_assets.kinds.openstack.facts.rows import Outcome, born, never_ran, reason, resources, spans, with_own_span
+from usage_assets.kinds.openstack.facts.rows import (
+    NEVER_RAN,
+    NO_START,
+    Outcome,
+    born,
+    latest,
+    lives,
+    resources,
+    spans,
+    with_own_span,
+)
 from usage_assets.kinds.openstack.site.model import Maintenance
 
 PHYSICAL = "physical:host"
 BY_FLAVOR = ("virtual:instance", "flavor:instance")
+_PIECE = ("row", "metric", "start_at", "end_at", "node_type")
 
 
 def allocation_rows(
@@ -25,7 +36,7 @@ def allocation_rows(
     owners: pl.LazyFrame,
     maintenance: Maintenance | None,
 ) -> pl.LazyFrame:
-    """Allocations with the span that their lease gives them, and the reason where they have none.
+    """Allocations with their span, see with_own_span().
 
     An allocation runs from the latest of lease start, lease creation and its own creation to the earliest of lease end,
     lease deletion and its own deletion; without a lease, from its creation to its deletion. `owners` has month,
@@ -46,22 +57,8 @@ def allocation_rows(
     reservations = inputs["blazar_reservations"].select(
         "month", "lease_id", "resource_type", reservation_id="id", has_reservation=pl.lit(value=True)
     )
-    own = (
-        inputs[source]
-        .with_row_index("row")
-        .select(
-            "row",
-            "month",
-            "reservation_id",
-            pl.col(f"^{EXCLUDED}$"),
-            row_id="id",
-            owner_id=resource,
-            created=born("updated_at", "deleted_at"),
-            ended=pl.min_horizontal("deleted_at", "gone_at"),
-            is_endless="is_endless",
-        )
-    )
-    is_endless = pl.col("is_endless") | (pl.col("is_endless_lease") & pl.col("ended").is_null())
+    own = lives(inputs[source], "reservation_id", "is_endless", owner_id=resource)
+    is_endless = pl.col("is_endless") | (pl.col("is_endless_lease") & pl.col("end_at").is_null())
     rows = (
         own.join(reservations, on=["month", "reservation_id"], how="left")
         .join(leases, on=["month", "lease_id"], how="left")
@@ -73,25 +70,22 @@ def allocation_rows(
             metric=pl.when("is_maintenance").then(pl.lit(MAINTENANCE)).otherwise(pl.lit(COMMITTED)),
             source=pl.lit(source),
             entity_id="row_id",
-            node_type=pl.lit(None, dtype=pl.String),
             # of a lease that was deleted nobody knows when, its allocations' own ends are all that is known
-            original_start_at=pl.when(~is_endless.fill_null(value=False)).then(
-                pl.max_horizontal("lease_start", "created")
-            ),
-            original_end_at=pl.min_horizontal("lease_end", "ended"),
+            start_at=pl.when(~is_endless.fill_null(value=False)).then(pl.max_horizontal("lease_start", "created")),
+            end_at=pl.min_horizontal("lease_end", "end_at"),
         )
     )
-    return with_own_span(rows, bounds).with_columns(
-        reason(
-            ("null_key", pl.col("owner_id").is_null() | pl.col("reservation_id").is_null()),
-            ("no_reservation", pl.col("has_reservation").is_null()),
-            ("no_lease", pl.col("has_lease").is_null()),
-            # a reservation of another kind (network, floating IP) holds no machine
-            ("no_reservation", ~pl.col("resource_type").is_in(types).fill_null(value=False)),
-            ("unknown_host", pl.col("node").is_null()),
-            ("bad_time", pl.col("original_start_at").is_null()),
-            ("never_ran", never_ran()),
-        )
+    return with_own_span(
+        rows,
+        bounds,
+        ("null_key", pl.col("owner_id").is_null() | pl.col("reservation_id").is_null()),
+        ("no_reservation", pl.col("has_reservation").is_null()),
+        ("no_lease", pl.col("has_lease").is_null()),
+        # a reservation of another kind (network, floating IP) holds no machine
+        ("no_reservation", ~pl.col("resource_type").is_in(types).fill_null(value=False)),
+        ("unknown_host", pl.col("node").is_null()),
+        ("bad_time", NO_START),
+        ("never_ran", NEVER_RAN),
     )
 
 
@@ -111,20 +105,12 @@ def host_allocations(
 
 
 def held(rows: pl.LazyFrame, machines: pl.LazyFrame) -> pl.LazyFrame:
-    """The stretches in which each allocation holds its machine, siblings not yet told apart, with the machine's size.
+    """When each allocation holds its machine, allocations of the same machine overlapping, with the machine's size.
 
     `machines` is reservable_machines().
     """
     own = spans(rows).select(
-        "month",
-        "row",
-        "row_id",
-        "metric",
-        "created",
-        "reservation_id",
-        "resource_type",
-        "start_at",
-        "end_at",
+        *("month", "row", "row_id", "metric", "created", "reservation_id", "resource_type", "start_at", "end_at"),
         hostname="node",
     )
     return intersect(own, machines.drop("row"), on=HOST)
@@ -133,16 +119,30 @@ def held(rows: pl.LazyFrame, machines: pl.LazyFrame) -> pl.LazyFrame:
 def whole_machines(holdings: pl.LazyFrame) -> pl.LazyFrame:
     """Machines that leases hold as a whole, at each instant once: by the latest allocation. `holdings` is held()."""
     whole = assign_owner(holdings.filter(pl.col("resource_type") == PHYSICAL), by=HOST, rank=["created", "row_id"])
-    return whole.select(*_PIECE, *machine_resources())
+    return whole.select(*HOST, *_PIECE, *machine_resources())
 
 
 def parts_of_machines(inputs: Inputs, holdings: pl.LazyFrame) -> pl.LazyFrame:
     """Flavors that leases hold on machines, each allocation by itself. `holdings` is held()."""
-    return (
-        holdings.filter(pl.col("resource_type").is_in(BY_FLAVOR))
-        .join(_flavors(inputs), on=["month", "reservation_id"], how="left")
-        .select(*_PIECE, *_flavor_resources())
+    flavors = latest(
+        inputs["blazar_instance_reservations"],
+        ["month", "reservation_id"],
+        flavor_vcpus="vcpus",
+        flavor_memory="memory_mb",
+        flavor_disk="disk_gb",
+        flavor_gpus="flavor_gpus",
     )
+    vcpus = pl.col("flavor_vcpus")
+    amounts = resources(
+        nodes=pl.when(pl.col("vcpus") > 0).then(vcpus / pl.col("vcpus")),
+        vcpus=vcpus,
+        vcpus_overcommit=vcpus,
+        memory_mb=pl.col("flavor_memory"),
+        disk_gb=pl.col("flavor_disk"),
+        gpus=pl.col("flavor_gpus"),
+    )
+    held_in_part = holdings.filter(pl.col("resource_type").is_in(BY_FLAVOR))
+    return held_in_part.join(flavors, on=["month", "reservation_id"], how="left").select(*HOST, *_PIECE, *amounts)
 
 
 def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame, whole: pl.LazyFrame, parts: pl.LazyFrame) -> Outcome:
@@ -151,39 +151,5 @@ def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame, whole: pl.LazyFrame, p
     What leases for maintenance hold is metric maintenance instead. `rows` is host_allocations(), `holdings` is held().
     Source: blazar_computehost_allocations.
     """
-    columns = ["row", "start_at", "end_at", "node_type", *_RESOURCES]
-    pieces = merged(pl.concat([whole.select(columns), parts.select(columns)]), ["row", "node_type", *_RESOURCES])
+    pieces = merged(pl.concat([whole, parts]).drop(*HOST, "metric"), ["row", "node_type", *RESOURCE_NAMES])
     return Outcome(rows, pieces, lost=((pl.lit("orphan"), holdings), (pl.lit("duplicate"), pieces)))
-
-
-_PIECE = (*HOST, "row", "metric", "start_at", "end_at", "node_type")
-_RESOURCES = tuple(expression.meta.output_name() for expression in resources())
-
-
-def _flavors(inputs: Inputs) -> pl.LazyFrame:
-    """The flavor of each reservation: the latest created instance_reservations row, then id."""
-    return (
-        inputs["blazar_instance_reservations"]
-        .with_columns(created=born("updated_at", "deleted_at"))
-        .sort("created", "id", nulls_last=False)
-        .group_by("month", "reservation_id")
-        .agg(
-            flavor_vcpus=pl.col("vcpus").last(),
-            flavor_memory=pl.col("memory_mb").last(),
-            flavor_disk=pl.col("disk_gb").last(),
-            flavor_gpus=pl.col("flavor_gpus").last(),
-        )
-    )
-
-
-def _flavor_resources() -> list[pl.Expr]:
-    vcpus = pl.col("flavor_vcpus")
-    share = pl.when(pl.col("vcpus") > 0).then(vcpus / pl.col("vcpus"))
-    return resources(
-        nodes=share,
-        vcpus=vcpus,
-        vcpus_overcommit=vcpus,
-        memory_mb=pl.col("flavor_memory"),
-        disk_gb=pl.col("flavor_disk"),
-        gpus=pl.col("flavor_gpus"),
-    )

@@ -5,20 +5,21 @@ A device is occupied once at an instant, whatever containers share it. A capsule
 
 import polars as pl
 
-from usage_assets.intervals import assign_owner, clip, fill_between, intersect, is_empty, materialize, subtract, union
-from usage_assets.kinds.openstack.facts.bookings import IN_LEASE, ON_DEMAND, RESERVED, UNKNOWN, booked_as
+from usage_assets.intervals import assign_owner, fill_between, intersect, materialize, subtract, union
+from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
 from usage_assets.kinds.openstack.facts.committed import allocation_rows
-from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
 from usage_assets.kinds.openstack.facts.inputs import Inputs
-from usage_assets.kinds.openstack.facts.labels import OWNER, labels
+from usage_assets.kinds.openstack.facts.labels import OWNER, labelled, labels
 from usage_assets.kinds.openstack.facts.machines import merged, segments
 from usage_assets.kinds.openstack.facts.maintenance import MAINTENANCE, reservations
+from usage_assets.kinds.openstack.facts.occupied import IN_LEASE, ON_DEMAND, RESERVED, UNKNOWN, booked_as
 from usage_assets.kinds.openstack.facts.rows import (
+    NEVER_RAN,
+    NO_START,
     ROW,
     Outcome,
     born,
-    never_ran,
-    reason,
+    lives,
     resources,
     spans,
     with_own_span,
@@ -27,102 +28,56 @@ from usage_assets.kinds.openstack.site.model import Maintenance
 
 _RESERVATION = "zun.openstack.org/reservation_id"
 _ENDED = ("Deleted", "Error", "Stopped")
-DEVICE = ("month", "owner_id")
-_IN_LEASE = pl.col("metric").is_in(IN_LEASE)
-_NO_TEXT = pl.lit(None, dtype=pl.String)
-_RELABELLED = "relabelled"
 # of the containers on a device the last of these owns the time; of one holder the capsule before its members
 _RANK = ("holder_created", "holder", "is_whole", "created", "uuid")
 
 
-def type_of_device() -> pl.Expr:
-    """The type of a device: its label machine_name, else its device_type."""
-    return pl.coalesce("machine_name", "device_type", pl.lit("unknown"))
+def device_types(inputs: Inputs) -> pl.LazyFrame:
+    """month, owner_id, node_type, start_at, end_at: the type of each device at every instant.
 
-
-def device_labels(inputs: Inputs) -> pl.LazyFrame:
-    """What capabilities say of devices over time, see labels(): machine_name."""
-    owners = inputs["blazar_devices"].select("month", owner_id="id", ended=pl.min_horizontal("deleted_at", "gone_at"))
-    return labels(inputs["device_capabilities"], {"machine_name": "machine_name"}, owners)
-
-
-def _typed_over_time(inputs: Inputs) -> pl.LazyFrame:
-    """month, id and type of devices; those relabelled have _RELABELLED, the times of each type, if there are any."""
-    devices = inputs["blazar_devices"].select("month", "id", "device_type")
-    told = materialize(
-        devices.join(device_labels(inputs), left_on=["month", "id"], right_on=OWNER, how="left").select(
-            "month", "id", label_from="start_at", label_until="end_at", label_type=type_of_device()
-        )
+    It is the label machine_name, else device_type, else unknown.
+    """
+    devices = inputs["blazar_devices"].select(
+        "month", "device_type", owner_id="id", ended=pl.min_horizontal("deleted_at", "gone_at")
     )
-    types = told.sort("label_from").group_by("month", "id").agg(node_type=pl.col("label_type").first())
-    changed = materialize(told.filter(pl.struct("month", "id").is_duplicated()))
-    if is_empty(changed):
-        return types
-    times = changed.group_by("month", "id").agg(pl.struct("label_from", "label_until", "label_type").alias(_RELABELLED))
-    return types.join(times, on=["month", "id"], how="left")
-
-
-def _typed(pieces: pl.LazyFrame) -> pl.LazyFrame:
-    """Pieces of devices with the type of their time: cut where the device was relabelled."""
-    if _RELABELLED not in pieces.collect_schema().names():
-        return pieces
-    known = materialize(pieces)
-    changed = (
-        known.filter(pl.col(_RELABELLED).is_not_null())
-        .explode(_RELABELLED)
-        .unnest(_RELABELLED)
-        .with_columns(node_type="label_type")
-    )
-    cut = clip(changed, pl.col("label_from"), pl.col("label_until")).drop("label_from", "label_until", "label_type")
-    steady = known.filter(pl.col(_RELABELLED).is_null()).drop(_RELABELLED)
-    return pl.concat([steady, cut.select(steady.collect_schema().names())])
-
-
-def device_rows(inputs: Inputs, bounds: pl.LazyFrame, metric: str) -> pl.LazyFrame:
-    """Devices with their life and first type."""
-    created = born("updated_at", "deleted_at")
-    rows = (
-        inputs["blazar_devices"]
-        .with_row_index("row")
-        .join(_typed_over_time(inputs), on=["month", "id"], how="left")
-        .select(
-            "row",
-            "month",
-            "reservable",
-            "node_type",
-            pl.col(f"^({EXCLUDED}|{_RELABELLED})$"),
-            row_id="id",
-            entity_id="id",
-            # its id is what it is; a name, where it has one, is how containers and people call it
-            node=pl.coalesce("name", "id"),
-            name=pl.col("name").str.to_lowercase(),
-            metric=pl.lit(metric),
-            source=pl.lit("blazar_devices"),
-            original_start_at=created,
-            original_end_at=pl.min_horizontal("deleted_at", "gone_at"),
-            project_id=_NO_TEXT,
-            user_id=_NO_TEXT,
-            reservation_id=_NO_TEXT,
-            lease_id=_NO_TEXT,
-        )
-    )
-    return with_own_span(rows, bounds).with_columns(
-        reason(("bad_time", pl.col("original_start_at").is_null()), ("never_ran", never_ran()))
+    names = labels(inputs["device_capabilities"], {"machine_name": "machine_name"}, devices)
+    return devices.join(names, on=OWNER, how="left").select(
+        *OWNER,
+        node_type=pl.coalesce("machine_name", "device_type", pl.lit("unknown")),
+        start_at=pl.col("start_at").fill_null(FAR_PAST),
+        end_at=pl.col("end_at").fill_null(FAR_FUTURE),
     )
 
 
-def capacity(rows: pl.LazyFrame, own: pl.LazyFrame | None = None) -> Outcome:
+def device_rows(inputs: Inputs, types: pl.LazyFrame, bounds: pl.LazyFrame, metric: str) -> pl.LazyFrame:
+    """Devices with their life and first type; `types` is device_types()."""
+    first = types.sort("start_at").group_by(OWNER).agg(pl.col("node_type").first())
+    rows = lives(
+        inputs["blazar_devices"],
+        "reservable",
+        entity_id="id",
+        # its id is what it is; a name, where it has one, is how containers and people call it
+        node=pl.coalesce("name", "id"),
+        name=pl.col("name").str.to_lowercase(),
+        metric=pl.lit(metric),
+        source=pl.lit("blazar_devices"),
+    ).join(first, left_on=["month", "row_id"], right_on=OWNER, how="left")
+    return with_own_span(rows, bounds, ("bad_time", NO_START), ("never_ran", NEVER_RAN))
+
+
+def capacity(rows: pl.LazyFrame, types: pl.LazyFrame, own: pl.LazyFrame | None = None) -> Outcome:
     """Every device row counts as one device while it lives, less what maintenance holds. Source: blazar_devices.
 
     `own` is owned_by_leases().
     """
-    lives = spans(rows)
-    left = lives
+    alive = spans(rows)
+    left = alive.rename({"row_id": "owner_id"}).drop("node_type")
     if own is not None:
-        kept_back = own.filter(pl.col("metric") == MAINTENANCE).select(*DEVICE, "start_at", "end_at")
-        left = subtract(lives.rename({"row_id": "owner_id"}), kept_back, on=DEVICE)
-    pieces = _typed(left).select(ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
-    return Outcome(rows, pieces, lost=((pl.lit("bad_time"), lives), (pl.lit("duplicate"), pieces)))
+        in_maintenance = own.filter(pl.col("metric") == MAINTENANCE).select(*OWNER, "start_at", "end_at")
+        left = subtract(left, in_maintenance, on=OWNER)
+    typed = labelled(materialize(left), types, "owner_id")
+    pieces = typed.select(ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
+    return Outcome(rows, pieces, lost=((pl.lit("bad_time"), alive), (pl.lit("duplicate"), pieces)))
 
 
 def device_allocations(
@@ -140,18 +95,18 @@ def device_allocations(
     )
 
 
-def held(rows: pl.LazyFrame, reservable: pl.LazyFrame) -> pl.LazyFrame:
-    """The stretches in which each allocation holds its device, siblings not yet told apart."""
-    devices = _typed(spans(reservable)).select("month", "start_at", "end_at", "node_type", owner_id="row_id")
+def held(rows: pl.LazyFrame, reservable: pl.LazyFrame, types: pl.LazyFrame) -> pl.LazyFrame:
+    """When each allocation holds its device, allocations of the same device overlapping."""
+    alive = spans(reservable).select("month", "start_at", "end_at", owner_id="row_id")
     own = spans(rows).select(
-        "month", "row", "row_id", "metric", "owner_id", "node", "created", "reservation_id", "start_at", "end_at"
+        *("month", "row", "row_id", "metric", "owner_id", "node", "created", "reservation_id", "start_at", "end_at")
     )
-    return intersect(own, devices, on=DEVICE)
+    return intersect(own, labelled(alive, types, "owner_id"), on=OWNER)
 
 
 def owned_by_leases(holdings: pl.LazyFrame) -> pl.LazyFrame:
     """The same, at each instant only the latest allocation of a device."""
-    return assign_owner(holdings, by=DEVICE, rank=["created", "row_id"])
+    return assign_owner(holdings, by=OWNER, rank=["created", "row_id"])
 
 
 def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame, own: pl.LazyFrame) -> Outcome:
@@ -170,56 +125,52 @@ def container_rows(inputs: Inputs, bounds: pl.LazyFrame, maintenance: Maintenanc
     are missing or no JSON leave the booking unknown.
     """
     ended = pl.when(pl.col("status").is_in(_ENDED)).then("updated_at")
-    born_at = born("started_at", "updated_at")
     rows = (
         _with_holder(_with_annotation(inputs["zun_container"].with_row_index("row")))
         .join(reservations(inputs, maintenance), on=["month", "reservation_id"], how="left")
         .with_columns(
-            row_id="id",
             source=pl.lit("zun_container"),
             entity_id="uuid",
             node="host",
-            node_type=_NO_TEXT,
             metric=pl.when(pl.col("reservation_id").is_not_null())
             .then(pl.lit(RESERVED))
             .when("is_readable")
             .then(pl.lit(ON_DEMAND))
             .otherwise(pl.lit(UNKNOWN)),
-            original_start_at="started_at",
-            original_end_at=pl.min_horizontal(ended, "gone_at"),
+            start_at="started_at",
+            end_at=pl.min_horizontal(ended, "gone_at"),
             is_double=pl.struct("created", "id").rank("ordinal", descending=True).over("month", "uuid") > 1,
-            is_timeless=born_at.is_null(),
         )
     )
-    return (
-        with_own_span(rows, bounds)
-        .with_columns(
-            reason(
-                ("null_key", pl.col("uuid").is_null()),
-                ("duplicate", pl.col("is_double")),
-                ("bad_time", pl.col("is_timeless")),
-                ("never_launched", pl.col("started_at").is_null()),
-                ("bad_time", never_ran()),
-            )
-        )
-        .with_columns(metric=pl.when(pl.col("reason").is_null()).then(booked_as()).otherwise(pl.lit("occupied")))
+    checked = with_own_span(
+        rows,
+        bounds,
+        ("null_key", pl.col("uuid").is_null()),
+        ("duplicate", pl.col("is_double")),
+        ("bad_time", pl.col("created").is_null()),
+        ("never_launched", pl.col("started_at").is_null()),
+        ("bad_time", NEVER_RAN),
     )
+    is_good = pl.col("reason").is_null()
+    return checked.with_columns(metric=pl.when(is_good).then(booked_as()).otherwise(pl.lit("occupied")))
 
 
 def _with_annotation(containers: pl.LazyFrame) -> pl.LazyFrame:
-    """The same with is_readable, created, and the reservation_id that the container's own annotations name."""
+    """Containers with is_readable, created, and the reservation_id in their own annotations."""
     annotations = pl.col("annotations").str.strip_chars()
-    named = annotations.str.extract(r'"' + _RESERVATION.replace(".", r"\.") + r'"\s*:\s*"([^"]+)"')
+    reservation = annotations.str.extract(r'"' + _RESERVATION.replace(".", r"\.") + r'"\s*:\s*"([^"]+)"')
     readable = annotations.str.contains(r"^\{[\s\S]*\}$").fill_null(value=False)
     return containers.with_columns(
-        is_readable=readable, reservation_id=pl.when(readable).then(named), created=born("started_at", "updated_at")
+        is_readable=readable,
+        reservation_id=pl.when(readable).then(reservation),
+        created=born("started_at", "updated_at"),
     )
 
 
 def _with_holder(containers: pl.LazyFrame) -> pl.LazyFrame:
-    """The same with the holder that a container belongs to: its capsule, or itself.
+    """Containers with their holder: their capsule, or themselves.
 
-    A member whose annotations say nothing is booked as its capsule is.
+    A member whose annotations name no reservation is booked as its capsule is.
     """
     capsules = containers.select(
         "month",
@@ -240,13 +191,13 @@ def _with_holder(containers: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def occupied(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame) -> Outcome:
+def occupied(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame, types: pl.LazyFrame) -> Outcome:
     """A device is occupied once: of the containers on it the latest created, then by uuid, owns the time.
 
     A container with a reservation counts only while that holds its device: the one of the container's host name, or,
     where the reservation never holds that, the one that it holds, of several the latest allocation's.
     """
-    placed = materialize(_on_devices(rows, holdings, devices))
+    placed = materialize(_on_devices(rows, holdings, _by_name(devices, types)))
     # what is no device of the site's is told apart by its name, and without a name by who holds it
     place = pl.coalesce(
         pl.lit("device ") + pl.col("device"), pl.lit("host ") + pl.col("host"), pl.lit("holder ") + pl.col("holder")
@@ -257,38 +208,27 @@ def occupied(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame) 
     return Outcome(rows, merged(pieces, kept), lost=((pl.lit("orphan"), placed), (pl.lit("duplicate"), pieces)))
 
 
-def _on_devices(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame) -> pl.LazyFrame:
+def _on_devices(rows: pl.LazyFrame, holdings: pl.LazyFrame, by_name: pl.LazyFrame) -> pl.LazyFrame:
     """The spans in which containers count, each with its device (null where the host is none), node and node_type."""
     own_key, lease_key = ["month", "reservation_id", "device"], ["month", "reservation_id"]
     alive = spans(rows).select(
-        ROW,
-        "month",
-        "metric",
-        "node",
-        "reservation_id",
-        *_RANK,
-        "start_at",
-        "end_at",
+        *(ROW, "month", "metric", "node", "reservation_id", *_RANK, "start_at", "end_at"),
         host=pl.col("node").str.to_lowercase(),
     )
-    names = materialize(_named(devices))
+    names = materialize(by_name)
     on_known = intersect(alive.drop("node"), names, on=["month", "host"])
     nowhere = alive.join(names.select("month", "host").unique(), on=["month", "host"], how="anti").with_columns(
-        device=_NO_TEXT, node_type=pl.lit("unknown")
+        device=pl.lit(None, dtype=pl.String), node_type=pl.lit("unknown")
     )
     columns = nowhere.collect_schema().names()
-    at_home = materialize(pl.concat([on_known.select(columns), nowhere]))
+    on_host = materialize(pl.concat([on_known.select(columns), nowhere]))
     holds = holdings.select(
-        *lease_key,
-        "node",
-        "node_type",
-        "start_at",
-        "end_at",
+        *(*lease_key, "node", "node_type", "start_at", "end_at"),
         device="owner_id",
         held_since="created",
         allocation="row_id",
     )
-    reserved = at_home.filter(_IN_LEASE)
+    reserved = on_host.filter(IN_LEASE)
     ever = holds.select(own_key).unique()
     on_own = intersect(
         reserved.join(ever, on=own_key, how="semi"),
@@ -297,25 +237,20 @@ def _on_devices(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFram
     )
     elsewhere = reserved.join(ever, on=own_key, how="anti").drop("device", "node", "node_type")
     on_any = assign_owner(intersect(elsewhere, holds, on=lease_key), by=[ROW], rank=["held_since", "allocation"])
-    return pl.concat([at_home.filter(~_IN_LEASE), on_own.select(columns), on_any.select(columns)])
+    return pl.concat([on_host.filter(~IN_LEASE), on_own.select(columns), on_any.select(columns)])
 
 
-def _named(devices: pl.LazyFrame) -> pl.LazyFrame:
-    """Which device a name means, at every instant: month, host (the name), device, node, node_type, start_at, end_at.
+def _by_name(devices: pl.LazyFrame, types: pl.LazyFrame) -> pl.LazyFrame:
+    """month, host (a name), device, node, node_type, start_at, end_at: the device that a name means at every instant.
 
-    That of the latest row that covers the instant, else of the last before it, else of the first after it.
+    It is the latest row that covers the instant, else the last before it, else the first after it.
     """
-    lives = devices.filter(pl.col("reason").is_null()).select(
-        "month",
-        "row_id",
-        "node",
-        "node_type",
-        pl.col(f"^{_RELABELLED}$"),
+    rows = devices.filter(pl.col("reason").is_null()).select(
+        *("month", "row_id", "node"),
         hostname="name",
         created="original_start_at",
         start_at="original_start_at",
         end_at="original_end_at",
     )
-    return fill_between(_typed(segments(lives)), by=["month", "hostname"]).select(
-        "month", "node", "node_type", "start_at", "end_at", host="hostname", device="row_id"
-    )
+    filled = fill_between(labelled(segments(rows), types, "row_id"), by=["month", "hostname"])
+    return filled.select("month", "node", "node_type", "start_at", "end_at", host="hostname", device="row_id")

@@ -1,4 +1,4 @@
-"""Exclusions of a site's file: the time of which rows does not count, who says so, and why."""
+"""Exclusions of a site's file: time of rows that does not count, by whom it was excluded, and why."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -14,7 +14,7 @@ from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.warehouse import Reader
 
 EXCLUDED = "excluded"
-"""Column of a source's rows, only there where a rule takes out any: disjoint parts (start_at, end_at, said)."""
+"""Column of a source's rows, only there where a rule takes out any: disjoint parts (start_at, end_at, explanation)."""
 
 _LEASES = "blazar_leases"
 _ALLOCATIONS = ("blazar_computehost_allocations", "blazar_device_allocations")
@@ -25,7 +25,7 @@ _SCHEMA: dict[str, pl.DataType] = {
     "start_at": pl.Datetime("us"),
     "end_at": pl.Datetime("us"),
     "rule": pl.Int64(),
-    "said": pl.String(),
+    "explanation": pl.String(),
 }
 _ROW = ["source", "month", "id"]
 
@@ -35,9 +35,9 @@ def read_exclusions(
 ) -> pl.DataFrame:
     """The time that each rule takes out of each row that it matches.
 
-    Grain: rule and row (source, month, id as text). start_at and end_at are the rule's bounds, open ones far away; said
-    names who and why. Rules on leases and reservations match their allocations. A rule that names machines matches them
-    however they are spelt: `frames` are the inputs, which hold identities.
+    Grain: rule and row (source, month, id as text). start_at and end_at are the rule's bounds, open ones far away;
+    explanation is by whom and why. Rules on leases and reservations match their allocations. A rule that names machines
+    matches them however they are spelt: `frames` are the inputs, which hold identities.
     """
     return _read(reader, site, months, _queries, frames)
 
@@ -78,7 +78,7 @@ def _read(
                     start_at=pl.lit(rule.start or FAR_PAST, dtype=pl.Datetime("us")),
                     end_at=pl.lit(rule.end or FAR_FUTURE, dtype=pl.Datetime("us")),
                     rule=pl.lit(number, dtype=pl.Int64),
-                    said=pl.lit(rule.said),
+                    explanation=pl.lit(rule.explanation),
                 ).select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
             )
     return pl.concat(found)
@@ -98,7 +98,7 @@ def with_exclusions(frames: dict[str, pl.LazyFrame], exclusions: pl.DataFrame) -
     """The frames, those that lose any time with the column EXCLUDED; of rules that overlap the first one speaks."""
     first = materialize(exclusions.lazy().with_columns(first=-pl.col("rule")).unique())
     parts = assign_owner(first, by=_ROW, rank=["first"]).sort(*_ROW, "start_at")
-    listed = parts.group_by(_ROW).agg(pl.struct("start_at", "end_at", "said").alias(EXCLUDED))
+    listed = parts.group_by(_ROW).agg(pl.struct("start_at", "end_at", "explanation").alias(EXCLUDED))
     out = dict(frames)
     for source in set(exclusions["source"]) & set(frames):
         mine = materialize(listed.filter(pl.col("source") == source).select("month", EXCLUDED, _id="id"))
@@ -112,9 +112,9 @@ def with_exclusions(frames: dict[str, pl.LazyFrame], exclusions: pl.DataFrame) -
 
 
 def excluded_parts(rows: pl.LazyFrame, start: str, end: str) -> pl.LazyFrame:
-    """The excluded parts of rows within [start, end): row, start_at, end_at and said; disjoint per row."""
+    """The excluded parts of rows within [start, end): row, start_at, end_at and explanation; disjoint per row."""
     each = rows.select("row", EXCLUDED, _low=start, _high=end).explode(EXCLUDED).drop_nulls(EXCLUDED).unnest(EXCLUDED)
-    return clip(each, pl.col("_low"), pl.col("_high")).select("row", "start_at", "end_at", "said")
+    return clip(each, pl.col("_low"), pl.col("_high")).select("row", "start_at", "end_at", "explanation")
 
 
 _SCOPE = "m.site = $site AND m.month IN (SELECT unnest($months::DATE[]))"

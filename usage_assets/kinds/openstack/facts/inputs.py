@@ -87,8 +87,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 # where flavors stand, and the column that holds their extra specs
 _FLAVORS = {"nova_api_request_specs": "extra_specs", "blazar_instance_reservations": "resource_properties"}
-_TERMINATE = "compute_terminate_instance"
-_SHELVING = ("compute_shelve_instance", "compute_shelve_offload_instance", "compute_unshelve_instance")
+SHELVING = ("compute_shelve_instance", "compute_shelve_offload_instance", "compute_unshelve_instance")
 POWERED_OFF = (
     "compute_stop_instance",
     "compute_pause_instance",
@@ -105,7 +104,7 @@ POWERED_ON = (
     "compute_restore_instance",
 )
 """Events after which a server runs, whatever kept it off; a rebuild is none: it leaves a stopped server stopped."""
-_WANTED = tuple(dict.fromkeys((*_SHELVING, *POWERED_OFF, *POWERED_ON)))
+_WANTED = tuple(dict.fromkeys((*SHELVING, *POWERED_OFF, *POWERED_ON)))
 # months are contiguous, and a range lets the storage skip what lies outside
 _SCOPE = "site = $site AND month BETWEEN $first AND $last"
 
@@ -131,7 +130,8 @@ WHERE e.site = $site AND e.month BETWEEN $first AND $last AND a.site = $site AND
 """
 
 _TERMINATIONS = f"""
-SELECT month, uuid, min(start_time) AS terminated FROM ({_STEPS} AND e.event = '{_TERMINATE}') GROUP BY month, uuid
+SELECT month, uuid, min(start_time) AS terminated
+FROM ({_STEPS} AND e.event = 'compute_terminate_instance') GROUP BY month, uuid
 """
 
 _EVENTS = f"""
@@ -153,54 +153,30 @@ SELECT c.month, c.{{owner}} AS owner_id, coalesce(c.capability_name, p.property_
 FROM raw.{{table}} c
 LEFT JOIN raw.blazar_resource_properties p ON p.site = c.site AND p.month = c.month AND p.id = c.property_id
 WHERE c.site = $site AND c.month BETWEEN $first AND $last
-  AND coalesce(c.capability_name, p.property_name) IN ({{names}})
+  AND coalesce(c.capability_name, p.property_name) IN (SELECT unnest($names::VARCHAR[]))
   AND c.capability_value IS NOT NULL AND NOT coalesce(c.deleted AND {_ENDED} IS NULL, false)
 GROUP BY ALL
 """
 
-_JOINED: dict[str, tuple[str, tuple[str, ...], dict[str, pl.DataType]]] = {
-    "nova_api_request_specs": (
-        _SPECS,
-        ("nova_api_request_specs",),
-        {
-            "month": pl.Date(),
-            "instance_uuid": pl.String(),
-            "created_at": pl.Datetime("us"),
-            "id": pl.Int64(),
-            "is_readable": pl.Boolean(),
-            "hint": pl.String(),
-            "flavor": pl.String(),
-            "extra_specs": pl.String(),
-        },
-    ),
-    "server_terminations": (
-        _TERMINATIONS,
-        ("nova_instance_actions_events", "nova_instance_actions"),
-        {"month": pl.Date(), "uuid": pl.String(), "terminated": pl.Datetime("us")},
-    ),
-    "server_events": (
-        _EVENTS,
-        ("nova_instance_actions_events", "nova_instance_actions", "nova_instances"),
-        {
-            "month": pl.Date(),
-            "uuid": pl.String(),
-            "event": pl.String(),
-            "start_time": pl.Datetime("us"),
-            "id": pl.Int64(),
-            "host": pl.String(),
-        },
-    ),
-} | {
-    name: (
-        _CAPABILITIES.format(owner=owner, table=table, names="'node_type', 'gpu.gpu_count', 'machine_name'"),
-        (table, "blazar_resource_properties"),
-        CAPABILITY,
-    )
-    for name, owner, table in (
-        ("host_capabilities", "computehost_id", "blazar_computehost_extra_capabilities"),
-        ("device_capabilities", "device_id", "blazar_device_extra_capabilities"),
-    )
+_TYPES = pl.Schema(
+    dict.fromkeys(("instance_uuid", "hint", "flavor", "extra_specs", "uuid", "event", "host"), pl.String())
+    | dict.fromkeys(("created_at", "terminated", "start_time"), pl.Datetime("us"))
+    | {"month": pl.Date(), "id": pl.Int64(), "is_readable": pl.Boolean()}
+)
+_EVENT_TABLES = ("nova_instance_actions_events", "nova_instance_actions")
+_SPEC_COLUMNS = ("month", "instance_uuid", "created_at", "id", "is_readable", "hint", "flavor", "extra_specs")
+_EVENT_COLUMNS = ("month", "uuid", "event", "start_time", "id", "host")
+_QUERIES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "nova_api_request_specs": (_SPECS, ("nova_api_request_specs",), _SPEC_COLUMNS),
+    "server_terminations": (_TERMINATIONS, _EVENT_TABLES, ("month", "uuid", "terminated")),
+    "server_events": (_EVENTS, (*_EVENT_TABLES, "nova_instances"), _EVENT_COLUMNS),
 }
+"""Frames made by a query: the query, the raw tables that it reads, and its columns."""
+_CAPABILITIES_OF = {
+    "host_capabilities": ("computehost_id", "blazar_computehost_extra_capabilities"),
+    "device_capabilities": ("device_id", "blazar_device_extra_capabilities"),
+}
+_LABELS = ("node_type", "gpu.gpu_count", "machine_name")
 
 
 def read_inputs(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Inputs:
@@ -239,30 +215,41 @@ def read_raw(
     """
     frames: Inputs = dict(beside or {})
     for name, columns in COLUMNS.items():
-        if only is not None and name not in only:
-            continue
-        rows = reader.frame(BY_NAME[name].table, site, months, columns=("month", *columns)).lazy()
-        # of servers their events have a say, which are joined later
-        frames[name] = with_deletions(rows) if "deleted" in columns and columns is not _INSTANCE else rows
-    for name, (query, tables, schema) in _JOINED.items():
-        if only is not None and name not in only:
-            continue
-        if all(reader.has(BY_NAME[table].table) for table in tables):
-            frames[name] = (
-                reader.sql(query, {"site": site, "first": min(months, default=None), "last": max(months, default=None)})
-                .cast(pl.Schema(schema))
-                .lazy()
-            )
-        else:
-            frames[name] = pl.LazyFrame(schema=schema)
+        if only is None or name in only:
+            rows = reader.frame(BY_NAME[name].table, site, months, columns=("month", *columns)).lazy()
+            # deletions of servers also follow from their events, which are joined later
+            frames[name] = with_deletions(rows) if "deleted" in columns and columns is not _INSTANCE else rows
+    for name, (query, tables, names) in _QUERIES.items():
+        if only is None or name in only:
+            schema = {column: _TYPES[column] for column in names}
+            frames[name] = _queried(reader, query, tables, schema, _range(site, months))
+    for name in _CAPABILITIES_OF:
+        if only is None or name in only:
+            frames[name] = read_capabilities(reader, site, months, name, _LABELS)
     return with_identities(frames)
 
 
-def read_host_capabilities(reader: Reader, site: str, months: Sequence[date], names: Collection[str]) -> pl.LazyFrame:
-    """CAPABILITY rows of the capabilities of hosts that have these names."""
-    tables = ("blazar_computehost_extra_capabilities", "blazar_resource_properties")
-    if not names or not all(reader.has(BY_NAME[table].table) for table in tables):
-        return pl.LazyFrame(schema=CAPABILITY)
-    query = _CAPABILITIES.format(owner="computehost_id", table=tables[0], names="SELECT unnest($names::VARCHAR[])")
-    params = {"site": site, "first": min(months), "last": max(months), "names": sorted(names)}
-    return reader.sql(query, params).cast(pl.Schema(CAPABILITY)).lazy()
+def read_capabilities(
+    reader: Reader, site: str, months: Sequence[date], frame: str, names: Collection[str]
+) -> pl.LazyFrame:
+    """CAPABILITY rows of these names; `frame` is host_capabilities or device_capabilities."""
+    owner, table = _CAPABILITIES_OF[frame]
+    query, tables = _CAPABILITIES.format(owner=owner, table=table), (table, "blazar_resource_properties")
+    return _queried(reader, query, tables, CAPABILITY, _range(site, months) | {"names": sorted(names)})
+
+
+def _range(site: str, months: Sequence[date]) -> dict[str, object]:
+    return {"site": site, "first": min(months, default=None), "last": max(months, default=None)}
+
+
+def _queried(
+    reader: Reader,
+    query: str,
+    tables: Collection[str],
+    schema: Mapping[str, pl.DataType],
+    params: Mapping[str, object],
+) -> pl.LazyFrame:
+    """The rows of a query; none where one of its tables is not there yet."""
+    if not all(reader.has(BY_NAME[table].table) for table in tables):
+        return pl.LazyFrame(schema=schema)
+    return reader.sql(query, params).cast(pl.Schema(schema)).lazy()

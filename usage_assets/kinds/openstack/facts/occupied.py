@@ -3,20 +3,19 @@
 import polars as pl
 
 from usage_assets.intervals import assign_owner, close, intersect, is_empty, materialize, subtract, union
-from usage_assets.kinds.openstack.facts.bookings import IN_LEASE, UNKNOWN, booked_as, bookings
 from usage_assets.kinds.openstack.facts.deletions import with_deletions_of_servers
-from usage_assets.kinds.openstack.facts.inputs import Inputs
+from usage_assets.kinds.openstack.facts.inputs import SHELVING, Inputs
 from usage_assets.kinds.openstack.facts.machines import HOST, covered, merged
 from usage_assets.kinds.openstack.facts.maintenance import reservations
 from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, machines_of_hosts
 from usage_assets.kinds.openstack.facts.node_types import declared_types
 from usage_assets.kinds.openstack.facts.rows import (
     INSTANT,
+    NEVER_RAN,
+    NO_START,
     ROW,
     Outcome,
     born,
-    never_ran,
-    reason,
     resources,
     spans,
     with_own_span,
@@ -24,16 +23,14 @@ from usage_assets.kinds.openstack.facts.rows import (
 from usage_assets.kinds.openstack.facts.sizes import SIZES
 from usage_assets.kinds.openstack.site.model import Maintenance, NodeType
 
-_SHELVE, _OFFLOAD, _UNSHELVE = (
-    "compute_shelve_instance",
-    "compute_shelve_offload_instance",
-    "compute_unshelve_instance",
-)
-_SHELVING = (_SHELVE, _OFFLOAD, _UNSHELVE)
+_SHELVE, _OFFLOAD, _UNSHELVE = SHELVING
 SHELVED_OFFLOADED = "shelved_offloaded"
 """vm_state of a server that holds no host any more."""
-SERVER = ("month", "uuid")
-_IN_LEASE = pl.col("metric").is_in(IN_LEASE)
+RESERVED, ON_DEMAND, UNKNOWN = "occupied_reservation", "occupied_ondemand", "occupied_unknown"
+MAINTENANCE = "occupied_maintenance"
+SERVER = ["month", "uuid"]
+IN_LEASE = pl.col("metric").is_in([RESERVED, MAINTENANCE])
+"""Servers and containers that count only while an allocation of their reservation holds their machine or device."""
 
 
 def server_rows(
@@ -55,42 +52,35 @@ def server_rows(
         inputs[source]
         .with_row_index("row")
         .with_columns(created=born_at)
-        .join(inputs["server_terminations"], on=list(SERVER), how="left")
+        .join(inputs["server_terminations"], on=SERVER, how="left")
         .pipe(with_deletions_of_servers)
-        .join(_last_known_node(inputs, source, machine_profile), on=list(SERVER), how="left")
-        .join(bookings(inputs), on=list(SERVER), how="left")
+        .join(_last_known_node(inputs, source, machine_profile), on=SERVER, how="left")
+        .join(bookings(inputs), on=SERVER, how="left")
         .join(reservations(inputs, maintenance), on=["month", "reservation_id"], how="left")
         .with_columns(
             joined_nova_api_request_specs=pl.col("metric").is_not_null(),
             joined_server_terminations=pl.col("terminated").is_not_null(),
             joined_blazar_reservations=pl.col("lease_id").is_not_null(),
-            row_id="id",
             source=pl.lit(source),
             entity_id="uuid",
             node=pl.coalesce("node", "recovered_node"),
-            node_type=pl.lit(None, dtype=pl.String),
             metric=booked_as().fill_null(UNKNOWN),
-            original_start_at=pl.when(~pl.col("is_endless")).then("created"),
-            original_end_at=pl.min_horizontal("terminated_at", "deleted_at", "terminated", "gone_at"),
+            start_at=pl.when(~pl.col("is_endless")).then("created"),
+            end_at=pl.min_horizontal("terminated_at", "deleted_at", "terminated", "gone_at"),
             is_double=pl.col("row").is_in(_doubles(inputs[source], born_at).implode()),
         )
     )
-    return (
-        with_own_span(rows, bounds)
-        .with_columns(
-            reason(
-                ("null_key", pl.col("uuid").is_null()),
-                ("duplicate", pl.col("is_double")),
-                ("bad_time", pl.col("original_start_at").is_null()),
-                ("never_launched", pl.col("launched_at").is_null()),
-                ("never_ran", never_ran()),
-            )
-        )
-        .with_columns(
-            # before its booking is looked at, a rejected server is just occupied
-            metric=pl.when(pl.col("reason").is_null()).then("metric").otherwise(pl.lit("occupied"))
-        )
+    checked = with_own_span(
+        rows,
+        bounds,
+        ("null_key", pl.col("uuid").is_null()),
+        ("duplicate", pl.col("is_double")),
+        ("bad_time", NO_START),
+        ("never_launched", pl.col("launched_at").is_null()),
+        ("never_ran", NEVER_RAN),
     )
+    # before its booking is looked at, a rejected server is just occupied
+    return checked.with_columns(metric=pl.when(pl.col("reason").is_null()).then("metric").otherwise(pl.lit("occupied")))
 
 
 def occupied(
@@ -108,22 +98,14 @@ def occupied(
     reservation holds its machine.
     """
     alive = spans(rows).select(
-        ROW,
-        "month",
-        "uuid",
-        "metric",
-        "created",
-        "reservation_id",
-        "start_at",
-        "end_at",
-        "flavor_gpus",
+        *(ROW, "month", "uuid", "metric", "created", "reservation_id", "start_at", "end_at", "flavor_gpus"),
         hostname="node",
         flavor_vcpus="vcpus",
         flavor_memory="memory_mb",
         flavor_disk=pl.col("root_gb") + pl.col("ephemeral_gb").fill_null(0),
     )
     up = materialize(subtract(alive, _shelved(inputs, rows), on=SERVER))
-    booked = materialize(pl.concat([up.filter(~_IN_LEASE), _within_reservation(up, holdings)]))
+    booked = materialize(pl.concat([up.filter(~IN_LEASE), _within_reservation(up, holdings)]))
     placed = materialize(_on_machines(booked, machine_profile, host_types, node_types, inputs[MACHINE_NAMES]))
     single = assign_owner(placed.filter("is_metal"), by=HOST, rank=["created", "uuid"])
     pieces = pl.concat([single, placed.filter(~pl.col("is_metal"))]).select(
@@ -151,7 +133,7 @@ def _last_known_node(inputs: Inputs, source: str, machine_profile: pl.LazyFrame)
     A step names its service: the machine of that name, or the only hypervisor that has the service.
     """
     lost = inputs[source].filter(pl.col("node").is_null()).select(SERVER)
-    steps = materialize(inputs["server_events"].join(lost, on=list(SERVER), how="semi"))
+    steps = materialize(inputs["server_events"].join(lost, on=SERVER, how="semi"))
     if is_empty(steps):
         return lost.head(0).with_columns(recovered_node=pl.lit(None, dtype=pl.String))
     known = machine_profile.select(HOST).unique()
@@ -173,7 +155,7 @@ def _shelved(inputs: Inputs, servers: pl.LazyFrame) -> pl.LazyFrame:
     event = pl.col("event")
     cycles = (
         inputs["server_events"]
-        .filter(event.is_in(_SHELVING))
+        .filter(event.is_in(SHELVING))
         .sort(*SERVER, "start_time", "id")
         # an unshelve closes its cycle, what follows it opens the next
         .with_columns(
@@ -199,14 +181,14 @@ def shelved_by_state(servers: pl.LazyFrame, events: pl.LazyFrame) -> pl.LazyFram
     They are shelved since their row was last changed; null where nothing tells when that was.
     """
     last = (
-        events.filter(pl.col("event").is_in(_SHELVING))
+        events.filter(pl.col("event").is_in(SHELVING))
         .sort(*SERVER, "start_time", "id")
         .group_by(SERVER)
         .agg(pl.col("event", "start_time").last())
     )
     return (
         servers.filter(pl.col("vm_state") == SHELVED_OFFLOADED)
-        .join(last, on=list(SERVER), how="left")
+        .join(last, on=SERVER, how="left")
         .filter(pl.col("event").is_null() | (pl.col("event") == _UNSHELVE))
         .select(
             *SERVER,
@@ -218,7 +200,7 @@ def shelved_by_state(servers: pl.LazyFrame, events: pl.LazyFrame) -> pl.LazyFram
 def _within_reservation(up: pl.LazyFrame, holdings: pl.LazyFrame) -> pl.LazyFrame:
     key = ["month", "reservation_id", "hostname"]
     reserved = union(holdings.select(*key, "start_at", "end_at"), by=key)
-    return intersect(up.filter(_IN_LEASE), reserved, on=key).select(up.collect_schema().names())
+    return intersect(up.filter(IN_LEASE), reserved, on=key).select(up.collect_schema().names())
 
 
 def _on_machines(
@@ -269,4 +251,46 @@ def _server_resources() -> list[pl.Expr]:
         memory_mb=sized("memory_mb", "flavor_memory"),
         disk_gb=sized("disk_gb", "flavor_disk"),
         gpus=pl.when("is_metal").then(pl.coalesce("gpus", elsewhere)).otherwise("flavor_gpus"),
+    )
+
+
+def booked_as() -> pl.Expr:
+    """The metric of a booking (metric, is_maintenance): reserved in a lease for maintenance is a metric of its own."""
+    in_maintenance = (pl.col("metric") == RESERVED) & pl.col("is_maintenance").fill_null(value=False)
+    return pl.when(in_maintenance).then(pl.lit(MAINTENANCE)).otherwise("metric")
+
+
+def bookings(inputs: Inputs) -> pl.LazyFrame:
+    """month, uuid, metric, reservation_id and flavor_gpus per server that has a readable request, the latest one.
+
+    Reserved by a hint (a list: its first, or plain text) or by a flavor named `reservation:<id>`, else on demand. A
+    server without a row here is of unknown booking.
+    """
+    hint = pl.col("hint").str.extract(r'^\s*\[?\s*"([^"]+)"')
+    by_flavor = pl.col("flavor").str.extract(r"^reservation:(.+)$")
+    specs = inputs["nova_api_request_specs"].filter("is_readable")
+    return (
+        _latest(specs)
+        .with_columns(reservation_id=pl.coalesce(hint, by_flavor))
+        .select(
+            "month",
+            "uuid",
+            "reservation_id",
+            "flavor_gpus",
+            metric=pl.when(pl.col("reservation_id").is_not_null()).then(pl.lit(RESERVED)).otherwise(pl.lit(ON_DEMAND)),
+        )
+    )
+
+
+def _latest(specs: pl.LazyFrame) -> pl.LazyFrame:
+    """One request per server: nearly all have one, so only doubled ones are sorted."""
+    booking = ["hint", "flavor", "flavor_gpus"]
+    specs = specs.select("month", "created_at", "id", *booking, uuid="instance_uuid")
+    marked = materialize(specs.with_columns(_several=pl.struct(SERVER).is_duplicated()))
+    several = marked.filter("_several").sort("created_at", "id", nulls_last=False)
+    return pl.concat(
+        [
+            marked.filter(~pl.col("_several")).select(*SERVER, *booking),
+            several.group_by(SERVER).agg(pl.col(booking).last()),
+        ]
     )

@@ -12,35 +12,16 @@ from usage_assets.kinds.openstack.facts.filters import HOST_COLUMNS, Filter, Unr
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.labels import OWNER, labels
 from usage_assets.kinds.openstack.facts.machines import segments
-from usage_assets.kinds.openstack.facts.rows import born
+from usage_assets.kinds.openstack.facts.rows import born, hours, latest
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 
 Filters = dict[tuple[str | None, ...], Filter]
-_HOUR_US = 3_600_000_000
 _TEXTS = ["resource_properties", "hypervisor_properties"]
-
-
-def hours(span: pl.Expr) -> pl.Expr:
-    """A duration in hours."""
-    microseconds = span.dt.total_microseconds()
-    # a column, not a number: polars multiplies by a number's reciprocal, but not in a frame of one row, so that months
-    # built one by one would differ from the range in the last digit
-    return microseconds / (microseconds * 0 + _HOUR_US)
 
 
 def machines_asked() -> pl.Expr:
     """The least number of `count_range` ("2-4", or "2"); null where it is no number."""
     return pl.col("count_range").str.extract(r"^\s*(\d+)\s*(?:-\s*\d*\s*)?$").cast(pl.Int64)
-
-
-def latest(frame: pl.LazyFrame, by: list[str], *columns: str) -> pl.LazyFrame:
-    """Of rows alike in `by` the one created last, then of the greatest id."""
-    return (
-        frame.with_columns(_born=born("updated_at", "deleted_at"))
-        .sort("_born", "id", nulls_last=False)
-        .group_by(by)
-        .agg(pl.col(name).last() for name in columns)
-    )
 
 
 def readable_filters(details: pl.LazyFrame) -> Filters:
@@ -85,7 +66,10 @@ def projections(
         horizon=timedelta(days=site.leadtime_horizon_days),
     )
     return found.lazy().select(
-        "is_censored", row="request", projected=hours(pl.col("wait")), projected_inexact="inexact"
+        "is_censored",
+        row="request",
+        projected=hours(pl.col("wait").dt.total_microseconds()),
+        projected_inexact="inexact",
     )
 
 

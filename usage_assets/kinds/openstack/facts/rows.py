@@ -1,4 +1,4 @@
-"""Rows of a source -> intervals, rejects and accounts: every row is kept, rejected with a reason, or outside."""
+"""Intervals, rejects and accounts from the rows of a source: each row is kept, rejected with a reason, or outside."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,31 +10,34 @@ from usage_assets.core.months import next_month
 from usage_assets.facts.tables import INTERVALS, REJECTS, RESOURCE_NAMES
 from usage_assets.intervals import materialize, subtract
 from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED, excluded_parts
+from usage_assets.schema import Table
+from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
 INSTANT = pl.Datetime("us")
 ROW = "row"
-DESCRIBED = (
-    "month",
-    "metric",
-    "source",
-    "entity_id",
-    "original_start_at",
-    "original_end_at",
-    "node",
-    "node_type",
-    "project_id",
-    "user_id",
-    "reservation_id",
-    "lease_id",
-)
-# a column of this name tells, per row, whether the join with that table found anything
+_REQUIRED = ("month", "metric", "source", "entity_id", "original_start_at", "original_end_at", "node")
+_OPTIONAL = ("node_type", "project_id", "user_id", "reservation_id", "lease_id")
+DESCRIBED = (*_REQUIRED, *_OPTIONAL)
+"""Columns that an interval or reject takes from its row; the last five are null where the row has none."""
+# a column of this name is true where the join of the row with that table found anything
 JOINED = "joined_"
-_HOUR_US = 3_600_000_000
+IF_EXCLUDED = pl.col(f"^{EXCLUDED}$")
+"""The column EXCLUDED, where the rows have it."""
+NO_START = pl.col("original_start_at").is_null()
+NEVER_RAN = pl.col("original_start_at") >= pl.col("original_end_at")
+"""The row ends at or before its start."""
 
 
 def microseconds(start: str, end: str) -> pl.Expr:
     """From one instant to the other, as whole numbers: sums of them are exact."""
     return (pl.col(end) - pl.col(start)).dt.total_microseconds()
+
+
+def hours(us: pl.Expr) -> pl.Expr:
+    """Whole microseconds in hours."""
+    # a column, not a number: polars multiplies by a number's reciprocal, but not in a frame of one row, so that months
+    # built one by one would differ from the range in the last digit
+    return us / (us * 0 + 3_600_000_000)
 
 
 def month_bounds(months: Sequence[date], extracted: Mapping[date, datetime]) -> pl.LazyFrame:
@@ -55,27 +58,42 @@ def born(*others: str) -> pl.Expr:
     return pl.coalesce("created_at", pl.min_horizontal(*others))
 
 
-def with_own_span(rows: pl.LazyFrame, bounds: pl.LazyFrame) -> pl.LazyFrame:
-    """Add own_start and own_end: the row's span within its month before any parent or sibling.
+def lives(rows: pl.LazyFrame, *columns: str, **more: pl.Expr | str) -> pl.LazyFrame:
+    """The rows numbered (`row`), with row_id, created, start_at and end_at (open = null), and the columns asked for."""
+    created = born("updated_at", "deleted_at")
+    ended = pl.min_horizontal("deleted_at", "gone_at")
+    own = {"row_id": "id", "created": created, "start_at": created, "end_at": ended}
+    return rows.with_row_index(ROW).select(ROW, "month", IF_EXCLUDED, *columns, **(own | more))
 
-    Takes original_start_at and original_end_at; nothing counts past limit_at, so what a lease plans after the dump is
-    outside. A row without a start has no span.
-    """
-    start = pl.when(pl.col("original_start_at").is_not_null()).then(
-        pl.max_horizontal("original_start_at", "month_start")
+
+def latest(rows: pl.LazyFrame, by: list[str], *columns: str, **renamed: str) -> pl.LazyFrame:
+    """Of rows alike in `by` the one created last, then of the greatest id: `by` and the columns asked for."""
+    wanted = dict.fromkeys(columns) | renamed
+    return (
+        rows.with_columns(_born=born("updated_at", "deleted_at"))
+        .sort("_born", "id", nulls_last=False)
+        .group_by(by)
+        .agg(pl.col(column or name).last().alias(name) for name, column in wanted.items())
     )
-    end = pl.min_horizontal("original_end_at", "limit_at")
-    return rows.join(bounds, on="month", how="inner").with_columns(own_start=start, own_end=end)
 
 
-def never_ran() -> pl.Expr:
-    """The row ends at or before its start."""
-    return pl.col("original_start_at") >= pl.col("original_end_at")
+def with_own_span(rows: pl.LazyFrame, bounds: pl.LazyFrame, *rejects: tuple[str, pl.Expr]) -> pl.LazyFrame:
+    """Add own_start and own_end, the row's span within its month before any parent or sibling, and reason.
 
-
-def reason(*cases: tuple[str, pl.Expr]) -> pl.Expr:
-    """The first case that holds, as column `reason`; null where none does."""
-    return pl.coalesce(*(pl.when(condition).then(pl.lit(name)) for name, condition in cases)).alias("reason")
+    start_at and end_at become original_start_at and original_end_at. Nothing counts past limit_at, so what a lease
+    plans after the dump is outside. A row without a start has no span. `reason` is the first of `rejects` (reason,
+    condition) that holds, else null.
+    """
+    start, end = pl.col("original_start_at"), pl.min_horizontal("original_end_at", "limit_at")
+    return (
+        rows.rename({"start_at": "original_start_at", "end_at": "original_end_at"})
+        .join(bounds, on="month", how="inner")
+        .with_columns(
+            own_start=pl.when(start.is_not_null()).then(pl.max_horizontal(start, "month_start")),
+            own_end=end,
+            reason=pl.coalesce(pl.when(condition).then(pl.lit(name)) for name, condition in rejects),
+        )
+    )
 
 
 def spans(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -98,11 +116,11 @@ def less_excluded(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the rows of one source.
+    """The rows of one source and what counts of each.
 
-    `rows` has row (a number), own_start, own_end, reason and the described columns; `pieces` has row, start_at, end_at,
-    node_type and resources, and may name metric, node, reservation and lease anew. `lost` lists, in order, frames of
-    pieces with the reason for a row that has none in them.
+    `rows` has row (a number), own_start, own_end, reason and DESCRIBED; `pieces` has row, start_at, end_at, node_type
+    and resources, and other columns of DESCRIBED where they replace the row's. `lost` lists, in order, frames of pieces
+    with the reason for a row that has none in them.
     """
 
     rows: pl.LazyFrame
@@ -112,29 +130,26 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Settled:
-    """The tables made of an outcome, lazily: intervals, rejects, accounts."""
+    """Lazy rows of facts.intervals, facts.rejects and serving.accounts of one source."""
 
     intervals: pl.LazyFrame
     rejects: pl.LazyFrame
     accounts: pl.LazyFrame
 
 
-def settle(outcome: Outcome, *, site: str) -> Settled:
-    """Intervals, rejects and accounts of a source, from one classification of its rows."""
-    found = materialize(outcome.pieces)
-    rows = materialize(_classified(outcome, found))
-    renamed = set(found.collect_schema().names())
-    kept = found.join(
-        rows.filter(pl.col("status") == "kept").select(
-            ROW, "action", *(name for name in DESCRIBED if name not in renamed)
-        ),
-        on=ROW,
-        how="inner",
+def settle(outcome: Outcome, *, site: str, asset: str) -> Settled:
+    """Intervals, rejects and accounts of a source; `asset` is the fact asset that counts it."""
+    pieces = materialize(outcome.pieces)
+    rows = materialize(_classified(outcome, pieces))
+    replaced = set(pieces.collect_schema().names())
+    described = [name for name in DESCRIBED if name not in replaced]
+    kept = pieces.join(
+        rows.filter(pl.col("status") == "kept").select(ROW, "action", *described), on=ROW, how="inner"
     ).with_columns(pl.col("node_type").fill_null("unknown"))
     return Settled(
-        intervals=_shaped(kept, INTERVALS.polars_schema, site),
-        rejects=_shaped(_rejected(rows), REJECTS.polars_schema, site),
-        accounts=accounts(rows, site),
+        intervals=shaped(kept, INTERVALS, site),
+        rejects=shaped(_rejected(rows), REJECTS, site),
+        accounts=accounts(rows, site, asset),
     )
 
 
@@ -142,18 +157,17 @@ def _rejected(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Rejected rows with their own spans; excluded time stands apart, with who took it out as its action."""
     empty = pl.col("own_start").is_null() | pl.col("own_end").is_null() | (pl.col("own_start") >= pl.col("own_end"))
     whole = rows.filter(pl.col("status") == "rejected").with_columns(
-        pl.col("node_type").fill_null("unknown"),
         start_at=pl.when(~empty).then("own_start"),
         end_at=pl.when(~empty).then("own_end"),
         action=pl.lit(None, dtype=pl.String),
     )
     if EXCLUDED not in rows.collect_schema().names():
         return whole
-    touched = materialize(rows.filter(pl.col("excluded_us") > 0).with_columns(pl.col("node_type").fill_null("unknown")))
+    touched = materialize(rows.filter(pl.col("excluded_us") > 0))
     parts = excluded_parts(touched, "own_start", "own_end")
     taken = (
         touched.drop("action", "reason")
-        .join(parts.rename({"said": "action"}), on=ROW, how="inner")
+        .join(parts.rename({"explanation": "action"}), on=ROW, how="inner")
         .with_columns(reason=pl.lit("excluded"))
     )
     untouched = whole.filter(pl.col("excluded_us") == 0)
@@ -162,10 +176,16 @@ def _rejected(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _classified(outcome: Outcome, pieces: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows with status (kept, rejected, outside), reason, action, and own_us, kept_us and excluded_us."""
     held = pieces.group_by(ROW).agg(kept_us=microseconds("start_at", "end_at").sum())
-    joined = [name for name in outcome.rows.collect_schema().names() if name.startswith(JOINED)]
-    rows = outcome.rows.select(ROW, "own_start", "own_end", "reason", *DESCRIBED, *joined, pl.col(f"^{EXCLUDED}$"))
-    rows = _with_excluded_time(rows).join(held, on=ROW, how="left")
+    have = set(outcome.rows.collect_schema().names())
+    rows = outcome.rows.select(
+        *(ROW, "own_start", "own_end", "reason", IF_EXCLUDED, pl.col(f"^{JOINED}.*$"), *_REQUIRED),
+        *(name if name in have else pl.lit(None, dtype=pl.String).alias(name) for name in _OPTIONAL),
+    )
+    rows = (
+        _with_excluded_time(rows).join(held, on=ROW, how="left").with_columns(pl.col("node_type").fill_null("unknown"))
+    )
     lost = pl.lit(None, dtype=pl.String)
     for index, (name, survivors) in enumerate(reversed(outcome.lost)):
         flag = f"_has{index}"
@@ -205,60 +225,46 @@ def _with_excluded_time(rows: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def accounts(rows: pl.LazyFrame, site: str) -> pl.LazyFrame:
-    """Rows and hours per month and source, of rows with status, own_us and kept_us; excluded_us where there is any."""
-    excluded = pl.col("excluded_us") if "excluded_us" in rows.collect_schema().names() else pl.col("own_us") * 0
-    status = pl.col("status")
-    joined = [name for name in rows.collect_schema().names() if name.startswith(JOINED)]
-    joins = pl.lit(None, dtype=pl.String)
-    if joined:
-        # a join that multiplies rows shows as more rows out than in
-        joins = pl.struct(
-            pl.struct(rows_in=pl.col(ROW).n_unique(), rows_out=pl.len(), rows_matched=pl.col(name).sum()).alias(
-                name.removeprefix(JOINED)
-            )
-            for name in joined
-        ).struct.json_encode()
-    # a column, not a number: polars multiplies by a number's reciprocal, but not in a frame of one row, so that months
-    # built one by one would differ from the range in the last digit
-    hour = pl.len().cast(pl.Int64) * 0 + _HOUR_US
-    return (
-        rows.group_by("month", "source")
-        .agg(
-            rows_in=pl.len(),
-            rows_kept=(status == "kept").sum(),
-            rows_rejected=(status == "rejected").sum(),
-            rows_outside=(status == "outside").sum(),
-            joins=joins,
-            hours_in=pl.col("own_us").sum() / hour,
-            hours_kept=pl.col("kept_us").filter(status == "kept").sum() / hour,
-            hours_rejected=(
-                pl.col("own_us").filter(status == "rejected").sum() + excluded.filter(status == "kept").sum()
-            )
-            / hour,
-            hours_clipped=(pl.col("own_us") - excluded - pl.col("kept_us").fill_null(0))
-            .filter(status != "rejected")
-            .sum()
-            / hour,
+def accounts(rows: pl.LazyFrame, site: str, asset: str) -> pl.LazyFrame:
+    """Rows of serving.accounts: rows and hours per month and source.
+
+    `rows` has status, own_us and kept_us, and excluded_us where any time is excluded.
+    """
+    have = rows.collect_schema().names()
+    excluded = pl.col("excluded_us") if "excluded_us" in have else pl.col("own_us") * 0
+    status, own, kept = pl.col("status"), pl.col("own_us"), pl.col("kept_us")
+    # a join that multiplies rows shows as more rows out than in
+    joins = [
+        pl.struct(rows_in=pl.col(ROW).n_unique(), rows_out=pl.len(), rows_matched=pl.col(name).sum()).alias(
+            name.removeprefix(JOINED)
         )
-        .with_columns(pl.lit(site).alias("site"))
+        for name in have
+        if name.startswith(JOINED)
+    ]
+    counted = rows.group_by("month", "source").agg(
+        rows_in=pl.len(),
+        rows_kept=(status == "kept").sum(),
+        rows_rejected=(status == "rejected").sum(),
+        rows_outside=(status == "outside").sum(),
+        joins=pl.struct(joins).struct.json_encode() if joins else pl.lit(None),
+        hours_in=hours(own.sum()),
+        hours_kept=hours(kept.filter(status == "kept").sum()),
+        hours_rejected=hours(own.filter(status == "rejected").sum() + excluded.filter(status == "kept").sum()),
+        hours_clipped=hours((own - excluded - kept.fill_null(0)).filter(status != "rejected").sum()),
     )
+    return shaped(counted.with_columns(asset=pl.lit(f"openstack/facts/{asset}")), ACCOUNTS, site)
 
 
-def _shaped(frame: pl.LazyFrame, schema: pl.Schema, site: str) -> pl.LazyFrame:
-    """The declared columns in order, absent ones null."""
-    have = set(frame.collect_schema().names())
-    return frame.with_columns(pl.lit(site).alias("site")).select(
-        (pl.col(name) if name in have or name == "site" else pl.lit(None)).cast(dtype).alias(name)
-        for name, dtype in schema.items()
+def shaped(frame: pl.LazyFrame, table: Table, site: str) -> pl.LazyFrame:
+    """The columns of a table in order, those that the frame lacks null."""
+    have = {"site", *frame.collect_schema().names()}
+    return frame.with_columns(site=pl.lit(site)).select(
+        (pl.col(name) if name in have else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in table.polars_schema.items()
     )
 
 
 def resources(**amounts: pl.Expr | float) -> list[pl.Expr]:
     """Resource columns of an interval; those not given are unknown (null)."""
-    out = []
-    for name in RESOURCE_NAMES:
-        amount = amounts.get(name)
-        expression = amount if isinstance(amount, pl.Expr) else pl.lit(amount)
-        out.append(expression.cast(pl.Float64).alias(name))
-    return out
+    given = {name: amount if isinstance(amount, pl.Expr) else pl.lit(amount) for name, amount in amounts.items()}
+    return [given.get(name, pl.lit(None)).cast(pl.Float64).alias(name) for name in RESOURCE_NAMES]

@@ -1,23 +1,23 @@
-"""The sources of which machines exist (rule 1), and which of them is believed when."""
+"""Sources of the machines that exist (rule 1), and which of them counts when."""
 
 from collections.abc import Mapping
 
 import polars as pl
 
 from usage_assets.intervals import Ranked, fill_between, materialize, resolve
-from usage_assets.kinds.openstack.facts.exclusions import EXCLUDED
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.machines import (
     HOST,
     covered,
     filled_types,
+    is_ironic,
     machine_rows,
     segments,
-    sizes_of_hosts,
     types_of_hosts,
+    within_month,
 )
 from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, meanings
-from usage_assets.kinds.openstack.facts.rows import born
+from usage_assets.kinds.openstack.facts.rows import born, lives
 from usage_assets.kinds.openstack.facts.sizes import SIZES, size_or
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.site.rules import INVENTORY, LEGACY_COUNTS, MetricSource
@@ -37,10 +37,10 @@ def rows_of_sources(site: OpenStackSite, inputs: Inputs) -> dict[str, pl.LazyFra
     """By source, those of total in order, the rows that say a machine exists; Nova's are always there, for sizes.
 
     Columns: row, month, is_context, row_id, hostname, created, start_at, end_at (open = null), is_metal, vcpus,
-    memory_mb, disk_gb, ratio (what the source does not tell is null); of the inventory also node_type and gpus.
+    memory_mb, disk_gb, ratio (null where the source lacks it); of the inventory also node_type and gpus.
     """
-    makers = {NOVA: machine_rows, SERVICES: _service_rows, INVENTORY: _inventory_rows}
-    return {name: materialize(makers[name](inputs)) for name in [*(s.name for s in sources_of_total(site)), NOVA]}
+    readers = {NOVA: machine_rows, SERVICES: _service_rows, INVENTORY: _inventory_rows}
+    return {name: materialize(readers[name](inputs)) for name in [*(s.name for s in sources_of_total(site)), NOVA]}
 
 
 def known_machines(site: OpenStackSite, rows: Rows) -> pl.LazyFrame:
@@ -72,75 +72,55 @@ def types_of_machines(
     of_blazar = types_of_hosts(inputs, hosts, alive, bounds)
     if INVENTORY not in rows:
         return of_blazar
-    names = {"node_type": "said_type", "gpus": "said_gpus"}
-    said = materialize(filled_types(segments(rows[INVENTORY]), bounds).rename(names))
-    both = covered(of_blazar, said).with_columns(
-        node_type=pl.coalesce("node_type", "said_type"), gpus=pl.coalesce("gpus", "said_gpus")
+    listed = materialize(filled_types(segments(rows[INVENTORY]), bounds))
+    both = covered(of_blazar, listed.rename({"node_type": "listed_type", "gpus": "listed_gpus"})).with_columns(
+        node_type=pl.coalesce("node_type", "listed_type"), gpus=pl.coalesce("gpus", "listed_gpus")
     )
-    alone = said.join(of_blazar.select(HOST).unique(), on=list(HOST), how="anti").rename(
-        {new: old for old, new in names.items()}
-    )
-    columns = [*HOST, "start_at", "end_at", "node_type", "gpus"]
-    return pl.concat([both.select(columns), alone.select(columns)], how="vertical_relaxed")
+    alone = listed.join(of_blazar.select(HOST).unique(), on=list(HOST), how="anti")
+    return pl.concat([both.select(alone.collect_schema().names()), alone], how="vertical_relaxed")
 
 
 def sizes_of_machines(alive: pl.LazyFrame, rows: Rows, bounds: pl.LazyFrame) -> list[pl.LazyFrame]:
-    """Who is asked for a size that a machine's own row lacks, in order: Blazar (`alive`), then the inventory."""
-    asked = [alive, *([segments(rows[INVENTORY])] if INVENTORY in rows else [])]
-    return [materialize(sizes_of_hosts(each, bounds)) for each in asked]
+    """Sizes for machines whose own row lacks them, by preference: Blazar's (`alive`), then those of the inventory.
+
+    They cover every instant of the month; a gap has the size that is nearest in time.
+    """
+    columns = [*HOST, "start_at", "end_at", *SIZES]
+    return [
+        materialize(within_month(fill_between(each, by=HOST, nearest=True), bounds).select(columns))
+        for each in (alive, *(segments(rows[name]) for name in rows if name == INVENTORY))
+    ]
 
 
 def _service_rows(inputs: Inputs) -> pl.LazyFrame:
     """nova-compute services that are hypervisors themselves: those of bare metal serve many machines."""
-    nodes = inputs[NOVA].with_columns(
-        is_metal=pl.col("hypervisor_type").str.to_lowercase().eq("ironic").fill_null(value=False),
-        created=born("updated_at", "deleted_at"),
-    )
-    serving = ["month", "host"]
-    of_metal = nodes.filter("is_metal").select(serving).unique()
+    nodes = inputs[NOVA].with_columns(is_metal=is_ironic(), created=born("updated_at", "deleted_at"))
+    service = ["month", "host"]
+    of_metal = nodes.filter("is_metal").select(service).unique()
     names = (
         nodes.filter(~pl.col("is_metal") & pl.col("hypervisor_hostname").is_not_null())
         .sort("created", "id", nulls_last=False)
-        .group_by(serving)
+        .group_by(service)
         .agg(pl.col("hypervisor_hostname").last())
     )
     known = meanings(inputs[SERVICES].select("month", name="host"), inputs[MACHINE_NAMES])
-    created = born("updated_at", "deleted_at")
-    return (
+    services = (
         inputs[SERVICES]
-        .with_row_index("row")
         .filter(pl.col("binary") == "nova-compute")
-        .join(of_metal, on=serving, how="anti")
-        .join(names, on=serving, how="left")
-        .join(known, left_on=serving, right_on=["month", "name"], how="left")
-        .select(
-            "row",
-            "month",
-            "is_context",
-            pl.col(f"^{EXCLUDED}$"),
-            row_id="id",
-            hostname=pl.coalesce("hypervisor_hostname", "identity", "host"),
-            created=created,
-            start_at=created,
-            end_at=pl.min_horizontal("deleted_at", "gone_at"),
-            is_metal=pl.lit(value=False),
-            **{name: pl.lit(None, dtype=pl.Float64) for name in (*SIZES, "ratio")},
-        )
+        .join(of_metal, on=service, how="anti")
+        .join(names, on=service, how="left")
+        .join(known, left_on=service, right_on=["month", "name"], how="left")
     )
+    unknown = dict.fromkeys((*SIZES, "ratio"), pl.lit(None, dtype=pl.Float64))
+    name = pl.coalesce("hypervisor_hostname", "identity", "host")
+    return lives(services, "is_context", hostname=name, is_metal=pl.lit(value=False), **unknown)
 
 
 def _inventory_rows(inputs: Inputs) -> pl.LazyFrame:
     return (
         inputs[INVENTORY]
         .with_row_index("row")
-        .select(
-            "row",
-            "month",
-            "is_context",
-            "hostname",
-            *SIZES,
-            "node_type",
-            "gpus",
+        .with_columns(
             row_id="line",
             created="in_service_from",
             start_at="in_service_from",
@@ -152,9 +132,9 @@ def _inventory_rows(inputs: Inputs) -> pl.LazyFrame:
 
 
 def _sized(pieces: pl.LazyFrame, of_nova: pl.LazyFrame) -> pl.LazyFrame:
-    """Segments of another source, completed by what Nova says of the machine at the nearest time.
+    """Segments of another source, completed by Nova's row of the machine that is nearest in time.
 
-    A machine that Nova never saw is bare metal where all that it knows is.
+    A machine that Nova never had is bare metal where all that it has are.
     """
     names = (*SIZES, "ratio", "is_metal")
     nearest = fill_between(of_nova, by=HOST, nearest=True).select(

@@ -21,7 +21,7 @@ from pydantic import (
 
 from usage_assets.core import settings
 
-Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+FilledText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Policy = Literal["authoritative", "gap_fill", "supplement"]
 
 HAVE_INTERVALS = (
@@ -77,8 +77,8 @@ class Exclusion(_Rule):
     where: dict[str, tuple[str, ...]]
     start: Annotated[Instant | None, Field(alias="from")] = None
     end: Annotated[Instant | None, Field(alias="to")] = None
-    reason: Said
-    by: Said
+    reason: FilledText
+    by: FilledText
 
     @model_validator(mode="before")
     @classmethod
@@ -95,8 +95,8 @@ class Exclusion(_Rule):
         return self
 
     @property
-    def said(self) -> str:
-        """Who took the time out, and why: what a reader of facts.rejects sees."""
+    def explanation(self) -> str:
+        """By whom the time was excluded, and why, as facts.rejects shows it."""
         return f"excluded by {self.by}: {self.reason}"
 
 

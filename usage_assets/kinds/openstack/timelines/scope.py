@@ -5,8 +5,13 @@ from datetime import date
 
 import polars as pl
 
+from usage_assets.intervals import materialize
 from usage_assets.kinds.openstack.facts import Inputs, read_raw
-from usage_assets.kinds.openstack.facts.build import node_types
+from usage_assets.kinds.openstack.facts.devices import device_types
+from usage_assets.kinds.openstack.facts.labels import labelled
+from usage_assets.kinds.openstack.facts.machines import host_labels, host_rows
+from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES
+from usage_assets.kinds.openstack.facts.node_types import declared_types
 from usage_assets.kinds.openstack.facts.sources import sources_of_total
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.site.rules import INVENTORY
@@ -131,10 +136,20 @@ def _sources(metric: str, counted: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def month_node_types(site: OpenStackSite, raw: Inputs) -> pl.DataFrame:
-    """month, node_type of the machines and devices of each month's own raw rows (context rows left out)."""
-    return node_types(site, raw)
+    """month, node_type of the Blazar hosts and devices in each month's own raw rows (context rows left out).
+
+    Machines without a Blazar host have their type in the facts.
+    """
+    begin = pl.col("month").cast(pl.Datetime("us"))
+    month = {"start_at": begin, "end_at": begin.dt.offset_by("1mo")}
+    hosts = materialize(host_rows(raw))
+    own = hosts.filter(~pl.col("is_context")).select("month", "row_id", "hostname", **month)
+    typed = declared_types(labelled(own, host_labels(raw, hosts), "row_id"), site.node_types, raw[MACHINE_NAMES])
+    devices = labelled(raw["blazar_devices"].select("month", owner_id="id", **month), device_types(raw), "owner_id")
+    both = pl.concat([typed.select("month", "node_type"), devices.select("month", "node_type")])
+    return both.unique().sort("month", "node_type").collect()
 
 
 def stored_node_types(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> pl.DataFrame:
-    """The same of the months' stored raw rows."""
+    """month_node_types() of the months' stored raw rows."""
     return month_node_types(site, read_raw(reader, site.key, months, only=NODE_TYPE_INPUTS))
