@@ -2,9 +2,9 @@
 
 import logging
 import warnings
+from importlib.metadata import entry_points
 
 import dagster as dg
-from dagster._cli import main
 
 _CONFIGURATION = "Found a dagster instance configuration value"
 """Begins what Dagster says of the dagster.yaml of a checkout: it is not used itself, but copied to DAGSTER_HOME."""
@@ -17,4 +17,5 @@ def _is_news(record: logging.LogRecord) -> bool:
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", category=dg.SupersessionWarning)  # dg dev wants a project made by its own tools
     logging.getLogger("dagster").addFilter(_is_news)
-    main()
+    (command,) = entry_points(group="console_scripts", name="dagster")
+    command.load()()

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME  # private: as the next two
-from dagster._core.instance.ref import InstanceRef  # private: an instance with other settings than its dagster.yaml
-from dagster._core.remote_origin import (  # private: what makes a run one of a code location
+
+from usage_assets.orchestration.dagster_private import (
+    SINGLETON_REPOSITORY_NAME,
+    InstanceRef,
     RegisteredCodeLocationOrigin,
     RemoteJobOrigin,
     RemoteRepositoryOrigin,

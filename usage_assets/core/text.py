@@ -30,5 +30,13 @@ def line(text: str, length: int) -> str:
     return cut(one_line(text[: 4 * length]), length)
 
 
+def mail_address(value: str) -> str:
+    """The text where it is one mail address; ValueError where not."""
+    if not value or any(char.isspace() or char in ",;" for char in value) or one_line(value) != value:
+        msg = f"{value!r} is no mail address"
+        raise ValueError(msg)
+    return value
+
+
 def _escape(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")

@@ -6,9 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.runs.schema import RunsTable, RunTagsTable
-from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
+from usage_assets.orchestration.dagster_private import RunsTable, RunTagsTable, SqlRunStorage
 from usage_assets.orchestration.event_storage import SteadySqliteEventLogStorage
 from usage_assets.orchestration.run_status import FINISHED
 

@@ -1,15 +1,16 @@
 """Check evaluations that keep their partition in a run over a range of months.
 
 Dagster's AssetCheckResult loses the partition there (dagster#17005). The evaluation event itself has room for it, and
-the UI's view of a partition also wants to know which materialization was checked. That class is not public: this is
-the only place that names it, and a test holds what is relied on.
+the UI's view of a partition also wants to know which materialization was checked. That class is not public: a
+test holds what is relied on.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+
+from usage_assets.orchestration.dagster_private import AssetCheckEvaluationTargetMaterializationData
 
 Target = AssetCheckEvaluationTargetMaterializationData
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorStatus
-from dagster._utils.schedules import schedule_execution_time_iterator
 
 from usage_assets.alerts.causes import ERROR, NIGHTLY, Cause, Trouble, Verdict
+from usage_assets.orchestration.dagster_private import (
+    InstigatorStatus,
+    InstigatorType,
+    schedule_execution_time_iterator,
+)
 from usage_assets.orchestration.failed_runs import SITE_TAG
 from usage_assets.orchestration.run_status import FINISHED
 from usage_assets.sites.base import Site

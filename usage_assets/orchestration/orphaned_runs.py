@@ -12,8 +12,8 @@ import socket
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.events import EngineEventData  # private: what says which process a run lives in
-from dagster._core.storage.tags import GRPC_INFO_TAG  # private: which code server holds a run
+
+from usage_assets.orchestration.dagster_private import GRPC_INFO_TAG, EngineEventData
 
 PROCESS = ".dagster/usage_process"
 """Tag with the process that a run lives in; Dagster shows no tag of this prefix."""

@@ -6,10 +6,11 @@ Needs the extra `postgres` (dagster-postgres). Its NOTIFY is refused by psycopg 
 
 from typing import Any
 
-from dagster._serdes import ConfigurableClassData
 from dagster_postgres.storage import DagsterPostgresStorage
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy.engine import make_url
+
+from usage_assets.orchestration.dagster_private import ConfigurableClassData
 
 _UNNAMED = {"postgresql", "postgres"}
 

@@ -4,6 +4,6 @@ What belongs here: the shape of tables. What stays out: where rows come from and
 """
 
 from usage_assets.schema.contract import Violation, violations
-from usage_assets.schema.table import Column, Rule, Table, Type
+from usage_assets.schema.table import Column, Rule, Table, Type, polars_schema
 
-__all__ = ["Column", "Rule", "Table", "Type", "Violation", "violations"]
+__all__ = ["Column", "Rule", "Table", "Type", "Violation", "polars_schema", "violations"]

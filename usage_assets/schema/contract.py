@@ -1,14 +1,19 @@
 """The contract of a table, as SQL over a relation that is about to be written."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import date
-from typing import Any
+from __future__ import annotations
 
-import duckdb
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from usage_assets.core.errors import ContractError
-from usage_assets.schema.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    import duckdb
+
+    from usage_assets.schema.table import Table
 
 SAMPLE_ROWS = 3
 

@@ -1,9 +1,15 @@
 """Table, Column and Rule: the shape of a table of the warehouse, said once."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import polars as pl
 
 
 class Type(StrEnum):
@@ -16,20 +22,6 @@ class Type(StrEnum):
     INSTANT = "TIMESTAMP"
     DATE = "DATE"
 
-    @property
-    def polars(self) -> pl.DataType:
-        """The polars type of the same values."""
-        return _POLARS[self]
-
-
-_POLARS: dict[Type, pl.DataType] = {
-    Type.TEXT: pl.String(),
-    Type.INT: pl.Int64(),
-    Type.FLOAT: pl.Float64(),
-    Type.BOOL: pl.Boolean(),
-    Type.INSTANT: pl.Datetime("us"),
-    Type.DATE: pl.Date(),
-}
 
 _UNITS = {Type.TEXT: "text", Type.BOOL: "true or false", Type.INSTANT: "UTC instant", Type.DATE: "UTC date"}
 
@@ -53,6 +45,21 @@ class Column:
     def __post_init__(self) -> None:
         if not self.unit:
             object.__setattr__(self, "unit", _UNITS.get(self.type, ""))
+
+
+def polars_schema(columns: Iterable[Column]) -> pl.Schema:
+    """Names and polars types of columns, in order."""
+    import polars as pl  # noqa: PLC0415 - site files need table declarations, and few commands need polars
+
+    types: dict[Type, pl.DataType] = {
+        Type.TEXT: pl.String(),
+        Type.INT: pl.Int64(),
+        Type.FLOAT: pl.Float64(),
+        Type.BOOL: pl.Boolean(),
+        Type.INSTANT: pl.Datetime("us"),
+        Type.DATE: pl.Date(),
+    }
+    return pl.Schema({column.name: types[column.type] for column in columns})
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ class Table:
     @property
     def polars_schema(self) -> pl.Schema:
         """Names and polars types, in order."""
-        return pl.Schema({column.name: column.type.polars for column in self.columns})
+        return polars_schema(self.columns)
 
     @property
     def ddl(self) -> str:
@@ -120,4 +127,4 @@ class Table:
 
     def empty(self) -> pl.DataFrame:
         """A frame of this shape with no rows."""
-        return pl.DataFrame(schema=self.polars_schema)
+        return self.polars_schema.to_frame()

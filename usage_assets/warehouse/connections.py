@@ -49,9 +49,13 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: 
 
 
 @contextmanager
-def in_memory(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to no file, to attach some to; what does not fit in memory is spilled in that folder."""
-    with duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": str(folder / ".tmp")}) as con:
+def in_memory(folder: Path, *, keeps_order: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to no file, to attach some to; what does not fit in memory is spilled in that folder.
+
+    With `keeps_order` inserted rows lie in the order in which they are given.
+    """
+    config = _CONFIG | {"temp_directory": str(folder / ".tmp"), "preserve_insertion_order": keeps_order}
+    with duckdb.connect(":memory:", config=config) as con:
         con.execute("SET TimeZone = 'UTC'").fetchall()
         yield con
 

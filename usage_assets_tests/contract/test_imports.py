@@ -1,4 +1,4 @@
-"""Import rules that import-linter's contracts (pyproject.toml) can't say: parts of a package, calls, functions."""
+"""Import rules that import-linter's contracts (pyproject.toml) can't say: private names, calls, functions."""
 
 import ast
 from collections.abc import Iterator
@@ -10,27 +10,6 @@ import pytest
 import usage_assets
 
 ROOT = Path(usage_assets.__file__).parent
-
-# what still breaks a rule: take entries out, add none
-PRIVATE_DAGSTER = {
-    "cli/dev.py",
-    "cli/instance.py",
-    "operations/prune.py",
-    "orchestration/check_evaluation.py",
-    "orchestration/missed.py",
-    "orchestration/orphaned_runs.py",
-    "orchestration/postgres_storage.py",
-}
-CONNECTS = {"reports/exports/snapshot.py"}
-IMPORTS_WHEN_CALLED = {
-    "kinds/htcondor/raw/access.py",
-    "kinds/htcondor/site/model.py",
-    "kinds/htcondor/site/reports.py",
-    "kinds/openstack/site/model.py",
-    "kinds/openstack/site/personal.py",
-    "kinds/openstack/site/rules.py",
-    "operations/doctor/probes.py",
-}
 
 
 @cache
@@ -62,22 +41,21 @@ def imports_when_called(tree: ast.AST) -> bool:
     return any(name.split(".")[0] == "usage_assets" for function in functions for name in imported(function))
 
 
-def test_private_names_of_dagster_are_imported_in_one_place():
-    allowed = {"orchestration/event_storage.py", "orchestration/dagster_private.py"}
+def test_private_names_of_dagster_are_imported_in_two_modules_of_orchestration():
     found = {path for path, tree in modules().items() if any(name.startswith("dagster._") for name in imported(tree))}
-    assert found - allowed == PRIVATE_DAGSTER
+    assert found == {"orchestration/event_storage.py", "orchestration/dagster_private.py"}
 
 
 def test_only_warehouse_and_serving_open_connections():
-    found = {path for path, tree in modules().items() if connects(tree)}
-    assert {path for path in found if path.split("/")[0] not in {"warehouse", "serving"}} == CONNECTS
+    found = {path.split("/")[0] for path, tree in modules().items() if connects(tree)}
+    assert found <= {"warehouse", "serving"}
 
 
 def test_modules_import_ours_at_their_head():
     found = {path for path, tree in modules().items() if imports_when_called(tree)}
     # the command line stays quick: a command and a kind import what they need when they are called
     allowed = {path for path in found if path.startswith("cli/") or Path(path).match("kinds/*/kind.py")}
-    assert found - allowed == IMPORTS_WHEN_CALLED
+    assert found - allowed <= {"operations/doctor/probes.py"}  # its probes register themselves: until they are listed
 
 
 @pytest.mark.parametrize(

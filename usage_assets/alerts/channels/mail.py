@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 from usage_assets.alerts.channels.base import SECONDS, VARIABLE, Named, Strict, with_secrets
 from usage_assets.alerts.message import Message
 from usage_assets.core.errors import AlertError
-from usage_assets.core.text import one_line
+from usage_assets.core.text import mail_address, one_line
 from usage_assets.core.yaml_files import Whole
 
 _log = logging.getLogger("usage_assets.alerts")
@@ -25,15 +25,7 @@ _PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 _SUBJECT = 200
 
 
-def one_address(value: str) -> str:
-    """The text where it is one mail address; ValueError where not."""
-    if not value or any(char.isspace() or char in ",;" for char in value) or one_line(value) != value:
-        msg = f"{value!r} is no mail address"
-        raise ValueError(msg)
-    return value
-
-
-MailAddress = Annotated[str, AfterValidator(one_address)]
+MailAddress = Annotated[str, AfterValidator(mail_address)]
 
 
 class Smtp(Strict):

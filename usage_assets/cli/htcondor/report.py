@@ -68,10 +68,10 @@ def _period(reader: Reader, site: HTCondorSite, asked: Asked, name: Name, month:
 
 
 def _receivers(site: HTCondorSite, name: Name, to: Sequence[str] | None) -> tuple[str, ...]:
-    from usage_assets.alerts.channels.mail import one_address
+    from usage_assets.core.text import mail_address
 
     try:
-        found = tuple(map(one_address, to)) if to else getattr(site.reports, name).to
+        found = tuple(map(mail_address, to)) if to else getattr(site.reports, name).to
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--to") from None
     if not found:

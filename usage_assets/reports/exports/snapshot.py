@@ -14,6 +14,7 @@ from usage_assets.core.errors import ExportError
 from usage_assets.core.file_faults import advice
 from usage_assets.reports.exports.files import all_paths, exports_dir, month_of
 from usage_assets.reports.exports.tables import EXPORTS, ExportTable
+from usage_assets.warehouse.connections import in_memory
 
 STORAGE_VERSION = "v1.0.0"
 """What DuckDB 1.0 and everything since can read; plugins of dashboards are slow to follow."""
@@ -76,7 +77,7 @@ def _exchanged(path: Path, fresh: Path, written: Collection[SiteMonth]) -> bool:
 @contextmanager
 def _opened(fresh: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that has the file as `fresh`; at the end of the block all is in the file, or that is raised."""
-    with duckdb.connect(":memory:", config={"memory_limit": "1GB"}) as con:
+    with in_memory(fresh.parent, keeps_order=True) as con:
         quoted = str(fresh).replace("'", "''")
         con.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')").fetchall()
         yield con

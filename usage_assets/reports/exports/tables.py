@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from usage_assets.schema import Column, Type
+from usage_assets.schema import Column, Type, polars_schema
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ExportTable:
     @property
     def polars_schema(self) -> pl.Schema:
         """Names and polars types, in order."""
-        return pl.Schema({column.name: column.type.polars for column in self.columns})
+        return polars_schema(self.columns)
 
 
 COMPLETE = "complete"

@@ -11,6 +11,7 @@ import duckdb
 
 from usage_assets.core import clock
 from usage_assets.core.errors import SourceError
+from usage_assets.kinds.htcondor.pool.hosts import HostList
 from usage_assets.kinds.htcondor.raw.files import SQLITE, Copy, SnapshotFile, find_files, kind_of, still
 from usage_assets.kinds.htcondor.raw.read import Inspected, inspect, relation, remarks, time_of, unreadable
 from usage_assets.kinds.htcondor.raw.sqlite import TABLE, Rows, columns, connect
@@ -161,8 +162,6 @@ def check_files(site: HTCondorSite) -> list[str]:
 
 def _absent(names: Iterable[str], machines: Iterable[str]) -> list[str]:
     """Names on a list that none of these machines has, with or without domain."""
-    from usage_assets.kinds.htcondor.pool.hosts import HostList  # noqa: PLC0415 - pure, but of the pool's rules
-
     machines = list(machines)
     return [name for name in names if not any(machine in HostList([name]) for machine in machines)]
 

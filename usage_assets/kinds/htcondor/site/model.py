@@ -4,19 +4,17 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from usage_assets.core.errors import SiteError
 from usage_assets.core.yaml_files import Real, Whole
+from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets.kinds.htcondor.site.host_lists import FormError, host, hosts_of, masks_of, read_hosted, read_masked
 from usage_assets.kinds.htcondor.site.reports import Reports
 from usage_assets.sites.base import BaseSite, Gap, Strict, expand
-
-if TYPE_CHECKING:
-    from usage_assets.kinds.htcondor.pool.rules import Pool
 
 MONTH = "{month}"
 FILES = (f"gpu_state_{MONTH}.db", f"gpu_state_{MONTH}.parquet")
@@ -274,10 +272,8 @@ class HTCondorSite(BaseSite):
         """Machines out of the statistics, with the reason; SiteError where their file has a fault."""
         return read_masked(self.masked.file) if isinstance(self.masked, HostFile) else dict(self.masked)
 
-    def pool(self) -> "Pool":
+    def pool(self) -> Pool:
         """What counting needs to know; files of hosts are read now, SiteError where one has a fault."""
-        from usage_assets.kinds.htcondor.pool.rules import Pool  # noqa: PLC0415 - loads polars, which few commands need
-
         said: dict[str, Any] = {}
         if self.filtered_devices is not None:
             said["filtered"] = self.filtered_devices

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from usage_assets.core.text import mail_address
 from usage_assets.core.yaml_files import Whole
 from usage_assets.sites.base import Strict
 
@@ -25,14 +26,8 @@ def _time(value: Any) -> Any:
     return time(int(found[1]), int(found[2]))
 
 
-def _address(value: str) -> str:
-    from usage_assets.alerts.channels.mail import one_address  # noqa: PLC0415 - few sites mail reports
-
-    return one_address(value)
-
-
 TimeOfDay = Annotated[time, BeforeValidator(_time)]
-Address = Annotated[str, AfterValidator(_address)]
+Address = Annotated[str, AfterValidator(mail_address)]
 Words = Annotated[str, Field(min_length=1, max_length=60)]
 
 

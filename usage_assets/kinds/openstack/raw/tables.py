@@ -2,8 +2,7 @@
 
 from collections.abc import Container
 
-from usage_assets.schema import Column, Type
-from usage_assets.sources.columns import (
+from usage_assets.kinds.openstack.raw.columns import (
     ACTION,
     CREATED,
     DELETED,
@@ -22,6 +21,7 @@ from usage_assets.sources.columns import (
     real,
     text,
 )
+from usage_assets.schema import Column, Type
 from usage_assets.specs.raw_table import Dated, Life, Machine, RawTable, Satellite, ServerLife, Whole
 
 _INSTANCE = (

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from usage_assets.core.yaml_files import Real, Whole
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.personal import Personal, fits
 from usage_assets.kinds.openstack.site.rules import Exclusion, MetricSources, known_sources
 from usage_assets.sites.base import Gap, Strict
@@ -101,10 +102,6 @@ class OpenStackSite(SqlSite):
     @field_validator("known_gaps")
     @classmethod
     def _of_raw_tables(cls, value: tuple[Gap, ...]) -> tuple[Gap, ...]:
-        if not value:
-            return value
-        from usage_assets.kinds.openstack.raw.tables import BY_NAME  # noqa: PLC0415 - loads polars, which few commands need
-
         # a misspelt source would be a gap of nothing, and its zeros would pass for measured ones
         unknown = sorted({gap.source for gap in value} - set(BY_NAME))
         if unknown:

@@ -5,14 +5,20 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from usage_assets.kinds.openstack.raw.tables import BY_NAME, TABLES
 from usage_assets.sites.sql import PersonalRule
 
 SPEC = "nova_api_request_specs.spec"
 LEASE_NAME = "blazar_leases.name"
 
+_PERSONAL = tuple(f"{raw.name}.{column.name}" for raw in TABLES for column in raw.columns if column.personal)
 # no rule reads what these say of a person, so a site may hide them as well: by name, `personal: hash` leaves them
 _ALSO = ("project_id", "message", "disabled_reason")
-_ALSO_THERE = ("keystone_project.name",)
+_HIDEABLE = (
+    *_PERSONAL,
+    *(f"{raw.name}.{column.name}" for raw in TABLES for column in raw.columns if column.name in _ALSO),
+    "keystone_project.name",
+)
 _EVERYWHERE = ("user_id", "project_id")
 """One identity in many tables: hidden in all of them alike, or people would count twice."""
 
@@ -20,19 +26,18 @@ _EVERYWHERE = ("user_id", "project_id")
 def _expanded(value: object) -> object:
     """Every column by its table: `hash` alone is each column declared personal, `user_id` alone that of every table."""
     if value == "hash":
-        return dict.fromkeys(_declared(), "hash")
+        return dict.fromkeys(_PERSONAL, "hash")
     if not isinstance(value, Mapping):
         msg = "write hash, or columns such as {user_id: hash, blazar_leases.name: drop}"
         raise ValueError(msg)
     if not value:
         return {}
-    known = _known()
     out: dict[str, Any] = {}
     for name, rule in value.items():
-        there = [column for column in known if column.endswith(f".{name}")] if name in _EVERYWHERE else [name]
-        unknown = [column for column in there if column not in known]
+        there = [column for column in _HIDEABLE if column.endswith(f".{name}")] if name in _EVERYWHERE else [name]
+        unknown = [column for column in there if column not in _HIDEABLE]
         if unknown:
-            shown = ", ".join([*_EVERYWHERE, *(column for column in known if not column.endswith(_EVERYWHERE))])
+            shown = ", ".join([*_EVERYWHERE, *(column for column in _HIDEABLE if not column.endswith(_EVERYWHERE))])
             msg = f"{name} can't be hidden: no such column, or rows could not be told apart or counted without; {shown}"
             raise ValueError(msg)
         out |= dict.fromkeys(there, rule)
@@ -42,23 +47,10 @@ def _expanded(value: object) -> object:
 Personal = Annotated[dict[str, PersonalRule], BeforeValidator(_expanded)]
 
 
-def _declared() -> list[str]:
-    from usage_assets.kinds.openstack.raw.tables import TABLES  # noqa: PLC0415 - loads polars, which few commands need
-
-    return [f"{raw.name}.{column.name}" for raw in TABLES for column in raw.columns if column.personal]
-
-
-def _known() -> list[str]:
-    from usage_assets.kinds.openstack.raw.tables import TABLES  # noqa: PLC0415 - loads polars, which few commands need
-
-    also = [f"{raw.name}.{column.name}" for raw in TABLES for column in raw.columns if column.name in _ALSO]
-    return [*_declared(), *also, *_ALSO_THERE]
-
-
 def fits(personal: Mapping[str, PersonalRule], site: Any) -> None:
     """Raise ValueError where another part of the site's file needs what `personal` hides."""
     for name in _EVERYWHERE:
-        mine = [c for c in _known() if c.endswith(f".{name}") and _is_there(c, site)] if personal else []
+        mine = [c for c in _HIDEABLE if c.endswith(f".{name}") and _is_there(c, site)] if personal else []
         rules = {personal.get(column) for column in mine}
         if len(rules) > 1:
             bare = sorted(column for column in mine if column not in personal) or mine
@@ -88,6 +80,4 @@ def fits(personal: Mapping[str, PersonalRule], site: Any) -> None:
 
 
 def _is_there(column: str, site: Any) -> bool:
-    from usage_assets.kinds.openstack.raw.tables import BY_NAME  # noqa: PLC0415 - loads polars, which few commands need
-
     return BY_NAME[column.split(".", maxsplit=1)[0]].database in site.databases

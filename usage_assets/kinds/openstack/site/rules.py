@@ -20,6 +20,8 @@ from pydantic import (
 )
 
 from usage_assets.core import settings
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
+from usage_assets.schema import Type
 
 FilledText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Policy = Literal["authoritative", "gap_fill", "supplement"]
@@ -102,9 +104,6 @@ class Exclusion(_Rule):
 
 def _texts(table: str, where: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
     """Column -> the texts that its value may have."""
-    from usage_assets.kinds.openstack.raw.tables import BY_NAME  # noqa: PLC0415 - loads polars, which few commands need
-    from usage_assets.schema import Type  # noqa: PLC0415
-
     tables = (*HAVE_INTERVALS, *HAVE_ALLOCATIONS)
     if table not in tables:
         msg = f"rows of {table!r} can't be excluded, only those of {', '.join(tables)}"
