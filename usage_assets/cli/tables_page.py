@@ -93,7 +93,7 @@ def _month_rule(raw: "RawTable") -> str:
             text = f"the rows whose life, from created_at to {ends}, touches it"
             if isinstance(life, raw_table.Machine):
                 text += (
-                    f"; and, marked `is_context`, per {life.hostname} the last that ended before and the first that "
+                    f"; and, marked `is_context`, per {life.identity} the last that ended before and the first that "
                     "began after"
                 )
                 if life.named_by is not None:

@@ -29,7 +29,7 @@ class Scene:
     machines: tuple[str, ...] = MACHINES
     """Resources that stand for the site's machines, the best first."""
     node_types: tuple[str, ...] = ()
-    """Every node type of the site's leases in all months: what gives each its colour."""
+    """Every node type whose lead times the site has, of all months: what gives each its colour."""
     sites: Mapping[str, Site] = field(default_factory=dict)
     """Every site, for figures across sites."""
     machines_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -52,10 +52,11 @@ class ServerLife(Life):
     table of the steps, raw table of the requests they belong to, name of the step) says when it was deleted.
     """
 
-    terminated_by: tuple[str, str, str] = ("", "", "")
-    state: str = "vm_state"
-    gone: str = "deleted"
-    restored: str = "soft-delete"
+    terminated_by: tuple[str, str, str] = field(kw_only=True)
+    state: str = field(kw_only=True)
+    """Column of the state."""
+    gone: str = field(kw_only=True)
+    restored: str = field(kw_only=True)
 
     @property
     def columns(self) -> set[str]:
@@ -65,13 +66,19 @@ class ServerLife(Life):
 
 @dataclass(frozen=True)
 class Machine(Life):
-    """A row with a life; also held as context: per hostname the last that ended before and the first that begins after.
+    """A row with a life; also held as context: per machine the last that ended before and the first that begins after.
 
-    `named_by` = (raw table, column): rows that such a row of the month names by id are held too.
+    `identity` is the column that names the machine. `named_by` = (raw table, column): rows that such a row of the
+    month names by id are held too.
     """
 
-    hostname: str = "hypervisor_hostname"
+    identity: str = field(kw_only=True)
     named_by: tuple[str, str] | None = None
+
+    @property
+    def columns(self) -> set[str]:
+        """The same, and the identity."""
+        return {*super().columns, self.identity}
 
 
 @dataclass(frozen=True)

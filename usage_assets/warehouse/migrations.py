@@ -42,8 +42,8 @@ def _tell_capsules(con: duckdb.DuckDBPyConnection) -> None:
         add_optional(con, f"{schema}.zun_container", {"container_type": "BIGINT", "capsule_id": "BIGINT"})
 
 
-def _read_lists_of_gpus_again(con: duckdb.DuckDBPyConnection) -> None:
-    """Months of pools in which a row names several GPUs are read again: their files count as never seen."""
+def _read_joined_names_again(con: duckdb.DuckDBPyConnection) -> None:
+    """Months in which a row names several devices at once are read again: their files count as never seen."""
     if "gpu_state" in stored_tables(con, "raw") and "files" in stored_tables(con, "serving"):
         con.execute(
             "DELETE FROM serving.files WHERE table_name = 'gpu_state' AND (site, month) IN "
@@ -71,7 +71,7 @@ def _mark_deleted_rows(con: duckdb.DuckDBPyConnection) -> None:
 def _tell_more_of_raw_rows(con: duckdb.DuckDBPyConnection) -> None:
     """Raw rows hold what rules of this release ask of them: null in rows that were dumped before."""
     _tell_capsules(con)
-    _read_lists_of_gpus_again(con)
+    _read_joined_names_again(con)
     add_optional(con, "serving.accounts", {"reasons": "VARCHAR"})
     _mark_deleted_rows(con)
 

@@ -127,8 +127,8 @@ class _Held:
         names: dict[str, list[tuple[int, datetime, datetime | None]]] = {}
         for i, row in seen.items():
             born, ended = life_of(rule, row)
-            if row[rule.hostname] is not None and born is not None and (ended is None or ended > born):
-                names.setdefault(row[rule.hostname], []).append((i, born, ended))
+            if row[rule.identity] is not None and born is not None and (ended is None or ended > born):
+                names.setdefault(row[rule.identity], []).append((i, born, ended))
         start, end = midnight(self.month), midnight(next_month(self.month))
         context: set[int] = set()
         for lives in names.values():

@@ -303,7 +303,7 @@ class _Dump:
         if raw.name in wanted or not isinstance(raw.months, Life):
             return names
         life = raw.months  # read along for its satellites' sake: what its months and their links need is enough
-        needed = {"uuid", "hypervisor_hostname", *raw.key, *life.columns}
+        needed = {"uuid", *raw.key, *life.columns}
         return [name for name in names if name in needed]
 
     def _namers(self, raw: RawTable) -> list[str]:

@@ -126,11 +126,11 @@ def _by_life(raw: RawTable, life: Life, key: str, where: str = "true") -> str:
 
 
 def _context(raw: RawTable, rule: Machine, key: str) -> str:
-    """Per month and hostname the last row that ended before it and the first that began after it.
+    """Per month and machine the last row that ended before it and the first that began after it.
 
     Of rows alike in their times the greatest id is held: the one that owns the time when the facts see them all.
     """
-    host, last = f's."{rule.hostname}"', raw.key[0]
+    host, last = f's."{rule.identity}"', raw.key[0]
     lives = (
         f"(SELECT s.*, {born(raw, rule)} AS _born, {ended(raw, rule)} AS _end FROM s_{raw.name} s "
         f"WHERE {host} IS NOT NULL AND NOT coalesce({ended(raw, rule)} <= {born(raw, rule)}, false)) s"

@@ -45,6 +45,9 @@ _INSTANCE = (
 _INSTANCE_LIFE = ServerLife(
     ("deleted_at", "terminated_at"),
     ("launched_at", "updated_at", "deleted_at", "terminated_at"),
+    state="vm_state",
+    gone="deleted",
+    restored="soft-delete",
     terminated_by=("nova_instance_actions_events", "nova_instance_actions", "compute_terminate_instance"),
 )
 
@@ -111,7 +114,7 @@ TABLES: tuple[RawTable, ...] = (
             number("local_gb", "Capacity; 0 for bare metal since Stein", GB),
             real("cpu_allocation_ratio", "Overcommit of vCPUs; null or 0 = 1"),
         ),
-        Machine(("deleted_at",)),
+        Machine(("deleted_at",), identity="hypervisor_hostname"),
         archived=True,
     ),
     RawTable(
@@ -225,7 +228,11 @@ TABLES: tuple[RawTable, ...] = (
             flag("disabled", "State at the dump, without history"),
             text("availability_zone", "Availability zone"),
         ),
-        Machine(("deleted_at",), named_by=("blazar_computehost_allocations", "compute_host_id")),
+        Machine(
+            ("deleted_at",),
+            identity="hypervisor_hostname",
+            named_by=("blazar_computehost_allocations", "compute_host_id"),
+        ),
     ),
     _allocation(
         "computehost_allocations",
