@@ -13,8 +13,6 @@ from usage_assets.kinds.htcondor.tables.figures import FIGURES, SUMS, added, fig
 from usage_assets.kinds.htcondor.tables.labels import TOTAL, class_of, dense, label, names_of, ordered
 from usage_assets.kinds.htcondor.tables.options import Result
 
-_PRIMARY = pl.col("side") == "primary"
-
 
 def allocation_by_class(cube: Cube) -> Result:
     """A row per class, all devices: class, label, FIGURES. Functions 5 and 6.
@@ -76,13 +74,12 @@ def allocation_by_device(cube: Cube) -> Result:
     families are left out unless all devices are asked for.
     """
     which = cube.options.classes
-    needed = ("class", "device", "state", "is_drained", "is_refusing", "weight")
     device = pl.col("device").cast(pl.String())
-    classed = cube.shown(cube.sums).with_columns(class_of(which).alias("class"), device).select(needed)
-    once = cube.shown(cube.once).with_columns(pl.lit(TOTAL).alias("class"), device).select(needed)
-    each = pl.concat([added(part, ["class", "device"]) for part in (classed, once)]).with_columns(_last=pl.lit(0))
+    classed = cube.shown(cube.sums).with_columns(class_of(which).alias("class"), device)
+    whole = cube.shown(cube.once).with_columns(pl.lit(TOTAL).alias("class"), device)
+    each = pl.concat([added(part, ["class", "device"]) for part in (classed, whole)]).with_columns(_last=pl.lit(0))
     total = each.group_by("class").agg(pl.lit(TOTAL).alias("device"), pl.col(SUMS).sum(), pl.lit(1).alias("_last"))
-    rows = pl.concat([each, total.select(each.columns)])
+    rows = pl.concat([each, total])
     rows = ordered(rows, (*names_of(which), TOTAL), "_last", "device").drop("_last")
     return Result(_finished(cube, rows, "class", label(), "device"), cube.metadata(filtered=True))
 
@@ -92,8 +89,7 @@ def allocation_by_memory(cube: Cube) -> Result:
 
     Filtered families are left out unless all devices are asked for.
     """
-    sums = cube.shown(cube.sums.filter(_PRIMARY)).with_columns(pl.col("band").cast(pl.String()))
-    rows = pl.concat([added(sums, ["band"]), added(sums.with_columns(band=pl.lit(TOTAL)), ["band"])])
+    rows = _with_total(cube.shown(cube.sums.filter(pl.col("side") == "primary")), "band")
     present = set(rows["band"])
     bands = tuple(name for name in (*cube.pool.band_labels, TOTAL) if name in present or name == TOTAL)
     return Result(_finished(cube, dense(rows, bands, "band"), "band"), cube.metadata(filtered=True))
@@ -102,13 +98,14 @@ def allocation_by_memory(cube: Cube) -> Result:
 def open_tiers(cube: Cube) -> Result:
     """A row per tier of open capacity, then `total`, all devices: tier, FIGURES."""
     sums = cube.sums.filter(pl.col("class").cast(pl.String()) == classes.OPEN)
-    rows = pl.concat(
-        [
-            added(sums.with_columns(pl.col("tier").cast(pl.String())), ["tier"]),
-            added(sums.with_columns(tier=pl.lit(TOTAL)), ["tier"]),
-        ]
-    )
-    return Result(_finished(cube, dense(rows, (*TIERS, TOTAL), "tier"), "tier"), cube.metadata())
+    rows = dense(_with_total(sums, "tier"), (*TIERS, TOTAL), "tier")
+    return Result(_finished(cube, rows, "tier"), cube.metadata())
+
+
+def _with_total(sums: pl.DataFrame, by: str) -> pl.DataFrame:
+    """Sums per value of a column, then `total`."""
+    values = (pl.col(by).cast(pl.String()), pl.lit(TOTAL).alias(by))
+    return pl.concat([added(sums.with_columns(value), [by]) for value in values])
 
 
 def _total(cube: Cube) -> pl.DataFrame:
@@ -116,4 +113,5 @@ def _total(cube: Cube) -> pl.DataFrame:
 
 
 def _finished(cube: Cube, sums: pl.DataFrame, *keys: str | pl.Expr | pl.Series) -> pl.DataFrame:
+    """The keys of each row and its FIGURES."""
     return figures(sums, cube.observed).select(*keys, *FIGURES)

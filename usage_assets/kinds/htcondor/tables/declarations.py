@@ -1,5 +1,6 @@
 """Tables of the reports stage that hold a pool's tables by UTC month: what their columns mean, in one place."""
 
+from usage_assets.kinds.htcondor.tables.figures import FIGURES
 from usage_assets.kinds.htcondor.tables.spells import ENDS
 from usage_assets.schema import Column, Rule, Table, Type
 
@@ -78,17 +79,6 @@ COVERAGE: tuple[Column, ...] = (
     Column("expected", _INT, "Intervals of the month so far", "intervals", nullable=False),
     Column("coverage", _FLOAT, "Share of the expected intervals that a poll saw", "share", nullable=False),
 )
-_FIGURES = (
-    "allocated_avg",
-    "available_avg",
-    "allocated_percent",
-    "drained_avg",
-    "drained_percent",
-    "refusing_avg",
-    "gpu_hours_observed",
-    "gpu_hours_estimated",
-    "available_hours_observed",
-)
 _RULES = (
     Rule(
         "coverage is a share", "coverage >= 0 AND coverage <= 1 AND intervals <= expected", "No interval is seen twice"
@@ -113,7 +103,7 @@ GPU_ALLOCATION = _table(
     "GPUs offered and held by class, by class and device, by memory band of primary slots, and by tier of open "
     "capacity. All devices; devices and memory leave out the filtered families.",
     ("grouping", "class", "device", "band", "tier"),
-    *_FIGURES,
+    *FIGURES,
 )
 GPU_DAYS = _table(
     "gpu_days",

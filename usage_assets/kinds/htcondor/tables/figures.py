@@ -7,46 +7,35 @@ import polars as pl
 from usage_assets.kinds.htcondor.tables.poll_coverage import HOUR, PollCoverage
 
 SUMS: tuple[str, ...] = ("allocated", "available", "drained", "refusing")
-FIGURES: dict[str, str] = {
-    "allocated_avg": "GPUs that jobs held, on average over the intervals seen (GPUs)",
-    "available_avg": "GPUs offered: held, idle, drained or prevented (GPUs)",
-    "allocated_percent": "allocated of available; null where nothing was available (percent)",
-    "drained_avg": "GPUs of drained slots that no job held (GPUs)",
-    "drained_percent": "drained of available (percent)",
-    "refusing_avg": "GPUs of machines that prevented new jobs and that no job held (GPUs)",
-    "gpu_hours_observed": "GPUs held x hours, in the intervals seen (GPU-hours)",
-    "gpu_hours_estimated": "the same, stretched to the whole window; an estimate (GPU-hours)",
-    "available_hours_observed": "GPUs offered x hours, in the intervals seen (GPU-hours)",
-}
-"""Columns that tables of allocation end with, and what they mean."""
+"""Sums of weights that figures are made of: of GPUs that are held, offered, drained, and whose machine refuses jobs."""
+FIGURES: tuple[str, ...] = (
+    *("allocated_avg", "available_avg", "allocated_percent", "drained_avg", "drained_percent", "refusing_avg"),
+    *("gpu_hours_observed", "gpu_hours_estimated", "available_hours_observed"),
+)
+"""Columns that tables of allocation end with; `declarations` says what they mean."""
+
+
+def conditions(is_held: pl.Expr) -> dict[str, pl.Expr]:
+    """Sum -> which rows it is of."""
+    flags = (pl.col("is_drained"), pl.col("is_refusing"))
+    return dict(zip(SUMS, (is_held, pl.lit(value=True), *flags), strict=True))
 
 
 def added(frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Sums of weights per group: what was held, offered, drained and refusing."""
+    """Sums of weights per group: SUMS."""
     weight = pl.col("weight")
-    held = [
-        weight.filter(pl.col("state") == "claimed").sum().alias("allocated"),
-        weight.sum().alias("available"),
-        weight.filter(pl.col("is_drained")).sum().alias("drained"),
-        weight.filter(pl.col("is_refusing")).sum().alias("refusing"),
-    ]
-    if not by:
-        return frame.select(held)
-    return frame.lazy().group_by(list(by)).agg(held).collect()
+    sums = [weight.filter(of).sum().alias(name) for name, of in conditions(pl.col("state") == "claimed").items()]
+    return frame.lazy().group_by(list(by)).agg(sums).collect() if by else frame.select(sums)
 
 
 def figures(sums: pl.DataFrame, observed: PollCoverage) -> pl.DataFrame:
-    """The same rows with FIGURES in place of the sums. Nothing was seen = unknown, not zero."""
+    """The same rows with FIGURES in place of the sums. Where no poll saw anything they are unknown, not zero."""
     return sums.with_columns(
-        average("allocated", observed).alias("allocated_avg"),
-        average("available", observed).alias("available_avg"),
-        percent("allocated", "available").alias("allocated_percent"),
-        average("drained", observed).alias("drained_avg"),
-        percent("drained", "available").alias("drained_percent"),
-        average("refusing", observed).alias("refusing_avg"),
-        hours("allocated").alias("gpu_hours_observed"),
-        estimated("allocated", observed).alias("gpu_hours_estimated"),
-        hours("available").alias("available_hours_observed"),
+        *(average(name, observed).alias(f"{name}_avg") for name in SUMS),
+        *(percent(name, "available").alias(f"{name}_percent") for name in ("allocated", "drained")),
+        gpu_hours_observed=hours("allocated"),
+        gpu_hours_estimated=estimated("allocated", observed),
+        available_hours_observed=hours("available"),
     ).drop(SUMS)
 
 

@@ -1,4 +1,4 @@
-"""Hosts: what each machine offered and gave, which ones stood still, and which ones do not count."""
+"""Tables by machine: what each one offered, who used it, which ones stood still, and which ones do not count."""
 
 import polars as pl
 
@@ -9,10 +9,12 @@ from usage_assets.kinds.htcondor.tables.cube import Cube
 from usage_assets.kinds.htcondor.tables.figures import average, estimated, hours, percent
 from usage_assets.kinds.htcondor.tables.labels import LABELS, ordered
 from usage_assets.kinds.htcondor.tables.options import Result
+from usage_assets.kinds.htcondor.tables.poll_coverage import HOUR
 
-_TEXTS = ("machine", "gpu", "device", "masked", "tier")
 _WEIGHT = pl.col("weight")
-_EDGES = (pl.col("first").min(), pl.col("last").max())
+_GPUS = pl.col("gpu").n_unique().cast(pl.Int64)
+_FIRST_AND_LAST = (pl.col("first").min().alias("first_seen"), pl.col("last").max().alias("last_seen"))
+_HAS_PRIMARY = pl.col("primary_state").is_not_null()
 BACKFILL_ONLY = "backfill_only"
 
 
@@ -23,47 +25,33 @@ def host_table(cube: Cube) -> Result:
     primary_allocated_avg, backfill_allocated_avg, allocated_avg (GPUs; the sum of both), allocated_percent,
     gpu_hours_observed, gpu_hours_estimated, available_hours_observed (GPU-hours), first_seen, last_seen (UTC).
     """
-    primary = _held("primary")
     rows = (
-        _texted(cube.kinds)
-        .group_by("machine", "device", "masked")
+        _as_text(cube.kinds)
+        .group_by("machine", "device", reason="masked")
         .agg(
-            pl.struct("gpu").n_unique().cast(pl.Int64).alias("gpus"),
-            _WEIGHT.sum().alias("available"),
-            _WEIGHT.filter(primary).sum().alias("primary"),
-            _WEIGHT.filter(_held("backfill")).sum().alias("backfill"),
-            *_EDGES,
+            *_FIRST_AND_LAST,
+            gpus=_GPUS,
+            available=_WEIGHT.sum(),
+            primary=_WEIGHT.filter(_held("primary")).sum(),
+            backfill=_WEIGHT.filter(_held("backfill")).sum(),
         )
         .with_columns(allocated=pl.col("primary") + pl.col("backfill"))
         .sort("machine", "device")
-        .pipe(_dated, cube)
     )
     observed = cube.observed
-    return Result(
-        rows.select(
-            "machine",
-            "device",
-            pl.col("masked").is_not_null().alias("is_masked"),
-            pl.col("masked").alias("reason"),
-            "gpus",
-            *(
-                average(name, observed).alias(column)
-                for name, column in (
-                    ("available", "available_avg"),
-                    ("primary", "primary_allocated_avg"),
-                    ("backfill", "backfill_allocated_avg"),
-                    ("allocated", "allocated_avg"),
-                )
-            ),
-            percent("allocated", "available").alias("allocated_percent"),
-            hours("allocated").alias("gpu_hours_observed"),
-            estimated("allocated", observed).alias("gpu_hours_estimated"),
-            hours("available").alias("available_hours_observed"),
-            "first_seen",
-            "last_seen",
-        ),
-        cube.metadata(),
+    table = _with_times(rows, cube).select(
+        *("machine", "device", pl.col("reason").is_not_null().alias("is_masked"), "reason", "gpus"),
+        average("available", observed).alias("available_avg"),
+        average("primary", observed).alias("primary_allocated_avg"),
+        average("backfill", observed).alias("backfill_allocated_avg"),
+        average("allocated", observed).alias("allocated_avg"),
+        percent("allocated", "available").alias("allocated_percent"),
+        hours("allocated").alias("gpu_hours_observed"),
+        estimated("allocated", observed).alias("gpu_hours_estimated"),
+        hours("available").alias("available_hours_observed"),
+        *("first_seen", "last_seen"),
     )
+    return Result(table, cube.metadata())
 
 
 def excluded_hosts(cube: Cube) -> Result:
@@ -71,21 +59,15 @@ def excluded_hosts(cube: Cube) -> Result:
 
     Machines of the pool's list that no poll of the window saw are there too, by the name in the list.
     """
-    masked = (
-        _texted(cube.kinds.filter(pl.col("masked").is_not_null()))
-        .group_by("machine", pl.col("masked").alias("reason"))
-        .agg(pl.col("gpu").n_unique().cast(pl.Int64).alias("gpus"), pl.lit(value=True).alias("is_seen"), *_EDGES)
-        .pipe(_dated, cube)
-        .drop("first", "last")
-    )
-    machines = masked["machine"].to_list()
-    absent = [(name, why) for name, why in cube.pool.masked.items() if not any(m in HostList([name]) for m in machines)]
-    if cube.options.hosts:
-        absent = []
-    rest = pl.DataFrame(absent, schema={"machine": pl.String(), "reason": pl.String()}, orient="row").with_columns(
+    masked = _as_text(cube.kinds.filter(pl.col("masked").is_not_null())).group_by("machine", reason="masked")
+    seen = _with_times(masked.agg(_GPUS.alias("gpus"), pl.lit(value=True).alias("is_seen"), *_FIRST_AND_LAST), cube)
+    machines = [] if cube.options.hosts else seen["machine"].to_list()
+    listed = {} if cube.options.hosts else cube.pool.masked
+    unseen = [(name, why) for name, why in listed.items() if not any(m in HostList([name]) for m in machines)]
+    rest = pl.DataFrame(unseen, schema={"machine": pl.String(), "reason": pl.String()}, orient="row").with_columns(
         gpus=pl.lit(0, dtype=pl.Int64()), is_seen=pl.lit(value=False)
     )
-    return Result(pl.concat([masked, rest], how="diagonal").sort("machine", "reason"), cube.metadata())
+    return Result(pl.concat([seen, rest], how="diagonal").sort("machine", "reason"), cube.metadata())
 
 
 def never_active(cube: Cube) -> Result:
@@ -95,31 +77,21 @@ def never_active(cube: Cube) -> Result:
     (GPU-hours that backfill jobs held there), last_seen (UTC). Machines that only offer backfill are not there.
     """
     rows = (
-        _texted(cube.counted)
+        _as_text(cube.counted)
         .group_by("machine")
         .agg(
-            _names("device").alias("devices"),
-            pl.col("gpu").filter(pl.col("primary_state").is_not_null()).n_unique().cast(pl.Int64).alias("gpus"),
-            _WEIGHT.filter(pl.col("primary_state").is_not_null()).sum().alias("available"),
-            _WEIGHT.filter(_held("primary")).sum().alias("primary"),
-            _WEIGHT.filter(_held("backfill")).sum().alias("backfill"),
-            *_EDGES,
+            devices=_names("device"),
+            gpus=pl.col("gpu").filter(_HAS_PRIMARY).n_unique().cast(pl.Int64),
+            available_hours_observed=_hours(_HAS_PRIMARY),
+            backfill_hours_observed=_hours(_held("backfill")),
+            primary=_hours(_held("primary")),
+            last_seen=pl.col("last").max(),
         )
-        .filter((pl.col("primary") == 0) & (pl.col("available") > 0))
+        .filter(pl.col("primary") == 0, pl.col("available_hours_observed") > 0)
         .sort("machine")
-        .pipe(_dated, cube)
+        .drop("primary")
     )
-    return Result(
-        rows.select(
-            "machine",
-            "devices",
-            "gpus",
-            hours("available").alias("available_hours_observed"),
-            hours("backfill").alias("backfill_hours_observed"),
-            "last_seen",
-        ),
-        cube.metadata(),
-    )
+    return Result(_with_times(rows, cube), cube.metadata())
 
 
 def machine_categories(cube: Cube) -> Result:
@@ -129,30 +101,21 @@ def machine_categories(cube: Cube) -> Result:
     gpus, available_hours_observed, percent (of the machine's hours). A machine that changed its class, or whose slots
     are of several, has several rows.
     """
-    category = pl.col("primary_class").cast(pl.String()).fill_null(pl.lit(BACKFILL_ONLY))
+    category = pl.col("primary_class").fill_null(pl.lit(BACKFILL_ONLY))
     rows = (
-        _texted(cube.counted)
+        _as_text(cube.counted)
         .group_by(category.alias("category"), "machine")
-        .agg(
-            _names("device").alias("devices"),
-            pl.col("gpu").n_unique().cast(pl.Int64).alias("gpus"),
-            _WEIGHT.sum().alias("available"),
+        .agg(devices=_names("device"), gpus=_GPUS, available=_WEIGHT.sum())
+        .with_columns(
+            label=pl.col("category").replace(LABELS | {BACKFILL_ONLY: "Backfill slots only"}),
+            available_hours_observed=hours("available"),
+            _all=pl.col("available").sum().over("machine"),
         )
-        .with_columns(_all=pl.col("available").sum().over("machine"))
+        .with_columns(percent=percent("available", "_all"))
     )
+    columns = ("category", "label", "machine", "devices", "gpus", "available_hours_observed", "percent")
     ranked = ordered(rows, (*classes.PRIMARY, BACKFILL_ONLY), "machine", column="category")
-    return Result(
-        ranked.select(
-            "category",
-            pl.col("category").replace(LABELS | {BACKFILL_ONLY: "Backfill slots only"}).alias("label"),
-            "machine",
-            "devices",
-            "gpus",
-            hours("available").alias("available_hours_observed"),
-            percent("available", "_all").alias("percent"),
-        ),
-        cube.metadata(),
-    )
+    return Result(ranked.select(columns), cube.metadata())
 
 
 def unused_gpus(cube: Cube, tier: str | None = TIERS[0]) -> Result:
@@ -161,58 +124,46 @@ def unused_gpus(cube: Cube, tier: str | None = TIERS[0]) -> Result:
     Columns: tier, machine, gpu, device, classes (in which primary slots offered it), available_hours_observed,
     backfill_hours_observed, is_idle (no backfill job held it either), first_seen, last_seen (UTC).
     """
-    offered = _texted(cube.counted.filter(pl.col("primary_state").is_not_null()))
-    lent = (
-        _texted(cube.counted).group_by("machine", "gpu").agg(_WEIGHT.filter(_held("backfill")).sum().alias("backfill"))
-    )
+    gpu = ["machine", "gpu"]
+    counted = _as_text(cube.counted)
     rows = (
-        offered.group_by("machine", "gpu")
+        counted.filter(_HAS_PRIMARY)
+        .group_by(gpu)
         .agg(
             pl.col("tier", "device").sort_by("last").last(),
             _names("primary_class").alias("classes"),
-            _WEIGHT.sum().alias("available"),
-            _WEIGHT.filter(_held("primary")).sum().alias("primary"),
-            *_EDGES,
+            _hours(pl.lit(value=True)).alias("available_hours_observed"),
+            _hours(_held("primary")).alias("primary"),
+            *_FIRST_AND_LAST,
         )
-        .filter(pl.col("primary") == 0)
-        .join(lent, on=["machine", "gpu"], how="left")
-        .sort("tier", "machine", "gpu")
-        .pipe(_dated, cube)
+        .filter(pl.col("primary") == 0, pl.lit(value=True) if tier is None else pl.col("tier") == tier)
+        .join(counted.group_by(gpu).agg(backfill_hours_observed=_hours(_held("backfill"))), on=gpu, how="left")
+        .with_columns(is_idle=pl.col("backfill_hours_observed") == 0)
+        .sort("tier", *gpu)
     )
-    if tier is not None:
-        rows = rows.filter(pl.col("tier") == tier)
-    return Result(
-        rows.select(
-            "tier",
-            "machine",
-            "gpu",
-            "device",
-            "classes",
-            hours("available").alias("available_hours_observed"),
-            hours("backfill").alias("backfill_hours_observed"),
-            (pl.col("backfill") == 0).alias("is_idle"),
-            "first_seen",
-            "last_seen",
-        ),
-        cube.metadata(),
-    )
+    columns = ("tier", *gpu, "device", "classes", "available_hours_observed", "backfill_hours_observed", "is_idle")
+    return Result(_with_times(rows, cube).select(*columns, "first_seen", "last_seen"), cube.metadata())
 
 
 def _held(side: str) -> pl.Expr:
     return (pl.col(f"{side}_state") == "claimed").fill_null(value=False)
 
 
-def _texted(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.with_columns(pl.col(*_TEXTS, "primary_class").cast(pl.String()))
+def _hours(condition: pl.Expr) -> pl.Expr:
+    """GPU-hours observed of the rows that meet a condition."""
+    return _WEIGHT.filter(condition).sum() / HOUR
+
+
+def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col(pl.Categorical).cast(pl.String()))
 
 
 def _names(column: str) -> pl.Expr:
     return pl.col(column).drop_nulls().unique().sort().str.join(", ")
 
 
-def _dated(frame: pl.DataFrame, cube: Cube) -> pl.DataFrame:
-    """With the instants at which polls of the window saw a group first and last."""
+def _with_times(frame: pl.DataFrame, cube: Cube) -> pl.DataFrame:
+    """The rows with instants in place of the places of polls in `first_seen` and `last_seen`."""
     polls = cube.observed.polls["poll_at"]
-    return frame.with_columns(
-        polls.gather(frame["first"]).alias("first_seen"), polls.gather(frame["last"]).alias("last_seen")
-    )
+    columns = [name for name in ("first_seen", "last_seen") if name in frame.columns]
+    return frame.with_columns(polls.gather(frame[name]).alias(name) for name in columns)

@@ -5,17 +5,17 @@ A run raises its counts at its first poll and lowers them after its last: sums o
 
 import polars as pl
 
+from usage_assets.kinds.htcondor.tables.figures import conditions
 from usage_assets.kinds.htcondor.tables.labels import TOTAL, class_of
 from usage_assets.kinds.htcondor.tables.options import ClassSet
 from usage_assets.kinds.htcondor.tables.poll_coverage import PollCoverage
 
-MEASURES: tuple[str, ...] = ("allocated", "available", "drained", "refusing")
 _FLAGS = ("is_drained", "is_refusing")
 _STATES = ("primary_class", "primary_state", "backfill_class", "backfill_state", *_FLAGS)
 
 
 def class_levels(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage, classes: ClassSet) -> pl.DataFrame:
-    """A row per poll, a column `<class>.<measure>` per class and `total`, where there is anything to count."""
+    """A row per poll, a column `<class>.<sum>` (figures.SUMS) per class and `total`, where there is anything to count."""
     shapes, of_kind = _shapes(kinds, _STATES)
     parts = []
     for side in ("primary", "backfill"):
@@ -27,7 +27,7 @@ def class_levels(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage
 
 
 def device_levels(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage) -> pl.DataFrame:
-    """A row per poll, a column `<device>.<measure>` per device: each GPU once."""
+    """A row per poll, a column `<device>.<sum>` per device: each GPU once."""
     shapes, of_kind = _shapes(kinds.with_columns(held().alias("held")), ("device", "held", *_FLAGS))
     return _levels(_measured(shapes, pl.col("held"), pl.col("device").cast(pl.String())), of_kind, runs, observed)
 
@@ -49,11 +49,10 @@ def _shapes(kinds: pl.DataFrame, by: tuple[str, ...]) -> tuple[pl.DataFrame, pl.
 
 def _measured(shapes: pl.DataFrame, is_held: pl.Expr, name: pl.Expr) -> pl.DataFrame:
     """shape, column: to which sums a GPU of that shape belongs."""
-    conditions = (is_held, pl.lit(value=True), pl.col("is_drained"), pl.col("is_refusing"))
     return (
         pl.concat(
             shapes.filter(condition).select("shape", name.alias("name"), pl.lit(measure).alias("measure"))
-            for measure, condition in zip(MEASURES, conditions, strict=True)
+            for measure, condition in conditions(is_held).items()
         )
         .drop_nulls("name")
         .select("shape", pl.concat_str("name", "measure", separator=".").alias("column"))

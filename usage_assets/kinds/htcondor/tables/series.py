@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from usage_assets.kinds.htcondor.tables.cube import Cube
+from usage_assets.kinds.htcondor.tables.figures import SUMS
 from usage_assets.kinds.htcondor.tables.labels import TOTAL, label, names_of
-from usage_assets.kinds.htcondor.tables.levels import MEASURES, device_levels
+from usage_assets.kinds.htcondor.tables.levels import device_levels
 from usage_assets.kinds.htcondor.tables.options import Result
 from usage_assets.kinds.htcondor.tables.poll_coverage import HOUR, weighed
 from usage_assets.kinds.htcondor.tables.window import Unit, Window, to_utc
@@ -122,24 +123,20 @@ def _averaged(cube: Cube, starts: pl.Series, levels: pl.DataFrame, names: tuple[
         .join(summed, on="place", how="left", maintain_order="left")
     )
     frames = [_one_class(table, name) for name in names] or [_one_class(table, "").clear()]
-    order = pl.DataFrame(
-        {"_name": list(names), "_order": range(len(names))}, schema={"_name": pl.String(), "_order": pl.Int64()}
-    )
-    ranked = pl.concat(frames).join(order, left_on="class", right_on="_name", how="left")
-    return ranked.sort(_STARTS, "_order").drop("_order")
+    return pl.concat(frames).sort(_STARTS, maintain_order=True)
 
 
 def _one_class(table: pl.DataFrame, name: str) -> pl.DataFrame:
     """The rows of one class: a bucket that no poll saw is null."""
     weight = pl.col("weight")
-    sums = {measure: pl.col(f"{name}.{measure}") for measure in MEASURES}
-    sums = {key: column if f"{name}.{key}" in table.columns else weight * 0 for key, column in sums.items()}
+    has = set(table.columns)
+    sums = {sum_: pl.col(f"{name}.{sum_}") if f"{name}.{sum_}" in has else weight * 0 for sum_ in SUMS}
     return table.select(
         _STARTS,
         "local_at",
         "hours",
         pl.lit(name).alias("class"),
-        *((column / weight).alias(f"{measure}_avg") for measure, column in sums.items()),
+        *((column / weight).alias(f"{sum_}_avg") for sum_, column in sums.items()),
         allocated_percent=pl.when(sums["available"] > 0).then(100 * sums["allocated"] / sums["available"]),
         gpu_hours_observed=sums["allocated"] / HOUR,
         coverage=weight.fill_null(0) / HOUR / pl.col("hours"),
