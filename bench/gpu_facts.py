@@ -25,7 +25,7 @@ from usage_assets.core.months import Window
 from usage_assets.kinds import HTCONDOR
 from usage_assets.kinds.htcondor.facts.append import extend
 from usage_assets.kinds.htcondor.facts.build import MonthFacts, month_facts
-from usage_assets.kinds.htcondor.facts.rows import SAID, Polled, read_polled
+from usage_assets.kinds.htcondor.facts.rows import COLUMNS, Polled, read_polled
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.site_files import load_site
@@ -34,7 +34,7 @@ from usage_assets.warehouse import Reader, Warehouse
 
 MONTH = date(2025, 10, 1)
 _POLLS = 4  # the first one comes when the storage has a whole month to take in
-_COLUMNS = ("site", "month", "poll_at", "local_at", "average_usage", *SAID)
+_COLUMNS = ("site", "month", "poll_at", "local_at", "average_usage", *COLUMNS)
 
 
 def main(folder: Folder = Path("data/bench/gpu_year"), only: Only = None) -> None:

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from usage_assets.kinds.htcondor.facts.build import MonthFacts, month_facts
-from usage_assets.kinds.htcondor.facts.rows import Polled
+from usage_assets.kinds.htcondor.facts.rows import COLUMNS, COPIES, Polled
 from usage_assets.kinds.htcondor.pool.rules import Pool
 
 MONTH = date(2025, 10, 1)
@@ -58,8 +58,19 @@ def frame(rows: list[dict]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
+def polled_of(frame: pl.DataFrame) -> Polled:
+    """Rows with the columns of raw.gpu_state in the shape in which they are read; `copies` may be missing."""
+    copies = pl.col(COPIES).sum() if COPIES in frame.columns else pl.len()
+    polls = frame.group_by("poll_at").agg(
+        pl.col("local_at").min(), held_rows=pl.len().cast(pl.Int64), source_rows=copies.cast(pl.Int64)
+    )
+    distinct = frame.select(COLUMNS).unique().with_row_index("distinct_id")
+    rows = frame.join(distinct, on=COLUMNS, how="left", nulls_equal=True)
+    return Polled(distinct, rows.select("poll_at", "distinct_id", "average_usage"), polls)
+
+
 def facts_of(rows: list[dict], pool: Pool | None = None, month: date = MONTH) -> MonthFacts:
-    return month_facts(pool or Pool(), "pool", month, Polled.of_frame(frame(rows)))
+    return month_facts(pool or Pool(), "pool", month, polled_of(frame(rows)))
 
 
 def hours(facts: MonthFacts) -> dict[str, float]:

@@ -15,10 +15,11 @@ PLAUSIBLE_USAGE = 1e6
 class States:
     """GPUs poll by poll, sorted by GPU and poll, and how many exact doubles were left out.
 
-    `gpus` has `entity`, `poll` (its number in the month), `primary` and `backfill` (the sayings that count, null where
-    there is none), `is_free` (no primary job holds it), `is_drained`, `is_refusing`, `has_projects` (of the machine's
-    primary slots), `model`, `memory` and `reason` (the sayings that tell these first), and for claimed GPUs `usage`
-    with the number of GPUs that it is the sum of. `doubles` has poll and number.
+    `gpus` has `entity`, `poll` (its number in the month), `primary` and `backfill` (the states that count, null where
+    there is none: an id of `distinct_states`), `is_drained`, `is_refusing`, `has_projects` (of the machine's primary
+    slots), `model`, `memory_mb` and `reason` (numbers of their values, see `_first_known`), and for claimed GPUs
+    `holder` (the state that holds it), `usage` and `sharing`, the number of GPUs that it is the sum of. `doubles` has
+    poll and number.
     """
 
     gpus: pl.DataFrame
@@ -27,72 +28,60 @@ class States:
     """entity and number of its rows, doubles left out."""
 
 
-def states(distinct_states: pl.DataFrame, polled: Polled, polls: pl.DataFrame) -> States:
+def states_by_poll(states: pl.DataFrame, polled: Polled, polls: pl.DataFrame) -> States:
     """What counts at each poll: claimed > idle > other among the rows of primary slots, and among those of backfill."""
-    size, count = max(1, distinct_states.height), max(1, polls.height)
-    rows, doubles = _ordered(distinct_states, polled, polls, size)
-    rows = rows.select("usage", at=pl.col("code") // size, saying=(pl.col("code") % size).cast(pl.UInt32))
+    size, count = max(1, states.height), max(1, polls.height)
+    rows, doubles = _ordered(states, polled, polls, size)
+    rows = rows.select("usage", at=pl.col("code") // size, state_id=(pl.col("code") % size).cast(pl.UInt32))
     rows = rows.with_columns(
-        is_backfill=distinct_states["is_backfill"].gather(rows["saying"]),
+        is_backfill=states["is_backfill"].gather(rows["state_id"]),
         is_first=pl.col("at").ne_missing(pl.col("at").shift(1)),
     )
-    sums = _anywhere(distinct_states, rows)
     wins = pl.col("is_first") | (pl.col("is_backfill") & ~pl.col("is_backfill").shift(1))
-    winners = rows.filter(wins.fill_null(value=True))
     follows = pl.col("at").shift(-1).eq_missing(pl.col("at"))
-    gpus = winners.select(
-        "at",
-        "is_first",
-        primary=pl.when(~pl.col("is_backfill")).then("saying"),
-        primary_usage="usage",
-        backfill=pl.when("is_backfill").then("saying").when(follows).then(pl.col("saying").shift(-1)),
-        backfill_usage=pl.when("is_backfill").then("usage").when(follows).then(pl.col("usage").shift(-1)),
-    ).filter("is_first")
-    gpus = pl.concat([gpus.drop("is_first"), sums], how="horizontal")
-    is_claimed = (distinct_states["rank"] == CLAIMED).rename("claimed")
+    gpus = (
+        rows.filter(wins.fill_null(value=True))
+        .select(
+            *("at", "is_first"),
+            primary=pl.when(~pl.col("is_backfill")).then("state_id"),
+            primary_usage="usage",
+            backfill=pl.when("is_backfill").then("state_id").when(follows).then(pl.col("state_id").shift(-1)),
+            backfill_usage=pl.when("is_backfill").then("usage").when(follows).then(pl.col("usage").shift(-1)),
+        )
+        .filter("is_first")
+        .drop("is_first")
+    )
+    is_claimed = (states["rank"] == CLAIMED).rename("claimed")
     gpus = gpus.with_columns(
+        _any_drained(states, rows),
         entity=(pl.col("at") // count).cast(pl.UInt32),
         poll=(pl.col("at") % count).cast(pl.UInt32),
         by_primary=is_claimed.gather(gpus["primary"]).fill_null(value=False),
         by_backfill=is_claimed.gather(gpus["backfill"]).fill_null(value=False),
     )
-    gpus = _with_usage(distinct_states, rows, gpus, count)
-    gpus = _with_projects(distinct_states, rows, gpus, count)
-    held = pl.col("by_primary") | pl.col("by_backfill")
+    gpus = _with_usage(states, rows, gpus, count)
+    gpus = _with_projects(states, rows, gpus, count)
+    is_held = pl.col("by_primary") | pl.col("by_backfill")
     gpus = gpus.with_columns(
-        *(_first_telling(distinct_states, rows, gpus, column) for column in ("model", "memory_mb", "reason")),
-        is_drained=pl.col("drained") & ~held,
-    ).with_columns(is_refusing=pl.col("reason").is_not_null() & ~held)
-    return States(
-        gpus.select(
-            "entity",
-            "poll",
-            "primary",
-            backfill=pl.when(~pl.col("by_primary")).then("backfill"),
-            is_drained="is_drained",
-            is_refusing="is_refusing",
-            has_projects="has_projects",
-            model="model",
-            memory_mb="memory_mb",
-            reason="reason",
-            holder="holder",
-            usage="usage",
-            sharing="sharing",
-        ),
-        doubles,
-        rows.select(entity=(pl.col("at") // count).cast(pl.UInt32)).group_by("entity").len("rows"),
+        *(_first_known(states, rows, gpus, column) for column in ("model", "memory_mb", "reason")),
+        is_drained=pl.col("drained") & ~is_held,
     )
+    gpus = gpus.select(
+        *("entity", "poll", "primary", pl.when(~pl.col("by_primary")).then("backfill").alias("backfill"), "is_drained"),
+        (pl.col("reason").is_not_null() & ~is_held).alias("is_refusing"),
+        *("has_projects", "model", "memory_mb", "reason", "holder", "usage", "sharing"),
+    )
+    of_entity = rows.group_by(entity=(pl.col("at") // count).cast(pl.UInt32))
+    return States(gpus, doubles, of_entity.len("rows"))
 
 
-def _ordered(
-    distinct_states: pl.DataFrame, polled: Polled, polls: pl.DataFrame, size: int
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`code` and usage of every row, in order of GPU, poll and saying: the code is these three as one number."""
+def _ordered(states: pl.DataFrame, polled: Polled, polls: pl.DataFrame, size: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`code` and usage of every row, in order of GPU, poll and state: the code is these three as one number."""
     count = max(1, polls.height)
-    first = (pl.col("entity").cast(pl.Int64) * count * size + pl.col("saying")).alias("code")
+    first = (pl.col("entity").cast(pl.Int64) * count * size + pl.col("state_id")).alias("code")
     rows = (
         polled.rows.lazy()
-        .join(distinct_states.lazy().select("said_id", first), on="said_id", how="inner")
+        .join(states.lazy().select("distinct_id", first), on="distinct_id", how="inner")
         .join(polls.lazy().select("poll_at", part=pl.col("poll").cast(pl.Int64) * size), on="poll_at", how="inner")
         .select(pl.col("code") + pl.col("part"), usage="average_usage")
         .collect()
@@ -101,33 +90,25 @@ def _ordered(
     again = pl.col("code") == pl.col("code").shift(1)
     if not rows.select(again.any()).item():
         return rows, pl.DataFrame(schema={"poll": pl.Int64, "doubles": pl.Int64})
-    rows = rows.sort("code", "usage", nulls_last=True).with_columns(
-        is_double=(again & pl.col("usage").eq_missing(pl.col("usage").shift(1))).fill_null(value=False)
-    )
-    doubles = (
-        rows.filter("is_double").group_by(poll=pl.col("code") // size % count).agg(doubles=pl.len().cast(pl.Int64))
-    )
-    return rows.filter(~pl.col("is_double")).drop("is_double"), doubles
+    rows = rows.sort("code", "usage", nulls_last=True)
+    is_double = (again & pl.col("usage").eq_missing(pl.col("usage").shift(1))).fill_null(value=False)
+    double = rows.filter(is_double).group_by(poll=pl.col("code") // size % count)
+    return rows.filter(~is_double), double.agg(doubles=pl.len().cast(pl.Int64))
 
 
-def _anywhere(distinct_states: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def _any_drained(states: pl.DataFrame, rows: pl.DataFrame) -> pl.Series:
     """Per GPU and poll whether any of its rows is Drained: a running count, read at the first row of each."""
-    so_far = rows.select(
-        "is_first",
-        before=distinct_states["is_drained"].gather(rows["saying"]).cast(pl.Int64).cum_sum().shift(1, fill_value=0),
-    )
-    total = int(distinct_states["is_drained"].gather(rows["saying"]).sum() or 0)
-    heads = so_far.filter("is_first")
-    return heads.select(drained=pl.col("before").shift(-1, fill_value=total) > pl.col("before"))
+    is_drained = states["is_drained"].gather(rows["state_id"]).cast(pl.Int64)
+    before = is_drained.cum_sum().shift(1, fill_value=0).filter(rows["is_first"])
+    return (before.shift(-1, fill_value=int(is_drained.sum() or 0)) > before).alias("drained")
 
 
-def _with_usage(distinct_states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, count: int) -> pl.DataFrame:
-    """Of claimed GPUs the saying that holds it, its usage, and how many GPUs its slot holds at the poll."""
+def _with_usage(states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, count: int) -> pl.DataFrame:
+    """Of claimed GPUs the state that holds it, its usage, and how many GPUs its slot holds at the poll."""
     # a row that names no GPU is none of those that share what the slot used
-    shares = (distinct_states["rank"] == CLAIMED) & distinct_states["reject"].is_null()
-    claimed = rows.select("at", slot=distinct_states["slot_id"].gather(rows["saying"])).filter(
-        shares.gather(rows["saying"])
-    )
+    shares = (states["rank"] == CLAIMED) & states["reject"].is_null()
+    sharers = rows.filter(shares.gather(rows["state_id"]))
+    claimed = sharers.select("at", slot=states["slot_id"].gather(sharers["state_id"]))
     # rows of a GPU in one slot stand together: each slot counts it once
     new = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in ("at", "slot"))
     place = pl.col("slot").cast(pl.Int64) * count + pl.col("at") % count
@@ -137,51 +118,32 @@ def _with_usage(distinct_states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.Data
         usage=pl.when("by_primary").then("primary_usage").when("by_backfill").then("backfill_usage"),
     )
     known = pl.col("usage").is_between(0, PLAUSIBLE_USAGE)  # neither null nor NaN
-    return (
-        held.with_columns(
-            usage=pl.when(known).then("usage"),
-            place=pl.when(known).then(
-                distinct_states["slot_id"].gather(held["holder"]).cast(pl.Int64) * count + pl.col("poll").cast(pl.Int64)
-            ),
-        )
-        .join(sharing, on="place", how="left", maintain_order="left")
-        .drop("place")
-    )
+    place = states["slot_id"].gather(held["holder"]).cast(pl.Int64) * count + held["poll"].cast(pl.Int64)
+    held = held.with_columns(usage=pl.when(known).then("usage"), place=pl.when(known).then(place))
+    return held.join(sharing, on="place", how="left", maintain_order="left").drop("place")
 
 
-def _with_projects(distinct_states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, count: int) -> pl.DataFrame:
+def _with_projects(states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, count: int) -> pl.DataFrame:
     """Whether any primary slot of the GPU's machine has projects at the poll; asked only where backfill offers it."""
-    says = (distinct_states["has_projects"] & ~distinct_states["is_backfill"]).gather(rows["saying"])
-    machine = distinct_states["machine_id"]
-    have = (
-        rows.filter(says)
-        .select(place=machine.gather(rows.filter(says)["saying"]).cast(pl.Int64) * count + pl.col("at") % count)
-        .unique()
-        .with_columns(has_projects=pl.lit(value=True))
-    )
-    place = machine.gather(gpus["backfill"]).cast(pl.Int64) * count + gpus["poll"].cast(pl.Int64)
-    return (
-        gpus.with_columns(place=place)
-        .join(have, on="place", how="left", maintain_order="left")
-        .with_columns(pl.col("has_projects").fill_null(value=False))
-        .drop("place")
-    )
+    machine = states["machine_id"].cast(pl.Int64) * count
+    having = rows.filter((states["has_projects"] & ~states["is_backfill"]).gather(rows["state_id"]))
+    places = having.select(machine.gather(having["state_id"]) + pl.col("at") % count).to_series().unique()
+    place = machine.gather(gpus["backfill"]) + gpus["poll"].cast(pl.Int64)
+    return gpus.with_columns(has_projects=place.is_in(places.implode()).fill_null(value=False))
 
 
-def _first_telling(distinct_states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, column: str) -> pl.Series:
-    """Of each GPU and poll the number of the value that its rows tell first, in the order in which they win."""
-    numbered = distinct_states.select(number=pl.when(pl.col(column).is_not_null()).then(pl.col(column).rank("dense")))[
-        "number"
-    ]
-    first = pl.coalesce("primary", "backfill")
-    found = numbered.gather(gpus.select(first).to_series()).rename(column)
+def _first_known(states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, column: str) -> pl.Series:
+    """Per GPU and poll the dense rank of the first value of a column, in the order in which its rows win."""
+    rank = pl.when(pl.col(column).is_not_null()).then(pl.col(column).rank("dense"))
+    numbered = states.select(number=rank)["number"]
+    found = numbered.gather(gpus.select(pl.coalesce("primary", "backfill")).to_series()).rename(column)
     if not numbered.null_count() or not found.null_count() or numbered.null_count() == len(numbered):
         return found
     lacking = gpus.filter(found.is_null())["at"].implode()
-    told = (
-        rows.select("at", number=numbered.gather(rows["saying"]))
+    first = (
+        rows.select("at", number=numbered.gather(rows["state_id"]))
         .filter(pl.col("number").is_not_null(), pl.col("at").is_in(lacking))
         .unique("at", keep="first", maintain_order=True)
     )
-    more = gpus.select("at").join(told, on="at", how="left", maintain_order="left")["number"]
+    more = gpus.select("at").join(first, on="at", how="left", maintain_order="left")["number"]
     return pl.select(pl.coalesce(found, more).alias(column)).to_series()

@@ -9,14 +9,14 @@ from usage_assets.kinds.htcondor.pool import classes
 _PARTS = 1e9
 
 
-def performance(distinct_states: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.DataFrame:
+def performance(states: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.DataFrame:
     """GPU_PERFORMANCE without site and month: a slot's usage is the sum over its GPUs, each takes its part."""
     used = gpus.lazy().filter(pl.col("usage").is_not_null()).collect()
     holder = used["holder"]
-    counted = (distinct_states["masked"].is_null() & distinct_states["reject"].is_null()).gather(holder)
+    counted = (states["masked"].is_null() & states["reject"].is_null()).gather(holder)
     order = pl.Enum(classes.CLASSES)
     backfill = (
-        pl.when(distinct_states["is_hosted"].gather(holder))
+        pl.when(states["is_hosted"].gather(holder))
         .then(pl.lit(classes.BACKFILL_HOSTED, dtype=order))
         .when(used["has_projects"])
         .then(pl.lit(classes.BACKFILL_RESEARCHER, dtype=order))
@@ -25,9 +25,9 @@ def performance(distinct_states: pl.DataFrame, gpus: pl.DataFrame, polls: pl.Dat
     codes = (
         used.select(
             "poll",
-            machine=distinct_states["machine_id"].gather(holder),
+            machine=states["machine_id"].gather(holder),
             device="model",
-            **{"class": pl.coalesce(distinct_states["primary_class"].cast(order).gather(holder), backfill)},
+            **{"class": pl.coalesce(states["primary_class"].cast(order).gather(holder), backfill)},
             parts=(pl.col("usage") / pl.col("sharing") * _PARTS).round().cast(pl.Int64),
         )
         .filter(counted)
@@ -35,8 +35,8 @@ def performance(distinct_states: pl.DataFrame, gpus: pl.DataFrame, polls: pl.Dat
         .agg(gpus=pl.len().cast(pl.Int64), parts=pl.col("parts").sum())
         .sort("poll", "machine", "device", "class")
     )
-    machines = distinct_states.unique("machine_id", keep="first", maintain_order=True).sort("machine_id")["host"]
-    models = distinct_states["model"].drop_nulls().unique().sort()
+    machines = states.unique("machine_id", keep="first", maintain_order=True).sort("machine_id")["host"]
+    models = states["model"].drop_nulls().unique().sort()
     return codes.select(
         poll_at=polls["poll_at"].gather(codes["poll"]),
         machine=machines.gather(codes["machine"]),

@@ -8,8 +8,6 @@ import polars as pl
 from usage_assets.core.months import next_month
 from usage_assets.kinds.htcondor.pool.rules import Pool
 
-_US = pl.Duration("us")
-
 
 def month_end(month: date) -> datetime:
     """The instant at which the month is over."""
@@ -27,7 +25,7 @@ def numbered(pool: Pool, month: date, polls: pl.DataFrame) -> pl.DataFrame:
     since = (pl.col("poll_at") - pl.col("poll_at").shift(1)).dt.total_microseconds()
     late = 2 * since > 3 * step
     apart = late.fill_null(value=False)
-    alone = pl.col("poll_at") + step.cast(_US)
+    alone = pl.col("poll_at") + step.cast(pl.Duration("us"))
     return (
         polls.sort("poll_at")
         .with_row_index("poll")
@@ -42,26 +40,10 @@ def numbered(pool: Pool, month: date, polls: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def is_repeated(pool: Pool, poll_at: pl.Series) -> pl.Series:
-    """Whether each instant lies in the second pass of the hour that comes twice, by the pool's clock."""
-    zone = ZoneInfo(pool.timezone)
-    return pl.Series(
-        "is_repeated", [at.replace(tzinfo=UTC).astimezone(zone).fold == 1 for at in poll_at], dtype=pl.Boolean
-    )
-
-
-def observed_stretches(polls: pl.DataFrame) -> pl.DataFrame:
-    """start_at, end_at of the stretches in which no poll is missing, of polls as `numbered` gives them."""
-    return (
-        polls.group_by(stretch=pl.col("is_apart").cum_sum())
-        .agg(start_at=pl.col("poll_at").min(), end_at=pl.col("closes_at").max())
-        .sort("start_at")
-        .drop("stretch")
-    )
-
-
 def observed(pool: Pool, polls: pl.DataFrame, counted: pl.DataFrame, doubles: pl.DataFrame) -> pl.DataFrame:
     """GPU_POLLS without site and month: polls as `numbered` gives them, with what counts and what is double in each."""
+    zone = ZoneInfo(pool.timezone)
+    second_pass = [at.replace(tzinfo=UTC).astimezone(zone).fold == 1 for at in polls["poll_at"]]
     return (
         polls.join(counted, on="poll", how="left")
         .join(doubles, on="poll", how="left")
@@ -69,7 +51,7 @@ def observed(pool: Pool, polls: pl.DataFrame, counted: pl.DataFrame, doubles: pl
         .select(
             "poll_at",
             "local_at",
-            is_repeated=is_repeated(pool, polls["poll_at"]),
+            is_repeated=pl.Series(second_pass, dtype=pl.Boolean),
             rows="source_rows",
             duplicates=pl.col("doubles").fill_null(0) + pl.col("source_rows") - pl.col("held_rows"),
             machines=pl.col("machines").fill_null(0),

@@ -1,4 +1,4 @@
-"""What each distinct row of a month says of its GPU: in which kind of slot it is, in which state, for whom."""
+"""The distinct states of slots: in which kind of slot a GPU is, in which state, and for whom."""
 
 import polars as pl
 
@@ -13,30 +13,21 @@ STATE_NAMES = ("claimed", "idle", "other")
 
 # ranks first, then the slot's name; what follows only has to tell any two rows apart, always alike
 _ORDER = (
-    "slot",
-    "remote_owner",
-    "global_job_id",
-    "prioritized_projects",
-    "device",
-    "memory_mb",
-    "prevent_jobs_reason",
-    "state",
-    "machine",
-    "gpu",
+    *("slot", "remote_owner", "global_job_id", "prioritized_projects", "device", "memory_mb", "prevent_jobs_reason"),
+    *("state", "machine", "gpu"),
 )
 
 
-def distinct_states(pool: Pool, said: pl.DataFrame) -> pl.DataFrame:
+def distinct_states(pool: Pool, distinct: pl.DataFrame) -> pl.DataFrame:
     """The distinct rows in the order in which they win, with what they mean.
 
     Sorted by GPU (`entity`), primary slots before backfill, then by rank: of the rows of a GPU at a poll the first one
     counts. `reject` is the reason why a row names no GPU; `machine_id` numbers machines, `slot_id` slots of machines.
     """
     slot = pl.col("slot").fill_null("").str.extract(r"^([^@]*)").str.to_lowercase()
-    by_machine = columns.is_hosted(pool, pl.col("host")), columns.mask_reason(pool, pl.col("host"))
     read = (
-        said.with_columns(host=_text("machine"))
-        # what no machine is named of is all one
+        distinct.with_columns(host=_text("machine"))
+        # rows that name no machine are all one
         .with_columns(gpu_name=pl.when(pl.col("host").is_not_null()).then(_text("gpu")))
         .with_columns(
             reject=pl.when(pl.col("host").is_null())
@@ -59,11 +50,11 @@ def distinct_states(pool: Pool, said: pl.DataFrame) -> pl.DataFrame:
             job=_text("global_job_id"),
             reason=_text("prevent_jobs_reason"),
             model=_text("device"),
-            is_hosted=by_machine[0],
-            masked=by_machine[1],
+            is_hosted=columns.is_hosted(pool, pl.col("host")),
+            masked=columns.mask_reason(pool, pl.col("host")),
         )
         .sort("host", "gpu_name", "is_backfill", "rank", *_ORDER, nulls_last=True)
-        .with_row_index("saying")
+        .with_row_index("state_id")
     )
     claimed = pl.col("rank") == CLAIMED
     return read.with_columns(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 from usage_assets.kinds.htcondor.pool import devices
 from usage_assets.kinds.htcondor.pool.devices import UNKNOWN
@@ -87,3 +88,14 @@ class Pool:
         if device is None:
             return False
         return devices.in_family(device, families) or devices.in_family(self.display_name(device), families)
+
+
+class PoolSite(Protocol):
+    """What facts and tables need of a site's file."""
+
+    @property
+    def key(self) -> str:
+        """The site's key."""
+
+    def pool(self) -> Pool:
+        """What its operator decides."""

@@ -14,7 +14,7 @@ import polars as pl
 
 from usage_assets.core import clock, settings
 from usage_assets.kinds.htcondor.facts.tables import GPU_POLLS, GPU_RUNS
-from usage_assets.kinds.htcondor.pool.rules import Pool
+from usage_assets.kinds.htcondor.pool.rules import Pool, PoolSite
 from usage_assets.kinds.htcondor.reports.content import Report, report
 from usage_assets.kinds.htcondor.reports.period import Name, Period, ending_in
 from usage_assets.kinds.htcondor.reports.render import as_html, as_text, methodology
@@ -32,12 +32,8 @@ FORM = 2
 _ALWAYS = datetime(1, 1, 1)
 
 
-class ReportedSite(Protocol):
+class ReportedSite(PoolSite, Protocol):
     """What reports need of a site's file."""
-
-    @property
-    def key(self) -> str:
-        """The site's key."""
 
     @property
     def name(self) -> str:
@@ -46,9 +42,6 @@ class ReportedSite(Protocol):
     @property
     def reports(self) -> Reports:
         """What its operator wants of reports."""
-
-    def pool(self) -> Pool:
-        """What its operator decides."""
 
 
 @dataclass(frozen=True)

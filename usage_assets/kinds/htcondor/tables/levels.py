@@ -15,7 +15,7 @@ _STATES = ("primary_class", "primary_state", "backfill_class", "backfill_state",
 
 
 def class_levels(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage, classes: ClassSet) -> pl.DataFrame:
-    """A row per poll, a column `<class>.<sum>` (figures.SUMS) per class and `total`, where there is anything to count."""
+    """A row per poll, a column `<class>.<sum>` (figures.SUMS) per class and `total`, where anything counts."""
     shapes, of_kind = _shapes(kinds, _STATES)
     parts = []
     for side in ("primary", "backfill"):

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Protocol
 
 import polars as pl
 
 from usage_assets.core.months import next_month
-from usage_assets.kinds.htcondor.pool.rules import Pool
+from usage_assets.kinds.htcondor.pool.rules import Pool, PoolSite
 from usage_assets.kinds.htcondor.tables import (
     allocation,
     backfill,
@@ -28,17 +27,6 @@ from usage_assets.specs.asset import Built
 from usage_assets.warehouse import Reader
 
 Build = Callable[[Cube, Facts], pl.DataFrame]
-
-
-class PoolSite(Protocol):
-    """What the tables need of a site's file."""
-
-    @property
-    def key(self) -> str:
-        """The site's key."""
-
-    def pool(self) -> Pool:
-        """What its operator decides."""
 
 
 def _grouped(**frames: pl.DataFrame) -> pl.DataFrame:

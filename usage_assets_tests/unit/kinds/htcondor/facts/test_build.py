@@ -13,11 +13,11 @@ from usage_assets.kinds.htcondor.facts import build as build_module
 from usage_assets.kinds.htcondor.facts.build import METRICS_OF, TABLE_OF, Facts, build_facts
 from usage_assets.kinds.htcondor.facts.gpu_intervals import METRICS
 from usage_assets.kinds.htcondor.facts.observed import stretches
-from usage_assets.kinds.htcondor.facts.rows import COPIES, Polled, read_polled
+from usage_assets.kinds.htcondor.facts.rows import COPIES, read_polled
 from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets.schema.contract import violations
 from usage_assets.warehouse import Reader
-from usage_assets_tests.golden.pools import MONTH, at, facts_of, frame, row
+from usage_assets_tests.golden.pools import MONTH, at, facts_of, frame, polled_of, row
 from usage_assets_tests.golden.random_pool import POOL, pool_rows
 from usage_assets_tests.properties import examples
 
@@ -55,14 +55,14 @@ def test_what_is_read_from_a_table_is_what_a_frame_says(rows: list[dict]) -> Non
     with duckdb.connect() as opened:
         table = stored(opened, frame(rows))
         read = read_polled(Reader(opened), table, "pool", [MONTH])
-    raw = {MONTH: Polled.of_frame(frame(rows))}
+    raw = {MONTH: polled_of(frame(rows))}
     assert_same(build_facts(Site(), [MONTH], read, {}), build_facts(Site(), [MONTH], raw, {}))
 
 
 @examples(60)
 @given(pool_rows())
 def test_random_facts_keep_every_rule_of_their_tables(rows: list[dict]) -> None:
-    found = build_facts(Site(), [MONTH], {MONTH: Polled.of_frame(frame(rows))}, {})
+    found = build_facts(Site(), [MONTH], {MONTH: polled_of(frame(rows))}, {})
     tables = [*((TABLE_OF[name], made) for name, made in found.tables.items())]
     with duckdb.connect() as opened:
         for table, made in [*tables, (INTERVALS, found.intervals), (REJECTS, found.rejects)]:
@@ -74,7 +74,7 @@ def test_random_facts_keep_every_rule_of_their_tables(rows: list[dict]) -> None:
 @examples(60)
 @given(pool_rows())
 def test_rows_and_hours_of_each_account_add_up(rows: list[dict]) -> None:
-    found = build_facts(Site(), [MONTH], {MONTH: Polled.of_frame(frame(rows))}, {})
+    found = build_facts(Site(), [MONTH], {MONTH: polled_of(frame(rows))}, {})
     hours = (pl.col("end_at") - pl.col("start_at")).dt.total_microseconds().sum() / 3_600_000_000
     for account in found.accounts.iter_rows(named=True):
         metrics = METRICS_OF[account["asset"].removeprefix("htcondor/facts/")]
@@ -88,7 +88,7 @@ def test_rows_and_hours_of_each_account_add_up(rows: list[dict]) -> None:
 @examples(60)
 @given(pool_rows())
 def test_machines_apart_give_the_facts_of_all_together(rows: list[dict]) -> None:
-    raw = {MONTH: Polled.of_frame(frame(rows))}
+    raw = {MONTH: polled_of(frame(rows))}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(build_module, "ROWS_AT_ONCE", 3)
         apart = build_facts(Site(), [MONTH], raw, {})
@@ -98,7 +98,7 @@ def test_machines_apart_give_the_facts_of_all_together(rows: list[dict]) -> None
 def test_months_in_any_order_and_at_once_give_equal_facts() -> None:
     october = [row(minutes, "slot1@h1", "CUDA0") for minutes in (0, 15, 31 * 24 * 60 - 5)]
     november = [row(0, "slot1@h1", "CUDA0") | {"poll_at": datetime(2025, 11, 1, 0, 10)}]
-    raw = {MONTH: Polled.of_frame(frame(october)), NOVEMBER: Polled.of_frame(frame(november))}
+    raw = {MONTH: polled_of(frame(october)), NOVEMBER: polled_of(frame(november))}
     both = build_facts(Site(), [MONTH, NOVEMBER], raw, {})
     assert_same(both, build_facts(Site(), [NOVEMBER, MONTH], raw, {}))
     one, other = (build_facts(Site(), [month], raw, {}) for month in (MONTH, NOVEMBER))
@@ -108,7 +108,7 @@ def test_months_in_any_order_and_at_once_give_equal_facts() -> None:
 
 
 def test_only_what_is_wanted_is_given() -> None:
-    raw = {MONTH: Polled.of_frame(frame([row(0, "slot1_1@h1", "CUDA0", "Claimed")]))}
+    raw = {MONTH: polled_of(frame([row(0, "slot1_1@h1", "CUDA0", "Claimed")]))}
     found = build_facts(Site(), [MONTH], raw, {}, ["allocated", "gpu_runs"])
     assert set(found.tables) == {"gpu_runs"}
     assert set(found.intervals["metric"]) == {"allocated_prioritized_hosted"}
@@ -125,7 +125,7 @@ def test_copies_at_the_source_are_counted(con: duckdb.DuckDBPyConnection) -> Non
     read = read_polled(Reader(con), stored(con, rows), "pool", [MONTH], copies=True)[MONTH]
     found = build_facts(Site(), [MONTH], {MONTH: read}, {}).tables["gpu_polls"]
     assert found.select("rows", "duplicates", "gpus").rows() == [(4, 2, 2)]
-    assert_frame_equal(found, build_facts(Site(), [MONTH], {MONTH: Polled.of_frame(rows)}, {}).tables["gpu_polls"])
+    assert_frame_equal(found, build_facts(Site(), [MONTH], {MONTH: polled_of(rows)}, {}).tables["gpu_polls"])
 
 
 def test_polls_after_an_instant_are_read_alone(con: duckdb.DuckDBPyConnection) -> None:
