@@ -3,6 +3,8 @@
 from usage_assets.kinds.htcondor.pool import classes
 from usage_assets.schema import Column, Rule, Table, Type
 
+_TEXT, _INT, _FLOAT, _FLAG, _AT = Type.TEXT, Type.INT, Type.FLOAT, Type.BOOL, Type.INSTANT
+
 STATES: dict[str, str] = {
     "claimed": "a job holds it",
     "idle": "Unclaimed",
@@ -26,21 +28,21 @@ GPU_POLLS = Table(
     "or no slot named a GPU, is a poll too: it stays in the denominators.",
     key=("poll_at",),
     columns=(
-        Column("poll_at", Type.INSTANT, "When the collector asked", nullable=False),
-        Column("local_at", Type.INSTANT, "The same by the pool's own clock, as the file has it (not UTC)"),
+        Column("poll_at", _AT, "When the collector asked", nullable=False),
+        Column("local_at", _AT, "The same by the pool's own clock, as the file has it (not UTC)"),
         Column(
             "is_repeated",
-            Type.BOOL,
+            _FLAG,
             "Within the second pass of the hour that comes twice when clocks go back",
             nullable=False,
         ),
-        Column("rows", Type.INT, "Rows of the poll at the source, exact doubles included", "rows", nullable=False),
-        Column("duplicates", Type.INT, "Exact doubles among them, left out", "rows", nullable=False),
-        Column("machines", Type.INT, "Machines with a GPU that are not masked", "machines", nullable=False),
-        Column("gpus", Type.INT, "GPUs of machines that are not masked, each once", "GPUs", nullable=False),
+        Column("rows", _INT, "Rows of the poll at the source, exact doubles included", "rows", nullable=False),
+        Column("duplicates", _INT, "Exact doubles among them, left out", "rows", nullable=False),
+        Column("machines", _INT, "Machines with a GPU that are not masked", "machines", nullable=False),
+        Column("gpus", _INT, "GPUs of machines that are not masked, each once", "GPUs", nullable=False),
         Column(
             "missed",
-            Type.INT,
+            _INT,
             "Polls that should lie between the poll before it in the month and this one; 0 for the month's first",
             "polls",
             nullable=False,
@@ -63,49 +65,43 @@ GPU_RUNS = Table(
     "missing. A GPU is named by its machine and its id together; masked machines are there, with the reason.",
     key=("machine", "gpu", "start_at"),
     columns=(
-        Column("machine", Type.TEXT, "Host name, as the pool has it", "text", "raw.gpu_state.machine", nullable=False),
-        Column(
-            "gpu", Type.TEXT, "Id of the GPU, unique within its machine", "text", "raw.gpu_state.gpu", nullable=False
-        ),
-        Column("start_at", Type.INSTANT, "Its first poll", nullable=False),
+        Column("machine", _TEXT, "Host name, as the pool has it", "text", "raw.gpu_state.machine", nullable=False),
+        Column("gpu", _TEXT, "Id of the GPU, unique within its machine", "text", "raw.gpu_state.gpu", nullable=False),
+        Column("start_at", _AT, "Its first poll", nullable=False),
         Column(
             "end_at",
-            Type.INSTANT,
+            _AT,
             "The poll after its last one; its last poll and one poll interval where that is missing; never past the "
             "month's end",
             nullable=False,
         ),
-        Column("polls", Type.INT, "Polls that saw it so", "polls", nullable=False),
+        Column("polls", _INT, "Polls that saw it so", "polls", nullable=False),
         Column(
-            "device",
-            Type.TEXT,
-            "Name of the model at the source; null where no row tells",
-            "text",
-            "raw.gpu_state.device",
+            "device", _TEXT, "Name of the model at the source; null where no row tells", "text", "raw.gpu_state.device"
         ),
-        Column("memory_mb", Type.INT, "Memory of the GPU; null where no row tells", "MiB", "raw.gpu_state.memory_mb"),
-        Column("primary_state", Type.TEXT, f"In its primary slots: {_STATES}; null = none lists it"),
-        Column("primary_class", Type.TEXT, "Class in which its primary slot offers it: " + ", ".join(classes.PRIMARY)),
+        Column("memory_mb", _INT, "Memory of the GPU; null where no row tells", "MiB", "raw.gpu_state.memory_mb"),
+        Column("primary_state", _TEXT, f"In its primary slots: {_STATES}; null = none lists it"),
+        Column("primary_class", _TEXT, "Class in which its primary slot offers it: " + ", ".join(classes.PRIMARY)),
         Column(
             "primary_user",
-            Type.TEXT,
+            _TEXT,
             "Whose job holds it there; Unknown where nothing tells; null unless claimed",
             personal=True,
         ),
-        Column("primary_job", Type.TEXT, "The job that holds it there (GlobalJobId); null unless claimed"),
+        Column("primary_job", _TEXT, "The job that holds it there (GlobalJobId); null unless claimed"),
         Column(
             "backfill_state",
-            Type.TEXT,
+            _TEXT,
             f"In its backfill slots: {_STATES}; null = none lists it, or a primary job holds it: backfill offers only "
             "what no primary job holds",
         ),
-        Column("backfill_class", Type.TEXT, "Class in which backfill offers it: " + ", ".join(classes.BACKFILL)),
-        Column("backfill_user", Type.TEXT, "Whose backfill job holds it; as primary_user", personal=True),
-        Column("backfill_job", Type.TEXT, "The backfill job that holds it; null unless claimed"),
-        Column("is_drained", Type.BOOL, "A slot of it is Drained, and no job holds it", nullable=False),
-        Column("is_refusing", Type.BOOL, "It has a reason to refuse new jobs, and no job holds it", nullable=False),
-        Column("reason", Type.TEXT, "Why it refuses new jobs (PreventJobsReason), also while a job still holds it"),
-        Column("masked", Type.TEXT, "Why its machine is out of the statistics; null = it counts"),
+        Column("backfill_class", _TEXT, "Class in which backfill offers it: " + ", ".join(classes.BACKFILL)),
+        Column("backfill_user", _TEXT, "Whose backfill job holds it; as primary_user", personal=True),
+        Column("backfill_job", _TEXT, "The backfill job that holds it; null unless claimed"),
+        Column("is_drained", _FLAG, "A slot of it is Drained, and no job holds it", nullable=False),
+        Column("is_refusing", _FLAG, "It has a reason to refuse new jobs, and no job holds it", nullable=False),
+        Column("reason", _TEXT, "Why it refuses new jobs (PreventJobsReason), also while a job still holds it"),
+        Column("masked", _TEXT, "Why its machine is out of the statistics; null = it counts"),
     ),
     rules=(
         Rule("starts before it ends", "start_at < end_at AND polls >= 1", "A run has a poll"),
@@ -153,12 +149,12 @@ GPU_PERFORMANCE = Table(
     "sum over its GPUs; each GPU takes its part. Masked machines, unknown and negative usage are left out.",
     key=("poll_at", "machine", "device", "class"),
     columns=(
-        Column("poll_at", Type.INSTANT, "When the collector asked", nullable=False),
-        Column("machine", Type.TEXT, "Host name, as the pool has it", nullable=False),
-        Column("device", Type.TEXT, "Name of the model at the source; null where no row tells"),
-        Column("class", Type.TEXT, "Class of the slot that holds them: " + ", ".join(classes.CLASSES), nullable=False),
-        Column("gpus", Type.INT, "Claimed GPUs whose usage is known", "GPUs", nullable=False),
-        Column("usage", Type.FLOAT, "Their usage added up; 1 = one GPU, fully used", "GPUs", nullable=False),
+        Column("poll_at", _AT, "When the collector asked", nullable=False),
+        Column("machine", _TEXT, "Host name, as the pool has it", nullable=False),
+        Column("device", _TEXT, "Name of the model at the source; null where no row tells"),
+        Column("class", _TEXT, "Class of the slot that holds them: " + ", ".join(classes.CLASSES), nullable=False),
+        Column("gpus", _INT, "Claimed GPUs whose usage is known", "GPUs", nullable=False),
+        Column("usage", _FLOAT, "Their usage added up; 1 = one GPU, fully used", "GPUs", nullable=False),
     ),
     rules=(
         _IN_MONTH,

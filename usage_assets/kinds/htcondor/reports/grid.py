@@ -48,22 +48,11 @@ class Grid:
     title: str = ""
 
 
-def grid(
-    frame: pl.DataFrame,
-    heads: Mapping[str, str],
-    *,
-    timezone: str = "UTC",
-    title: str = "",
-    total: str | None = None,
-) -> Grid:
+def grid(frame: pl.DataFrame, heads: Mapping[str, str], *, timezone: str = "UTC", title: str = "") -> Grid:
     """Some columns of a frame under their heads; instants by the pool's clocks.
 
-    `level` and `is_total` of the frame, where it has them, say how a row is set; `total` names a column in which rows
-    called total stand: these come first.
+    `level` and `is_total` of the frame, where it has them, say how a row is set.
     """
-    if total is not None:
-        is_total = pl.col(total) == "total"
-        frame = frame.with_columns(is_total=is_total).sort(~is_total, maintain_order=True)
     columns = tuple(column(head, frame.schema[name]) for name, head in heads.items())
     rows = tuple(
         Row(

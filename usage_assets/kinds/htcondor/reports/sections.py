@@ -1,6 +1,6 @@
-"""Sections: what a report tells, one function each, in the order of `SECTIONS`; numbers come from the tables."""
+"""The sections of a report, in the order of `SECTIONS`; numbers come from the tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -26,7 +26,31 @@ class Section:
 
 
 Build = Callable[[Cube, Wording], Section]
-_ALL = "All classes"
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A section that shows the rows of one table, instants by the pool's clocks.
+
+    `heads` are its columns and their heads; `labelled` is the column whose class or category `label` calls in the words
+    of the report. `{backfill}` stands for the report's word.
+    """
+
+    key: str
+    title: str
+    table: Callable[[Cube], Result]
+    heads: Mapping[str, str]
+    empty: str
+    notes: tuple[str, ...] = ()
+    labelled: str = ""
+
+    def __call__(self, cube: Cube, words: Wording) -> Section:
+        rows = self.table(cube).frame
+        if self.labelled:
+            rows = rows.with_columns(label=_worded(self.labelled, words))
+        heads = {name: head.format(backfill=words.backfill) for name, head in self.heads.items()}
+        shown = () if rows.is_empty() else (grid(rows, heads, timezone=cube.pool.timezone),)
+        return Section(self.key, self.title, shown, self.notes, self.empty)
 
 
 def real_slots(cube: Cube, words: Wording) -> Section:
@@ -35,19 +59,13 @@ def real_slots(cube: Cube, words: Wording) -> Section:
     rows = summary.frame.with_columns(is_total=pl.col("level") == 0, label=_worded("row", words))
     # classes that a pool does not have are no news, apart from those that every report has
     rows = rows.filter((pl.col("row") != classes.INTERACTIVE) | (pl.col("available_hours_observed") > 0))
-    share, held = f"{words.allocation} %", _held(words)
-    heads = {
-        "label": "Class",
-        "allocated_percent": share,
-        "allocated_avg": held,
-        "drained_avg": "Drained (avg.)",
-        "available_avg": "Available (avg.)",
-        "refusing_avg": "Prevented (avg.)",
-    }
+    figures = _figures(words)
+    del figures["drained_percent"]
     note = (
         f"TOTAL counts what jobs held in primary and in {words.backfill} slots, and offers each GPU once. "
         f"{words.backfill} runs on GPUs that primary slots offer too, so rows do not add up to it."
     )
+    heads = {"label": "Class", **figures, "refusing_avg": "Prevented (avg.)"}
     return Section("real_slots", "Real slots", (grid(rows, heads),), (note,))
 
 
@@ -55,8 +73,7 @@ def by_memory(cube: Cube, words: Wording) -> Section:
     """Primary slots by band of memory."""
     found = allocation.allocation_by_memory(cube)
     rows = found.frame.filter((pl.col("available_hours_observed") > 0) | (pl.col("band") == TOTAL))
-    heads = {"band": "Memory", **_figures(words)}
-    table = _titled(grid(rows, heads, total="band"), {TOTAL: "TOTAL"})
+    table = _totalled(rows, {"band": "Memory", **_figures(words)}, "band")
     return Section("memory", "Primary slots by memory", (table,), _filtered(found))
 
 
@@ -64,43 +81,15 @@ def model_users(cube: Cube, words: Wording) -> Section:
     """GPU-hours of the users of one model."""
     model = cube.options.model
     grids = _of_users(users.model_users(cube).frame, cube, words)
-    return Section(
-        "model_users",
-        f"{model} by slot type and user",
-        grids,
-        empty=f"No job held a GPU called {model} in this period.",
-    )
+    empty = f"No job held a GPU called {model} in this period."
+    return Section("model_users", f"{model} by slot type and user", grids, empty=empty)
 
 
 def backfill_users(cube: Cube, words: Wording) -> Section:
     """GPU-hours of the users of backfill."""
     found = users.backfill_users(cube)
-    return Section(
-        "backfill_users",
-        f"{words.backfill} by slot type and user",
-        _of_users(found.frame, cube, words),
-        _filtered(found),
-        "No job held a GPU there in this period.",
-    )
-
-
-def never_active(cube: Cube, words: Wording) -> Section:
-    """Machines that no primary job used."""
-    rows = hosts.never_active(cube).frame
-    heads = {
-        "machine": "Machine",
-        "devices": "Devices",
-        "gpus": "GPUs",
-        "available_hours_observed": "GPU-hours available",
-        "backfill_hours_observed": f"GPU-hours of {words.backfill}",
-        "last_seen": "Last seen",
-    }
-    return Section(
-        "never_active",
-        "Machines with no active primary GPU",
-        _some(grid(rows, heads, timezone=cube.pool.timezone)),
-        empty="Primary jobs held a GPU of every machine.",
-    )
+    title, grids = f"{words.backfill} by slot type and user", _of_users(found.frame, cube, words)
+    return Section("backfill_users", title, grids, _filtered(found), "No job held a GPU there in this period.")
 
 
 def by_device(cube: Cube, words: Wording) -> Section:
@@ -111,121 +100,107 @@ def by_device(cube: Cube, words: Wording) -> Section:
     for name in (TOTAL, *names_of(cube.options.classes)):
         rows = found.frame.filter(pl.col("class") == name)
         if rows["available_hours_observed"].sum() > 0:
-            table = grid(rows, heads, total="device", title=_class_title(name, words))
-            grids.append(_titled(table, {TOTAL: "TOTAL"}))
+            grids.append(_totalled(rows, heads, "device", title=_class_title(name, words)))
     return Section("devices", f"{words.allocation} by device", tuple(grids), _filtered(found), "No GPU was seen.")
 
 
-def machine_categories(cube: Cube, words: Wording) -> Section:
-    """The class of each machine's slots."""
-    rows = hosts.machine_categories(cube).frame.with_columns(label=_worded("category", words))
-    heads = {
-        "label": "Category",
-        "machine": "Machine",
-        "devices": "Devices",
-        "gpus": "GPUs",
-        "available_hours_observed": "GPU-hours seen",
-        "percent": "% of the machine",
-    }
-    note = "A machine whose slots changed their class, or are of several, has a row of each."
-    return Section("machines", "Machine categories", _some(grid(rows, heads)), (note,), "No machine was seen.")
-
-
-def draining_hosts(cube: Cube, words: Wording) -> Section:  # noqa: ARG001 - all sections are called alike
-    """Machines with GPUs that were drained."""
-    heads = {
-        "machine": "Machine",
-        "devices": "Devices",
-        "gpus": "GPUs",
-        "episodes": "Times",
-        "first_at": "First seen",
-        "last_at": "Last seen",
-        "gpu_hours_observed": "GPU-hours drained",
-        "is_open": "Still drained",
-    }
-    rows = draining.draining_by_host(cube).frame
-    table = _some(grid(rows, heads, timezone=cube.pool.timezone))
-    return Section("draining", "Draining", table, empty="No GPU was drained.")
-
-
-def refusing_hosts(cube: Cube, words: Wording) -> Section:  # noqa: ARG001
-    """Machines that refused new jobs, and why."""
-    heads = {
-        "machine": "Machine",
-        "reason": "Reason",
-        "gpus": "GPUs",
-        "first_seen": "First seen",
-        "last_seen": "Last seen",
-        "is_still_set": "Still set",
-        "gpu_hours_refusing": "GPU-hours prevented",
-    }
-    rows = draining.refusing_hosts(cube).frame
-    table = _some(grid(rows, heads, timezone=cube.pool.timezone))
-    return Section("refusing", "Machines that prevent new jobs", table, empty="No machine prevented jobs.")
-
-
-def excluded_hosts(cube: Cube, words: Wording) -> Section:  # noqa: ARG001
-    """Machines out of the statistics."""
-    heads = {"machine": "Machine", "reason": "Reason", "gpus": "GPUs", "last_seen": "Last seen"}
-    rows = hosts.excluded_hosts(cube).frame
-    table = _some(grid(rows, heads, timezone=cube.pool.timezone))
-    return Section("excluded", "Excluded hosts", table, empty="No host is excluded.")
-
-
+_MACHINE = {"machine": "Machine", "devices": "Devices", "gpus": "GPUs"}
+_SEEN = {"first_seen": "First seen", "last_seen": "Last seen"}
 SECTIONS: tuple[Build, ...] = (
     real_slots,
     by_memory,
     model_users,
     backfill_users,
-    never_active,
+    _Listed(
+        "never_active",
+        "Machines with no active primary GPU",
+        hosts.never_active,
+        {
+            **_MACHINE,
+            "available_hours_observed": "GPU-hours available",
+            "backfill_hours_observed": "GPU-hours of {backfill}",
+            "last_seen": "Last seen",
+        },
+        "Primary jobs held a GPU of every machine.",
+    ),
     by_device,
-    machine_categories,
-    draining_hosts,
-    refusing_hosts,
-    excluded_hosts,
+    _Listed(
+        "machines",
+        "Machine categories",
+        hosts.machine_categories,
+        {"label": "Category", **_MACHINE, "available_hours_observed": "GPU-hours seen", "percent": "% of the machine"},
+        "No machine was seen.",
+        ("A machine whose slots changed their class, or are of several, has a row of each.",),
+        labelled="category",
+    ),
+    _Listed(
+        "draining",
+        "Draining",
+        draining.draining_by_host,
+        {
+            **_MACHINE,
+            "episodes": "Times",
+            "first_at": "First seen",
+            "last_at": "Last seen",
+            "gpu_hours_observed": "GPU-hours drained",
+            "is_open": "Still drained",
+        },
+        "No GPU was drained.",
+    ),
+    _Listed(
+        "refusing",
+        "Machines that prevent new jobs",
+        draining.refusing_hosts,
+        {
+            "machine": "Machine",
+            "reason": "Reason",
+            "gpus": "GPUs",
+            **_SEEN,
+            "is_still_set": "Still set",
+            "gpu_hours_refusing": "GPU-hours prevented",
+        },
+        "No machine prevented jobs.",
+    ),
+    _Listed(
+        "excluded",
+        "Excluded hosts",
+        hosts.excluded_hosts,
+        {"machine": "Machine", "reason": "Reason", "gpus": "GPUs", "last_seen": "Last seen"},
+        "No host is excluded.",
+    ),
 )
 """The sections in the order in which a report shows them; the methodology and the footer come after them."""
 
 
 def _figures(words: Wording) -> dict[str, str]:
+    """Columns of allocation and their heads."""
+    held = "Allocated" if words.allocation == "Allocation" else words.allocation
     return {
         "allocated_percent": f"{words.allocation} %",
-        "allocated_avg": _held(words),
+        "allocated_avg": f"{held} (avg.)",
         "drained_avg": "Drained (avg.)",
         "drained_percent": "Drained %",
         "available_avg": "Available (avg.)",
     }
 
 
-def _held(words: Wording) -> str:
-    return "Allocated (avg.)" if words.allocation == "Allocation" else f"{words.allocation} (avg.)"
-
-
 def _of_users(frame: pl.DataFrame, cube: Cube, words: Wording) -> tuple[Grid, ...]:
     """Users of all classes first, then of each; each with its sum at the top."""
-    heads = {
-        "user": "User",
+    numbers = {
         "gpu_hours_observed": "GPU-hours observed",
         "gpu_hours_estimated": "GPU-hours estimated",
         "percent": "% of total",
-        "percent_of_class": "% of slot type",
     }
     grids = []
     for name in (TOTAL, *names_of(cube.options.classes)):
-        mine = frame.filter(pl.col("class") == name).sort("gpu_hours_observed", "user", descending=[True, False])
-        if mine.is_empty():
+        rows = frame.filter(pl.col("class") == name).sort("gpu_hours_observed", "user", descending=[True, False])
+        if rows.is_empty():
             continue
-        numbers = [column for column in heads if column != "user"]
-        first = mine.select(pl.lit("TOTAL").alias("user"), *(pl.col(column).sum() for column in numbers))
-        rows = pl.concat(
-            [first.with_columns(is_total=pl.lit(value=True)), mine.select(*heads).with_columns(is_total=pl.lit(False))]
-        )
-        title = _ALL if name == TOTAL else _class_title(name, words)
-        if name == TOTAL:
-            rows, shown = rows.drop("percent_of_class"), {k: v for k, v in heads.items() if k != "percent_of_class"}
-        else:
-            shown = heads
-        grids.append(grid(rows, shown, title=title))
+        shown = numbers if name == TOTAL else {**numbers, "percent_of_class": "% of slot type"}
+        first = rows.select(pl.lit("TOTAL").alias("user"), pl.col(*shown).sum(), is_total=pl.lit(value=True))
+        rows = pl.concat([first, rows.select("user", *shown, is_total=pl.lit(value=False))])
+        title = "All classes" if name == TOTAL else _class_title(name, words)
+        grids.append(grid(rows, {"user": "User", **shown}, title=title))
     return tuple(grids)
 
 
@@ -247,21 +222,17 @@ def _class_title(name: str, words: Wording) -> str:
 
 def _worded(column: str, words: Wording) -> pl.Expr:
     """Labels with the report's own words for classes of backfill."""
-    names = (*classes.BACKFILL, hosts.BACKFILL_ONLY)
-    replaced = pl.col("label")
-    for name in names:
-        replaced = pl.when(pl.col(column) == name).then(pl.lit(_class_title(name, words))).otherwise(replaced)
-    return replaced
+    titles = class_titles(words)
+    own = {name: titles[name] for name in (*classes.BACKFILL, hosts.BACKFILL_ONLY)}
+    return pl.coalesce(pl.col(column).replace_strict(own, default=None, return_dtype=pl.String()), "label")
 
 
-def _titled(table: Grid, names: dict[str, str]) -> Grid:
-    rows = [type(row)((names.get(row.cells[0], row.cells[0]), *row.cells[1:]), row.level, row.is_total)
-            if row.is_total else row for row in table.rows]  # fmt: skip
-    return Grid(table.columns, tuple(rows), table.title)
-
-
-def _some(table: Grid) -> tuple[Grid, ...]:
-    return (table,) if table.rows else ()
+def _totalled(frame: pl.DataFrame, heads: Mapping[str, str], column: str, title: str = "") -> Grid:
+    """A grid whose rows called total come first, as TOTAL."""
+    is_total = pl.col(column) == TOTAL
+    name = pl.when(is_total).then(pl.lit("TOTAL")).otherwise(column)
+    frame = frame.with_columns(name.alias(column), is_total=is_total).sort(~pl.col("is_total"), maintain_order=True)
+    return grid(frame, heads, title=title)
 
 
 def _filtered(found: Result) -> tuple[str, ...]:
@@ -269,5 +240,5 @@ def _filtered(found: Result) -> tuple[str, ...]:
     about = found.metadata
     if not about.filtered_families:
         return ()
-    gone: Sequence[str] = about.filtered_devices or ("none of the period's devices",)
-    return (f"Without the families {', '.join(about.filtered_families)}: {', '.join(gone)}.",)
+    devices = ", ".join(about.filtered_devices) or "none of the period's devices"
+    return (f"Without the families {', '.join(about.filtered_families)}: {devices}.",)

@@ -129,7 +129,7 @@ def _made(
 def _prepared(cube: Cube) -> None:
     """Make what several tables share, both at once: each keeps one processor busy."""
     with ThreadPoolExecutor(2) as threads:
-        for done in [threads.submit(getattr, cube, name) for name in ("followed", "levels")]:
+        for done in [threads.submit(getattr, cube, name) for name in ("backfill", "levels")]:
             done.result()
 
 

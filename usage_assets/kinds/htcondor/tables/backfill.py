@@ -1,13 +1,13 @@
 """Backfill: how long GPUs stand free for it, and whose jobs had to make room for primary jobs.
 
-Polls tell that a backfill job was there and, at the next poll, a primary job in its place: an eviction, inferred. One
-that came and went between two polls is not seen, and a gap of polls tells nothing.
+A backfill job at one poll and a primary job in its place at the next one count as an eviction: it is inferred. A job
+that came and went between two polls is not seen, and a gap in the polls is no evidence.
 """
 
 import polars as pl
 
 from usage_assets.kinds.htcondor.tables.cube import Cube
-from usage_assets.kinds.htcondor.tables.figures import hours
+from usage_assets.kinds.htcondor.tables.figures import hours, percent
 from usage_assets.kinds.htcondor.tables.options import Result
 
 _GPU = ("machine", "gpu")
@@ -18,25 +18,20 @@ def availability_spells(cube: Cube) -> Result:
 
     Columns: machine, gpu, device, class (of backfill, at its start), start_at, last_at (its first and last poll),
     hours_observed (the time that its polls stand for), hours_used (of them, held by backfill jobs), ended_by (one of
-    follow.ENDS), is_cut (it began before the window's second poll or lasts to its end: its true length is not known).
+    spells.ENDS), is_cut (it began before the window's second poll or lasts to its end: its true length is not known).
     Filtered families are left out unless all devices are asked for.
     """
     at = cube.observed.polls["poll_at"]
-    rows = _spells(cube).with_columns(pl.col(*_GPU, "device", "class").cast(pl.String()))
-    return Result(
-        rows.select(
-            *_GPU,
-            "device",
-            "class",
-            at.gather(rows["first"]).alias("start_at"),
-            at.gather(rows["after"] - 1).alias("last_at"),
-            "hours_observed",
-            hours("used").alias("hours_used"),
-            "ended_by",
-            "is_cut",
-        ).sort("machine", "gpu", "start_at"),
-        cube.metadata(filtered=True),
+    rows = _spells(cube)
+    table = rows.select(
+        pl.col(*_GPU, "device", "class").cast(pl.String()),
+        at.gather(rows["first"]).alias("start_at"),
+        at.gather(rows["after"] - 1).alias("last_at"),
+        "hours_observed",
+        hours("used").alias("hours_used"),
+        *("ended_by", "is_cut"),
     )
+    return Result(table.sort("machine", "gpu", "start_at"), cube.metadata(filtered=True))
 
 
 def spell_lengths(cube: Cube) -> Result:
@@ -46,26 +41,24 @@ def spell_lengths(cube: Cube) -> Result:
     the window), whole_spells, to_primary (spells that a primary job ended), to_primary_percent (of whole ones).
     """
     spells = _spells(cube).select("device", "hours_observed", "is_cut", "ended_by")
-    parts = [spells, spells.with_columns(device=pl.lit("total"))]
     length = pl.col("hours_observed").filter(~pl.col("is_cut"))
     taken = (pl.col("ended_by") == "primary") & ~pl.col("is_cut")
     rows = pl.concat(
         part.group_by("device")
         .agg(
-            pl.len().cast(pl.Int64).alias("spells"),
-            length.count().cast(pl.Int64).alias("whole_spells"),
-            length.mean().alias("hours_mean"),
-            length.median().alias("hours_median"),
-            length.quantile(0.9, "linear").alias("hours_p90"),
-            length.max().alias("hours_max"),
-            taken.sum().cast(pl.Int64).alias("to_primary"),
+            spells=pl.len().cast(pl.Int64),
+            whole_spells=length.count().cast(pl.Int64),
+            hours_mean=length.mean(),
+            hours_median=length.median(),
+            hours_p90=length.quantile(0.9, "linear"),
+            hours_max=length.max(),
+            to_primary=taken.sum().cast(pl.Int64),
         )
-        .with_columns(pl.col("device").cast(pl.String()))
+        .with_columns(pl.col("device").cast(pl.String()), to_primary_percent=percent("to_primary", "whole_spells"))
         .sort("device")
-        for part in parts
+        for part in (spells, spells.with_columns(device=pl.lit("total")))
     )
-    share = pl.when(pl.col("whole_spells") > 0).then(100 * pl.col("to_primary") / pl.col("whole_spells"))
-    return Result(rows.with_columns(to_primary_percent=share), cube.metadata(filtered=True))
+    return Result(rows, cube.metadata(filtered=True))
 
 
 def evictions_by_user(cube: Cube) -> Result:
@@ -87,36 +80,27 @@ def evictions_by_machine(cube: Cube) -> Result:
 def _spells(cube: Cube) -> pl.DataFrame:
     """Spells with their hours, and whether the window cuts them."""
     cut = (pl.col("first") == 0) | (pl.col("ended_by") == "window")
-    return cube.followed.spells.with_columns(hours("weight").alias("hours_observed"), cut.alias("is_cut"))
+    return cube.backfill.spells.with_columns(hours("weight").alias("hours_observed"), cut.alias("is_cut"))
 
 
 def _rates(cube: Cube, by: str) -> Result:
-    rows = cube.followed.stints.select(by, "ended_by", "weight")
-    taken = pl.col("ended_by") == "primary"
-    ended = pl.col("ended_by").is_in(["primary", "withdrawn"])
-    parts = [rows, rows.with_columns(pl.lit("total").alias(by))]
+    rows = cube.backfill.stints.select(by, "ended_by", "weight")
     table = pl.concat(
         part.group_by(by)
         .agg(
             pl.len().cast(pl.Int64).alias("stints"),
-            ended.sum().cast(pl.Int64).alias("ended"),
-            taken.sum().cast(pl.Int64).alias("evictions"),
+            pl.col("ended_by").is_in(["primary", "withdrawn"]).sum().cast(pl.Int64).alias("ended"),
+            (pl.col("ended_by") == "primary").sum().cast(pl.Int64).alias("evictions"),
             pl.col("weight").sum(),
         )
-        .with_columns(pl.col(by).cast(pl.String()))
+        .with_columns(pl.col(by).cast(pl.String()), gpu_hours_observed=hours("weight"))
         .sort("evictions", "weight", by, descending=[True, True, False])
-        for part in parts
+        for part in (rows, rows.with_columns(pl.lit("total").alias(by)))
     )
-    held = hours("weight")
-    return Result(
-        table.select(
-            by,
-            "stints",
-            "ended",
-            "evictions",
-            pl.when(pl.col("ended") > 0).then(100 * pl.col("evictions") / pl.col("ended")).alias("eviction_percent"),
-            held.alias("gpu_hours_observed"),
-            pl.when(pl.col("weight") > 0).then(100 * pl.col("evictions") / held).alias("evictions_per_100_hours"),
-        ),
-        cube.metadata(filtered=True),
+    table = table.select(
+        *(by, "stints", "ended", "evictions"),
+        percent("evictions", "ended").alias("eviction_percent"),
+        "gpu_hours_observed",
+        percent("evictions", "gpu_hours_observed").alias("evictions_per_100_hours"),
     )
+    return Result(table, cube.metadata(filtered=True))

@@ -98,8 +98,8 @@ class Cube:
         return class_levels(self.counted, self.spans, self.observed, self.options.classes)
 
     @cached_property
-    def followed(self) -> BackfillSpells:
-        """Each GPU that tables of backfill show, followed from run to run: follow.follow."""
+    def backfill(self) -> BackfillSpells:
+        """When backfill was offered the GPUs that its tables show, and held them."""
         return backfill_spells(self.shown(self.counted), self.spans, self.observed)
 
     def shown(self, frame: pl.DataFrame) -> pl.DataFrame:

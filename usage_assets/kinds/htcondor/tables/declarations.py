@@ -79,11 +79,8 @@ COVERAGE: tuple[Column, ...] = (
     Column("expected", _INT, "Intervals of the month so far", "intervals", nullable=False),
     Column("coverage", _FLOAT, "Share of the expected intervals that a poll saw", "share", nullable=False),
 )
-_RULES = (
-    Rule(
-        "coverage is a share", "coverage >= 0 AND coverage <= 1 AND intervals <= expected", "No interval is seen twice"
-    ),
-)
+_IS_SHARE = "coverage >= 0 AND coverage <= 1 AND intervals <= expected"
+_RULES = (Rule("coverage is a share", _IS_SHARE, "No interval is seen twice"),)
 
 
 def _table(name: str, description: str, key: tuple[str, ...], *columns: str) -> Table:

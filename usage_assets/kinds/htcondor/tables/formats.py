@@ -1,12 +1,12 @@
-"""Show: tables as text, HTML, JSON and CSV. Pure: what is shown is returned, nothing is written.
+"""Tables as text, HTML, JSON and CSV. Pure: texts are returned, nothing is written.
 
 Names of users, machines and jobs come from the pool: in text nothing of them moves a cursor, in HTML they are escaped,
 in CSV no spreadsheet takes them for a formula.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from typing import Any, Literal
 
@@ -52,7 +52,6 @@ _WORDS = {
     "gpus": "GPUs",
     "percent": "%",
     "p90": "90 %",
-    "mean": "mean",
     "utc": "UTC",
 }
 _WIDEST = 80
@@ -72,26 +71,30 @@ def shown(results: Mapping[str, Result], wanted: str, *, title: str = "GPU pool"
         return as_html(results, title=title)
     if wanted == "json":
         return as_json(results)
-    if wanted == "csv":
-        if len(results) != 1:
-            msg = f"CSV holds one table; choose one of {', '.join(results)}, or another format"
-            raise UsageError(msg)
-        return as_csv(next(iter(results.values())).frame)
-    msg = f"format is one of {', '.join(FORMATS)}, not {wanted!r}"
-    raise UsageError(msg)
+    if wanted != "csv":
+        msg = f"format is one of {', '.join(FORMATS)}, not {wanted!r}"
+        raise UsageError(msg)
+    if len(results) != 1:
+        msg = f"CSV holds one table; choose one of {', '.join(results)}, or another format"
+        raise UsageError(msg)
+    return as_csv(next(iter(results.values())).frame)
+
+
+def _noted(results: Mapping[str, Result]) -> Iterator[tuple[str, Sequence[str], Sequence[str], pl.DataFrame]]:
+    """Heading, window (where it is another one than before), remarks and frame of each table."""
+    previous: tuple[str, ...] = ()
+    for name, result in results.items():
+        about = period(result.metadata)
+        yield heading(name), about if about != previous else (), remarks(result.metadata), result.frame
+        previous = about
 
 
 def as_text(results: Mapping[str, Result], *, title: str = "GPU pool") -> str:
     """Tables as plain text: names to the left, numbers to the right with one decimal."""
     lines = [printable(title), "=" * len(printable(title))]
-    previous: tuple[str, ...] = ()
-    for name, result in results.items():
-        about = tuple(printable(line) for line in period(result.metadata))
-        lines += ["", printable(heading(name)), "-" * len(heading(name))]
-        lines += about if about != previous else ()
-        lines += [printable(f"({remark})") for remark in remarks(result.metadata)]
-        lines += ["", *text_table(result.frame)]
-        previous = about
+    for name, about, notes, frame in _noted(results):
+        lines += ["", printable(name), "-" * len(name), *map(printable, about)]
+        lines += [*(printable(f"({note})") for note in notes), "", *text_table(frame)]
     return "\n".join(lines) + "\n"
 
 
@@ -100,15 +103,14 @@ def text_table(frame: pl.DataFrame) -> list[str]:
     if frame.is_empty():
         return ["  nothing"]
     frame = readable(frame)
-    rows = [[_short(printable(cell)) for cell in row] for row in _cells(frame)]
+    rows = [[_short(printable(cell(value))) for value in row] for row in frame.iter_rows()]
     heads = _heads(frame)
-    right = [_is_number(kind) for kind in frame.dtypes]
-    widths = [max(len(head), *(len(row[place]) for row in rows)) for place, head in enumerate(heads)]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
 
     def line(cells: Iterable[str]) -> str:
-        placed = zip(cells, widths, right, strict=True)
+        placed = zip(cells, widths, frame.dtypes, strict=True)
         return "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in placed
+            text.rjust(width) if kind.is_numeric() else text.ljust(width) for text, width, kind in placed
         ).rstrip()
 
     return [line(heads), line("-" * width for width in widths), *map(line, rows)]
@@ -117,14 +119,10 @@ def text_table(frame: pl.DataFrame) -> list[str]:
 def as_html(results: Mapping[str, Result], *, title: str = "GPU pool") -> str:
     """Tables as one page that needs nothing else; every text is escaped."""
     parts = [f"<h1>{escape(title)}</h1>"]
-    previous: tuple[str, ...] = ()
-    for name, result in results.items():
-        about = period(result.metadata)
-        parts.append(f"<h2>{escape(heading(name))}</h2>")
-        notes = [*(about if about != previous else ()), *remarks(result.metadata)]
-        parts += [f'<p class="note">{escape(printable(note))}</p>' for note in notes]
-        parts.append(html_table(result.frame))
-        previous = about
+    for name, about, notes, frame in _noted(results):
+        parts.append(f"<h2>{escape(name)}</h2>")
+        parts += [f'<p class="note">{escape(printable(note))}</p>' for note in (*about, *notes)]
+        parts.append(html_table(frame))
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(parts) + "\n</body></html>\n"
 
@@ -134,28 +132,27 @@ def html_table(frame: pl.DataFrame) -> str:
     if frame.is_empty():
         return "<p>nothing</p>"
     frame = readable(frame)
-    marks = [' class="number"' if _is_number(kind) else "" for kind in frame.dtypes]
 
     def line(tag: str, cells: Iterable[str]) -> str:
+        marks = (' class="number"' if kind.is_numeric() else "" for kind in frame.dtypes)
         placed = zip(cells, marks, strict=True)
-        return "<tr>" + "".join(f"<{tag}{mark}>{escape(printable(cell))}</{tag}>" for cell, mark in placed) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}{mark}>{escape(printable(text))}</{tag}>" for text, mark in placed) + "</tr>"
 
-    rows = "\n".join(line("td", row) for row in _cells(frame))
-    head = line("th", _heads(frame))
-    return f"<table>\n<thead>{head}</thead>\n<tbody>\n{rows}\n</tbody></table>"
+    rows = "\n".join(line("td", map(cell, row)) for row in frame.iter_rows())
+    return f"<table>\n<thead>{line('th', _heads(frame))}</thead>\n<tbody>\n{rows}\n</tbody></table>"
 
 
 def as_json(results: Mapping[str, Result]) -> str:
-    """Tables as JSON: per table its rows, unrounded, and what it tells about."""
+    """Tables as JSON: per table its rows, unrounded, and its metadata; instants in ISO form."""
     tables = {
-        name: {
-            "metadata": result.metadata.as_dict(),
-            "columns": result.frame.columns,
-            "rows": list(_rows(result.frame)),
-        }
-        for name, result in results.items()
+        name: {"metadata": asdict(one.metadata), "columns": one.frame.columns, "rows": one.frame.to_dicts()}
+        for name, one in results.items()
     }
-    return json.dumps({"tables": tables}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+    def plain(value: Any) -> Any:
+        return value.isoformat()
+
+    return json.dumps({"tables": tables}, indent=1, allow_nan=False, ensure_ascii=False, default=plain) + "\n"
 
 
 def as_csv(frame: pl.DataFrame) -> str:
@@ -220,17 +217,3 @@ def remarks(metadata: Metadata) -> list[str]:
 
 def _short(text: str) -> str:
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
-
-
-def _is_number(kind: pl.DataType) -> bool:
-    return kind.is_numeric()
-
-
-def _cells(frame: pl.DataFrame) -> Iterable[list[str]]:
-    for row in frame.iter_rows():
-        yield [cell(value) for value in row]
-
-
-def _rows(frame: pl.DataFrame) -> Iterable[dict[str, Any]]:
-    for row in frame.iter_rows(named=True):
-        yield {name: value.isoformat() if isinstance(value, date) else value for name, value in row.items()}

@@ -1,6 +1,6 @@
-"""Moment: what one poll of the pool saw of a model of GPUs.
+"""The GPUs of the pool at one poll, by model.
 
-A time is asked for, and the nearest poll answers: with a poll every 15 minutes hardly any time has one of its own.
+The poll nearest to the time asked for counts: with a poll every 15 minutes hardly any time has one of its own.
 """
 
 from collections.abc import Mapping
@@ -15,33 +15,24 @@ from usage_assets.kinds.htcondor.pool.devices import UNKNOWN
 from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets.kinds.htcondor.tables.cube import matching
 from usage_assets.kinds.htcondor.tables.facts import Facts
+from usage_assets.kinds.htcondor.tables.figures import percent
 from usage_assets.kinds.htcondor.tables.labels import TOTAL, class_of, dense, label, names_of
+from usage_assets.kinds.htcondor.tables.levels import held
 from usage_assets.kinds.htcondor.tables.options import Options
 
 ACTIVITY: tuple[str, ...] = (
-    "poll_at",
-    "machine",
-    "gpu",
-    "device",
-    "state",
-    "class",
-    "user",
-    "job",
-    "primary_state",
-    "primary_class",
-    "backfill_state",
-    "backfill_class",
-    "is_drained",
-    "is_refusing",
-    "reason",
+    *("poll_at", "machine", "gpu", "device", "state", "class", "user", "job", "primary_state", "primary_class"),
+    *("backfill_state", "backfill_class", "is_drained", "is_refusing", "reason"),
 )
 """Columns of activity: `state` is claimed (a job holds it in any slot), idle or other; class, user and job are those of
 the slot that holds it, or of the primary slot where none does."""
 
+_MACHINES = pl.col("machine").n_unique().cast(pl.Int64)
+
 
 @dataclass(frozen=True)
 class Moment:
-    """A table about one poll: the time asked for, the poll that answers (UTC), and how far off it is."""
+    """A table of one poll: the time asked for, and the poll nearest to it (UTC)."""
 
     frame: pl.DataFrame
     asked_at: datetime
@@ -96,26 +87,16 @@ def models_at(facts: Facts, pool: Pool, at: datetime, options: Options | None = 
 
     Each GPU counts once; all devices, masked machines left out.
     """
-    poll, rows = _at(facts, pool, at, options or Options())
-    state = pl.col("state")
-    frame = (
-        rows.group_by("device")
-        .agg(
-            pl.len().cast(pl.Int64).alias("gpus"),
-            *((state == name).sum().cast(pl.Int64).alias(name) for name in ("claimed", "idle", "other")),
-            pl.col("machine").n_unique().cast(pl.Int64).alias("machines"),
-        )
-        .sort("device")
-    )
+    poll, rows = _gpus_at(facts, pool, at, options or Options())
+    frame = rows.group_by("device").agg(_counts("state"), machines=_MACHINES).sort("device")
     return Moment(frame, at, poll, pool.timezone)
 
 
 def model_activity(facts: Facts, pool: Pool, model: str, at: datetime, options: Options | None = None) -> Moment:
     """A row per GPU of a model that the nearest poll saw: ACTIVITY. Function 16."""
-    poll, rows = _at(facts, pool, at, options or Options())
-    return Moment(
-        rows.filter(pl.col("device") == model).sort("machine", "gpu").select(ACTIVITY), at, poll, pool.timezone
-    )
+    poll, rows = _gpus_at(facts, pool, at, options or Options())
+    gpus = rows.filter(pl.col("device") == model).sort("machine", "gpu").select(ACTIVITY)
+    return Moment(gpus, at, poll, pool.timezone)
 
 
 def analyse_model(facts: Facts, pool: Pool, model: str, at: datetime, options: Options | None = None) -> ModelAnalysis:
@@ -129,14 +110,12 @@ def analyse_model(facts: Facts, pool: Pool, model: str, at: datetime, options: O
     activity = model_activity(facts, pool, model, at, asked)
     rows = activity.frame
     claimed, idle = pl.col("state") == "claimed", pl.col("state") == "idle"
+    usage = _usage(facts, pool, model, activity.poll_at, rows["machine"])
     summary = rows.select(
-        pl.lit(model).alias("model"),
         *_counts("state"),
-        (claimed & (pl.col("user") != UNKNOWN)).sum().cast(pl.Int64).alias("claimed_with_user"),
-        pl.col("machine").n_unique().cast(pl.Int64).alias("machines"),
-        pl.lit(_usage(facts, pool, model, activity.poll_at, rows["machine"]), dtype=pl.Float64()).alias(
-            "usage_percent"
-        ),
+        claimed_with_user=(claimed & (pl.col("user") != UNKNOWN)).sum().cast(pl.Int64),
+        usage_percent=pl.lit(usage, dtype=pl.Float64()),
+        machines=_MACHINES,
     )
     sides = [
         rows.filter(pl.col(f"{side}_state").is_not_null())
@@ -147,10 +126,13 @@ def analyse_model(facts: Facts, pool: Pool, model: str, at: datetime, options: O
     total = rows.select(pl.lit(TOTAL).alias("class"), *_counts("state"))
     by_class = dense(pl.concat([*sides, total]), (*names_of(asked.classes), TOTAL))
     counts = ("gpus", "claimed", "idle", "other")
+    share = percent("claimed", "gpus").alias("claimed_percent")
     return ModelAnalysis(
         model=model,
-        summary=summary.select("model", *counts, "claimed_with_user", _share(), "usage_percent", "machines"),
-        by_class=by_class.select("class", label(), *counts, _share()),
+        summary=summary.select(
+            pl.lit(model).alias("model"), *counts, "claimed_with_user", share, "usage_percent", "machines"
+        ),
+        by_class=by_class.select("class", label(), *counts, share),
         jobs=rows.filter(claimed).sort("user", "machine", "gpu"),
         idle=rows.filter(idle),
         other=rows.filter(~claimed & ~idle),
@@ -161,15 +143,9 @@ def analyse_model(facts: Facts, pool: Pool, model: str, at: datetime, options: O
 
 
 def _counts(state: str) -> list[pl.Expr]:
-    column = pl.col(state)
-    return [
-        pl.len().cast(pl.Int64).alias("gpus"),
-        *((column == name).sum().cast(pl.Int64).alias(name) for name in ("claimed", "idle", "other")),
-    ]
-
-
-def _share() -> pl.Expr:
-    return pl.when(pl.col("gpus") > 0).then(100 * pl.col("claimed") / pl.col("gpus")).alias("claimed_percent")
+    """GPUs, and those of them in each state."""
+    of_state = ((pl.col(state) == name).sum().cast(pl.Int64).alias(name) for name in ("claimed", "idle", "other"))
+    return [pl.len().cast(pl.Int64).alias("gpus"), *of_state]
 
 
 def _usage(facts: Facts, pool: Pool, model: str, poll: datetime, machines: pl.Series) -> float | None:
@@ -177,21 +153,19 @@ def _usage(facts: Facts, pool: Pool, model: str, poll: datetime, machines: pl.Se
     if facts.performance is None:
         return None
     rows = facts.performance.filter(pl.col("poll_at") == poll).select("machine", "device", "gpus", "usage").collect()
-    mine = rows.with_columns(columns.display_name(pool, pl.col("device").cast(pl.String()))).filter(
+    of_model = rows.with_columns(columns.display_name(pool, pl.col("device").cast(pl.String()))).filter(
         (pl.col("device") == model) & pl.col("machine").cast(pl.String()).is_in(machines.unique().implode())
     )
-    gpus, usage = mine.select(pl.col("gpus").sum(), pl.col("usage").sum()).row(0)
+    gpus, usage = of_model.select(pl.col("gpus").sum(), pl.col("usage").sum()).row(0)
     return 100 * usage / gpus if gpus else None
 
 
-def _at(facts: Facts, pool: Pool, at: datetime, options: Options) -> tuple[datetime, pl.DataFrame]:
+def _gpus_at(facts: Facts, pool: Pool, at: datetime, options: Options) -> tuple[datetime, pl.DataFrame]:
     """The nearest poll, and the GPUs that it saw, each once."""
     poll = nearest_poll(facts.polls, at)
     if facts.runs is None:
         msg = "a moment needs runs with their jobs: read facts of that moment"
         raise UsageError(msg)
-    held = {side: (pl.col(f"{side}_state") == "claimed").fill_null(value=False) for side in ("primary", "backfill")}
-    state = pl.coalesce("primary_state", "backfill_state")
     rows = (
         facts.runs.filter((pl.col("start_at") <= poll) & (pl.col("end_at") > poll) & pl.col("masked").is_null())
         .collect()
@@ -199,17 +173,16 @@ def _at(facts: Facts, pool: Pool, at: datetime, options: Options) -> tuple[datet
     )
     if options.hosts:
         machines = rows["machine"].unique().to_list()
-        rows = rows.filter(
-            pl.col("machine").is_in(sorted(set().union(*(matching(machines, h) for h in options.hosts))))
-        )
+        found = set().union(*(matching(machines, host) for host in options.hosts))
+        rows = rows.filter(pl.col("machine").is_in(sorted(found)))
+    by_backfill = pl.col("backfill_state").eq_missing("claimed")
+    state = pl.coalesce("primary_state", "backfill_state")
+    class_ = pl.coalesce("primary_class", "backfill_class")
     return poll, rows.with_columns(
-        columns.display_name(pool, pl.col("device")).alias("device"),
-        pl.when(held["primary"] | held["backfill"]).then(pl.lit("claimed")).otherwise(state).alias("state"),
-        *(
-            pl.when(held["backfill"]).then(f"backfill_{name}").otherwise(f"primary_{name}").alias(name)
-            for name in ("user", "job")
-        ),
-        pl.when(held["backfill"]).then("backfill_class")
-        .otherwise(pl.coalesce("primary_class", "backfill_class")).alias("class"),
+        device=columns.display_name(pool, pl.col("device")),
+        state=pl.when(held()).then(pl.lit("claimed")).otherwise(state),
+        user=pl.when(by_backfill).then("backfill_user").otherwise("primary_user"),
+        job=pl.when(by_backfill).then("backfill_job").otherwise("primary_job"),
+        **{"class": pl.when(by_backfill).then("backfill_class").otherwise(class_)},
         poll_at=pl.lit(poll, dtype=pl.Datetime("us")),
-    )  # fmt: skip
+    )

@@ -1,9 +1,9 @@
-"""Options of tables, and what comes with a table: of what it tells, and how much of that was seen."""
+"""Options of tables, and the metadata of a table: its window, and how much of it was seen."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
@@ -45,7 +45,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a table tells about: its window and how much of it was seen, and what was left out."""
+    """The window of a table, how much of it was seen, and what was left out."""
 
     start: datetime
     """UTC, as `end`, `first_poll` and `last_poll`; the window is half-open."""
@@ -75,20 +75,10 @@ class Metadata:
     excluded_users: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """The same as plain values, instants in ISO form."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return list(value) if isinstance(value, tuple) else value
-
 
 @dataclass(frozen=True)
 class Result:
-    """One table with what it tells about."""
+    """One table with its metadata."""
 
     frame: pl.DataFrame
     metadata: Metadata
