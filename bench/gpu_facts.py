@@ -17,13 +17,13 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import typer
+from usage_assets.kinds.htcondor.facts.append import extend
 
 from bench.arguments import Folder, Only, require_part
 from bench.gpu_year import SITE
 from bench.measure import run
 from usage_assets.core.months import Window
 from usage_assets.kinds import HTCONDOR
-from usage_assets.kinds.htcondor.facts.append import extend
 from usage_assets.kinds.htcondor.facts.build import MonthFacts, month_facts
 from usage_assets.kinds.htcondor.facts.rows import COLUMNS, Polled, read_polled
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE

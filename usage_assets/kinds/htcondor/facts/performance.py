@@ -3,7 +3,7 @@
 import polars as pl
 
 from usage_assets.kinds.htcondor.facts.tables import GPU_PERFORMANCE
-from usage_assets.kinds.htcondor.pool import classes
+from usage_assets.kinds.htcondor.pool import classes, columns
 
 # usage is added in whole parts of this size, so that sums do not depend on their order
 _PARTS = 1e9
@@ -11,17 +11,11 @@ _PARTS = 1e9
 
 def performance(states: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.DataFrame:
     """GPU_PERFORMANCE without site and month: a slot's usage is the sum over its GPUs, each takes its part."""
-    used = gpus.lazy().filter(pl.col("usage").is_not_null()).collect()
+    used = gpus.filter(pl.col("usage").is_not_null())
     holder = used["holder"]
     counted = (states["masked"].is_null() & states["reject"].is_null()).gather(holder)
     order = pl.Enum(classes.CLASSES)
-    backfill = (
-        pl.when(states["is_hosted"].gather(holder))
-        .then(pl.lit(classes.BACKFILL_HOSTED, dtype=order))
-        .when(used["has_projects"])
-        .then(pl.lit(classes.BACKFILL_RESEARCHER, dtype=order))
-        .otherwise(pl.lit(classes.BACKFILL_OPEN, dtype=order))
-    )
+    backfill = columns.backfill_class(pl.lit(states["is_hosted"].gather(holder)), pl.col("has_projects")).cast(order)
     codes = (
         used.select(
             "poll",

@@ -3,7 +3,7 @@
 import polars as pl
 
 from usage_assets.kinds.htcondor.facts.slot_states import STATE_NAMES
-from usage_assets.kinds.htcondor.pool import classes
+from usage_assets.kinds.htcondor.pool import classes, columns
 
 _ALIKE = ("primary_is", "backfill_is", "backfill_class", "is_drained", "is_refusing", "model", "memory_mb", "reason")
 
@@ -15,20 +15,16 @@ def runs(states: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.Da
     """
     of_entity = states.unique("entity", keep="first", maintain_order=True).sort("entity")
     hosted = states["is_hosted"].gather(gpus["backfill"])
-    hosted_class, researcher_class, open_class = (
-        pl.lit(classes.BACKFILL.index(name), dtype=pl.Int8)
-        for name in (classes.BACKFILL_HOSTED, classes.BACKFILL_RESEARCHER, classes.BACKFILL_OPEN)
-    )
+    order = pl.Enum(classes.BACKFILL)
     marked = gpus.select(
         *("entity", "poll", "primary", "backfill", "is_drained", "is_refusing", "model", "memory_mb", "reason"),
         # a run of rows that name no GPU has no state: that of their first row is not that of them all
         is_gpu=of_entity["reject"].is_null().gather(gpus["entity"]),
         primary_is=states["meaning"].gather(gpus["primary"]),
         backfill_is=states["meaning"].gather(gpus["backfill"]),
-        backfill_class=pl.when(hosted)
-        .then(hosted_class)
-        .when(hosted.is_not_null())
-        .then(pl.when(gpus["has_projects"]).then(researcher_class).otherwise(open_class)),
+        backfill_class=pl.when(pl.lit(hosted).is_not_null()).then(
+            columns.backfill_class(pl.lit(hosted), pl.col("has_projects")).cast(order)
+        ),
         is_apart=polls["is_apart"].gather(gpus["poll"]),
     )
     changes = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in _ALIKE)
@@ -55,7 +51,7 @@ def runs(states: pl.DataFrame, gpus: pl.DataFrame, polls: pl.DataFrame) -> pl.Da
         reason=_value(states["reason"], starts["reason"]),
         masked=of_runs["masked"].gather(starts["entity"]),
         reject=of_runs["reject"].gather(starts["entity"]),
-    ).with_columns(backfill_class=pl.Series(classes.BACKFILL).gather(starts["backfill_class"]))
+    ).with_columns(backfill_class=starts["backfill_class"].cast(pl.String))
 
 
 def _of_slot(states: pl.DataFrame, state_id: pl.Series, kind: str) -> dict[str, pl.Series]:

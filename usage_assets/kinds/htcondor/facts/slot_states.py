@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from usage_assets.kinds.htcondor.pool import classes, columns
+from usage_assets.kinds.htcondor.pool import columns
 from usage_assets.kinds.htcondor.pool.devices import UNKNOWN
 from usage_assets.kinds.htcondor.pool.ids import is_id
 from usage_assets.kinds.htcondor.pool.rules import Pool
@@ -50,8 +50,8 @@ def distinct_states(pool: Pool, distinct: pl.DataFrame) -> pl.DataFrame:
             job=_text("global_job_id"),
             reason=_text("prevent_jobs_reason"),
             model=_text("device"),
-            is_hosted=columns.is_hosted(pool, pl.col("host")),
-            masked=columns.mask_reason(pool, pl.col("host")),
+            is_hosted=columns.applied(pool.is_hosted, pl.col("host"), pl.Boolean()),
+            masked=columns.applied(pool.mask_reason, pl.col("host"), pl.String()),
         )
         .sort("host", "gpu_name", "is_backfill", "rank", *_ORDER, nulls_last=True)
         .with_row_index("state_id")
@@ -64,13 +64,7 @@ def distinct_states(pool: Pool, distinct: pl.DataFrame) -> pl.DataFrame:
         user=pl.when(claimed).then("user"),
         job=pl.when(claimed).then("job"),
         primary_class=pl.when(~pl.col("is_backfill")).then(
-            pl.when("is_hosted")
-            .then(pl.lit(classes.PRIORITIZED_HOSTED))
-            .when("has_projects")
-            .then(pl.lit(classes.PRIORITIZED_RESEARCHER))
-            .when("is_interactive")
-            .then(pl.lit(classes.INTERACTIVE))
-            .otherwise(pl.lit(classes.OPEN))
+            columns.primary_class(pl.col("is_hosted"), pl.col("has_projects"), pl.col("is_interactive"))
         ),
     ).with_columns(
         # alike in all that a run keeps of the row: a job that moves to another slot of the machine stays one run

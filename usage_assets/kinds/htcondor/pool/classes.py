@@ -41,32 +41,6 @@ LEGACY: dict[str, tuple[str, ...]] = {"Priority": PRIORITIZED, "Shared": (OPEN,)
 LEGACY_OF: dict[str, str] = {name: legacy for legacy, names in LEGACY.items() for name in names}
 
 
-def primary_class(*, is_hosted: bool, has_projects: bool, is_interactive: bool) -> str:
-    """The class of a primary slot: the hosted list decides alone, then the projects of the slot at that poll."""
-    if is_hosted:
-        return PRIORITIZED_HOSTED
-    if has_projects:
-        return PRIORITIZED_RESEARCHER
-    return INTERACTIVE if is_interactive else OPEN
-
-
-def backfill_class(*, is_hosted: bool, has_projects: bool) -> str:
-    """The class of a backfill slot; `has_projects`: some primary slot of the machine has projects at that poll."""
-    if is_hosted:
-        return BACKFILL_HOSTED
-    return BACKFILL_RESEARCHER if has_projects else BACKFILL_OPEN
-
-
-def slot_part(slot: str) -> str:
-    """The part of a slot's name that says what it is: a machine may be called anything."""
-    return slot.partition("@")[0].lower()
-
-
 def is_backfill(slot: str) -> bool:
-    """Whether a slot is one of backfill, by its name."""
-    return "backfill" in slot_part(slot)
-
-
-def is_interactive(slot: str) -> bool:
-    """Whether a slot is an interactive one, by its name."""
-    return "interactive" in slot_part(slot)
+    """Whether a slot is one of backfill, by its name before the @: a machine may be called anything."""
+    return "backfill" in slot.partition("@")[0].lower()

@@ -1,4 +1,4 @@
-"""Analyse: one call from facts to all tables that a report of a window needs. Functions 19 and 20."""
+"""One call from facts to all tables that a report of a window needs. Functions 19 and 20."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -45,14 +45,13 @@ BACKFILL: dict[str, Build] = {
     "evictions_by_machine": backfill.evictions_by_machine,
 }
 SERIES: dict[str, Build] = {"timeseries": series.time_series}
-TREND: dict[str, Build] = {"weekly": series.weekly_trend}
-TABLES: dict[str, Build] = {**ALLOCATION, **DEVICES, **SECTIONS, **BACKFILL, **SERIES, **TREND}
+TABLES: dict[str, Build] = {**ALLOCATION, **DEVICES, **SECTIONS, **BACKFILL, **SERIES, "weekly": series.weekly_trend}
 """Every table of a cube, by name, in the order in which reports show them; performance needs its own facts."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """The tables of one window by name, what they tell about, and how long they took."""
+    """The tables of one window by name, its metadata, and how long they took."""
 
     mode: Mode
     results: Mapping[str, Result]
@@ -93,10 +92,11 @@ def analyse(
     begun = time.perf_counter()
     cube = Cube.of(facts, pool, window, options)
     if mode == "timeseries":
-        wanted = SERIES | {"cluster": ALLOCATION["cluster"]}
+        results = {name: build(cube) for name, build in (SERIES | {"cluster": ALLOCATION["cluster"]}).items()}
     else:
         wanted = ALLOCATION | (DEVICES if cube.options.group_by_device else {})
-    return _made(facts, cube, wanted, mode, begun, with_performance=mode == "allocation")
+        results = {name: build(cube) for name, build in wanted.items()} | _performance(facts, cube)
+    return Analysis(mode, results, cube.metadata(), time.perf_counter() - begun)
 
 
 def monthly_summary(facts: Facts, pool: Pool, end: datetime, options: Options | None = None) -> Analysis:
@@ -106,31 +106,15 @@ def monthly_summary(facts: Facts, pool: Pool, end: datetime, options: Options | 
     """
     begun = time.perf_counter()
     cube = Cube.of(facts, pool, Window.month_before(end, pool.timezone), options)
-    return _made(facts, cube, TABLES, "monthly", begun, with_performance=True)
+    return Analysis("monthly", all_tables(facts, cube), cube.metadata(), time.perf_counter() - begun)
 
 
 def all_tables(facts: Facts, cube: Cube) -> dict[str, Result]:
     """Every table of a window."""
-    _prepared(cube)
-    return {name: build(cube) for name, build in TABLES.items()} | _performance(facts, cube)
-
-
-def _made(
-    facts: Facts, cube: Cube, wanted: Mapping[str, Build], mode: Mode, begun: float, *, with_performance: bool
-) -> Analysis:
-    if wanted is TABLES:
-        _prepared(cube)
-    results = {name: build(cube) for name, build in wanted.items()}
-    if with_performance:
-        results |= _performance(facts, cube)
-    return Analysis(mode, results, cube.metadata(), time.perf_counter() - begun)
-
-
-def _prepared(cube: Cube) -> None:
-    """Make what several tables share, both at once: each keeps one processor busy."""
+    # what several tables share first, both at once: each keeps one processor busy
     with ThreadPoolExecutor(2) as threads:
-        for done in [threads.submit(getattr, cube, name) for name in ("backfill", "levels")]:
-            done.result()
+        list(threads.map(lambda name: getattr(cube, name), ("backfill", "levels")))
+    return {name: build(cube) for name, build in TABLES.items()} | _performance(facts, cube)
 
 
 def _performance(facts: Facts, cube: Cube) -> dict[str, Result]:

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import polars as pl
 
-from usage_assets.kinds.htcondor.pool import columns
+from usage_assets.kinds.htcondor.pool.columns import applied
 from usage_assets.kinds.htcondor.pool.hosts import HostList
 from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets.kinds.htcondor.tables.facts import Facts
@@ -177,11 +177,11 @@ def _without(kinds: pl.DataFrame, users: Iterable[str]) -> pl.DataFrame:
 def _described(kinds: pl.DataFrame, pool: Pool) -> pl.DataFrame:
     """Kinds with what the pool's rules say of their device and memory."""
     device = pl.col("device").cast(pl.String())
-    coded = pl.Categorical()
+    text, coded = pl.String(), pl.Categorical()
     return kinds.with_columns(
         model="device",
-        device=columns.display_name(pool, device).cast(coded),
-        is_filtered=columns.is_filtered(pool, device),
-        tier=columns.tier(pool, device).cast(coded),
-        band=columns.band(pool, pl.col("memory_mb")).cast(coded),
+        device=applied(pool.display_name, device, text).cast(coded),
+        is_filtered=applied(pool.is_filtered, device, pl.Boolean()),
+        tier=applied(pool.tier, device, text).cast(coded),
+        band=applied(pool.band, pl.col("memory_mb"), text).cast(coded),
     )

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from usage_assets.core.errors import UsageError
-from usage_assets.kinds.htcondor.pool import columns
+from usage_assets.kinds.htcondor.pool.columns import applied
 from usage_assets.kinds.htcondor.pool.devices import UNKNOWN
 from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets.kinds.htcondor.tables.cube import matching
@@ -153,7 +153,7 @@ def _usage(facts: Facts, pool: Pool, model: str, poll: datetime, machines: pl.Se
     if facts.performance is None:
         return None
     rows = facts.performance.filter(pl.col("poll_at") == poll).select("machine", "device", "gpus", "usage").collect()
-    of_model = rows.with_columns(columns.display_name(pool, pl.col("device").cast(pl.String()))).filter(
+    of_model = rows.with_columns(applied(pool.display_name, pl.col("device").cast(pl.String()), pl.String())).filter(
         (pl.col("device") == model) & pl.col("machine").cast(pl.String()).is_in(machines.unique().implode())
     )
     gpus, usage = of_model.select(pl.col("gpus").sum(), pl.col("usage").sum()).row(0)
@@ -179,7 +179,7 @@ def _gpus_at(facts: Facts, pool: Pool, at: datetime, options: Options) -> tuple[
     state = pl.coalesce("primary_state", "backfill_state")
     class_ = pl.coalesce("primary_class", "backfill_class")
     return poll, rows.with_columns(
-        device=columns.display_name(pool, pl.col("device")),
+        device=applied(pool.display_name, pl.col("device"), pl.String()),
         state=pl.when(held()).then(pl.lit("claimed")).otherwise(state),
         user=pl.when(by_backfill).then("backfill_user").otherwise("primary_user"),
         job=pl.when(by_backfill).then("backfill_job").otherwise("primary_job"),

@@ -1,4 +1,4 @@
-"""Monthly: the tables of a pool by UTC month, as the reports stage stores them."""
+"""The tables of a pool by UTC month, as the reports stage stores them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,72 +20,61 @@ from usage_assets.kinds.htcondor.tables import (
 )
 from usage_assets.kinds.htcondor.tables.cube import Cube
 from usage_assets.kinds.htcondor.tables.facts import Facts
+from usage_assets.kinds.htcondor.tables.options import Result
 from usage_assets.kinds.htcondor.tables.reading import read_facts
 from usage_assets.kinds.htcondor.tables.window import Window
-from usage_assets.schema import Table
 from usage_assets.specs.asset import Built
 from usage_assets.warehouse import Reader
 
 Build = Callable[[Cube, Facts], pl.DataFrame]
 
 
-def _grouped(**frames: pl.DataFrame) -> pl.DataFrame:
+def _grouped(**results: Result) -> pl.DataFrame:
     """Several tables as one; `grouping` says which."""
-    named = [frame.select(pl.lit(name).alias("grouping"), pl.all()) for name, frame in frames.items()]
-    return pl.concat(named, how="diagonal")
+    frames = [one.frame.select(pl.lit(name).alias("grouping"), pl.all()) for name, one in results.items()]
+    return pl.concat(frames, how="diagonal")
 
 
 def _allocation(cube: Cube, _: Facts) -> pl.DataFrame:
     return _grouped(
-        **{
-            "class": allocation.allocation_by_class(cube).frame,
-            "device": allocation.allocation_by_device(cube).frame,
-            "memory": allocation.allocation_by_memory(cube).frame,
-            "open_tier": allocation.open_tiers(cube).frame,
-        }
+        **{"class": allocation.allocation_by_class(cube)},
+        device=allocation.allocation_by_device(cube),
+        memory=allocation.allocation_by_memory(cube),
+        open_tier=allocation.open_tiers(cube),
     )
-
-
-def _days(cube: Cube, _: Facts) -> pl.DataFrame:
-    return series.calendar_series(cube, "day").frame.rename({"coverage": "day_coverage"})
 
 
 def _users(cube: Cube, _: Facts) -> pl.DataFrame:
-    return _grouped(
-        all=users.user_hours(cube).frame,
-        backfill=users.backfill_users(cube).frame,
-        **{f"model {cube.options.model}": users.model_users(cube).frame},
-    )
+    of_model = {f"model {cube.options.model}": users.model_users(cube)}
+    return _grouped(all=users.user_hours(cube), backfill=users.backfill_users(cube), **of_model)
 
 
 def _usage(cube: Cube, facts: Facts) -> pl.DataFrame:
     usage = facts.usage_in(cube.observed.window)
-    by_class, by_device = performance.performance_usage(cube, usage), performance.performance_by_device(cube, usage)
-    return _grouped(**{"class": by_class.frame, "device": by_device.frame})
+    by_class = {"class": performance.performance_usage(cube, usage)}
+    return _grouped(**by_class, device=performance.performance_by_device(cube, usage))
 
 
 def _evictions(cube: Cube, _: Facts) -> pl.DataFrame:
-    return _grouped(user=backfill.evictions_by_user(cube).frame, machine=backfill.evictions_by_machine(cube).frame)
+    return _grouped(user=backfill.evictions_by_user(cube), machine=backfill.evictions_by_machine(cube))
 
 
-_BUILDS: dict[str, tuple[Table, Build]] = {
-    table.name: (table, build)
-    for table, build in (
-        (declarations.GPU_ALLOCATION, _allocation),
-        (declarations.GPU_DAYS, _days),
-        (declarations.GPU_USERS, _users),
-        (declarations.GPU_USAGE, _usage),
-        (declarations.GPU_HOSTS, lambda cube, _: hosts.host_table(cube).frame),
-        (declarations.GPU_CATEGORIES, lambda cube, _: hosts.machine_categories(cube).frame),
-        (declarations.GPU_NEVER_ACTIVE, lambda cube, _: hosts.never_active(cube).frame),
-        (declarations.GPU_UNUSED, lambda cube, _: hosts.unused_gpus(cube, None).frame),
-        (declarations.GPU_DRAINING, lambda cube, _: draining.draining_episodes(cube).frame),
-        (declarations.GPU_REFUSING, lambda cube, _: draining.refusing_hosts(cube).frame),
-        (declarations.GPU_EXCLUDED, lambda cube, _: hosts.excluded_hosts(cube).frame),
-        (declarations.GPU_SPELLS, lambda cube, _: backfill.spell_lengths(cube).frame),
-        (declarations.GPU_EVICTIONS, _evictions),
-    )
+_BUILDS: dict[str, Build] = {
+    "gpu_allocation": _allocation,
+    "gpu_days": lambda cube, _: series.calendar_series(cube, "day").frame.rename({"coverage": "day_coverage"}),
+    "gpu_users": _users,
+    "gpu_usage": _usage,
+    "gpu_hosts": lambda cube, _: hosts.host_table(cube).frame,
+    "gpu_categories": lambda cube, _: hosts.machine_categories(cube).frame,
+    "gpu_never_active": lambda cube, _: hosts.never_active(cube).frame,
+    "gpu_unused": lambda cube, _: hosts.unused_gpus(cube, None).frame,
+    "gpu_draining": lambda cube, _: draining.draining_episodes(cube).frame,
+    "gpu_refusing": lambda cube, _: draining.refusing_hosts(cube).frame,
+    "gpu_excluded": lambda cube, _: hosts.excluded_hosts(cube).frame,
+    "gpu_spells": lambda cube, _: backfill.spell_lengths(cube).frame,
+    "gpu_evictions": _evictions,
 }
+_TABLES = {table.name: table for table in declarations.TABLES}
 
 
 class Months:
@@ -128,16 +117,14 @@ def month_cube(pool: Pool, month: date, facts: Facts, extracted: datetime | None
 
 def table_rows(name: str, site: str, month: date, cube: Cube, facts: Facts) -> pl.DataFrame:
     """Rows of one table of one month, as the table declares them."""
-    table, build = _BUILDS[name]
-    observed = cube.observed
-    coverage = {
-        "window_polls": observed.count,
-        "intervals": observed.intervals,
-        "expected": observed.expected,
-        "coverage": observed.coverage,
-    }
-    frame = build(cube, facts).with_columns(
-        site=pl.lit(site), month=pl.lit(month), **{key: pl.lit(value) for key, value in coverage.items()}
+    table, observed = _TABLES[name], cube.observed
+    frame = _BUILDS[name](cube, facts).with_columns(
+        site=pl.lit(site),
+        month=pl.lit(month),
+        window_polls=pl.lit(observed.count),
+        intervals=pl.lit(observed.intervals),
+        expected=pl.lit(observed.expected),
+        coverage=pl.lit(observed.coverage),
     )
     missing = [pl.lit(None).alias(column) for column in table.names if column not in frame.columns]
     return frame.with_columns(missing).select(table.names).cast(dict(table.polars_schema))  # type: ignore[arg-type]
@@ -153,6 +140,6 @@ def month_tables(
 
 def make(name: str, site: PoolSite, months: Sequence[date], facts: Months, extracted: Mapping[date, datetime]) -> Built:
     """The rows of one table of some months."""
-    pool, table = site.pool(), _BUILDS[name][0]
+    pool, table = site.pool(), _TABLES[name]
     cubes = {month: facts.cube(pool, month, extracted.get(month)) for month in months}
     return Built(pl.concat([table.empty(), *(table_rows(name, site.key, month, *cubes[month]) for month in months)]))

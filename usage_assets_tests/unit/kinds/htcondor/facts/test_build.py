@@ -146,3 +146,11 @@ def test_gpus_are_there_only_while_the_pool_was_seen(rows: list[dict]) -> None:
     assert reach <= polls * timedelta(minutes=1.5 * POOL.poll_minutes)
     for start, end in facts.intervals.select("start_at", "end_at").iter_rows():
         assert seen.filter(pl.col("start_at") <= start, pl.col("end_at") >= end).height == 1
+
+
+def test_a_machine_may_be_called_interactive() -> None:
+    rows = [row(0, "slot1@interactive", "CUDA0"), row(0, "interactive1@h9", "CUDA0")]
+    assert facts_of(rows).runs.select("machine", "primary_class").rows() == [
+        ("h9", "interactive"),
+        ("interactive", "open"),
+    ]

@@ -130,12 +130,13 @@ def test_hosts_are_listed_with_or_without_domain() -> None:
     ],
 )
 def test_hosted_list_decides(hosted: bool, projects: bool, interactive: bool, name: str) -> None:
-    assert classes.primary_class(is_hosted=hosted, has_projects=projects, is_interactive=interactive) == name
+    asked = (pl.lit(value) for value in (hosted, projects, interactive))
+    assert pl.select(columns.primary_class(*asked)).item() == name
 
 
 def test_backfill_is_classed_by_the_machine() -> None:
     asked = [(True, True), (False, True), (False, False)]
-    assert [classes.backfill_class(is_hosted=h, has_projects=p) for h, p in asked] == [
+    assert [pl.select(columns.backfill_class(pl.lit(h), pl.lit(p))).item() for h, p in asked] == [
         classes.BACKFILL_HOSTED,
         classes.BACKFILL_RESEARCHER,
         classes.BACKFILL_OPEN,
@@ -145,8 +146,6 @@ def test_backfill_is_classed_by_the_machine() -> None:
 def test_a_machine_may_be_called_backfill() -> None:
     assert not classes.is_backfill("slot1@backfill1.pool.edu")
     assert classes.is_backfill("backfill2_3@host.pool.edu")
-    assert classes.is_interactive("interactive1@host")
-    assert not classes.is_interactive("slot1@interactive")
 
 
 def test_every_class_but_the_interactive_one_is_in_one_legacy_class() -> None:
@@ -159,12 +158,12 @@ def test_columns_say_the_same(dtype: pl.DataType) -> None:
     devices = ["NVIDIA H200", None, "NVIDIA A40", "NVIDIA H200"]
     frame = pl.LazyFrame({"device": pl.Series(devices, dtype=dtype), "memory": [143771, None, 46068, 143771]})
     found = frame.select(
-        name=columns.display_name(POOL, pl.col("device")),
-        out=columns.is_filtered(POOL, pl.col("device")),
-        tier=columns.tier(POOL, pl.col("device")),
-        band=columns.band(POOL, pl.col("memory")),
-        hosted=columns.is_hosted(POOL, pl.col("device")),
-        mask=columns.mask_reason(POOL, pl.col("device")),
+        name=columns.applied(POOL.display_name, pl.col("device"), pl.String()),
+        out=columns.applied(POOL.is_filtered, pl.col("device"), pl.Boolean()),
+        tier=columns.applied(POOL.tier, pl.col("device"), pl.String()),
+        band=columns.applied(POOL.band, pl.col("memory"), pl.String()),
+        hosted=columns.applied(POOL.is_hosted, pl.col("device"), pl.Boolean()),
+        mask=columns.applied(POOL.mask_reason, pl.col("device"), pl.String()),
     ).collect()
     assert found["name"].to_list() == [POOL.display_name(device) for device in devices]
     assert found["out"].to_list() == [False, False, True, False]
@@ -176,4 +175,4 @@ def test_columns_say_the_same(dtype: pl.DataType) -> None:
 
 def test_columns_of_no_rows() -> None:
     frame = pl.DataFrame({"device": pl.Series([], dtype=pl.String)})
-    assert frame.select(columns.tier(POOL, pl.col("device"))).is_empty()
+    assert frame.select(columns.applied(POOL.tier, pl.col("device"), pl.String())).is_empty()
