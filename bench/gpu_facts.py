@@ -11,13 +11,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import typer
-from usage_assets.kinds.htcondor.facts.append import extend
 
 from bench.arguments import Folder, Only, require_part
 from bench.gpu_year import SITE
@@ -25,6 +25,7 @@ from bench.measure import run
 from usage_assets.core.months import Window
 from usage_assets.kinds import HTCONDOR
 from usage_assets.kinds.htcondor.facts.build import MonthFacts, month_facts
+from usage_assets.kinds.htcondor.facts.incremental import addition
 from usage_assets.kinds.htcondor.facts.rows import COLUMNS, Polled, read_polled
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
@@ -68,8 +69,19 @@ def poll(path: Path) -> None:
     stored = month_facts(_site(path).pool(), SITE, MONTH, _polled(path, f"poll_at < '{newest}'"))
     whole = month_facts(_site(path).pool(), SITE, MONTH, _polled(path))
     begun, cpu = time.perf_counter(), time.process_time()
-    found = extend(_site(path).pool(), SITE, MONTH, stored, _polled(path, f"poll_at = '{newest}'"))
+    is_open, spans = pl.col("end_at") > stored.polls["poll_at"].max(), ("runs", "intervals", "rejects")
+    tail = replace(
+        stored,
+        polls=stored.polls.filter(pl.col("poll_at") == pl.col("poll_at").max()),
+        **{name: getattr(stored, name).filter(is_open) for name in spans},
+    )
+    added = addition(_site(path).pool(), SITE, MONTH, tail, _polled(path, f"poll_at = '{newest}'"))
     took = _since(begun, cpu)
+    found = replace(
+        added,
+        performance=pl.concat([stored.performance, added.performance]),
+        **{name: pl.concat([getattr(stored, name).filter(~is_open), getattr(added, name)]) for name in spans},
+    )
     assert _sums(found) == _sums(whole), "one more poll gives other facts than the whole month"
     print(f"GPU facts, one more poll of a running month (bound: 0.3 s): {took}")
 

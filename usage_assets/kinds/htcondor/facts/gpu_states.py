@@ -111,8 +111,8 @@ def _with_usage(states: pl.DataFrame, rows: pl.DataFrame, gpus: pl.DataFrame, co
     claimed = sharers.select("at", slot=states["slot_id"].gather(sharers["state_id"]))
     # rows of a GPU in one slot stand together: each slot counts it once
     new = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in ("at", "slot"))
-    place = pl.col("slot").cast(pl.Int64) * count + pl.col("at") % count
-    sharing = claimed.filter(new).group_by(place=place).agg(sharing=pl.len().cast(pl.Int64))
+    by_place = claimed.filter(new).group_by(place=pl.col("slot").cast(pl.Int64) * count + pl.col("at") % count)
+    sharing = by_place.agg(sharing=pl.len().cast(pl.Int64))
     held = gpus.with_columns(
         holder=pl.when("by_primary").then("primary").when("by_backfill").then("backfill"),
         usage=pl.when("by_primary").then("primary_usage").when("by_backfill").then("backfill_usage"),
