@@ -5,10 +5,10 @@ from datetime import date, datetime
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from usage_assets.facts.tables import REASONS
 from usage_assets.reports.tables import OUTCOMES
+from usage_assets.reports.templating import render_template
 from usage_assets.sites.base import Site
 
 _ORDER = list(OUTCOMES)
@@ -22,21 +22,16 @@ _DOUBLED = (
 
 def page(site: Site, month: date, rows: pl.DataFrame, extracted: datetime | None, order: Sequence[str]) -> str:
     """The page of one month, of its rows of reports.audit; `order` has the assets as they build on each other."""
-    templates = Environment(
-        loader=PackageLoader("usage_assets", "reports/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    return templates.get_template("audit.html.j2").render(
+    return render_template(
+        "audit.html.j2",
         name=site.name,
         site=site.key,
         month=f"{month:%Y-%m}",
         extracted=f"{extracted:%Y-%m-%d %H:%M}" if extracted else "",
         example=f"{month:%Y-%m}-15T12:00",
         assets=[
-            {"title": asset, "sources": [_source(source, part) for source, part in _groups(mine, "source")]}
-            for asset, mine in sorted(_groups(rows, "asset"), key=lambda group: _place(order, group[0]))
+            {"title": asset, "sources": [_source(source, part) for source, part in _groups(own, "source")]}
+            for asset, own in sorted(_groups(rows, "asset"), key=lambda group: _place(order, group[0]))
         ],
         words=OUTCOMES | REASONS,
     )
@@ -70,8 +65,8 @@ def _line(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _balanced(lines: list[dict[str, Any]]) -> bool:
-    def total(what: str, *outcomes: str) -> float:
-        return sum(row[what] or 0 for row in lines if row["outcome"] in outcomes)
+    def total(column: str, *outcomes: str) -> float:
+        return sum(row[column] or 0 for row in lines if row["outcome"] in outcomes)
 
     hours = total("hours", "read") - total("hours", "kept", "clipped", "rejected")
     rows = total("rows", "read") - total("rows", "kept", "outside", "rejected")

@@ -1,4 +1,4 @@
-"""From a number of the timeline to the intervals that make it, and from those to their raw rows."""
+"""The intervals that make a number of the timeline, and the raw rows that those are made of."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ _ENDED = "least(coalesce(deleted_at, CASE WHEN deleted THEN coalesce(updated_at,
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: a metric of a site at an instant, or what was rejected there."""
+    """A metric of a site at an instant, or what was rejected there."""
 
     metric: str | None
     at: datetime
@@ -38,7 +38,7 @@ class Question:
 
     @property
     def month(self) -> date:
-        """The month that answers."""
+        """The month of the instant."""
         return month_of(self.at.date())
 
 
@@ -52,7 +52,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Term:
-    """A counted metric: how many intervals cover the instant, what they hold together, and what usage_steps says.
+    """A counted metric: how many intervals cover the instant, their sums by resource, and the values of usage_steps.
 
     `weight` is how often the term counts in the metric that was asked for.
     """
@@ -67,18 +67,18 @@ class Term:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether the intervals make what usage_steps says, wherever it says anything."""
+        """Whether the sums are the values of usage_steps, where these are known."""
         if not self.steps:
             return None
         return all(
-            said is None or abs(said - (self.totals.get(name) or 0.0)) <= TOLERANCE * max(1.0, abs(said))
-            for name, said in self.steps.items()
+            value is None or abs(value - (self.totals.get(name) or 0.0)) <= TOLERANCE * max(1.0, abs(value))
+            for name, value in self.steps.items()
         )
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a number is made of. `totals` are those of the metric asked for, its terms weighted."""
+    """The terms that make a number. `totals` are those of the metric asked for, its terms weighted."""
 
     site: str
     question: Question
@@ -91,15 +91,17 @@ class Answer:
 
 def explain(reader: Reader, kind: Kind, site: Site, question: Question) -> Answer:
     """The intervals that make a metric at an instant, or the rejects whose span covers it."""
+    sources = _Sources(reader, kind, site, question)
     if question.rejected:
         metrics = None if question.metric is None else _owner(kind, question.metric)
-        extracted = _require_built(reader, kind, site, question, metrics or ())
-        pieces, reasons = _rejects(reader, kind, site, question, metrics)
-        return Answer(site.key, question, extracted, [], {}, pieces, reasons)
+        extracted = sources.require_built(metrics or ())
+        rows = sources.covering(REJECTS, metrics)
+        reasons = dict(rows.group_by("reason").len().sort("reason").iter_rows())
+        return Answer(site.key, question, extracted, [], {}, sources.pieces(rows), reasons)
     wanted = weights(_known(kind, site, question.metric), kind.usage_scope(site))
-    extracted = _require_built(reader, kind, site, question, wanted)
-    terms = [_term(reader, kind, site, question, metric=name, weight=weight) for name, weight in wanted.items()]
-    return Answer(site.key, question, extracted, terms, _together(terms))
+    extracted = sources.require_built(wanted)
+    terms = [sources.term(name, weight) for name, weight in wanted.items()]
+    return Answer(site.key, question, extracted, terms, _weighted(terms))
 
 
 def weights(metric: str, scope: Scope) -> dict[str, int]:
@@ -107,9 +109,8 @@ def weights(metric: str, scope: Scope) -> dict[str, int]:
     found = scope.metrics.by_name[metric]
     if not found.is_ratio:
         return scope.metrics.weights(metric, scope.counted)
-    return dict.fromkeys(
-        (part for term in (*found.plus, *found.over) for part in scope.metrics.weights(term, scope.counted)), 1
-    )
+    parts = (scope.metrics.weights(term, scope.counted) for term in (*found.plus, *found.over))
+    return {name: 1 for part in parts for name in part}
 
 
 def metrics_of(kind: Kind, site: Site) -> list[str]:
@@ -126,99 +127,6 @@ def _known(kind: Kind, site: Site, metric: str | None) -> str:
     return metric
 
 
-def _require_built(
-    reader: Reader, kind: Kind, site: Site, question: Question, metrics: Collection[str]
-) -> datetime | None:
-    """When the month was read; an error where the question lies outside what was built."""
-    month = question.month
-    built = set(reader.frame(GATES, site.key, [month])["asset"])
-    facts = [(kind.asset("facts", fact.name), fact.metrics) for fact in kind.facts]
-    missing = [name for name, owned in facts if name not in built and (not metrics or set(owned) & set(metrics))]
-    if month < site.first_month:
-        msg = f"site {site.key} begins in {site.first_month:%Y-%m}; {question.at:%Y-%m-%d} lies before it"
-        raise UsageError(msg)
-    if missing and (metrics or len(missing) == len(facts)):
-        msg = (
-            f"site {site.key}: {', '.join(missing)} of {month:%Y-%m} was never built; usage-assets backfill "
-            f"--site {site.key} --from {month:%Y-%m} --to {month:%Y-%m} builds it"
-        )
-        raise UsageError(msg)
-    extracted = extracted_at(reader, site, [month], kind.tables_of(site)).get(month)
-    if extracted is not None and question.at >= extracted:
-        msg = (
-            f"site {site.key}: {question.at:%Y-%m-%d %H:%M} lies after the last dump of {month:%Y-%m}, which saw the "
-            f"source until {extracted:%Y-%m-%d %H:%M} UTC; ask for an earlier instant, or build the month again"
-        )
-        raise UsageError(msg)
-    return extracted
-
-
-def _term(reader: Reader, kind: Kind, site: Site, question: Question, *, metric: str, weight: int) -> Term:
-    rows = _covering(reader, INTERVALS, site, question, [metric])
-    resources = kind.usage_scope(site).resources
-    # of no interval at all everything is 0; of some that do not tell a resource, it is unknown
-    totals = {name: float(rows[name].sum()) if rows[name].count() or not rows.height else None for name in resources}
-    return Term(
-        metric,
-        weight,
-        rows.height,
-        totals,
-        _steps(reader, site, question, metric) if question.entity is None else None,
-        _pieces(reader, kind, site, question, rows),
-    )
-
-
-def _covering(
-    reader: Reader, table: Table, site: Site, question: Question, metrics: Sequence[str] | None
-) -> pl.DataFrame:
-    if not reader.has(table):
-        return table.empty()
-    conditions = ["site = $site AND month = $month", _COVERS]
-    params: dict[str, Any] = {"site": site.key, "month": question.month, "at": question.at}
-    if metrics is not None:
-        conditions.append("metric IN (SELECT unnest($metrics::VARCHAR[]))")
-        params["metrics"] = list(metrics)
-    if question.node_type is not None:
-        conditions.append("node_type = $node_type")
-        params["node_type"] = question.node_type
-    if question.entity is not None:
-        conditions.append(
-            "$entity IN (entity_id, node, reservation_id, lease_id) OR lower($entity) IN (entity_id, node)"
-        )
-        params["entity"] = question.entity
-    names = ", ".join(f'"{name}"' for name in table.names)
-    where = " AND ".join(f"({condition})" for condition in conditions)
-    return reader.sql(
-        f"SELECT {names} FROM {table.qualified} WHERE {where} ORDER BY metric, node_type, entity_id, start_at", params
-    )
-
-
-def _steps(reader: Reader, site: Site, question: Question, metric: str) -> dict[str, float | None]:
-    """Per resource what the exact step function says at the instant, node types added up; null in a known gap."""
-    if not reader.has(USAGE_STEPS):
-        return {}
-    chosen = "" if question.node_type is None else "AND node_type = $node_type"
-    params: dict[str, Any] = {"site": site.key, "month": question.month, "at": question.at, "metric": metric}
-    found = reader.sql(
-        f"SELECT resource, sum(value) AS value FROM (SELECT resource, node_type, arg_max(struct_pack(v := value), "
-        f"timestamp).v AS value FROM {USAGE_STEPS.qualified} WHERE site = $site AND month = $month "
-        f"AND metric = $metric AND collector_type = 'current' AND timestamp <= $at {chosen} GROUP BY ALL) "
-        "GROUP BY resource",
-        params | ({"node_type": question.node_type} if chosen else {}),
-    )
-    return dict(found.iter_rows())
-
-
-def _together(terms: Sequence[Term]) -> dict[str, float | None]:
-    """Weighted sums of the terms; unknown where a term is."""
-    out: dict[str, float | None] = {}
-    for name in terms[0].totals if terms else ():
-        parts = [(term.totals[name], term.weight) for term in terms]
-        known = [(value, weight) for value, weight in parts if value is not None]
-        out[name] = sum(value * weight for value, weight in known) if len(known) == len(parts) else None
-    return out
-
-
 def _owner(kind: Kind, metric: str) -> tuple[str, ...]:
     """All metrics of the asset that rejects rows of this one: a rejected server has no booking yet."""
     owners = [fact.metrics for fact in kind.facts] + [table.rejects_of for table in kind.tables]
@@ -230,76 +138,156 @@ def _owner(kind: Kind, metric: str) -> tuple[str, ...]:
     raise UsageError(msg)
 
 
-def _rejects(
-    reader: Reader, kind: Kind, site: Site, question: Question, metrics: Sequence[str] | None
-) -> tuple[list[Piece], dict[str, int]]:
-    rows = _covering(reader, REJECTS, site, question, metrics)
-    counts = rows.group_by("reason").len().sort("reason")
-    return _pieces(reader, kind, site, question, rows), dict(counts.iter_rows())
+def _weighted(terms: Sequence[Term]) -> dict[str, float | None]:
+    """Weighted sums of the terms; unknown where a term is."""
+    out: dict[str, float | None] = {}
+    for name in terms[0].totals if terms else ():
+        known = [value * term.weight for term in terms if (value := term.totals[name]) is not None]
+        out[name] = sum(known) if len(known) == len(terms) else None
+    return out
 
 
-def _pieces(reader: Reader, kind: Kind, site: Site, question: Question, rows: pl.DataFrame) -> list[Piece]:
-    """The first rows with their raw rows; each raw table is asked once per source."""
-    shown = rows.head(question.limit).to_dicts()
-    found: dict[int, list[tuple[str, dict[str, Any]]]] = {n: [] for n in range(len(shown))}
-    for source in sorted({row["source"] for row in shown}):
-        mine = [n for n, row in enumerate(shown) if row["source"] == source]
-        for origin in kind.origins.get(source, (Origin(source, "id", "entity_id"),)):
-            wanted = {n: _named(origin, shown[n], found[n]) for n in mine}
-            by_name = _raw_rows(
-                reader, kind, site, question, origin=origin, names={name for names in wanted.values() for name in names}
+@dataclass(frozen=True)
+class _Sources:
+    """The tables that answer a question about a site."""
+
+    reader: Reader
+    kind: Kind
+    site: Site
+    question: Question
+
+    @property
+    def _moment(self) -> dict[str, Any]:
+        """Parameters of every query."""
+        return {"site": self.site.key, "month": self.question.month, "at": self.question.at}
+
+    def require_built(self, metrics: Collection[str]) -> datetime | None:
+        """When the month was read; an error where the question lies outside what was built."""
+        key, month, at = self.site.key, self.question.month, self.question.at
+        built = set(self.reader.frame(GATES, key, [month])["asset"])
+        facts = [(self.kind.asset("facts", fact.name), fact.metrics) for fact in self.kind.facts]
+        missing = [name for name, owned in facts if name not in built and (not metrics or set(owned) & set(metrics))]
+        if month < self.site.first_month:
+            msg = f"site {key} begins in {self.site.first_month:%Y-%m}; {at:%Y-%m-%d} lies before it"
+            raise UsageError(msg)
+        if missing and (metrics or len(missing) == len(facts)):
+            msg = (
+                f"site {key}: {', '.join(missing)} of {month:%Y-%m} was never built; usage-assets backfill "
+                f"--site {key} --from {month:%Y-%m} --to {month:%Y-%m} builds it"
             )
-            for n, names in wanted.items():
-                found[n] += [(origin.table, row) for name in sorted(names) for row in by_name.get(name, [])]
-    return [Piece(_plain(row), found[n]) for n, row in enumerate(shown)]
+            raise UsageError(msg)
+        extracted = extracted_at(self.reader, self.site, [month], self.kind.tables_of(self.site)).get(month)
+        if extracted is not None and at >= extracted:
+            msg = (
+                f"site {key}: {at:%Y-%m-%d %H:%M} lies after the last dump of {month:%Y-%m}, which saw the "
+                f"source until {extracted:%Y-%m-%d %H:%M} UTC; ask for an earlier instant, or build the month again"
+            )
+            raise UsageError(msg)
+        return extracted
+
+    def term(self, metric: str, weight: int) -> Term:
+        """A counted metric with its intervals."""
+        rows = self.covering(INTERVALS, [metric])
+        resources = self.kind.usage_scope(self.site).resources
+        # of no interval at all everything is 0; of some whose amount of a resource is null, it is unknown
+        totals = {
+            name: float(rows[name].sum()) if rows[name].count() or not rows.height else None for name in resources
+        }
+        steps = self._steps(metric) if self.question.entity is None else None
+        return Term(metric, weight, rows.height, totals, steps, self.pieces(rows))
+
+    def covering(self, table: Table, metrics: Sequence[str] | None) -> pl.DataFrame:
+        """Rows of a table whose span covers the instant, of these metrics (None: of all) and of what is asked for."""
+        if not self.reader.has(table):
+            return table.empty()
+        options = {
+            "metrics": (metrics, "metric IN (SELECT unnest($metrics::VARCHAR[]))"),
+            "node_type": (self.question.node_type, "node_type = $node_type"),
+            "entity": (
+                self.question.entity,
+                "$entity IN (entity_id, node, reservation_id, lease_id) OR lower($entity) IN (entity_id, node)",
+            ),
+        }
+        chosen = {name: option for name, option in options.items() if option[0] is not None}
+        conditions = ["site = $site AND month = $month", _COVERS, *(sql for _, sql in chosen.values())]
+        names = ", ".join(f'"{name}"' for name in table.names)
+        where = " AND ".join(f"({condition})" for condition in conditions)
+        return self.reader.sql(
+            f"SELECT {names} FROM {table.qualified} WHERE {where} ORDER BY metric, node_type, entity_id, start_at",
+            self._moment | {name: value for name, (value, _) in chosen.items()},
+        )
+
+    def _steps(self, metric: str) -> dict[str, float | None]:
+        """Value of usage_steps per resource at the instant, node types added up; null in a known gap."""
+        if not self.reader.has(USAGE_STEPS):
+            return {}
+        node_type = self.question.node_type
+        found = self.reader.sql(
+            f"SELECT resource, sum(value) AS value FROM (SELECT resource, node_type, arg_max(struct_pack(v := value), "
+            f"timestamp).v AS value FROM {USAGE_STEPS.qualified} WHERE site = $site AND month = $month "
+            "AND metric = $metric AND collector_type = 'current' AND timestamp <= $at "
+            "AND node_type = coalesce($node_type, node_type) GROUP BY ALL) GROUP BY resource",
+            self._moment | {"metric": metric, "node_type": node_type},
+        )
+        return dict(found.iter_rows())
+
+    def pieces(self, rows: pl.DataFrame) -> list[Piece]:
+        """The first rows with their raw rows; each raw table is asked once per source."""
+        shown = rows.head(self.question.limit).to_dicts()
+        found: dict[int, list[tuple[str, dict[str, Any]]]] = {n: [] for n in range(len(shown))}
+        for source in sorted({row["source"] for row in shown}):
+            of_source = [n for n, row in enumerate(shown) if row["source"] == source]
+            for origin in self.kind.origins.get(source, (Origin(source, "id", "entity_id"),)):
+                wanted = {n: _named(origin, shown[n], found[n]) for n in of_source}
+                by_name = self._raw_rows(origin, set().union(*wanted.values()))
+                for n, names in wanted.items():
+                    found[n] += [(origin.table, row) for name in sorted(names) for row in by_name.get(name, [])]
+        return [Piece(_plain(row), found[n]) for n, row in enumerate(shown)]
+
+    def _raw_rows(self, origin: Origin, names: set[str]) -> dict[str, list[dict[str, Any]]]:
+        """Raw rows of a table by name, without what is null or the same for all."""
+        raw = next((raw for raw in self.kind.raw_tables if raw.name == origin.table), None)
+        if raw is None or not names or not self.reader.has(raw.table):
+            return {}
+        columns = [column.name for column in raw.table.columns if origin.shows(column.name)]
+        shown = ", ".join([*(f'"{name}"' for name in columns), *(f"{sql} AS {name}" for name, sql in origin.said)])
+        narrowed = "$at IS NOT NULL"  # all rows; DuckDB refuses a parameter that the query does not name
+        if origin.living:
+            # a row whose creation is not known covers all the time before its end
+            narrowed = f"coalesce(created_at <= $at, true) AND coalesce({_ENDED} > $at, true)"
+        if origin.latest:
+            narrowed = (
+                f'start_time <= $at QUALIFY row_number() OVER (PARTITION BY "{origin.column}" '
+                f"ORDER BY start_time DESC, id DESC) <= {origin.latest}"
+            )
+        if origin.polled:
+            narrowed = (
+                f'"{origin.polled}" = (SELECT max("{origin.polled}") FROM {raw.table.qualified} '
+                f'WHERE site = $site AND month = $month AND "{origin.polled}" <= $at)'
+            )
+        frame = self.reader.sql(
+            f"SELECT {origin.value} AS _name, {shown} FROM {raw.table.qualified} WHERE site = $site AND month = $month "
+            f"AND {origin.value} IN (SELECT unnest($names::VARCHAR[])) AND {narrowed} ORDER BY ALL",
+            self._moment | {"names": sorted(names)},
+        )
+        out: dict[str, list[dict[str, Any]]] = {}
+        for row in frame.iter_rows(named=True):
+            out.setdefault(row.pop("_name"), []).append(_known_values(row))
+        return out
 
 
 def _named(origin: Origin, row: Mapping[str, Any], before: Sequence[tuple[str, dict[str, Any]]]) -> set[str]:
+    """Names of the raw rows that a row, or the raw rows found before, come from."""
     table, _, column = origin.of.rpartition(".")
     values = [found.get(column) for name, found in before if name == table] if table else [row.get(column)]
     return origin.names({str(value) for value in values if value is not None})
 
 
-def _raw_rows(
-    reader: Reader, kind: Kind, site: Site, question: Question, *, origin: Origin, names: set[str]
-) -> dict[str, list[dict[str, Any]]]:
-    raw = next((raw for raw in kind.raw_tables if raw.name == origin.table), None)
-    if raw is None or not names or not reader.has(raw.table):
-        return {}
-    columns = [column.name for column in raw.table.columns if origin.shows(column.name)]
-    shown = ", ".join([*(f'"{name}"' for name in columns), *(f"{sql} AS {name}" for name, sql in origin.said)])
-    narrowed = ""
-    if origin.living:
-        # a row whose creation is not known covers all the time before its end
-        narrowed = f"AND coalesce(created_at <= $at, true) AND coalesce({_ENDED} > $at, true)"
-    if origin.latest:
-        narrowed = (
-            f'AND start_time <= $at QUALIFY row_number() OVER (PARTITION BY "{origin.column}" '
-            f"ORDER BY start_time DESC, id DESC) <= {origin.latest}"
-        )
-    if origin.polled:
-        narrowed = (
-            f'AND "{origin.polled}" = (SELECT max("{origin.polled}") FROM {raw.table.qualified} '
-            f'WHERE site = $site AND month = $month AND "{origin.polled}" <= $at)'
-        )
-    params: dict[str, Any] = {"site": site.key, "month": question.month, "names": sorted(names)}
-    frame = reader.sql(
-        f"SELECT {origin.value} AS _name, {shown} FROM {raw.table.qualified} WHERE site = $site "
-        f"AND month = $month AND {origin.value} IN (SELECT unnest($names::VARCHAR[])) {narrowed} "
-        f"ORDER BY ALL",
-        params | ({"at": question.at} if narrowed else {}),
-    )
-    out: dict[str, list[dict[str, Any]]] = {}
-    for row in frame.iter_rows(named=True):
-        out.setdefault(row.pop("_name"), []).append(
-            {name: value for name, value in row.items() if value is not None and name not in {"site", "month"}}
-        )
-    return out
+def _known_values(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None and name not in {"site", "month"}}
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row without what is null or the same for all; a reason also in words."""
-    out = {name: value for name, value in row.items() if value is not None and name not in {"site", "month"}}
-    if "reason" in out:
-        out["reason_in_words"] = REASONS[out["reason"]]
-    return out
+    out = _known_values(row)
+    return out | {"reason_in_words": REASONS[out["reason"]]} if "reason" in out else out

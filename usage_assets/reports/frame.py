@@ -21,15 +21,12 @@ PLOT_WIDTH_PX, ROW_PX = 840, 17  # the panels in the picture, and a row of label
 _LEFT_PX = 72  # left of panels of that width
 _FOOT_LINE_PX = 26  # below the panels: under the labels of the axis
 _UNITS = {column.name: column.unit for column in RESOURCES}
-_COUNT = {
-    "nodes": "node count",
-    "devices": "device count",
-    "gpus": "GPU count",
-    "memory_mb": "memory",
-    "disk_gb": "disk space",
-}
-_NAMED = 5
+_COUNT = {"nodes": "node count", "devices": "device count", "gpus": "GPU count"}
+_COUNT |= {"memory_mb": "memory", "disk_gb": "disk space"}
+_MAX_NAMES = 5
 """How many node types a line names: more would run out of the picture."""
+_NOTE = {"xref": "paper", "yref": "paper", "showarrow": False}
+_REMARK = {**_NOTE, "xanchor": "left", "yanchor": "top", "align": "left"}
 _AXIS: dict[str, Any] = {"gridcolor": GRID, "zeroline": False, "linecolor": INK, "ticks": "outside", "ticklen": 4}
 
 
@@ -51,7 +48,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Label:
-    """A text at the top of the first panel, about a span (shaded over all panels) or an instant (a thin line)."""
+    """A text at the top of the first panel about a span (shaded over all panels) or an instant (a thin line)."""
 
     start: datetime
     end: datetime
@@ -60,12 +57,12 @@ class Label:
 
 
 def stamp(at: datetime) -> str:
-    """An instant as plotly reads it, as short as it can be."""
+    """An instant in the shortest format that plotly reads."""
     return f"{at:%Y-%m-%d}" if at.time() == time.min else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def regular(trace: Trace) -> tuple[datetime, timedelta]:
-    """First time and width of a trace of regular steps, which has these instead of a time for each value."""
+    """Start and step of a trace of regular steps, which has `x0` and `dx` instead of a time for each value."""
     return datetime.fromisoformat(trace["x0"]), timedelta(milliseconds=trace["dx"])
 
 
@@ -78,19 +75,19 @@ def width_text(bucket: timedelta) -> str:
 
 
 def span_text(window: Window) -> str:
-    """A window in words, by its first and its last day."""
+    """First and last day of a window, for a subtitle."""
     return f"{window[0]:%Y-%m-%d} to {window[1] - timedelta(microseconds=1):%Y-%m-%d} UTC"
 
 
 def resource_label(resource: str) -> tuple[str, str]:
-    """What is counted, as an axis says it, and how."""
-    unit = _UNITS.get(resource, resource)
-    text = unit if unit != unit.lower() else unit.capitalize()
-    return text, " (with overcommit)" if resource.endswith("_overcommit") else ""
+    """Title of the axis of a resource, and a remark on how it is counted."""
+    unit = unit_of(resource)
+    title = unit if unit != unit.lower() else unit.capitalize()
+    return title, " (with overcommit)" if resource.endswith("_overcommit") else ""
 
 
 def unit_of(resource: str) -> str:
-    """What is counted, within a sentence."""
+    """Unit of a resource, for use within a sentence."""
     return _UNITS.get(resource, resource)
 
 
@@ -103,7 +100,7 @@ def heading(site: str, text: str) -> str:
 
 
 def axis(number: int) -> str:
-    """How a trace names the axis of a panel, counted from the top."""
+    """Name of the y axis of a panel; panels are numbered from the top."""
     return "y" if number == 0 else f"y{number + 1}"
 
 
@@ -125,21 +122,11 @@ def layout(
     `foot` is a remark below the axis; `is_long` has buttons there that show the last month, half year ... of a history.
     """
     shown = list(labels)
-    out = {
-        **_paper(title, subtitle, left_px=left_px),
-        "hovermode": hover,
-        "hoverlabel": {"bgcolor": "rgba(255,255,255,0.94)", "font": {"size": 12}},
-        "xaxis": {
-            **_AXIS,
-            "type": "date",
-            "anchor": axis(len(panels) - 1),
-            "domain": [0, 1],
-            "range": [stamp(window[0]), stamp(window[1])],
-            "title": _axis_title("Time (UTC)"),
-            "hoverformat": "%a %Y-%m-%d %H:%M UTC",
-            "showgrid": False,
-        },
-    }
+    xaxis = _AXIS | {"type": "date", "anchor": axis(len(panels) - 1), "domain": [0, 1], "showgrid": False}
+    xaxis |= {"range": list(map(stamp, window)), "hoverformat": "%a %Y-%m-%d %H:%M UTC"}
+    out = _paper(title, subtitle, left_px=left_px)
+    out |= {"hovermode": hover, "hoverlabel": {"bgcolor": "rgba(255,255,255,0.94)", "font": {"size": 12}}}
+    out["xaxis"] = xaxis | {"title": _axis_title("Time (UTC)")}
     if hover == "x unified":
         out["hoversubplots"] = "axis"
     if height != HEIGHT:
@@ -149,27 +136,22 @@ def layout(
     plot_px = height - TOP_PX - foot_px
     texts, rows = _placed(shown, window, PLOT_WIDTH_PX + _LEFT_PX - left_px)
     notes: list[dict[str, Any]] = []
-    tops = []
     for number, (panel, (low, high)) in enumerate(zip(panels, _domains(panels, plot_px), strict=True)):
         name = axis(number)
         bottom, top = panel.range
         if number == 0 and rows:
             room = 1 - (ROW_PX * rows + 6) / ((high - low) * plot_px)
             top = bottom + (top - bottom) / max(room, 0.4)
-        out[f"yaxis{name[1:]}"] = {
-            **_AXIS,
-            "domain": [low, high],
-            "title": _axis_title(panel.title),
-            "range": [bottom, top],
-            **panel.axis,
-        }
-        tops.append(high)
+        yaxis = {"domain": [low, high], "title": _axis_title(panel.title), "range": [bottom, top]}
+        out[f"yaxis{name[1:]}"] = {**_AXIS, **yaxis, **panel.axis}
         if panel.legend:
-            out["legend" if len(tops) == 1 else f"legend{len(tops)}"] = _legend(high)
+            legend = {"x": 1.015, "y": high, "xanchor": "left", "yanchor": "top"}
+            out[f"legend{name[1:]}"] = legend | {"font": {"size": 12}, "bgcolor": "white"}
         if panel.remark:
-            notes.append(_aside(panel.remark, high))
-    if foot:
-        notes.append(_foot(foot))
+            notes.append(_REMARK | {"text": panel.remark, "x": 1.015, "y": high, "font": {"size": 12}})
+    if foot:  # below the title of the time axis
+        font = {"size": 12, "color": FAINT}
+        notes.append(_REMARK | {"text": foot, "x": 0, "y": 0, "yshift": -FOOT_PX, "font": font})
     if is_long:
         out["xaxis"]["rangeselector"] = _buttons(plot_px)
     out["shapes"] = [shape for label in shown for shape in _shapes(label, len(panels))]
@@ -178,59 +160,49 @@ def layout(
 
 
 def sentence(title: str, subtitle: str, text: str) -> Figure:
-    """A figure that says why it has nothing to show, without axes that would look like a measurement of nothing."""
-    note = {"text": text, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.6, "showarrow": False}
+    """A figure that says why there is nothing to show; without axes, which would look like a measurement of zero."""
     out = _paper(title, subtitle, left_px=_LEFT_PX)
     out["margin"]["r"] = _LEFT_PX
     out |= {"height": 320, "xaxis": {"visible": False}, "yaxis": {"visible": False}}
-    out["annotations"] = [note | {"font": {"size": 16, "color": FAINT}}]
+    out["annotations"] = [_NOTE | {"text": text, "x": 0.5, "y": 0.6, "font": {"size": 16, "color": FAINT}}]
     return {"data": [], "layout": out}
 
 
 def left_out(missing: Iterable[tuple[str, tuple[str, ...]]]) -> str:
-    """The end of a subtitle that names the node types that are not in the sums, see `exclusions`."""
+    """End of a subtitle: the node types that are not in the sums, see `exclusions`."""
     return "".join(f"; {text}" for text in exclusions(missing))
 
 
 def exclusions(missing: Iterable[tuple[str, tuple[str, ...]]]) -> list[str]:
-    """Which node types' amounts are not known and so not in the sums that are drawn; none where all is known.
+    """Sentences that name the node types left out of the drawn sums because their amounts are unknown.
 
-    `missing` are pairs of what is not known, such as `node count`, and the node types.
+    `missing` are pairs of the unknown amount, such as `node count`, and the node types.
     """
     out, pairs = [], dict.fromkeys(missing)
     for types in dict.fromkeys(names for _, names in pairs if names):
-        of_which = " and ".join(what for what, names in pairs if names == types)
-        named = ", ".join(f"'{escape(name)}'" for name in types[:_NAMED])
-        more = f" and {len(types) - _NAMED} more" if len(types) > _NAMED else ""
-        out.append(f"excludes node type{'s' if len(types) > 1 else ''} {named}{more} ({of_which} not known)")
+        amounts = " and ".join(amount for amount, names in pairs if names == types)
+        listed = ", ".join(f"'{escape(name)}'" for name in types[:_MAX_NAMES])
+        more = f" and {len(types) - _MAX_NAMES} more" if len(types) > _MAX_NAMES else ""
+        out.append(f"excludes node type{'s' if len(types) > 1 else ''} {listed}{more} ({amounts} not known)")
     return out
 
 
 def count_of(resource: str) -> str:
-    """What is counted of a resource, in words of a sentence."""
+    """Name of the amount of a resource, for use within a sentence."""
     return _COUNT.get(resource, unit_of(resource))
 
 
 def height_of(count: int, each_px: int, *, least: int = 420) -> int:
-    """How high a figure of so many equal panels or rows is."""
+    """Height of a figure with so many equal panels or rows."""
     return max(least, TOP_PX + FOOT_PX + count * each_px)
 
 
 def _buttons(plot_px: int) -> dict[str, Any]:
     """Buttons that show the last month, half year ... of a long history, beside the title of its axis."""
     steps = ((1, "month", "1 month"), (6, "month", "6 months"), (1, "year", "1 year"), (3, "year", "3 years"))
-    choices: list[dict[str, Any]] = [
-        {"count": count, "step": step, "stepmode": "backward", "label": label} for count, step, label in steps
-    ]
-    return {
-        "buttons": [*choices, {"step": "all", "label": "all"}],
-        "x": 1,
-        "xanchor": "right",
-        "y": -_FOOT_LINE_PX / plot_px,
-        "yanchor": "top",
-        "bgcolor": "#F3F3F3",
-        "font": {"size": 11},
-    }
+    choices = [{"count": count, "step": step, "stepmode": "backward", "label": text} for count, step, text in steps]
+    out = {"buttons": [*choices, {"step": "all", "label": "all"}], "x": 1, "xanchor": "right", "yanchor": "top"}
+    return out | {"y": -_FOOT_LINE_PX / plot_px, "bgcolor": "#F3F3F3", "font": {"size": 11}}
 
 
 def site_labels(
@@ -240,7 +212,7 @@ def site_labels(
     start, end = window
     out = []
     for gap in sorted(site.known_gaps, key=lambda gap: (gap.start, gap.end, gap.source)):
-        first, last = max(_midnight(gap.start), start), min(_midnight(gap.end), end)
+        first, last = max(midnight(gap.start), start), min(midnight(gap.end), end)
         if first < last and of(gap):
             until = f" until {gap.end:%Y-%m-%d}" if gap.start == date.min else ""
             out.append(Label(first, last, f"no {escape(gap.source)} history{until}", "#444444"))
@@ -250,24 +222,18 @@ def site_labels(
     return out
 
 
-def remarks(site: Site, window: Window, *, named: bool = False) -> list[Label]:
-    """The remarks of a site's file within a window, with the site's name in front where several share a figure."""
-    notes = sorted((_midnight(note.at), note.text) for note in site.annotations)
-    front = f"{escape(site.name)}: " if named else ""
+def remarks(site: Site, window: Window, *, with_name: bool = False) -> list[Label]:
+    """The remarks of a site's file within a window; `with_name` where several sites share a figure."""
+    notes = sorted((midnight(note.at), note.text) for note in site.annotations)
+    front = f"{escape(site.name)}: " if with_name else ""
     return [Label(at, at, front + escape(text), INK) for at, text in notes if window[0] <= at < window[1]]
 
 
 def _paper(title: str, subtitle: str, *, left_px: int) -> dict[str, Any]:
+    heading = {"text": title, "x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 18}}
     return {
         "template": {},
-        "title": {
-            "text": title,
-            "subtitle": {"text": subtitle, "font": {"size": 13, "color": FAINT}},
-            "x": 0,
-            "xref": "paper",
-            "xanchor": "left",
-            "font": {"size": 18},
-        },
+        "title": heading | {"subtitle": {"text": subtitle, "font": {"size": 13, "color": FAINT}}},
         "font": {"family": FONT, "size": 13, "color": INK},
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
@@ -290,24 +256,12 @@ def _domains(panels: Sequence[Panel], plot_px: int) -> list[tuple[float, float]]
 
 def _shapes(label: Label, panels: int) -> Iterable[dict[str, Any]]:
     """A span shaded over all panels, or an instant as a thin upright line."""
+    span = {"x0": stamp(label.start), "x1": stamp(label.end), "y0": 0, "y1": 1}
     if label.start == label.end:
-        x = stamp(label.start)
         line = {"width": 1, "color": label.colour, "dash": "2px,3px"}
-        yield {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": line}
-        return
-    for number in range(panels):
-        yield {
-            "type": "rect",
-            "name": "known_gap",
-            "x0": stamp(label.start),
-            "x1": stamp(label.end),
-            "y0": 0,
-            "y1": 1,
-            "yref": f"{axis(number)} domain",
-            "layer": "below",
-            "line": {"width": 0},
-            "fillcolor": "rgba(110,110,110,0.16)",
-        }
+        return [span | {"type": "line", "yref": "paper", "line": line}]
+    shade = {"name": "known_gap", "layer": "below", "line": {"width": 0}, "fillcolor": "rgba(110,110,110,0.16)"}
+    return [span | shade | {"type": "rect", "yref": f"{axis(number)} domain"} for number in range(panels)]
 
 
 def _placed(labels: list[Label], window: Window, plot_px: int) -> tuple[list[dict[str, Any]], int]:
@@ -324,63 +278,18 @@ def _placed(labels: list[Label], window: Window, plot_px: int) -> tuple[list[dic
         first = right - width if anchor == "right" else left
         row = next((row for row, taken in enumerate(ends) if taken <= first), len(ends))
         ends[row : row + 1] = [first + width]
-        out.append(
-            {
-                "text": label.text,
-                "x": stamp(label.end if anchor == "right" else label.start),
-                "xanchor": anchor,
-                "y": 1,
-                "yref": "y domain",
-                "yanchor": "top",
-                "yshift": -3 - ROW_PX * row,
-                "showarrow": False,
-                "bgcolor": "rgba(255,255,255,0.9)",  # lines of other labels pass behind it
-                "borderpad": 1,
-                "font": {"size": 12, "color": label.colour},
-            }
-        )
+        place = {"x": stamp(label.end if anchor == "right" else label.start), "xanchor": anchor, "y": 1}
+        place |= {"yref": "y domain", "yanchor": "top", "yshift": -3 - ROW_PX * row}
+        # lines of other labels pass behind the text
+        paper = {"showarrow": False, "bgcolor": "rgba(255,255,255,0.9)", "borderpad": 1}
+        out.append({"text": label.text, "font": {"size": 12, "color": label.colour}, **place, **paper})
     return out, len(ends)
-
-
-def _aside(text: str, top: float) -> dict[str, Any]:
-    return {
-        "text": text,
-        "xref": "paper",
-        "yref": "paper",
-        "x": 1.015,
-        "xanchor": "left",
-        "y": top,
-        "yanchor": "top",
-        "align": "left",
-        "showarrow": False,
-        "font": {"size": 12},
-    }
-
-
-def _foot(text: str) -> dict[str, Any]:
-    """A remark below the title of the axis."""
-    return {
-        "text": text,
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0,
-        "xanchor": "left",
-        "y": 0,
-        "yanchor": "top",
-        "yshift": -FOOT_PX,
-        "align": "left",
-        "showarrow": False,
-        "font": {"size": 12, "color": FAINT},
-    }
 
 
 def _axis_title(text: str) -> dict[str, Any]:
     return {"text": text, "standoff": 10, "font": {"size": 13}}
 
 
-def _legend(top: float) -> dict[str, Any]:
-    return {"x": 1.015, "y": top, "xanchor": "left", "yanchor": "top", "font": {"size": 12}, "bgcolor": "white"}
-
-
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """Start of a day."""
     return datetime.combine(day, time.min)

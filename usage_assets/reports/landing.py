@@ -7,18 +7,17 @@ relative: the folder may be served below any path.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from usage_assets.core import settings
+from usage_assets.reports.templating import render_template
 
 FRONT = ".front.json"
-"""What coverage tells these pages, below the plots folder; hidden, so that it is not served."""
+"""Status file that coverage writes for these pages, below the plots folder; hidden, so that it is not served."""
 _MONTH = re.compile(r"\d{4}-\d{2}")
 _REPORTS = "gpu_reports"
 _WHOLE = ("cross_site_usage", "coverage")
@@ -45,14 +44,11 @@ _TITLES = {
     "collector_difference": "Difference to the legacy counter",
     "audit": "Row and hour accounting (audit)",
 }
-"""What people read of a page, by its name, in the order in which pages are shown; others come last."""
-_NEEDS = {
-    "legacy_facet": "a database chameleon_usage in the site's file",
-    "collector_difference": "a database chameleon_usage in the site's file",
-    "leadtime": "a database blazar in the site's file",
-    "leadtime_compare": "a database blazar in the site's file",
-    "leadtime_projected": "a database blazar in the site's file",
-}
+"""Title of a page by its name, in the order in which pages are shown; others come last."""
+_LEASES, _LEGACY = (f"a database {name} in the site's file" for name in ("blazar", "chameleon_usage"))
+_NEEDS = dict.fromkeys(("legacy_facet", "collector_difference"), _LEGACY)
+_NEEDS |= dict.fromkeys(("leadtime", "leadtime_compare", "leadtime_projected"), _LEASES)
+"""What a site must have for a plot to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def page_of(folder: Path, parts: Sequence[str]) -> str | None:
         return _month(here, front)
     if len(parts) <= 3 and parts[1] == _REPORTS:
         groups = _reports(here) if len(parts) == 2 else {parts[2]: _pages(here)[::-1]}
-        return _render("reports.html.j2", site=_name(front, site), groups=groups, up="../" * (len(parts) - 1))
+        return render_template("reports.html.j2", site=_name(front, site), groups=groups, up="../" * (len(parts) - 1))
     return None
 
 
@@ -89,7 +85,7 @@ def missing(folder: Path, parts: Sequence[str]) -> str:
     depth = max(len(parts) - 1, 0)
     site = parts[0] if parts and (folder / parts[0]).is_dir() else None
     plot = Path(parts[-1]).stem if parts else ""
-    return _render(
+    return render_template(
         "missing.html.j2",
         path="/".join(parts),
         home="../" * depth or "./",
@@ -102,23 +98,14 @@ def missing(folder: Path, parts: Sequence[str]) -> str:
 
 def _home(folder: Path, front: Mapping[str, Any]) -> str:
     known: Mapping[str, Any] = front.get("sites", {})
-    keys = dict.fromkeys([*known, *(path.name for path in _folders(folder))])
     sites = []
-    for key in keys:
+    for key in dict.fromkeys([*known, *(path.name for path in _folders(folder))]):
         months = _months(folder / key)
-        sites.append(
-            {
-                "key": key,
-                "name": _name(front, key),
-                "kind": known.get(key, {}).get("kind", ""),
-                "months": len(months),
-                "first": months[-1] if months else "",
-                "last": months[0] if months else "",
-                "thumbnail": _thumbnail(folder / key / f"{key}_stack.html", f"{key}/"),
-                "counts": known.get(key, {}).get("counts"),
-            }
-        )
-    return _render(
+        first, last = (months[-1], months[0]) if months else ("", "")
+        small = _thumbnail(folder / key / f"{key}_stack.html", f"{key}/")
+        site = {"kind": "", "counts": None} | known.get(key, {}) | {"key": key, "name": _name(front, key)}
+        sites.append(site | {"months": len(months), "first": first, "last": last, "thumbnail": small})
+    return render_template(
         "home.html.j2",
         sites=sites,
         whole=[_link(folder / f"{name}.html") for name in _WHOLE if (folder / f"{name}.html").is_file()],
@@ -129,22 +116,20 @@ def _home(folder: Path, front: Mapping[str, Any]) -> str:
 
 def _site(here: Path, front: Mapping[str, Any]) -> str:
     months = _months(here)
-    old: dict[str, list[str]] = {}
-    for month in months[_NEWEST:]:
-        old.setdefault(month[:4], []).append(month)
-    failures = [one for one in front.get("failures", ()) if one.get("site") == here.name]
-    return _render(
+
+    def of(months: Iterable[str]) -> list[tuple[str, list[Link]]]:
+        return [(month, _pages(here / month, f"{month}/")) for month in months]
+
+    return render_template(
         "site.html.j2",
         key=here.name,
         name=_name(front, here.name),
         whole=_pages(here),
-        newest=[(month, _pages(here / month, f"{month}/")) for month in months[:_NEWEST]],
-        old=[
-            (year, [(month, _pages(here / month, f"{month}/")) for month in of_year]) for year, of_year in old.items()
-        ],
-        reports={what: links[:_LATEST] for what, links in _reports(here / _REPORTS, f"{_REPORTS}/").items()},
+        newest=of(months[:_NEWEST]),
+        old=[(year, of(group)) for year, group in groupby(months[_NEWEST:], key=lambda month: month[:4])],
+        reports={name: links[:_LATEST] for name, links in _reports(here / _REPORTS, f"{_REPORTS}/").items()},
         counts=front.get("sites", {}).get(here.name, {}).get("counts"),
-        failures=failures,
+        failures=[row for row in front.get("failures", ()) if row.get("site") == here.name],
         made_at=front.get("made_at", ""),
         ui=settings.ui_url(),
     )
@@ -153,7 +138,7 @@ def _site(here: Path, front: Mapping[str, Any]) -> str:
 def _month(here: Path, front: Mapping[str, Any]) -> str:
     months = _months(here.parent)
     place = months.index(here.name) if here.name in months else 0
-    return _render(
+    return render_template(
         "month.html.j2",
         month=here.name,
         name=_name(front, here.parent.name),
@@ -164,7 +149,7 @@ def _month(here: Path, front: Mapping[str, Any]) -> str:
 
 
 def _front(folder: Path) -> dict[str, Any]:
-    """What coverage has told last; nothing where it never ran, or the file can't be read."""
+    """Status file of the last coverage run; nothing where it never ran, or the file can't be read."""
     try:
         found = json.loads((folder / FRONT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -197,13 +182,13 @@ def _pages(folder: Path, below: str = "") -> list[Link]:
 
 
 def _plot(page: Path) -> str:
-    """The plot of a page; that of a whole history is named by its site too."""
+    """Name of the plot of a page; the file of a whole history has its site in front."""
     return page.stem.removeprefix(f"{page.parent.name}_")
 
 
 def _reports(folder: Path, below: str = "") -> dict[str, list[Link]]:
     """The reports of a GPU pool, the newest first, by how often they come."""
-    return {what.name: _pages(what, f"{below}{what.name}/")[::-1] for what in _folders(folder)}
+    return {period.name: _pages(period, f"{below}{period.name}/")[::-1] for period in _folders(folder)}
 
 
 def _link(page: Path, below: str = "") -> Link:
@@ -214,18 +199,3 @@ def _link(page: Path, below: str = "") -> Link:
 def _thumbnail(page: Path, below: str) -> str | None:
     svg = page.with_suffix(".svg")
     return f"{below}{svg.name}" if svg.is_file() else None
-
-
-def _render(template: str, **values: Any) -> str:
-    return _templates().get_template(template).render(**values)
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("usage_assets", "reports/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -1,8 +1,9 @@
-"""What figures need of the warehouse, added up there: a whole history is millions of rows, its figure thousands."""
+"""Rows that figures draw, added up in the warehouse: a whole history is millions of rows, its figure thousands.
 
-from collections.abc import Mapping, Sequence
+Each function takes (reader, scene), as `Plot.read` calls it.
+"""
+
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import polars as pl
@@ -13,8 +14,8 @@ from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.figures.legacy import LEGACY_METRICS
 from usage_assets.reports.series import Sums, candidates
 from usage_assets.reports.tables import LEGACY_COMPARISON
-from usage_assets.specs.plot_context import MACHINES
-from usage_assets.timelines.metrics import SHARED_METRICS
+from usage_assets.specs.plot_context import Scene
+from usage_assets.timelines.metrics import metrics_with
 from usage_assets.timelines.tables import LEADTIME, USAGE
 from usage_assets.warehouse import Reader
 
@@ -35,16 +36,12 @@ _ADDED = f"""
 SELECT timestamp, metric, resource, sum(value) AS value, count(value) = count(*) AS complete FROM {USAGE.qualified}
 WHERE {_OF_MONTH} GROUP BY ALL
 """
+_PER_TYPE = ("occupied", "occupied_ondemand", "reservable", "total")
 _BY_TYPE = f"""
 SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, node_type, resource,
-       avg(value) FILTER (metric = 'occupied') AS occupied,
-       avg(value) FILTER (metric = 'occupied_ondemand') AS occupied_ondemand,
-       avg(value) FILTER (metric = 'reservable') AS reservable,
-       avg(value) FILTER (metric = 'total') AS total
-FROM {USAGE.qualified}
-WHERE site = $site AND month = $month AND collector_type = 'current'
-  AND resource IN (SELECT unnest($resources::VARCHAR[]))
-GROUP BY ALL
+       {", ".join(f"avg(value) FILTER (metric = '{name}') AS {name}" for name in _PER_TYPE)}
+FROM {USAGE.qualified} WHERE site = $site AND month = $month AND collector_type = 'current'
+  AND resource IN (SELECT unnest($resources::VARCHAR[])) GROUP BY ALL
 """
 _OF_HISTORY = """
 site = $site AND resource IN (SELECT unnest($resources::VARCHAR[])) AND metric IN (SELECT unnest($metrics::VARCHAR[]))
@@ -52,7 +49,7 @@ site = $site AND resource IN (SELECT unnest($resources::VARCHAR[])) AND metric I
 
 
 def _by_days(where: str) -> str:
-    """Sums by days: null where no node type is known in one of the day's buckets, else means of what is known."""
+    """Query of sums by days: null where a bucket of the day has no known node type, else means of what is known."""
     return f"""
 WITH added AS (
   SELECT site, timestamp, collector_type, metric, resource, sum(value) AS value, count(value) = count(*) AS complete
@@ -68,7 +65,7 @@ _MISSING = dict.fromkeys(("site", "collector_type", "resource", "metric", "node_
 
 
 def _missing(where: str) -> str:
-    """The node types that are not known where others are."""
+    """Query of the node types that are not known where others are."""
     return f"""
 WITH found AS (
   SELECT site, collector_type, timestamp, metric, resource, node_type, value FROM {USAGE.qualified} WHERE {where}
@@ -88,7 +85,7 @@ class History(Sums):
 
     @property
     def current(self) -> pl.DataFrame:
-        """What this warehouse makes of the sources."""
+        """Rows of this warehouse, without those of the legacy usage counter."""
         return self.rows.filter(pl.col("collector_type") == "current")
 
     @property
@@ -112,50 +109,35 @@ def shares_machines(reader: Reader, site: str) -> bool:
     return reader.has(INTERVALS) and bool(reader.sql(_SHARED, {"site": site}).item())
 
 
-def usage_month(
-    reader: Reader,
-    site: str,
-    month: date,
-    *,
-    shared: bool,
-    machines: tuple[str, ...] = MACHINES,
-    metrics: Sequence[str] = SHARED_METRICS.shown,
-) -> pl.DataFrame:
-    """The rows of a month's stack: timestamp, metric, resource, node_type, value."""
-    return reader.sql(_MONTH, _params(site, machines, metrics, shared=shared) | {"month": month})
+def usage_month(reader: Reader, scene: Scene) -> pl.DataFrame:
+    """Rows of a month's stack: timestamp, metric, resource, node_type, value."""
+    return reader.sql(_MONTH, _stacked(scene) | {"month": scene.month})
 
 
-def usage_added(reader: Reader, site: str, month: date, *, metrics: Sequence[str] = SHARED_METRICS.shown) -> Sums:
+def usage_added(reader: Reader, scene: Scene) -> Sums:
     """A month's usage in every resource, node types added up: timestamp, metric, resource, value, complete."""
-    params = {"site": site, "month": month, "metrics": list(metrics)}
+    params = _month(scene) | {"metrics": list(metrics_with(scene.kind_metrics).shown)}
     rows = reader.sql(_ADDED, params)
     return Sums(rows, _lacking(reader, rows, _OF_MONTH, params))
 
 
 def _lacking(reader: Reader, rows: pl.DataFrame, where: str, params: dict[str, Any]) -> pl.DataFrame:
-    """The node types that these sums lack: dear to find in ten years, and mostly there is none."""
+    """The node types that these sums lack: slow to find in ten years, and mostly there is none."""
     if rows.filter(~pl.col("complete") & pl.col("value").is_not_null()).is_empty():
         return pl.DataFrame(schema=_MISSING)
     return reader.sql(_missing(where), params)
 
 
-def usage_by_type(reader: Reader, site: str, month: date, *, machines: tuple[str, ...] = MACHINES) -> pl.DataFrame:
+def usage_by_type(reader: Reader, scene: Scene) -> pl.DataFrame:
     """A month's usage by day and node type, in what stands for machines: a column per metric."""
-    return reader.sql(_BY_TYPE, {"site": site, "month": month, "resources": list(machines)})
+    return reader.sql(_BY_TYPE, _month(scene) | {"resources": list(scene.machines)})
 
 
-def history(
-    reader: Reader,
-    site: str,
-    *,
-    shared: bool,
-    machines: tuple[str, ...] = MACHINES,
-    metrics: Sequence[str] = SHARED_METRICS.shown,
-) -> History | None:
+def history(reader: Reader, scene: Scene) -> History | None:
     """The whole history of a site, buckets averaged to days; none where nothing was built."""
     if not reader.has(USAGE):
         return None
-    found = _history(reader, _OF_HISTORY, _params(site, machines, metrics, shared=shared))
+    found = _history(reader, _OF_HISTORY, _stacked(scene))
     return None if found.rows.is_empty() else found
 
 
@@ -164,9 +146,15 @@ def _history(reader: Reader, where: str, params: dict[str, Any]) -> History:
     return History(rows.drop("site"), _lacking(reader, rows, where, params))
 
 
-def _params(site: str, machines: tuple[str, ...], metrics: Sequence[str], *, shared: bool) -> dict[str, Any]:
-    resources = candidates(shares_machines=shared, machines=machines)
-    return {"site": site, "resources": list(resources), "metrics": list(metrics)}
+def _month(scene: Scene) -> dict[str, Any]:
+    return {"site": scene.site.key, "month": scene.month}
+
+
+def _stacked(scene: Scene) -> dict[str, Any]:
+    """Parameters of queries of the resources and metrics that a stack may show."""
+    resources = candidates(shares_machines=scene.shares_machines, machines=scene.machines)
+    metrics = metrics_with(scene.kind_metrics).shown
+    return {"site": scene.site.key, "resources": list(resources), "metrics": list(metrics)}
 
 
 # --- leases -------------------------------------------------------------------------------------------------------
@@ -176,9 +164,7 @@ _SAMPLE = 500
 _GROUPS = 5
 _FEW = 60
 """Groups with fewer leases a month are drawn by quarters: medians of a handful jump."""
-_LEASES = f"""
-FROM {LEASES.qualified} WHERE site = $site AND requested IS NOT NULL
-"""
+_LEASES = f"FROM {LEASES.qualified} WHERE site = $site AND requested IS NOT NULL"
 _UNKNOWN = "unknown"  # mostly leases that were rolled back: they never got a machine that had a type
 # the first word of a node type: compute, gpu, storage ...
 _GROUP = "CASE WHEN contains(node_type, ',') THEN 'several' ELSE split_part(node_type, '_', 1) END"
@@ -239,20 +225,21 @@ def lease_types(reader: Reader, site: str) -> tuple[str, ...]:
     return tuple(sorted(reader.sql(query, {"site": site})["node_type"]))
 
 
-def leadtime_month(reader: Reader, site: str, month: date) -> pl.DataFrame:
+def leadtime_month(reader: Reader, scene: Scene) -> pl.DataFrame:
     """A month of timelines.leadtime."""
-    return reader.frame(LEADTIME, site, [month])
+    return reader.frame(LEADTIME, scene.site.key, [scene.window[0].date()])
 
 
-def leases_month(reader: Reader, site: str, month: date) -> pl.DataFrame:
+def leases_month(reader: Reader, scene: Scene) -> pl.DataFrame:
     """The leases that were asked for in a month, in their order."""
-    return reader.frame(LEASES, site, [month]).sort("created_at", "lease_id")
+    return reader.frame(LEASES, scene.site.key, [scene.window[0].date()]).sort("created_at", "lease_id")
 
 
-def leadtime_history(reader: Reader, site: str) -> LeadtimeHistory | None:
+def leadtime_history(reader: Reader, scene: Scene) -> LeadtimeHistory | None:
     """A site's leases by months and groups of node types, and a sample of them; none where none was built."""
     if not reader.has(LEASES):
         return None
+    site = scene.site.key
     counts = reader.sql(_COUNTS, {"site": site})
     if counts.is_empty():
         return None
@@ -261,8 +248,7 @@ def leadtime_history(reader: Reader, site: str) -> LeadtimeHistory | None:
     params = {"site": site, "groups": [*kept, _UNKNOWN]}
     periods = reader.sql(_PERIODS, params | {"few": _FEW})
     sample = reader.sql(_SAMPLED, params | {"most": _SAMPLE})
-    groups = [*kept, *(["other"] if len(kept) < len(names) else [])]
-    groups += [_UNKNOWN] if _UNKNOWN in set(counts["node_group"]) else []
+    groups = [*kept, *["other"] * (len(kept) < len(names)), *[_UNKNOWN] * (_UNKNOWN in set(counts["node_group"]))]
     first, last = counts.select(pl.col("first").min(), pl.col("last").max()).row(0)
     return LeadtimeHistory(periods, sample, tuple(groups), int(counts["leases"].sum()), first, last)
 
@@ -283,23 +269,22 @@ AND (site, resource) IN (SELECT unnest($sites::VARCHAR[]), unnest($resources::VA
 """
 
 
-def both_collectors(reader: Reader, site: str, month: date) -> History:
+def both_collectors(reader: Reader, scene: Scene) -> History:
     """Ours and the legacy counter's nodes by days of a month, as a whole history has them."""
-    return _history(reader, _BOTH, {"site": site, "month": month, "metrics": list(LEGACY_METRICS)})
+    return _history(reader, _BOTH, _month(scene) | {"metrics": list(LEGACY_METRICS)})
 
 
-def differences(reader: Reader, site: str, month: date) -> pl.DataFrame:
+def differences(reader: Reader, scene: Scene) -> pl.DataFrame:
     """Ours minus theirs in a month, by timestamp, metric and cause: difference (node-hours), one_sided."""
-    return reader.sql(_DIFFERENCES, {"site": site, "month": month})
+    return reader.sql(_DIFFERENCES, _month(scene))
 
 
-def all_sites(reader: Reader, machines_of: Mapping[str, tuple[str, ...]]) -> SitesHistory | None:
+def all_sites(reader: Reader, scene: Scene) -> SitesHistory | None:
     """Total and occupied of every site by days, and which of them share machines; none where nothing was built."""
     if not reader.has(USAGE):
         return None
-    pairs = [(key, resource) for key, machines in sorted(machines_of.items()) for resource in machines]
-    keys, resources = ([pair[n] for pair in pairs] for n in (0, 1))
-    params = {"sites": keys, "resources": resources}
+    pairs = [(key, resource) for key, machines in sorted(scene.machines_of.items()) for resource in machines]
+    params = {"sites": [key for key, _ in pairs], "resources": [resource for _, resource in pairs]}
     days = reader.sql(_by_days(_SITES), params)
     if days.is_empty():
         return None
@@ -309,8 +294,6 @@ def all_sites(reader: Reader, machines_of: Mapping[str, tuple[str, ...]]) -> Sit
         pl.col("complete").all(),
     )
     sums = Sums(days, _lacking(reader, days, _SITES, params))
-    missing = {
-        (site, name): types for site in machines_of for name, types in sums.lacking("resource", site=[site]).items()
-    }
-    shared = frozenset(site for site in machines_of if shares_machines(reader, site))
-    return SitesHistory(rows, shared, missing)
+    sites = scene.machines_of
+    missing = {(key, name): types for key in sites for name, types in sums.lacking("resource", site=[key]).items()}
+    return SitesHistory(rows, frozenset(key for key in sites if shares_machines(reader, key)), missing)

@@ -8,9 +8,7 @@ can't be made is a note, not an error.
 import json
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -20,26 +18,10 @@ import plotly
 from usage_assets.core import settings
 from usage_assets.reports import pictures, thumbnail
 from usage_assets.reports.frame import HEIGHT
+from usage_assets.reports.templating import render_template
 from usage_assets.specs.plot_context import Figure
 
 _JS = "plotly.min.js"
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<link rel="icon" href="data:,">
-<style>body {{ margin: 0; }} #plot {{ {size} }}</style>
-<script src="{js}" charset="utf-8"></script>
-</head>
-<body>
-<div id="plot"></div>
-<script>Plotly.newPlot("plot", {data}, {layout}, {config});</script>
-<noscript>This plot needs JavaScript; a picture may lie beside it as {png}.</noscript>
-</body>
-</html>
-"""
 _CONFIG = {
     "responsive": True,
     "displaylogo": False,
@@ -84,48 +66,25 @@ class Renderer:
             png.unlink(missing_ok=True)
             write_file(html, content)
         _write_thumbnail(place.with_suffix(".svg"), small)
-        self._pages[name] = Rendered(
-            path=html,
-            url=f"{settings.plots_url()}/{quote(name)}.html",
-            png_path=png if same else None,
-            thumbnail_markdown=None
-            if small is None
-            else thumbnail.markdown(small, " ".join(PurePosixPath(name).parts)),
-            note=None if picture or same else "no picture: left out of a long run (USAGE_PICTURES)",
-        )
+        url = f"{settings.plots_url()}/{quote(name)}.html"
+        inline = None if small is None else thumbnail.markdown(small, " ".join(PurePosixPath(name).parts))
+        note = None if picture or same else "no picture: left out of a long run (USAGE_PICTURES)"
+        self._pages[name] = Rendered(html, url, png if same else None, inline, note)
         if picture and not same:
             self._wanted[name] = figure
 
     def finish(self) -> dict[str, Rendered]:
         """Make the pictures; the files of every figure."""
-        made = pictures.draw(self._wanted) if self._wanted else {}
+        drawn = pictures.draw(self._wanted) if self._wanted else {}
         self._wanted = {}
-        for name, picture in made.items():
-            one = self._pages[name]
-            png = one.path.with_suffix(".png")
+        for name, picture in drawn.items():
             if isinstance(picture, bytes):
+                png = self._pages[name].path.with_suffix(".png")
                 write_file(png, picture)
-            self._pages[name] = Rendered(
-                one.path,
-                one.url,
-                png if isinstance(picture, bytes) else None,
-                one.thumbnail_markdown,
-                None if isinstance(picture, bytes) else picture,
-            )
+                self._pages[name] = replace(self._pages[name], png_path=png, note=None)
+            else:
+                self._pages[name] = replace(self._pages[name], note=picture)
         return self._pages
-
-
-def render(figure: Figure, name: str, *, folder: Path | None = None) -> Rendered:
-    """The files of one figure."""
-    return render_all({name: figure}, folder=folder)[name]
-
-
-def render_all(figures: Mapping[str, Figure], *, folder: Path | None = None) -> dict[str, Rendered]:
-    """The files of several figures, each with its picture."""
-    renderer = Renderer(folder)
-    for name, figure in figures.items():
-        renderer.add(name, figure)
-    return renderer.finish()
 
 
 def page(figure: Figure, name: str) -> str:
@@ -133,15 +92,18 @@ def page(figure: Figure, name: str) -> str:
     parts = PurePosixPath(name).parts
     height = figure["layout"].get("height", HEIGHT)
     usual = "height: 100vh; min-height: 480px; max-height: 900px;"
-    return _PAGE.format(
-        title=escape(" ".join(parts)),
+    config = _CONFIG | {"toImageButtonOptions": {"filename": "-".join(parts), "scale": 2}}
+    text = render_template(
+        "plot.html.j2",
+        title=" ".join(parts),
         js="../" * (len(parts) - 1) + _JS,
         size=usual if height == HEIGHT else f"height: {height}px;",
         data=_json(figure["data"]),
         layout=_json(figure["layout"]),
-        config=_json(_CONFIG | {"toImageButtonOptions": {"filename": "-".join(parts), "scale": 2}}),
-        png=escape(f"{parts[-1]}.png"),
+        config=_json(config),
+        png=f"{parts[-1]}.png",
     )
+    return f"{text}\n"
 
 
 def share_plotly_js(folder: Path) -> Path:

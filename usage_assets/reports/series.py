@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
 
 import polars as pl
 
@@ -27,7 +29,7 @@ class Sums:
     missing: pl.DataFrame
 
     def lacking(self, by: str, **only: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """The node types that sums lack, by a column of `missing`; `only` are columns with the values that count."""
+        """Node types that the sums lack, by a column of `missing`; `only` are columns with the values that count."""
         rows = self.missing.filter(*(pl.col(name).is_in(list(values)) for name, values in only.items()))
         names = rows.group_by(by).agg(pl.col("node_type").unique().sort()).sort(by)
         return {key: tuple(types) for key, types in names.iter_rows()}
@@ -61,7 +63,7 @@ class Series:
 
 
 def candidates(*, shares_machines: bool, machines: tuple[str, ...] = MACHINES) -> tuple[str, ...]:
-    """The resources that may show a site, the best first: machines, or what stands for them where there are none.
+    """Resources in which a site may be drawn, the best first: machines, or what stands for them where there are none.
 
     Where servers share machines, vCPUs as the scheduler counts them: machines may be overcommitted, and in nodes such
     a site would look fuller than full.
@@ -70,7 +72,7 @@ def candidates(*, shares_machines: bool, machines: tuple[str, ...] = MACHINES) -
 
 
 def resource_of(usage: pl.DataFrame, *, shares_machines: bool, machines: tuple[str, ...] = MACHINES) -> str:
-    """The resource that shows a site best, of those that it has."""
+    """The best resource to draw a site in, of those that it has."""
     present = set(usage.filter(pl.col("value") != 0)["resource"].unique()) or set(usage["resource"].unique())
     wanted = candidates(shares_machines=shares_machines, machines=machines)
     return next((name for name in wanted if name in present), machines[0])
@@ -110,25 +112,25 @@ def history_series(
     return Series(resource, dense, DAY, last + DAY, missing, metrics.stacked)
 
 
-def runs(known: Sequence[object]) -> Iterator[tuple[int, int, object]]:
+def runs(values: Sequence[Any]) -> Iterator[tuple[int, int, Any]]:
     """Maximal runs of equal values, as (first, last + 1, value)."""
     first = 0
-    for index in range(1, len(known) + 1):
-        if index == len(known) or known[index] != known[first]:
-            yield first, index, known[first]
-            first = index
+    for value, run in groupby(values):
+        last = first + sum(1 for _ in run)
+        yield first, last, value
+        first = last
 
 
 def highest(series: Series) -> float:
     """The greatest height that a stack or a capacity line reaches."""
     stacked = [pl.col(name).clip(lower_bound=0) for name in series.stacked if series.has(name)]
-    tops = [pl.sum_horizontal(stacked)] if stacked else []
+    tops = [pl.sum_horizontal(stacked) if stacked else pl.lit(0.0)]
     tops += [pl.col(name) for name in CAPACITIES if series.has(name)]
-    return max((float(series.values.select(top.max()).item() or 0) for top in tops), default=0.0)
+    return float(series.values.select(pl.max_horizontal(tops).max()).item() or 0)
 
 
 def without_machines(series: Series) -> bool:
-    """Whether it is known that there is no machine at any time of the series, and that none is used."""
+    """Whether at all times of the series there is known to be no machine, and none is in use."""
     if "total" not in series.values.columns or series.values["total"].null_count():
         return False
     return series.values.height > 0 and highest(series) <= 0

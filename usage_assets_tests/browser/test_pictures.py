@@ -6,7 +6,7 @@ import zlib
 import polars as pl
 import pytest
 
-from usage_assets.reports import figures, pictures, render
+from usage_assets.reports import figures, pictures
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.frame import HEIGHT
@@ -16,6 +16,7 @@ from usage_assets_tests.unit.reports.test_cross_site import rows as site_rows
 from usage_assets_tests.unit.reports.test_figures import DAY, JAN, START, site, usage
 from usage_assets_tests.unit.reports.test_leadtime_figures import lease, leases, timeline
 from usage_assets_tests.unit.reports.test_legacy_figures import both, differences
+from usage_assets_tests.unit.reports.test_render import rendered, rendered_all
 from usage_assets_tests.unit.reports.test_utilization import cells
 
 pytestmark = pytest.mark.skipif(pictures.find_browser() is None, reason="needs a Chrome or Chromium")
@@ -84,9 +85,9 @@ def test_every_plot_has_a_picture_that_is_not_blank_and_one_browser_makes_them_a
     monkeypatch.setattr(Kaleido, "__init__", counting)
     made = every_plot()
     assert set(made) == {plot.name for plot in PLOTS}
-    done = render.render_all({f"made/{name}": figure for name, figure in made.items()}, folder=tmp_path)
+    done = rendered_all({f"made/{name}": figure for name, figure in made.items()}, folder=tmp_path)
     assert {name: one.note for name, one in done.items()} == dict.fromkeys(done)
-    blank = render.render({"data": [], "layout": {}}, "made/blank", folder=tmp_path)
+    blank = rendered({"data": [], "layout": {}}, "made/blank", folder=tmp_path)
     assert blank.png_path is not None
     *_, least = pixels(blank.png_path.read_bytes())
     for name, figure in made.items():

@@ -1,4 +1,4 @@
-"""What coverage tells the pages that lead to the plots: names of sites, their months by status, what fails now.
+"""Status file for the pages that lead to the plots: names of sites, their months by status, what fails now.
 
 A small file in the plots folder: who serves the plots opens no warehouse and reads no site file.
 """
@@ -27,53 +27,44 @@ ORDER BY evaluated_at DESC, month DESC, site, asset, check_name LIMIT {_MOST}
 """
 
 
-def write_front(rows: pl.DataFrame, named: Mapping[str, Site], warehouse: Warehouse) -> None:
-    """Write the file, of rows of reports.coverage and of the checks that fail now."""
+def write_front(rows: pl.DataFrame, sites: Mapping[str, Site], warehouse: Warehouse) -> None:
+    """Write the file from rows of reports.coverage and the checks that fail now."""
     with warehouse.read() as reader:
         failing = reader.sql(_FAILING) if reader.has(FAILED_CHECKS) else None
-    text = json.dumps(front(rows, named, failing), ensure_ascii=False, indent=1)
+    text = json.dumps(front(rows, sites, failing), ensure_ascii=False, indent=1)
     write_file(settings.plots_dir() / FRONT, text.encode())
 
 
-def front(rows: pl.DataFrame, named: Mapping[str, Site], failing: pl.DataFrame | None) -> dict[str, Any]:
-    """What the file holds."""
+def front(rows: pl.DataFrame, sites: Mapping[str, Site], failing: pl.DataFrame | None) -> dict[str, Any]:
+    """Content of the file."""
     counts = _counts(rows)
-    found = [] if failing is None else failing.rows(named=True)
+    failures = [] if failing is None else failing.rows(named=True)
     return {
         "made_at": f"{clock.naive_utc_now():%Y-%m-%d %H:%M}",
         "sites": {
-            key: {"name": site.name, "kind": site.kind, "counts": counts.get(key, {})} for key, site in named.items()
+            key: {"name": site.name, "kind": site.kind, "counts": counts.get(key, {})} for key, site in sites.items()
         },
-        "failing": found[0]["failing"] if found else 0,
+        "failing": failures[0]["failing"] if failures else 0,
         "failures": [
             {
-                "site": one["site"],
-                "name": named[one["site"]].name if one["site"] in named else one["site"],
-                "month": f"{one['month']:%Y-%m}",
-                "asset": one["asset"],
-                "check": one["check_name"],
-                "text": printable(one["text"])[:_TEXT],
-                "at": f"{one['evaluated_at']:%Y-%m-%d %H:%M}",
+                "site": row["site"],
+                "name": sites[row["site"]].name if row["site"] in sites else row["site"],
+                "month": f"{row['month']:%Y-%m}",
+                "asset": row["asset"],
+                "check": row["check_name"],
+                "text": printable(row["text"])[:_TEXT],
+                "at": f"{row['evaluated_at']:%Y-%m-%d %H:%M}",
             }
-            for one in found
+            for row in failures
         ],
     }
 
 
 def _counts(rows: pl.DataFrame) -> dict[str, dict[str, int]]:
-    """By site how many months are of each status, that of a month being the worst of its assets; the best first."""
-    codes = {name: code for code, name in enumerate(STATUSES)}
-    names = [LABELS[name] for name in STATUSES]
-    found = (
-        rows.lazy()
-        .group_by("site", "month")
-        .agg(pl.col("status").replace_strict(codes, return_dtype=pl.Int64).max().alias("code"))
-        .group_by("site", "code")
-        .len()
-        .sort("site", "code")
-        .collect()
-    )
+    """Months by site and status, the best first; the status of a month is the worst of its assets."""
+    status = pl.col("status").cast(pl.Enum(list(STATUSES)))
+    found = rows.group_by("site", "month").agg(status.max()).group_by("site", "status").len().sort("site", "status")
     out: dict[str, dict[str, int]] = {}
-    for site, code, count in found.iter_rows():
-        out.setdefault(site, {})[names[code]] = count
+    for site, name, count in found.iter_rows():
+        out.setdefault(site, {})[LABELS[name]] = count
     return out

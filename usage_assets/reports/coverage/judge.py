@@ -1,4 +1,4 @@
-"""What is true of each site-month of each asset: a pure function of what is expected, what is stored, and the time."""
+"""Status of each site-month of each asset: a pure function of what is expected, what is stored, and the time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ _KEY = ("site", "month", "asset")
 
 @dataclass(frozen=True)
 class Stored:
-    """What the bookkeeping tables hold, each frame by site, month and asset, unique.
+    """Rows of the bookkeeping tables, each frame unique by site, month and asset.
 
     `readiness`: ok, reason. `versions`: version, rows, written_at. `dumps`, the latest of each raw asset: extracted_at,
     dumped_rows. `failed`, checks of severity ERROR: checks_failed.
@@ -34,22 +34,21 @@ def coverage(expected: pl.DataFrame, stored: Stored, now: datetime, stale_after:
     or when its rows were written if that is earlier. Nothing is asked of a month, or of its end, before `stale_after`
     has passed: the next night has to come first.
     """
-    of_month = stored.dumps.group_by("site", "month").agg(pl.col("extracted_at").min().alias("month_extracted_at"))
     joined = expected.lazy()
     for frame in (stored.readiness, stored.versions, stored.dumps, stored.failed):
         joined = joined.join(frame.lazy(), on=_KEY, how="left")
-    began = pl.col("month").cast(pl.Datetime("us"))
+    month_extracted_at = stored.dumps.group_by("site", "month").agg(month_extracted_at=pl.col("extracted_at").min())
     limit = pl.lit(stale_after)
-    out = (
-        joined.join(of_month.lazy(), on=("site", "month"), how="left")
+    return (
+        joined.join(month_extracted_at.lazy(), on=("site", "month"), how="left")
         .with_columns(
             extracted_at=pl.coalesce("extracted_at", "month_extracted_at"),
             rows=pl.coalesce("rows", "dumped_rows"),
             checks_failed=pl.col("checks_failed").fill_null(0),
-            ended=began.dt.offset_by("1mo"),
-            seen=pl.min_horizontal(pl.coalesce("extracted_at", "month_extracted_at"), "written_at"),
+            began=pl.col("month").cast(pl.Datetime("us")),
         )
-        .filter(pl.col("ok").is_not_null() | (began + limit <= now))
+        .filter(pl.col("ok").is_not_null() | (pl.col("began") + limit <= now))
+        .with_columns(ended=pl.col("began").dt.offset_by("1mo"), seen=pl.min_horizontal("extracted_at", "written_at"))
         .with_columns(
             unread=(pl.col("ended") + limit < now) & (pl.col("seen") < pl.col("ended")),
             old=(pl.col("ended") + pl.duration(days="settle_days") > now) & (pl.lit(now) - pl.col("seen") > limit),
@@ -59,24 +58,18 @@ def coverage(expected: pl.DataFrame, stored: Stored, now: datetime, stale_after:
         .select(COVERAGE.names)
         .sort(_KEY)
         .collect()
+        .cast(COVERAGE.polars_schema)
     )
-    return out.cast(COVERAGE.polars_schema)
 
 
 def _status() -> pl.Expr:
-    in_gap = pl.col("gap").is_not_null()
+    gap = pl.when(pl.col("gap").is_not_null()).then(pl.lit("known_gap"))
     return (
         pl.when(pl.col("ok").is_null())
-        .then(pl.when(in_gap).then(pl.lit("known_gap")).otherwise(pl.lit("missing")))
-        .when(~pl.col("ok") & pl.col("reason").str.starts_with(GATED))
-        .then(pl.lit("waits"))
+        .then(gap.otherwise(pl.lit("missing")))
         .when(~pl.col("ok"))
-        .then(pl.lit("refused"))
-        .when(in_gap)
-        .then(pl.lit("known_gap"))
-        .when(pl.col("unread") | pl.col("old"))
-        .then(pl.lit("stale"))
-        .otherwise(pl.lit("ok"))
+        .then(pl.when(pl.col("reason").str.starts_with(GATED)).then(pl.lit("waits")).otherwise(pl.lit("refused")))
+        .otherwise(pl.coalesce(gap, pl.when(pl.col("unread") | pl.col("old")).then(pl.lit("stale")), pl.lit("ok")))
     )
 
 

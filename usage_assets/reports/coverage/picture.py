@@ -1,7 +1,7 @@
 """Coverage as a heat map: a row per site and stage, a column per month, the colour of the worst asset."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date
 from html import escape
 from typing import Any
 
@@ -25,10 +25,10 @@ COLOURS = {
     "missing": "#2B2B2B",
 }
 LABELS = {name: name.replace("_", " ") for name in STATUSES} | {"waits": "blocked"}
-"""What people read: a month that waits for its inputs is blocked by them."""
+"""What people read of a status: a month that waits for its inputs is blocked."""
 STAGES = ("raw", "facts", "timelines", "reports")
 _ROW_PX = 24
-_SAID = 3  # assets that a cell names
+_NAMED_TABLES = 3  # tables that a cell names
 _REASON = 90
 
 
@@ -44,29 +44,28 @@ def coverage_map(rows: pl.DataFrame, names: Mapping[str, str]) -> Figure:
     found = set(cells.select("site", "stage").unique().rows())
     lines = [(site, stage) for site in names for stage in STAGES if (site, stage) in found]
     months = months_between(cells["month"].min(), cells["month"].max())  # type: ignore[arg-type]  # dates, not empty
-    window = (_midnight(months[0]), _midnight(next_month(months[-1])))
+    window = (frame.midnight(months[0]), frame.midnight(next_month(months[-1])))
     labels = [f"{escape(names[site])}  {stage}" for site, stage in lines]
-    upwards = list(reversed(range(len(lines))))
-    axis = {
-        "tickmode": "array", "tickvals": list(range(len(lines))), "ticktext": [labels[row] for row in upwards],
-        "showgrid": False, "ticks": "",
-    }  # fmt: skip
-    height = frame.height_of(len(lines), _ROW_PX, least=300)
+    axis: dict[str, Any] = {"tickmode": "array", "tickvals": list(range(len(lines))), "ticktext": labels[::-1]}
+    axis |= {"showgrid": False, "ticks": ""}
     layout = frame.layout(
         title,
         f"{frame.span_text(window)}; each cell has the colour of the stage's worst table, hover for which and why",
         [Panel("", (-0.5, len(lines) - 0.5), 1.0, axis, legend=True)],
         window,
         hover="closest",
-        height=height,
+        height=frame.height_of(len(lines), _ROW_PX, least=300),
         left_px=max(110, 30 + 7 * max(len(label) for label in labels)),
     )
-    layout["shapes"] = [_rule(len(lines) - row - 0.5) for row in _firsts(lines)]
-    return {"data": [_heat(cells, names, lines, months, upwards), *_legend()], "layout": layout}
+    rule = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y", "line": {"width": 1.5, "color": frame.INK}}
+    # where another site begins
+    starts = [len(lines) - row - 0.5 for row in range(1, len(lines)) if lines[row][0] != lines[row - 1][0]]
+    layout["shapes"] = [rule | {"y0": y, "y1": y} for y in starts]
+    return {"data": [_heat(cells, names, lines[::-1], months), *_legend()], "layout": layout}
 
 
 def _cells(rows: pl.DataFrame) -> pl.DataFrame:
-    """site, stage, month, code (of the worst status), counts, and said: what of which asset, the worst first."""
+    """site, stage, month, code (of the worst status), counts, and reasons: a line per table, the worst first."""
     codes = {name: code for code, name in enumerate(STATUSES)}
     parts = pl.col("asset").str.split("/")
     each = rows.lazy().select(
@@ -86,37 +85,28 @@ def _cells(rows: pl.DataFrame) -> pl.DataFrame:
         .group_by(cell, maintain_order=True)
         .agg(pl.col("code").first(), pl.format("{} {}", "count", "label").str.join(", ").alias("counts"))
     )
-    said = (
+    reasons = (
         each.filter(pl.col("code") > codes["known_gap"])
         .sort(["code", "table"], descending=[True, False])
         .group_by(cell, maintain_order=True)
-        .agg(pl.format("{}: {}", "table", "why").head(_SAID).str.join("\n").alias("said"))
+        .agg(pl.format("{}: {}", "table", "why").head(_NAMED_TABLES).str.join("\n").alias("reasons"))
     )
-    return counts.join(said, on=cell, how="left").sort(cell).collect()
+    return counts.join(reasons, on=cell, how="left").sort(cell).collect()
 
 
 def _heat(
-    cells: pl.DataFrame,
-    names: Mapping[str, str],
-    lines: Sequence[tuple[str, str]],
-    months: Sequence[date],
-    upwards: Sequence[int],
+    cells: pl.DataFrame, names: Mapping[str, str], lines: Sequence[tuple[str, str]], months: Sequence[date]
 ) -> Trace:
-    found = {(row["site"], row["stage"], row["month"]): row for row in cells.iter_rows(named=True)}
-    codes: list[list[int | None]] = []
-    texts: list[list[str]] = []
-    for row in upwards:
-        site, stage = lines[row]
-        of_line = [found.get((site, stage, month)) for month in months]
-        codes.append([None if cell is None else cell["code"] for cell in of_line])
-        texts.append(["" if cell is None else _text(names[site], cell) for cell in of_line])
+    """The cells; `lines` are the rows' (site, stage) from the lowest up."""
+    by_key = {(row["site"], row["stage"], row["month"]): row for row in cells.iter_rows(named=True)}
+    rows = [[(site, by_key.get((site, stage, month))) for month in months] for site, stage in lines]
     top = len(STATUSES) - 1
     return {
         "type": "heatmap",
         "x": [f"{month:%Y-%m}-15" for month in months],  # middles: the cells then reach to the months' ends
         "y": list(range(len(lines))),
-        "z": codes,
-        "text": texts,
+        "z": [[cell and cell["code"] for _, cell in row] for row in rows],
+        "text": [[_text(names[site], cell) if cell else "" for site, cell in row] for row in rows],
         "hovertemplate": "%{text}<extra></extra>",
         "zmin": 0,
         "zmax": top,
@@ -130,30 +120,11 @@ def _heat(
 
 def _text(name: str, cell: Mapping[str, Any]) -> str:
     head = f"<b>{escape(name)}</b> {cell['stage']} {cell['month']:%Y-%m}: {cell['counts']}"
-    return "<br>".join([head, *(escape(line) for line in (cell["said"] or "").splitlines())])
+    return "<br>".join([head, *(escape(line) for line in (cell["reasons"] or "").splitlines())])
 
 
 def _legend() -> list[Trace]:
     """A square per status, the worst on top: a heat map has no legend of its own."""
-    return [
-        {
-            "type": "scatter", "mode": "markers", "x": [None], "y": [None], "name": LABELS[name],
-            "marker": {"symbol": "square", "size": 12, "color": COLOURS[name], "line": {"width": 1, "color": "#999"}},
-            "hoverinfo": "skip",
-        }
-        for name in reversed(STATUSES)
-    ]  # fmt: skip
-
-
-def _firsts(lines: Sequence[tuple[str, str]]) -> list[int]:
-    """Where another site begins."""
-    return [row for row in range(1, len(lines)) if lines[row][0] != lines[row - 1][0]]
-
-
-def _rule(y: float) -> dict[str, Any]:
-    edge = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": y, "y1": y}
-    return edge | {"line": {"width": 1.5, "color": frame.INK}}
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min)
+    point = {"type": "scatter", "mode": "markers", "x": [None], "y": [None], "hoverinfo": "skip"}
+    square = {"symbol": "square", "size": 12, "line": {"width": 1, "color": "#999"}}
+    return [point | {"name": LABELS[name], "marker": square | {"color": COLOURS[name]}} for name in reversed(STATUSES)]

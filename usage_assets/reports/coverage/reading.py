@@ -1,4 +1,4 @@
-"""What coverage is judged by: what the sites' files ask for, and what the bookkeeping tables hold."""
+"""Input of the coverage status: what the sites' files ask for, and what the bookkeeping tables hold."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -8,20 +8,13 @@ import polars as pl
 from usage_assets.core import settings
 from usage_assets.core.months import month_of, months_between, next_month
 from usage_assets.reports.coverage.judge import Stored, coverage
-from usage_assets.schema import Table
 from usage_assets.sites.base import Gap, Site
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import DUMPS, FAILED_CHECKS, GATES, VERSIONS
 
-_EXPECTED = {
-    "site": pl.String(),
-    "month": pl.Date(),
-    "asset": pl.String(),
-    "settle_days": pl.Int64(),
-    "gap_hours": pl.Float64(),
-    "gap": pl.String(),
-}
+_KEY = {"site": pl.String(), "month": pl.Date(), "asset": pl.String()}
+_EXPECTED = {**_KEY, "settle_days": pl.Int64(), "gap_hours": pl.Float64(), "gap": pl.String()}
 
 
 def judged(reader: Reader, kinds: Mapping[str, Kind], sites: Mapping[str, Site], now: datetime) -> pl.DataFrame:
@@ -37,7 +30,7 @@ def expected(kinds: Mapping[str, Kind], sites: Iterable[Site], today: date) -> p
 
 
 def assets_of(kind: Kind, site: Site) -> list[str]:
-    """The assets of a site whose months the bookkeeping tables speak of, in the order in which they are made."""
+    """Assets of a site that the bookkeeping tables have months of, in the order in which they are built."""
     return [
         *(kind.asset("raw", table.name) for table in kind.tables_of(site)),
         *(kind.asset("facts", fact.name) for fact in kind.facts),
@@ -47,63 +40,33 @@ def assets_of(kind: Kind, site: Site) -> list[str]:
 
 
 def stored(reader: Reader, sites: Mapping[str, Site]) -> Stored:
-    """What the bookkeeping tables hold of these sites."""
-    dumps = _ask(
-        reader,
-        DUMPS,
-        "SELECT site, month, table_name AS asset, max(extracted_at) AS extracted_at, "
-        f"arg_max(rows, extracted_at) AS dumped_rows FROM {DUMPS.qualified} GROUP BY ALL",
-        {"extracted_at": pl.Datetime("us"), "dumped_rows": pl.Int64()},
+    """Rows of the bookkeeping tables of these sites."""
+    failed = reader.frame(FAILED_CHECKS, columns=list(_KEY), where="severity = 'ERROR'")
+    dumps = reader.frame(DUMPS, columns=["site", "month", "table_name", "extracted_at", "rows"])
+    latest = dumps.group_by("site", "month", "table_name").agg(
+        pl.col("extracted_at").max(), dumped_rows=pl.col("rows").get(pl.col("extracted_at").arg_max())
     )
-    kinds = {key: f"{site.kind}/raw/" for key, site in sites.items()}
+    prefixes = {key: f"{site.kind}/raw/" for key, site in sites.items()}
+    prefix = pl.col("site").replace_strict(prefixes, default=None, return_dtype=pl.String())
     return Stored(
-        readiness=_ask(
-            reader,
-            GATES,
-            f"SELECT site, month, asset, ok, reason FROM {GATES.qualified}",
-            {"ok": pl.Boolean(), "reason": pl.String()},
-        ),
-        versions=_ask(
-            reader,
-            VERSIONS,
-            f"SELECT site, month, asset, version, rows, written_at FROM {VERSIONS.qualified}",
-            {"version": pl.Int64(), "rows": pl.Int64(), "written_at": pl.Datetime("us")},
-        ),
-        dumps=dumps.with_columns(
-            asset=pl.col("site").replace_strict(kinds, default=None, return_dtype=pl.String()) + pl.col("asset")
-        ),
-        failed=_ask(
-            reader,
-            FAILED_CHECKS,
-            f"SELECT site, month, asset, count(*) AS checks_failed FROM {FAILED_CHECKS.qualified} "
-            "WHERE severity = 'ERROR' GROUP BY ALL",
-            {"checks_failed": pl.Int64()},
-        ),
+        readiness=reader.frame(GATES, columns=[*_KEY, "ok", "reason"]),
+        versions=reader.frame(VERSIONS, columns=[*_KEY, "version", "rows", "written_at"]),
+        dumps=latest.select("site", "month", prefix.add("table_name").alias("asset"), "extracted_at", "dumped_rows"),
+        failed=failed.group_by(*_KEY).len("checks_failed"),
     )
-
-
-def _ask(reader: Reader, table: Table, query: str, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """The answer, without a row where the table is not there yet."""
-    key = {"site": pl.String(), "month": pl.Date(), "asset": pl.String()}
-    return reader.sql(query) if reader.has(table) else pl.DataFrame(schema={**key, **columns})
 
 
 def _of_site(kind: Kind, site: Site, months: Sequence[date]) -> pl.DataFrame:
     raw = {kind.asset("raw", table.name): table.name for table in kind.tables_of(site)}
-    by_source = {name: [gap for gap in site.known_gaps if gap.source == name] for name in raw.values()}
+    of_all = [_gap_hours(site.known_gaps, month) for month in months]
     rows = []
-    every = [_gap_hours(site.known_gaps, month) for month in months]
     for asset in assets_of(kind, site):
-        gaps = by_source.get(raw.get(asset, ""), [])
-        own = [_gap_hours(gaps, month) if gaps else 0.0 for month in months] if asset in raw else every
-        for month, hours in zip(months, own, strict=True):
-            whole = bool(gaps) and hours >= _hours(month)
-            rows.append((site.key, month, asset, site.settle_days, hours, raw[asset] if whole else None))
+        gaps = [gap for gap in site.known_gaps if gap.source == raw.get(asset)]
+        hours = [_gap_hours(gaps, month) for month in months] if asset in raw else of_all
+        for month, gap_hours in zip(months, hours, strict=True):
+            whole = gaps and gap_hours >= (next_month(month) - month).days * 24
+            rows.append((site.key, month, asset, site.settle_days, gap_hours, raw[asset] if whole else None))
     return pl.DataFrame(rows, schema=_EXPECTED, orient="row")
-
-
-def _hours(month: date) -> float:
-    return (next_month(month) - month).days * 24.0
 
 
 def _gap_hours(gaps: Sequence[Gap], month: date) -> float:

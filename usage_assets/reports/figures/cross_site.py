@@ -1,6 +1,6 @@
 """All sites over their whole history: what is used and what is available, in machines."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
@@ -9,7 +9,7 @@ import polars as pl
 
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
-from usage_assets.reports.frame import Label, Panel, axis
+from usage_assets.reports.frame import Label, Panel, axis, stamp
 from usage_assets.reports.series import DAY, NOTHING, Series, extremes, runs, span
 from usage_assets.specs.plot_context import Figure, Scene, Trace
 
@@ -58,35 +58,32 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
     columns: list[pl.Series] = []
     styles: dict[str, Trace] = {}
     spans: list[Trace] = []
-    gaps: list[Label] = []
+    labels: list[Label] = []
     units: dict[str, str] = {}
     unknown: list[tuple[str, tuple[str, ...]]] = []
     colours = _colours(sites, history.shared)
     for number, key in enumerate(sites):
-        machines = scene.machines_of[key]
-        resource, rows = _of_site(history.rows.filter(pl.col("site") == key), machines)
+        site, rows = escape(scene.sites[key].name), history.rows.filter(pl.col("site") == key)
+        resource, rows = _of_site(rows, scene.machines_of[key])
         units[resource] = unit = frame.unit_of(resource)
-        what = f"{frame.count_of(resource)} of {escape(scene.sites[key].name)}"
-        unknown.append((what, history.missing.get((key, resource), ())))
+        unknown.append((f"{frame.count_of(resource)} of {site}", history.missing.get((key, resource), ())))
         dense = grid.join(rows, on="timestamp", how="left", maintain_order="left").with_columns(
             known=pl.col("total").is_not_null() & pl.col("occupied").is_not_null()
         )
-        name = escape(scene.sites[key].name) + ("" if resource == "nodes" else f" ({unit})")
-        for part, value, colour in (
-            ("used", pl.col("occupied"), colours[key][0]),
-            ("available", pl.col("total") - pl.col("occupied"), colours[key][1]),
-        ):
-            column = dense.select(pl.when(pl.col("known")).then(value).alias(f"{key} {part}")).to_series()
+        name = site + ("" if resource == "nodes" else f" ({unit})")
+        values = (("used", pl.col("occupied")), ("available", pl.col("total") - pl.col("occupied")))
+        for (part, value), colour in zip(values, colours[key], strict=True):
+            column = dense.select(pl.when("known").then(value).alias(f"{key} {part}")).to_series()
             columns.append(column)
-            styles[column.name] = {
-                "name": f"{name}, {part}",
-                "fillcolor": colour,
-                "line": {"width": 0, "shape": "hv"},
-                "hovertemplate": "%{y:,.1f}",
-                "legendrank": 200 - len(styles),
-            }
-        gaps += _unknown(dense, escape(scene.sites[key].name))
-        spans += _known(dense, name, colours[key][0], row=number, start=window[0])
+            style = {"name": f"{name}, {part}", "fillcolor": colour, "line": {"width": 0, "shape": "hv"}}
+            styles[column.name] = style | {"hovertemplate": "%{y:,.1f}", "legendrank": 200 - len(styles)}
+        bar: Trace = {"type": "scatter", "mode": "lines", "yaxis": axis(1), "y": [number, number], "name": name}
+        bar |= {"line": {"width": 9, "color": colours[key][0]}, "showlegend": False, "hoverinfo": "skip"}
+        known = _spans(dense, pl.col("known"))
+        spans += [bar | {"meta": "known", "x": [stamp(start), stamp(end)]} for start, end in known]
+        for start, end in _spans(dense, pl.col("has_row") & ~pl.col("known")):
+            text = f"{site}: use not known" if end - start >= _LABELLED * DAY else ""
+            labels.append(Label(start, end, text, frame.FAINT))
     series = Series("nodes", grid, DAY, window[1])
     traces = [*steps.areas(columns, steps.points_of(series, long=True), styles.__getitem__, stack="r"), *spans]
     _, top = extremes(pl.DataFrame(columns).sum_horizontal())
@@ -96,17 +93,15 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
         Panel(_axis_title(units), (0, top * 1.03 or 1), 1.0, {"tickformat": ",~r"}, legend=True),
         Panel("Known", (len(sites) - 0.4, -0.6), 0.045 * len(sites) + 0.04, rows_axis),
     ]
-    labels = [label for key in sites for label in frame.remarks(scene.sites[key], window, named=True)]
-    labels.sort(key=lambda label: (label.start, label.text))
-    longest = max(len(name) for name in names)
+    remarks = [label for key in sites for label in frame.remarks(scene.sites[key], window, with_name=True)]
     layout = frame.layout(
         title,
         f"{frame.span_text(window)}, means per day; used is held by servers or jobs, available is the rest",
         panels,
         window,
-        labels=[*gaps, *labels],
+        labels=[*labels, *sorted(remarks, key=lambda label: (label.start, label.text))],
         height=frame.HEIGHT + 18 * len(sites),
-        left_px=max(80, 46 + 8 * longest),
+        left_px=max(80, 46 + 8 * max(map(len, names))),
         foot="<br>".join([_FOOT, *(text[0].upper() + text[1:] for text in frame.exclusions(unknown))]),
         is_long=True,
     )
@@ -121,41 +116,23 @@ def _colours(sites: list[str], shared: frozenset[str]) -> dict[str, tuple[str, s
 
 
 def _of_site(rows: pl.DataFrame, machines: tuple[str, ...]) -> tuple[str, pl.DataFrame]:
-    """In the first of these resources of which the site has any, else in one that it has."""
+    """Resource that stands for the site's machines, and its rows: the first of which the site has any, else any."""
     sums = dict(rows.group_by("resource").agg(pl.col("total").sum()).iter_rows())
     some = [name for name in machines if (sums.get(name) or 0) > 0]
-    best = next(iter([*some, *(name for name in reversed(machines) if name in sums)]))
-    found = rows.filter(pl.col("resource") == best).select(
-        pl.col("timestamp").cast(pl.Datetime("us")), "total", "occupied", has_row=True
-    )
-    return best, found
+    best = [*some, *(name for name in reversed(machines) if name in sums)][0]
+    values = rows.filter(pl.col("resource") == best)
+    return best, values.select(pl.col("timestamp").cast(pl.Datetime("us")), "total", "occupied", has_row=True)
 
 
 def _axis_title(units: Mapping[str, str]) -> str:
-    """What is counted: of machines only, as it always was; of others beside them, each by its name."""
+    """Title of the axis: machines, and the units of what other sites count."""
     others = [unit for name, unit in sorted(units.items()) if name != "nodes"]
     return " and ".join(filter(None, ["Machines" if "nodes" in units or not others else "", ", ".join(others)]))
 
 
-def _known(dense: pl.DataFrame, name: str, colour: str, *, row: int, start: datetime) -> list[Trace]:
-    """A bar over each run of days for which the site's use is known."""
-    out = []
-    for first, last, known in runs(dense["known"].to_list()):
-        if known:
-            out.append({
-                "type": "scatter", "mode": "lines", "yaxis": axis(1), "x": [frame.stamp(start + first * DAY),
-                frame.stamp(start + last * DAY)], "y": [row, row], "line": {"width": 9, "color": colour},
-                "name": name, "meta": "known", "showlegend": False, "hoverinfo": "skip",
-            })  # fmt: skip
-    return out
-
-
-def _unknown(dense: pl.DataFrame, name: str) -> list[Label]:
-    """Shades over the times that were built and of which the site's use is not known."""
-    at, hole = dense["timestamp"], (dense["has_row"].is_not_null() & ~dense["known"]).to_list()
-    out = []
-    for first, last, is_hole in runs(hole):
-        if is_hole:
-            text = f"{name}: use not known" if last - first >= _LABELLED else ""
-            out.append(Label(at[first], at[last - 1] + DAY, text, frame.FAINT))
-    return out
+def _spans(dense: pl.DataFrame, condition: pl.Expr) -> Iterator[tuple[datetime, datetime]]:
+    """Start and end of each run of days for which a condition holds."""
+    days = dense["timestamp"]
+    for first, last, holds in runs(dense.select(condition.fill_null(value=False)).to_series().to_list()):
+        if holds:
+            yield days[first], days[last - 1] + DAY

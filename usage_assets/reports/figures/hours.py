@@ -19,39 +19,34 @@ from usage_assets.specs.plot_context import Trace
 AT_ONCE = 0.025
 """90 seconds: what is shorter began at once."""
 _LIFT = 0.5
-_TICKS = ((5 / 60, "5 min"), (1.0, "1 h"), (6.0, "6 h"), (24.0, "1 d"), (168.0, "1 week"), (720.0, "30 d"))
-_LONG_TICKS = ((2160.0, "90 d"), (8766.0, "1 year"))
+_TICKS = ((5 / 60, "5 min"), (1.0, "1 h"), (6.0, "6 h"), (24.0, "1 d"), (168.0, "1 week"), (720.0, "30 d"),
+          (2160.0, "90 d"), (8766.0, "1 year"))  # fmt: skip
 _FAINT = {"color": "#8A8A8A", "symbol": "circle-open", "opacity": 0.6}
 _SHOWN_TYPES = 12
 _NAME = 24  # letters of a node type that the legend has room for
 
 
 def place(hours: pl.Expr) -> pl.Expr:
-    """Where hours lie on the axis."""
+    """Position of hours on the axis."""
     far = (hours.abs() / AT_ONCE).log(10) + _LIFT
     return pl.when(hours.abs() < AT_ONCE).then(0.0).otherwise(hours.sign() * far).round(4)
 
 
 def placed(hours: float) -> float:
-    """Where a number of hours lies on the axis."""
+    """Position of a number of hours on the axis."""
     if abs(hours) < AT_ONCE:
         return 0.0
     return (1 if hours > 0 else -1) * (log10(abs(hours) / AT_ONCE) + _LIFT)
 
 
-def panel(title: str, columns: Sequence[pl.Series], *, remark: str = "", legend: bool = False) -> Panel:
-    """A panel whose axis holds all these hours."""
+def panel(title: str, columns: Sequence[pl.Series], *, legend: bool = False) -> Panel:
+    """A panel whose axis covers all these hours."""
     reaches = [extremes(column) for column in columns]
     low, high = placed(min([0.0, *(low for low, _ in reaches)])), placed(max([24.0, *(high for _, high in reaches)]))
-    every = [(hours, text) for hours, text in (*_TICKS, *_LONG_TICKS) if placed(hours) <= high + 0.2]
-    ticks = [(0.0, "0"), *((placed(hours), text) for hours, text in every)]
-    ticks += [(placed(-hours), f"-{text}") for hours, text in every if placed(-hours) >= low - 0.2]
-    options = {
-        "tickmode": "array",
-        "tickvals": [round(at, 4) for at, _ in ticks],
-        "ticktext": [text for _, text in ticks],
-    }
-    return Panel(title, (low - 0.25, high + 0.25), axis=options, remark=remark, legend=legend)
+    upper = [(placed(hours), text) for hours, text in _TICKS if placed(hours) <= high + 0.2]
+    ticks = [(0.0, "0"), *upper, *((-at, f"-{text}") for at, text in upper if -at >= low - 0.2)]
+    options = {"tickmode": "array", "tickvals": [round(at, 4) for at, _ in ticks], "ticktext": [t for _, t in ticks]}
+    return Panel(title, (low - 0.25, high + 0.25), axis=options, legend=legend)
 
 
 def ranked(node_types: pl.Series, every: Iterable[str] = (), most: int = _SHOWN_TYPES) -> dict[str, Trace]:
@@ -66,50 +61,42 @@ def ranked(node_types: pl.Series, every: Iterable[str] = (), most: int = _SHOWN_
     return {name: of_all[name] for name in shown}
 
 
-def by_type(
-    rows: pl.DataFrame, value: str, types: Mapping[str, Trace], *, number: int, what: str, legend: bool
-) -> list[Trace]:
+def by_type(rows: pl.DataFrame, value: str, types: Mapping[str, Trace], *, number: int, label: str) -> list[Trace]:
     """Points of a column over `at`: one trace per node type, one for all further ones, and one for unknown ones.
 
-    `rows` has at, node_type and the column; where it has lease_id, hovering says it.
+    `rows` has at, node_type and the column; where it has lease_id, hovering shows it.
     """
     known = rows.filter(pl.col(value).is_not_null())
     unknown = pl.col("node_type") == "unknown"
-    # first, so that it lies below the others: leases that were rolled back never got a machine that had a type
-    out = points(known.filter(unknown), value, "unknown", _FAINT | {"size": 5, "symbol": "circle", "opacity": 0.3},
-                 number=number, what=what, legend=legend)  # fmt: skip
-    for name, marker in types.items():
-        out += points(
-            known.filter(pl.col("node_type") == name), value, _short(name), marker, number=number, what=what,
-            legend=legend,
-        )  # fmt: skip
     further = ~pl.col("node_type").is_in(list(types)) & ~unknown
-    others, count = known.filter(further), rows.filter(further)["node_type"].n_unique()
-    return out + points(others, value, f"{count} further types", _FAINT, number=number, what=what, legend=legend)
+    count = rows.filter(further)["node_type"].n_unique()
+    # first, so that it lies below the others: leases that were rolled back never got a machine that had a type
+    groups = [(unknown, "unknown", _FAINT | {"size": 5, "symbol": "circle", "opacity": 0.3})]
+    groups += [(pl.col("node_type") == name, _short(name), marker) for name, marker in types.items()]
+    groups.append((further, f"{count} further types", _FAINT))
+    parts = (points(known.filter(of), value, name, mark, number=number, label=label) for of, name, mark in groups)
+    return [trace for part in parts for trace in part]
 
 
 def points(
-    rows: pl.DataFrame, value: str, name: str, marker: Mapping[str, Any], *, number: int, what: str, legend: bool
+    rows: pl.DataFrame, value: str, name: str, marker: Mapping[str, Any], *, number: int, label: str
 ) -> list[Trace]:
-    """One trace of points; none where there are no rows."""
+    """One trace of points in panel `number`; none where there are no rows. Hovering names the value by `label`."""
     if rows.is_empty():
         return []
-    shown = rows.select(
-        pl.col("at").dt.strftime("%Y-%m-%d %H:%M").alias("x"), place(pl.col(value)).alias("y"), pl.col(value).round(3)
-    )
     trace: Trace = {
         "type": "scatter",
         "mode": "markers",
-        "x": shown["x"].to_list(),
-        "y": shown["y"].to_list(),
-        "customdata": shown[value].to_list(),
+        "x": rows["at"].dt.strftime("%Y-%m-%d %H:%M").to_list(),
+        "y": rows.select(place(pl.col(value))).to_series().to_list(),
+        "customdata": rows[value].round(3).to_list(),
         "yaxis": axis(number),
         "name": name,
         "legendgroup": name,
-        "showlegend": legend,
-        "meta": what,
+        "showlegend": True,
+        "meta": label,
         "marker": {"size": 6, "opacity": 0.75, "line": {"width": 0}, **marker},
-        "hovertemplate": f"%{{x}} UTC<br>{what} %{{customdata:,.2f}} h",
+        "hovertemplate": f"%{{x}} UTC<br>{label} %{{customdata:,.2f}} h",
     }
     if "lease_id" in rows.columns:
         trace["text"] = [escape(lease) for lease in rows["lease_id"].to_list()]
@@ -122,7 +109,7 @@ def _short(name: str) -> str:
 
 
 def at_once(hours: pl.Series) -> str:
-    """How many of these began at once, in words."""
+    """Share of these that began at once and their median, in words."""
     known = hours.drop_nulls()
     share = (known.abs() < AT_ONCE).sum() / max(len(known), 1)
     return f"<span style='color:{FAINT}'>{share:.0%} within 90 s, median {duration(known.median())}</span>"

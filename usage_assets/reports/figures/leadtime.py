@@ -12,7 +12,7 @@ from usage_assets.specs.plot_context import Figure, Scene, Trace
 # mostly the same, one over the other: a ring, and within it a point
 REQUESTED = {"color": "#0072B2", "symbol": "circle-open", "size": 9, "line": {"width": 1.4}}
 EFFECTIVE = {"color": "#D55E00", "symbol": "diamond", "size": 5}
-_BASES = {
+_BASES: dict[str, tuple[str, Trace]] = {
     "event": ("start event", {"color": "#D55E00", "symbol": "diamond"}),
     "schedule": ("plan (no event)", {"color": "#7A4B00", "symbol": "x-thin-open"}),
 }
@@ -33,12 +33,11 @@ def leadtime(rows: pl.DataFrame, scene: Scene) -> Figure:
     types = hours.ranked(rows["node_type"], scene.node_types)
     traces: list[Trace] = []
     panels = []
-    for number, (name, text) in enumerate((("requested", "Requested"), ("effective", "Effective"))):
-        of = rows.filter(pl.col("leadtime_type") == name)
-        shown = {trace["name"] for trace in traces}
-        made = hours.by_type(of, "value", types, number=number, what=name, legend=True)
-        traces += [trace | {"showlegend": trace["name"] not in shown} for trace in made]
-        panels.append(hours.panel(f"{text}<br>{hours.at_once(of['value'])}", [of["value"]], legend=number == 0))
+    for number, name in enumerate(("requested", "effective")):
+        values = rows.filter(pl.col("leadtime_type") == name)
+        traces += unlisted(hours.by_type(values, "value", types, number=number, label=name), traces)
+        text = f"{name.capitalize()}<br>{hours.at_once(values['value'])}"
+        panels.append(hours.panel(text, [values["value"]], legend=number == 0))
     return _figure(traces, title, subtitle, panels, scene)
 
 
@@ -52,18 +51,16 @@ def leadtime_compare(leases: pl.DataFrame, scene: Scene) -> Figure:
     subtitle = f"{frame.span_text(scene.window)}; {outcomes(leases)}{scene.read_text}"
     began = leases.filter(pl.col("effective").is_not_null() & pl.col("requested").is_not_null())
     if began.is_empty():
-        said = NO_LEASES if leases.is_empty() else "No lease that was asked for in this time has begun"
-        return frame.sentence(title, subtitle, said)
+        text = NO_LEASES if leases.is_empty() else "No lease that was asked for in this time has begun"
+        return frame.sentence(title, subtitle, text)
     late = began.with_columns(late=pl.col("effective") - pl.col("requested"))
-    traces = [
-        *hours.points(late, "requested", "Requested", REQUESTED, number=0, what="requested", legend=True),
-        *hours.points(late, "effective", "Effective", EFFECTIVE, number=0, what="effective", legend=True),
-    ]
+    traces = hours.points(late, "requested", "Requested", REQUESTED, number=0, label="requested")
+    traces += hours.points(late, "effective", "Effective", EFFECTIVE, number=0, label="effective")
     for basis in sorted(late["basis"].drop_nulls().unique()):
         name, marker = _BASES.get(basis, (escape(basis), {"color": "#56B4E9", "symbol": "square"}))
-        of = late.filter(pl.col("basis") == basis)
-        made = hours.points(of, "late", f"Start by {name}", marker, number=1, what="later by", legend=True)
-        traces += [trace | {"legend": "legend2"} for trace in made]
+        starts = late.filter(pl.col("basis") == basis)
+        drawn = hours.points(starts, "late", f"Start by {name}", marker, number=1, label="later by")
+        traces += [trace | {"legend": "legend2"} for trace in drawn]
     panels = [
         hours.panel("Lead time", [late["requested"], late["effective"]], legend=True),
         hours.panel(f"Effective minus requested<br>{hours.at_once(late['late'])}", [late["late"]], legend=True),
@@ -86,10 +83,8 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
     )
     span = f"{frame.span_text(scene.window)}{scene.read_text}"
     if found.is_empty() and censored.is_empty():
-        said = (
-            NO_LEASES if leases.is_empty() else "No lease of this time is of a kind whose least wait can be projected"
-        )
-        return frame.sentence(title, span, said)
+        text = "No lease of this time is of a kind whose least wait can be projected"
+        return frame.sentence(title, span, NO_LEASES if leases.is_empty() else text)
     inexact = found.filter(pl.col("projected_inexact") > 0).height
     subtitle = (
         f"{span}; {found.height:,} leases, {censored.height:,} past the horizon of {scene.horizon_days} days, "
@@ -97,34 +92,29 @@ def leadtime_projected(leases: pl.DataFrame, scene: Scene) -> Figure:
     )
     types = hours.ranked(pl.concat([found["node_type"], censored["node_type"]]), scene.node_types)
     hollow = {"color": "#222222", "symbol": "triangle-up-open", "size": 8}
-    upper = hours.by_type(found, "projected", types, number=0, what="projected", legend=True)
-    upper += hours.points(
-        censored,
-        "horizon",
-        f"past {scene.horizon_days} days",
-        hollow,
-        number=0,
-        what="no such start within",
-        legend=True,
-    )
-    known = {trace["name"] for trace in upper}
-    lower = [
-        trace | {"showlegend": trace["name"] not in known}
-        for trace in hours.by_type(found, "chosen", types, number=1, what="chosen delay", legend=True)
-    ]
+    past = f"past {scene.horizon_days} days"
+    traces = hours.by_type(found, "projected", types, number=0, label="projected")
+    traces += hours.points(censored, "horizon", past, hollow, number=0, label="no such start within")
+    traces += unlisted(hours.by_type(found, "chosen", types, number=1, label="chosen delay"), traces)
     tops = [found["projected"], censored["horizon"]]
     panels = [
         hours.panel(f"Projected<br>{hours.at_once(found['projected'])}", tops, legend=True),
         hours.panel(f"Requested minus projected<br>{hours.at_once(found['chosen'])}", [found["chosen"]]),
     ]
-    return _figure([*upper, *lower], title, subtitle, panels, scene)
+    return _figure(traces, title, subtitle, panels, scene)
 
 
 def outcomes(leases: pl.DataFrame) -> str:
-    """How many leases there were and what became of them."""
+    """Number of leases, in all and by outcome, in words."""
     counts = leases["outcome"].value_counts().sort("count", "outcome", descending=[True, False])
     parts = [f"{count:,} {escape(outcome.replace('_', ' '))}" for outcome, count in counts.iter_rows()]
     return f"{leases.height:,} leases" + (f": {', '.join(parts)}" if parts else "")
+
+
+def unlisted(traces: list[Trace], before: list[Trace]) -> list[Trace]:
+    """The traces; those whose names `before` has in the legend already are not listed there again."""
+    names = {trace["name"] for trace in before if trace["showlegend"]}
+    return [trace | {"showlegend": trace["showlegend"] and trace["name"] not in names} for trace in traces]
 
 
 def of_leases(gap: Gap) -> bool:

@@ -12,13 +12,14 @@ import polars as pl
 
 from usage_assets.reports import frame
 from usage_assets.reports.figures import hours
-from usage_assets.reports.figures.leadtime import NO_LEASES, of_leases
+from usage_assets.reports.figures.leadtime import NO_LEASES, of_leases, unlisted
 from usage_assets.reports.frame import Panel, axis
 from usage_assets.reports.series import runs, span
 from usage_assets.specs.plot_context import Figure, Scene, Trace
 
-_NAMED = 5  # of those that have fewer, how many are named
 _FEWEST = 5  # leases that a kind of machine must have for a panel of its own
+_MAX_NAMES = 5  # kinds that the foot names of those without a panel
+_NAME = {"requested": "Requested", "effective": "Effective", "late": "Difference"}
 _BAND = {"requested": "rgba(0,114,178,0.20)", "late": "rgba(122,75,0,0.18)"}
 _POINT = {
     kind: {"color": colour, "symbol": symbol, "size": 3, "opacity": 0.3}
@@ -28,11 +29,8 @@ _POINT = {
         ("late", "#7A4B00", "circle"),
     )
 }
-_LINE = {
-    "requested": {"color": "#0072B2", "width": 1.6},
-    "effective": {"color": "#D55E00", "width": 1.6, "dash": "3px,2px"},
-    "late": {"color": "#7A4B00", "width": 1.6},
-}
+_LINE = {kind: {"color": point["color"], "width": 1.6} for kind, point in _POINT.items()}
+_LINE["effective"]["dash"] = "3px,2px"
 
 
 @dataclass(frozen=True)
@@ -57,23 +55,19 @@ def site_leadtime(history: LeadtimeHistory, scene: Scene) -> Figure:
     title = frame.heading(scene.site.name, f"Lead time of leases by kind of machine, {scene.label}")
 
     def draw(number: int, group: str) -> tuple[list[Trace], Panel]:
-        of = history.periods.filter(pl.col("node_group") == group)
-        points = history.sample.filter(pl.col("node_group") == group)
-        traces = _points(points, "requested", "Requested, one lease", _POINT["requested"], number)
-        for kind, name in (("requested", "Requested"), ("effective", "Effective")):
-            traces += _band(of.filter(pl.col("kind") == kind), kind, name, number, band=kind == "requested")
-        leases = int(of.filter(pl.col("kind") == "requested")["leases"].sum())
-        by = " by quarter" if of["months"].max() == 3 else ""
-        return traces, hours.panel(
-            f"<b>{escape(group)}</b><br>{leases:,} leases{by}", [of["high"], points["requested"]], legend=number == 0
-        )
+        periods, sample = (rows.filter(pl.col("node_group") == group) for rows in (history.periods, history.sample))
+        traces = _points(sample, "requested", number) + _both_bands(periods, number)
+        leases = int(periods.filter(pl.col("kind") == "requested")["leases"].sum())
+        by = " by quarter" if periods["months"].max() == 3 else ""
+        text = f"<b>{escape(group)}</b><br>{leases:,} leases{by}"
+        return traces, hours.panel(text, [periods["high"], sample["requested"]], legend=number == 0)
 
     requested = history.periods.filter(pl.col("kind") == "requested")
     counts = dict(requested.group_by("node_group").agg(pl.col("leases").sum()).iter_rows())
     shown = tuple(group for group in history.groups if counts.get(group, 0) >= _FEWEST)
     few = [f"{escape(group)} ({counts.get(group, 0)})" for group in history.groups if group not in shown]
-    foot = f"Left out, under {_FEWEST} leases: {', '.join(few[:_NAMED])}" if few else ""
-    foot += f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
+    foot = f"Left out, under {_FEWEST} leases: {', '.join(few[:_MAX_NAMES])}" if few else ""
+    foot += f" and {len(few) - _MAX_NAMES} more" if len(few) > _MAX_NAMES else ""
     return _figure(history, scene, title, shown, draw, each_px=170, foot=foot)
 
 
@@ -81,22 +75,18 @@ def site_leadtime_compare(history: LeadtimeHistory, scene: Scene) -> Figure:
     """Requested against effective lead time of all leases that began, and their difference."""
     title = frame.heading(scene.site.name, f"Requested and effective lead time, {scene.label}")
 
+    periods = history.periods.filter(pl.col("node_group") == "began")
+    sample = history.sample.filter(pl.col("effective").is_not_null())
+
     def draw(number: int, part: str) -> tuple[list[Trace], Panel]:
-        of = history.periods.filter(pl.col("node_group") == "began")
-        began = history.sample.filter(pl.col("effective").is_not_null())
         if part == "late":
-            traces = _points(began, "late", "Difference, one lease", _POINT["late"], number)
-            traces += _band(of.filter(pl.col("kind") == "late"), "late", "Difference", number)
-            values = [began["late"], of.filter(pl.col("kind") == "late")["high"]]
-            return [trace | {"legend": "legend2"} for trace in traces], hours.panel(
-                "Effective minus requested", values, legend=True
-            )
-        traces = _points(began, "requested", "Requested, one lease", _POINT["requested"], number)
-        traces += _points(began, "effective", "Effective, one lease", _POINT["effective"], number)
-        for kind, name in (("requested", "Requested"), ("effective", "Effective")):
-            traces += _band(of.filter(pl.col("kind") == kind), kind, name, number, band=kind == "requested")
-        values = [began["requested"], began["effective"], of["high"]]
-        return traces, hours.panel("Lead time", values, legend=True)
+            late = periods.filter(pl.col("kind") == "late")
+            traces = _points(sample, "late", number) + _band(late, "late", number)
+            panel = hours.panel("Effective minus requested", [sample["late"], late["high"]], legend=True)
+            return [trace | {"legend": "legend2"} for trace in traces], panel
+        traces = _points(sample, "requested", number) + _points(sample, "effective", number)
+        values = [sample["requested"], sample["effective"], periods["high"]]
+        return traces + _both_bands(periods, number), hours.panel("Lead time", values, legend=True)
 
     return _figure(history, scene, title, ("both", "late"), draw, each_px=280)
 
@@ -120,9 +110,8 @@ def _figure(
     traces: list[Trace] = []
     panels: list[Panel] = []
     for number, part in enumerate(parts):
-        made, panel = draw(number, part)
-        shown = {trace["name"] for trace in traces if trace["showlegend"]}
-        traces += [trace | {"showlegend": trace["showlegend"] and trace["name"] not in shown} for trace in made]
+        drawn, panel = draw(number, part)
+        traces += unlisted(drawn, traces)
         panels.append(panel)
     thinned = "" if history.sample.height == history.leases else f", {history.sample.height:,} of them as points"
     subtitle = f"{frame.span_text(window)}; {history.leases:,} leases: monthly median, quartiles as a band{thinned}"
@@ -141,13 +130,19 @@ def _figure(
     return {"data": traces, "layout": layout}
 
 
-def _points(rows: pl.DataFrame, value: str, name: str, marker: Trace, number: int) -> list[Trace]:
-    known = rows.filter(pl.col(value).is_not_null())
-    return hours.points(known.rename({"created_at": "at"}), value, name, marker, number=number, what=value, legend=True)
+def _points(rows: pl.DataFrame, kind: str, number: int) -> list[Trace]:
+    known = rows.filter(pl.col(kind).is_not_null()).rename({"created_at": "at"})
+    return hours.points(known, kind, f"{_NAME[kind]}, one lease", _POINT[kind], number=number, label=kind)
 
 
-def _band(periods: pl.DataFrame, kind: str, name: str, number: int, *, band: bool = True) -> list[Trace]:
-    """Median as a line and quartiles as a band; months without a lease are holes."""
+def _both_bands(periods: pl.DataFrame, number: int) -> list[Trace]:
+    """Medians requested and effective, the former with its quartiles."""
+    requested, effective = (periods.filter(pl.col("kind") == kind) for kind in ("requested", "effective"))
+    return _band(requested, "requested", number) + _band(effective, "effective", number)
+
+
+def _band(periods: pl.DataFrame, kind: str, number: int) -> list[Trace]:
+    """Median as a line and, where `_BAND` has the kind, quartiles as a band; months without a lease are holes."""
     if periods.is_empty():
         return []
     months, starts = periods["months"][0], periods["start"]
@@ -156,21 +151,19 @@ def _band(periods: pl.DataFrame, kind: str, name: str, number: int, *, band: boo
     dense = every.join(found, on="start", how="left").sort("start")
     # the middle of the time for which the median stands
     at = (dense["start"] + timedelta(days=15 * months)).dt.strftime("%Y-%m-%d").to_list()
-    low, middle, high = (
-        dense.select(hours.place(pl.col(column)).alias(column))[column].to_list()
-        for column in ("low", "middle", "high")
-    )
+    places = dense.select(hours.place(pl.col(name)).alias(name) for name in ("low", "middle", "high"))
+    low, middle, high = (column.to_list() for column in places)
     common: Trace = {"type": "scatter", "yaxis": axis(number), "meta": kind}
     out: list[Trace] = []
-    if band:
+    if kind in _BAND:
         for first, last, known in runs(dense["middle"].is_not_null().to_list()):
             if known:
                 outline = {"x": at[first:last] + at[first:last][::-1], "y": high[first:last] + low[first:last][::-1]}
                 shape = {"mode": "lines", "line": {"width": 0}, "fill": "toself", "fillcolor": _BAND[kind]}
-                label = f"{name}, quartiles"
+                label = f"{_NAME[kind]}, quartiles"
                 entry = {"name": label, "legendgroup": label, "showlegend": not out, "hoverinfo": "skip"}
                 out.append(common | outline | shape | entry)
-    label = f"{name}, median"
+    label = f"{_NAME[kind]}, median"
     line: Trace = {
         "mode": "lines",
         "x": at,

@@ -17,11 +17,8 @@ LEGACY_METRICS = (
     "total", "reservable", "committed", "occupied_reservation", "idle", "available_reservable", "maintenance"
 )  # fmt: skip
 """What the legacy usage counter had, of nodes."""
-_COLLECTORS = (
-    ("legacy", "Legacy counter", "#E69F00", 4.0),
-    ("current", "usage_assets", "#00507D", 1.5),
-)
-_TOLD = {"legacy": "the legacy counter", "current": "usage_assets"}
+_COLLECTORS = (("legacy", "Legacy counter", "#E69F00", 4.0), ("current", "usage_assets", "#00507D", 1.5))
+_SUBJECT = {"legacy": "the legacy counter", "current": "usage_assets"}
 # told apart as colours and, from light to dark, in grey print; what calls for a look is the darkest
 _CAUSES = {
     "within tolerance": "#D9D9D9",
@@ -54,23 +51,19 @@ def legacy_facet(
     traces: list[Trace] = []
     panels = []
     for number, metric in enumerate(metrics):
-        of = usage.filter(pl.col("metric") == metric)
+        rows = usage.filter(pl.col("metric") == metric)
         for collector, name, colour, width in _COLLECTORS:
-            values = _series(of.filter(pl.col("collector_type") == collector), window)
-            fine = values.values.height > steps.FINE
-            style: Trace = {
-                "name": name,
-                "legendgroup": collector,
-                "line": {"color": colour, "shape": "hv", "width": width / (2 if fine else 1)},
-            }
-            made = steps.line(
-                values.values["value"], steps.points_of(values, long=fine), f"{collector}_{metric}", style, panel=number
+            series = _series(rows.filter(pl.col("collector_type") == collector), window)
+            fine = series.values.height > steps.FINE
+            line = {"color": colour, "shape": "hv", "width": width / (2 if fine else 1)}
+            style: Trace = {"name": name, "legendgroup": collector, "line": line} | (
+                {"showlegend": False} if number else {}
             )
-            traces += [trace | {"showlegend": trace["showlegend"] and number == 0} for trace in made]
-        low, top = extremes(of["value"])
-        label = SHARED_METRICS.by_name[metric].label if metric in SHARED_METRICS.by_name else metric.capitalize()
-        panels.append(Panel(_two_lines(label), (min(0.0, low), top * 1.08 or 1.0), legend=not number))
-    unknown = [(f"node count of {name}", missing.get(key, ())) for key, name in _TOLD.items()]
+            key, points = f"{collector}_{metric}", steps.points_of(series, long=fine)
+            traces += steps.line(series.values["value"], points, key, style, panel=number)
+        low, top = extremes(rows["value"])
+        panels.append(Panel(_title(metric), (min(0.0, low), top * 1.08 or 1.0), legend=not number))
+    unknown = [(f"node count of {name}", missing.get(key, ())) for key, name in _SUBJECT.items()]
     layout = frame.layout(
         title,
         f"{frame.span_text(window)}, means per day{frame.left_out(unknown)}",
@@ -94,35 +87,26 @@ def collector_difference(differences: pl.DataFrame, scene: Scene) -> Figure:
     when = frame.span_text(scene.window)
     known = differences.filter(pl.col("difference").is_not_null())
     if known.is_empty():
-        said = NO_LEGACY if differences.is_empty() else "No day of this time is known to both"
-        return frame.sentence(title, when, said)
+        text = NO_LEGACY if differences.is_empty() else "No day of this time is known to both"
+        return frame.sentence(title, when, text)
     metrics = [name for name in LEGACY_METRICS if name in set(known["metric"])]
     traces: list[Trace] = []
     panels = []
-    shown: set[str] = set()
     for number, metric in enumerate(metrics):
-        of = known.filter(pl.col("metric") == metric)
-        for cause, colour in _CAUSES.items():
-            rows = of.filter(pl.col("cause") == cause).sort("timestamp")
-            if rows.is_empty():
+        rows = known.filter(pl.col("metric") == metric).sort("timestamp")
+        for rank, (cause, colour) in enumerate(_CAUSES.items()):
+            days = rows.filter(pl.col("cause") == cause)
+            if days.is_empty():
                 continue
-            traces.append(
-                {
-                    "type": "bar",
-                    "x": (rows["timestamp"] + timedelta(hours=12)).dt.strftime("%Y-%m-%d %H:%M").to_list(),
-                    "y": rows["difference"].round(3).to_list(),
-                    "yaxis": axis(number),
-                    "name": cause.capitalize(),
-                    "legendgroup": cause,
-                    "legendrank": 100 - list(_CAUSES).index(cause),
-                    "showlegend": cause not in shown,
-                    "meta": metric,
-                    "marker": {"color": colour, "line": {"width": 0.5, "color": "#444444"}},
-                    "hovertemplate": "%{y:,.1f} node-hours",
-                }
-            )
-            shown.add(cause)
-        panels.append(Panel(_two_lines(SHARED_METRICS.by_name[metric].label), _reach(of), legend=not number))
+            style = {"name": cause.capitalize(), "legendgroup": cause, "legendrank": 100 - rank}
+            style["showlegend"] = all(trace["legendgroup"] != cause for trace in traces)
+            traces.append(style | {
+                "type": "bar", "x": (days["timestamp"] + timedelta(hours=12)).dt.strftime("%Y-%m-%d %H:%M").to_list(),
+                "y": days["difference"].round(3).to_list(), "yaxis": axis(number), "meta": metric,
+                "marker": {"color": colour, "line": {"width": 0.5, "color": "#444444"}},
+                "hovertemplate": "%{y:,.1f} node-hours",
+            })  # fmt: skip
+        panels.append(Panel(_title(metric), _reach(rows), legend=not number))
     hours = known["difference"].abs()
     open_hours = float(hours.filter(known["cause"] == "unexplained").sum())
     subtitle = f"{when}, node-hours per day; {open_hours:,.0f} of {float(hours.sum()):,.0f} node-hours unexplained"
@@ -158,8 +142,9 @@ def _reach(rows: pl.DataFrame) -> tuple[float, float]:
     return min(low, -1.0) - room, max(high, 1.0) + room
 
 
-def _two_lines(label: str) -> str:
-    """A label cut where a bracket or a further word begins: a low panel has room for some fifteen letters."""
+def _title(metric: str) -> str:
+    """A metric's label cut where a bracket or a further word begins: a low panel has room for some fifteen letters."""
+    label = SHARED_METRICS.by_name[metric].label
     head, bracket, tail = label.partition(" (")
     if bracket:
         return f"{head}<br>({tail}"

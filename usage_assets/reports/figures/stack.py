@@ -24,10 +24,10 @@ from usage_assets.reports.series import (
 from usage_assets.specs.plot_context import Figure, Scene, Trace
 from usage_assets.timelines.metrics import CAPACITIES, SHARED_METRICS, Metrics, metrics_with
 
-# the shape and colour of what hatches an area
-_VISIBLE = 0.01  # of total: what rises less above it is no riddle to anybody
+_VISIBLE = 0.01  # of total: what rises less above it needs no explanation
 _OVERCOMMITTED = "on overcommitted machines, servers add up to more than the machine"
 _UNBOOKED = "machines in use whose booking is unknown also count as idle or available"
+# shape and colour of what hatches an area
 _HATCHED = {"occupied_unknown": ("/", "#333333"), "maintenance": ("x", "#FFFFFF")}
 
 
@@ -73,49 +73,40 @@ def _title(series: Series, scene: Scene) -> str:
 
 
 def _figure(all_series: list[Series], scene: Scene, subtitle: str, window: frame.Window) -> Figure:
-    main = all_series[0]
+    main, below = all_series[0], len(all_series)
+    is_long = scene.month is None
     subtitle += frame.left_out((frame.count_of(series.resource), series.missing) for series in all_series)
     traces: list[Trace] = []
-    for number, series in enumerate(all_series):
-        points, fine = steps.points_of(series, long=scene.month is None), series.values.height > steps.FINE
-        areas = _areas(series, points, number, fine, metrics_with(scene.kind_metrics))
-        traces += [*areas, *_lines(series, points, number, fine)]
-    below = len(all_series)
-    shares = _shares(main, scene.utilization_of)
-    points, fine = steps.points_of(main, long=scene.month is None), main.values.height > steps.FINE
-    for key, label, colour, dash, values in shares:
-        style = {"name": label, "line": _line(colour, dash, fine), "legend": f"legend{below + 1}"}
+    panels: list[Panel] = []
+    for number, (series, weight) in enumerate(zip(all_series, (0.68, 0.42), strict=False)):
+        traces += _stacked(series, number, metrics_with(scene.kind_metrics), is_long=is_long)
+        title = "".join(frame.resource_label(series.resource))
+        panels.append(Panel(title, (0, 1.02 * highest(series) or 1.0), weight, {"tickformat": ",~r"}, legend=True))
+    top, points = 1.0, steps.points_of(main, long=is_long)
+    for key, label, colour, dash, values in _shares(main, scene.utilization_of):
+        style = {"name": label, "line": _line(main, colour, dash), "legend": f"legend{below + 1}"}
         traces += steps.line(values, points, key, style | {"hovertemplate": "%{y:.1%}"}, panel=below)
+        top = max(top, extremes(values)[1])
     if not traces:
         return frame.sentence(_title(main, scene), subtitle, NOTHING)
-    top = max([1.0, *(extremes(values)[1] for *_, values in shares)])
-    panels = [
-        Panel(unit + how, (0, 1.02 * highest(series) or 1.0), weight, {"tickformat": ",~r"}, legend=True)
-        for series, weight in zip(all_series, (0.68, 0.42), strict=False)
-        for unit, how in (frame.resource_label(series.resource),)
-    ]
     axis = {"tickformat": ".0%", "dtick": 0.25 if top <= 1.25 else None}
     panels.append(Panel("Share", (0, top * 1.04), 0.24, axis, legend=True))
-    labels = frame.site_labels(scene.site, window, read_at=scene.read_at)
-    height = frame.HEIGHT if below == 1 else frame.HEIGHT + 200
-    return {
-        "data": traces,
-        "layout": frame.layout(
-            _title(main, scene),
-            subtitle,
-            panels,
-            window,
-            labels=labels,
-            height=height,
-            foot=_above_total(all_series),
-            is_long=scene.month is None,
-        ),
-    }
+    layout = frame.layout(
+        _title(main, scene),
+        subtitle,
+        panels,
+        window,
+        labels=frame.site_labels(scene.site, window, read_at=scene.read_at),
+        height=frame.HEIGHT if below == 1 else frame.HEIGHT + 200,
+        foot=_above_total(all_series),
+        is_long=is_long,
+    )
+    return {"data": traces, "layout": layout}
 
 
 def _above_total(all_series: list[Series]) -> str:
-    """Why areas rise above total, where those of machines or of what stands for them do."""
-    said: dict[str, list[str]] = {}
+    """Explanation for the reader where the stacked areas rise above total."""
+    reasons: dict[str, list[str]] = {}
     for series in all_series:
         if not series.has("total"):
             continue
@@ -124,64 +115,51 @@ def _above_total(all_series: list[Series]) -> str:
         if not series.values.select((height > pl.col("total") * (1 + _VISIBLE)).any()).item():
             continue
         lent = any(extremes(series.values[name])[0] < 0 for name in stacked)
-        why = _OVERCOMMITTED if lent else _UNBOOKED
-        said.setdefault(why, []).append(frame.resource_label(series.resource)[0])
-    return "<br>".join(f"{' and '.join(names)} stack above total: {why}" for why, names in said.items())
+        reason = _OVERCOMMITTED if lent else _UNBOOKED
+        reasons.setdefault(reason, []).append(frame.resource_label(series.resource)[0])
+    return "<br>".join(f"{' and '.join(names)} stack above total: {reason}" for reason, names in reasons.items())
 
 
-def _areas(series: Series, points: steps.Points, panel: int, fine: bool, metrics: Metrics) -> Iterable[Trace]:
-    """The stack: its areas add up to total (see `Metrics.stacked`)."""
+def _stacked(series: Series, panel: int, metrics: Metrics, *, is_long: bool) -> Iterable[Trace]:
+    """The stack, whose areas add up to total (see `Metrics.stacked`), and the lines of the capacities."""
+    points = steps.points_of(series, long=is_long)
+    # further panels repeat the first one's colours: their entries would only fill the legend
+    own = {"showlegend": False, "legend": f"legend{panel + 1}"} if panel else {}
 
     def style(name: str) -> Trace:
         metric = metrics.by_name[name]
-        out: Trace = {
-            "name": metric.label,
-            "fillcolor": metric.colour,
-            "line": {"width": 0 if fine else 0.8, "color": "white", "shape": "hv"},
-            "hovertemplate": "%{y:,.1f}",
-            "legendrank": 200 - series.stacked.index(name),
-        }
+        line = {"width": 0 if _is_fine(series) else 0.8, "color": "white", "shape": "hv"}
+        out: Trace = {"name": metric.label, "fillcolor": metric.colour, "line": line, "hovertemplate": "%{y:,.1f}"}
         if name in _HATCHED:
             shape, ink = _HATCHED[name]
             pattern = {"shape": shape, "size": 6, "solidity": 0.3, "fgcolor": ink, "bgcolor": metric.colour}
             out["fillpattern"] = pattern
-        return out | _only_first(panel)
+        return out | {"legendrank": 200 - series.stacked.index(name)} | own
 
-    # an area that is nothing throughout would only fill the legend
-    drawn = [series.values[name] for name in series.stacked if series.has(name) and not _is_zero(series.values[name])]
-    yield from _with_legend_of(steps.areas(drawn, points, style, stack=f"p{panel}r", panel=panel), panel)
-
-
-def _lines(series: Series, points: steps.Points, panel: int, fine: bool) -> Iterable[Trace]:
+    # an area that is zero throughout would only fill the legend
+    zero = {
+        name for name in series.stacked if series.has(name) and (series.values[name] == 0).fill_null(value=False).all()
+    }
+    drawn = [series.values[name] for name in series.stacked if series.has(name) and name not in zero]
+    yield from steps.areas(drawn, points, style, stack=f"p{panel}r", panel=panel)
     for rank, name in enumerate(CAPACITIES):
         if series.has(name):
-            metric = SHARED_METRICS.by_name[name]
-            line = _line(metric.colour, steps.DASHES[name], fine)
-            style = {"name": metric.label, "line": line, "legendrank": rank} | _only_first(panel)
-            yield from _with_legend_of(steps.line(series.values[name], points, name, style, panel=panel), panel)
+            line = _line(series, metrics.by_name[name].colour, steps.DASHES[name])
+            entry = {"name": metrics.by_name[name].label, "line": line, "legendrank": rank} | own
+            yield from steps.line(series.values[name], points, name, entry, panel=panel)
 
 
-def _is_zero(values: pl.Series) -> bool:
-    return bool((values == 0).fill_null(value=False).all())
+def _is_fine(series: Series) -> bool:
+    return series.values.height > steps.FINE
 
 
-def _only_first(panel: int) -> Trace:
-    """Further panels repeat the first one's colours: their entries would only fill the legend."""
-    return {} if panel == 0 else {"showlegend": False}
-
-
-def _with_legend_of(traces: Iterable[Trace], panel: int) -> Iterable[Trace]:
-    for trace in traces:
-        yield trace if panel == 0 else trace | {"legend": f"legend{panel + 1}"}
-
-
-def _line(colour: str, dash: str, fine: bool) -> Trace:
-    return {"width": 1.2 if fine else 2, "color": colour, "dash": dash, "shape": "hv"}
+def _line(series: Series, colour: str, dash: str) -> Trace:
+    return {"width": 1.2 if _is_fine(series) else 2, "color": colour, "dash": dash, "shape": "hv"}
 
 
 def _shares(series: Series, fixed: str | None) -> list[tuple[str, str, str, str, pl.Series]]:
     """The shares of the lower panel: key, label, colour, dash, values."""
-    over = utilization_over(fixed, series)
+    over, shared = utilization_over(fixed, series), SHARED_METRICS.by_name
     wanted = (
         ("utilization", "occupied", over, "solid"),
         ("active", "active", over, steps.DASHES["active"]),
@@ -189,7 +167,7 @@ def _shares(series: Series, fixed: str | None) -> list[tuple[str, str, str, str,
     )
     out = []
     for name, of, base, dash in wanted:
-        if of in SHARED_METRICS.by_name:
-            label = f"{SHARED_METRICS.by_name[of].label} / {SHARED_METRICS.by_name[base].label.lower()}"
-            out.append((f"share_{name}", label, SHARED_METRICS.by_name[name].colour, dash, share(series, of, base)))
+        if of in shared:
+            label = f"{shared[of].label} / {shared[base].label.lower()}"
+            out.append((f"share_{name}", label, shared[name].colour, dash, share(series, of, base)))
     return out

@@ -5,6 +5,7 @@ Plotly would fill a hole in a stack with zeros, so each run of buckets that know
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from itertools import compress
 from typing import Any
 
 import polars as pl
@@ -17,7 +18,7 @@ DASHES = {"total": "10px,3px", "reservable": "5px,2px", "committed": "2px,2px", 
 FINE = 62  # with more buckets than this, borders and thick lines would hide the values
 
 Points = Callable[[int, int], Trace]
-"""(first, last) -> the times of a run of buckets and of the end of its last one."""
+"""(first, last) -> times of a run of buckets, and the end of the last one, as a part of a trace."""
 
 
 def points_of(series: Series, *, long: bool = False) -> Points:
@@ -41,35 +42,26 @@ def areas(
     if not columns:
         return
     known = pl.DataFrame([column.is_not_null() for column in columns]).rows()
-    seen: set[str] = set()
+    listed: set[str] = set()
     for number, (first, last, pattern) in enumerate(runs(known)):
-        for column, is_known in zip(columns, pattern, strict=True):  # type: ignore[call-overload]
-            if is_known:
-                name = column.name
-                shown = {"stackgroup": f"{stack}{number}", "showlegend": name not in seen, "legendgroup": name}
-                seen.add(name)
-                drawn = trace(column, points, first, last, panel)
-                yield {**drawn, "meta": name, **shown, **style(name), **_above_zero(drawn["y"])}
-
-
-def _above_zero(values: list[float]) -> Trace:
-    if min(values) >= 0:
-        return {}
-    return {
-        "y": [max(value, 0.0) for value in values],
-        "customdata": values,
-        "hovertemplate": "%{customdata:,.1f}",
-    }
+        for column in compress(columns, pattern):
+            name = column.name
+            entry = {"stackgroup": f"{stack}{number}", "showlegend": name not in listed, "legendgroup": name}
+            listed.add(name)
+            drawn = trace(column, points, first, last, panel) | {"meta": name} | entry | style(name)
+            if min(drawn["y"]) < 0:
+                drawn |= {"customdata": drawn["y"], "hovertemplate": "%{customdata:,.1f}"}
+                drawn["y"] = [max(value, 0.0) for value in drawn["y"]]
+            yield drawn
 
 
 def line(values: pl.Series, points: Points, key: str, style: Trace, *, panel: int = 0) -> Iterable[Trace]:
     """A line with holes where nothing is known."""
-    shown = False
+    common = {"meta": key, "legendgroup": key, "hovertemplate": "%{y:,.1f}", "showlegend": True}
     for first, last, is_known in runs(values.is_not_null().to_list()):
         if is_known:
-            common = {"meta": key, "legendgroup": key, "hovertemplate": "%{y:,.1f}", "showlegend": not shown}
             yield {**trace(values, points, first, last, panel), **common, **style}
-            shown = True
+            common["showlegend"] = False
 
 
 def trace(values: pl.Series, points: Points, first: int, last: int, panel: int = 0) -> Trace:

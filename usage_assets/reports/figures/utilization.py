@@ -1,6 +1,6 @@
 """How full a site is: shares of capacity per resource, and per node type and day."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from html import escape
 from types import MappingProxyType
@@ -24,8 +24,10 @@ from usage_assets.specs.plot_context import Figure, Scene, Trace
 from usage_assets.timelines.metrics import SHARED_METRICS
 
 _RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb", "gpus", "devices")
+_METRICS = SHARED_METRICS.by_name
+_TITLES = {"vcpus_overcommit": "vCPUs, over-<br>committed", "memory_mb": "Memory", "disk_gb": "Disk"}
 SHARED = ("occupied", "committed", "reservable", "total")
-"""What the shares are made of."""
+"""Metrics that the shares are made of."""
 _UNKNOWN, _ABSENT = "#A8A8A8", "#FFFFFF"
 # from pale yellow to dark blue: told apart by colour-blind readers, ever darker in grey print, and never grey itself
 _SCALE = ["#F3F9C4", "#C7E9B4", "#7FCDBB", "#41B6C4", "#1D91C0", "#225EA8", "#253494", "#081D58"]
@@ -51,36 +53,28 @@ def utilization(
         number = len(panels)
         over = utilization_over(scene.utilization_of, series)
         fine = series.values.height > steps.FINE
-        remark = []
+        remarks = []
         top = 1.0
         for key, of, base, dash in (
             ("utilization", "occupied", over, "solid"),
             ("committed", "committed", "reservable", steps.DASHES["committed"]),
         ):
-            values = share(series, of, base)
+            values, colour = share(series, of, base), _METRICS[key].colour
             top = max(top, extremes(values)[1])
-            colour = SHARED_METRICS.by_name[key].colour
-            label = f"{SHARED_METRICS.by_name[of].label} / {SHARED_METRICS.by_name[base].label.lower()}"
-            drawn = list(steps.line(values, steps.points_of(series), f"{key}_{series.resource}", {
-                "name": label, "legendgroup": label, "hovertemplate": "%{y:.1%}",
-                "line": {"width": 1.2 if fine else 2, "color": colour, "dash": dash, "shape": "hv"},
-            }, panel=number))  # fmt: skip
-            drawn = [trace | {"showlegend": False} for trace in drawn]
+            label = f"{_METRICS[of].label} / {_METRICS[base].label.lower()}"
+            line = {"width": 1.2 if fine else 2, "color": colour, "dash": dash, "shape": "hv"}
+            style: Trace = {"name": label, "legendgroup": label, "hovertemplate": "%{y:.1%}", "line": line}
+            name, points = f"{key}_{series.resource}", steps.points_of(series)
+            drawn = list(steps.line(values, points, name, style | {"showlegend": False}, panel=number))
             traces += drawn
             if drawn:
-                line = "━━" if dash == "solid" else "┅┅"
-                remark.append(
-                    f"<span style='color:{colour}'>{line}</span> {label}<br>      mean {_mean(series, of, base):.1%}"
-                )
+                dashes = "━━" if dash == "solid" else "┅┅"
+                mean = f"<br>      mean {_mean(series, of, base):.1%}"
+                remarks.append(f"<span style='color:{colour}'>{dashes}</span> {label}{mean}")
         unit, _ = frame.resource_label(series.resource)
-        name = {"vcpus_overcommit": "vCPUs, over-<br>committed", "memory_mb": "Memory", "disk_gb": "Disk"}
+        axis = {"tickformat": ".0%", "dtick": 0.5 if top <= 1.5 else None}
         panels.append(
-            Panel(
-                name.get(series.resource, unit),
-                (0, top * 1.04),
-                axis={"tickformat": ".0%", "dtick": 0.5 if top <= 1.5 else None},
-                remark="<br>".join(remark),
-            )
+            Panel(_TITLES.get(series.resource, unit), (0, top * 1.04), axis=axis, remark="<br>".join(remarks))
         )
     if not traces:
         known = [series for series in found if series.has("total")]
@@ -89,10 +83,8 @@ def utilization(
     subtitle += frame.left_out((frame.count_of(one.resource), missing.get(one.resource, ())) for one in all_series)
     labels = frame.site_labels(scene.site, scene.window, read_at=scene.read_at)
     height = frame.height_of(len(panels), 132, least=480)
-    return {
-        "data": traces,
-        "layout": frame.layout(title, subtitle, panels, scene.window, labels=labels, height=height),
-    }
+    layout = frame.layout(title, subtitle, panels, scene.window, labels=labels, height=height)
+    return {"data": traces, "layout": layout}
 
 
 def node_types(daily: pl.DataFrame, scene: Scene) -> Figure:
@@ -121,59 +113,28 @@ def node_types(daily: pl.DataFrame, scene: Scene) -> Figure:
     if counts.is_empty():
         return frame.sentence(title, subtitle, NO_MACHINES)
     names = counts["node_type"].to_list()
-    labels = [f"{escape(name)} ({_count(count)})" for name, count in counts.iter_rows()]
+    labels = [
+        f"{escape(name)} ({'unknown' if count is None else f'{count:,.0f}'})" for name, count in counts.iter_rows()
+    ]
     start, end = scene.window
     days = [start + timedelta(days=n) for n in range((end - start).days)]
     until = scene.extracted_at or end
     days = [day for day in days if day < until] or days[:1]
-    share_of, absent, unknown = _grid(rows, names, days, over)
-    common: Trace = {
-        "type": "heatmap",
-        "x": [f"{day:%Y-%m-%d} 12:00" for day in days],  # cells are drawn around their x: the middle of the day
-        "y": labels,
-        "xgap": 1,
-        "ygap": 1,
-    }
+    shares, absent, unknown = _grid(rows, names, days, over)
+    # cells are drawn around their x: the middle of the day
+    common: Trace = {"type": "heatmap", "x": [f"{day:%Y-%m-%d} 12:00" for day in days], "y": labels}
+    common |= {"xgap": 1, "ygap": 1}
+    bar = {"tickformat": ".0%", "thickness": 14, "x": 1.02, "len": 1, "lenmode": "fraction"}
+    bar["title"] = {"text": f"Occupied /<br>{_METRICS[over].label.lower()}", "font": {"size": 12}}
+    scale = {"colorscale": [[n / (len(_SCALE) - 1), colour] for n, colour in enumerate(_SCALE)], "zmin": 0, "zmax": 1}
+    marks = [["" if cell is None else "?" for cell in row] for row in unknown]
     traces = [
-        common
-        | {
-            "z": absent,
-            "meta": "absent",
-            "colorscale": [[0, _ABSENT], [1, _ABSENT]],
-            "showscale": False,
-            "hovertemplate": "%{y}<br>%{x|%a %Y-%m-%d}<br>no machines<extra></extra>",
-        },
-        common
-        | {
-            "z": unknown,
-            "meta": "unknown",
-            "colorscale": [[0, _UNKNOWN], [1, _UNKNOWN]],
-            "showscale": False,
-            "text": [["" if cell is None else "?" for cell in row] for row in unknown],
-            "texttemplate": "%{text}",
-            "hovertemplate": "%{y}<br>%{x|%a %Y-%m-%d}<br>unknown<extra></extra>",
-        },
-        common
-        | {
-            "z": share_of,
-            "meta": "utilization",
-            "colorscale": [[n / (len(_SCALE) - 1), colour] for n, colour in enumerate(_SCALE)],
-            "zmin": 0,
-            "zmax": 1,
-            "hovertemplate": "%{y}<br>%{x|%a %Y-%m-%d}<br>%{z:.1%}<extra></extra>",
-            "colorbar": {
-                "tickformat": ".0%",
-                "thickness": 14,
-                "x": 1.02,
-                "title": {"text": f"Occupied /<br>{SHARED_METRICS.by_name[over].label.lower()}", "font": {"size": 12}},
-                "len": 1,
-                "lenmode": "fraction",
-            },
-        },
+        common | _uniform("absent", absent, _ABSENT, "no machines"),
+        common | _uniform("unknown", unknown, _UNKNOWN, "unknown") | {"text": marks, "texttemplate": "%{text}"},
+        common | scale | {"z": shares, "meta": "utilization", "hovertemplate": _hover("%{z:.1%}"), "colorbar": bar},
     ]
     axis: dict[str, Any] = {"type": "category", "categoryarray": labels, "showgrid": False, "ticklen": 0}
     axis |= {"categoryorder": "array", "tickmode": "array", "tickvals": labels, "tickfont": {"size": 12}}
-    longest = max(len(label) for label in labels)
     layout = frame.layout(
         title,
         f"{subtitle}; in brackets the number of {unit}; ? unknown, white no machines",
@@ -182,14 +143,24 @@ def node_types(daily: pl.DataFrame, scene: Scene) -> Figure:
         labels=frame.site_labels(scene.site, scene.window, read_at=scene.read_at),
         hover="closest",
         height=frame.height_of(len(labels), 21, least=360),
-        left_px=min(320, 30 + 7 * longest),
+        left_px=min(320, 30 + 7 * max(map(len, labels))),
     )
     layout["margin"]["r"] = 130
     return {"data": traces, "layout": layout}
 
 
+def _uniform(meta: str, cells: list[list[int | None]], colour: str, text: str) -> Trace:
+    """Cells of one colour."""
+    scale = [[0, colour], [1, colour]]
+    return {"z": cells, "meta": meta, "colorscale": scale, "showscale": False, "hovertemplate": _hover(text)}
+
+
+def _hover(text: str) -> str:
+    return f"%{{y}}<br>%{{x|%a %Y-%m-%d}}<br>{text}<extra></extra>"
+
+
 def _without_twins(all_series: list[Series]) -> list[Series]:
-    """VCPUs with overcommit only where they differ from vCPUs: without overcommit they are the same numbers."""
+    """The series without vCPUs with overcommit where these are the same numbers as vCPUs."""
     by_name = {series.resource: series for series in all_series}
     plain, offered = by_name.get("vcpus"), by_name.get("vcpus_overcommit")
     if plain and offered and plain.values["total"].equals(offered.values["total"]):
@@ -208,28 +179,14 @@ def _on_demand(rows: pl.DataFrame, scene: Scene) -> bool:
     return float(rows["occupied_ondemand"].sum() or 0) > 0
 
 
-def _count(count: float | None) -> str:
-    return "unknown" if count is None else f"{count:,.0f}"
-
-
-def _grid(
-    rows: pl.DataFrame, names: list[str], days: list[datetime], over: str
-) -> tuple[list[list[float | None]], list[list[int | None]], list[list[int | None]]]:
+def _grid(rows: pl.DataFrame, names: list[str], days: list[datetime], over: str) -> Iterator[list[list[Any]]]:
     """Per type and day: the share, 0 where the type has no machines, 0 where the share is unknown; else null."""
-    every = pl.DataFrame({"node_type": names}, schema={"node_type": pl.String}).join(
-        pl.DataFrame({"timestamp": days}, schema={"timestamp": pl.Datetime("us")}), how="cross"
-    )
-    cells = every.join(
-        rows.with_columns(pl.col("timestamp").cast(pl.Datetime("us"))),
-        on=["node_type", "timestamp"],
-        how="left",
-        maintain_order="left",
-    ).select(
+    every = pl.DataFrame({"node_type": names}).join(pl.DataFrame({"timestamp": days}), how="cross")
+    values = rows.with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
+    cells = every.join(values, on=["node_type", "timestamp"], how="left", maintain_order="left").select(
         pl.when(pl.col(over) > 0).then(pl.col("occupied") / pl.col(over)).round(4).alias("share"),
         pl.when((pl.col(over) == 0) & pl.col("total").fill_null(0).eq(0)).then(0).alias("absent"),
     )
     cells = cells.with_columns(pl.when(pl.all_horizontal(pl.col("share", "absent").is_null())).then(0).alias("unknown"))
-    width = len(days)
-    columns = (cells[name].to_list() for name in ("share", "absent", "unknown"))
-    share_of, absent, unknown = ([values[at : at + width] for at in range(0, len(values), width)] for values in columns)
-    return share_of, absent, unknown
+    for column in cells.select("share", "absent", "unknown"):
+        yield column.reshape((len(names), len(days))).to_list()

@@ -110,7 +110,7 @@ def test_all_sites_are_read_by_days_and_only_those_that_are_asked_for(tmp_path):
         for key in ("one", "two", "gone"):
             writer.put(USAGE, frame.with_columns(site=pl.lit(key)).select(USAGE.names))
     with warehouse.read() as reader:
-        found = reading.all_sites(reader, MACHINES)
+        found = reading.all_sites(reader, Scene(site(), machines_of=MACHINES))
     assert found is not None
     assert set(found.rows["site"]) == {"one", "two"}
     assert found.rows.select("total", "occupied").unique().rows() == [(10.0, 6.0)]
@@ -136,7 +136,7 @@ def test_sums_of_all_sites_lack_what_is_not_known_and_name_it_by_site(tmp_path):
         writer.put(USAGE, pl.concat([frame, lost]).with_columns(site=pl.lit("one")).select(USAGE.names))
         writer.put(USAGE, frame.with_columns(site=pl.lit("two")).select(USAGE.names))
     with warehouse.read() as reader:
-        found = reading.all_sites(reader, MACHINES)
+        found = reading.all_sites(reader, Scene(site(), machines_of=MACHINES))
     assert found is not None
     days = found.rows.filter(pl.col("site") == "one").sort("timestamp").select("total", "occupied", "complete").rows()
     assert days[:3] == [(11.0, 7.0, True), (11.0, 6.0, False), (11.0, 7.0, True)]

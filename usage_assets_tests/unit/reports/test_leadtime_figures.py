@@ -147,7 +147,7 @@ def history(tmp_path, rows: pl.DataFrame):
         writer.ensure(LEASES)
         writer.put(LEASES, rows)
     with warehouse.read() as reader:
-        return reading.leadtime_history(reader, "made")
+        return reading.leadtime_history(reader, Scene(site()))
 
 
 def test_a_history_has_the_medians_of_each_group_by_months_or_by_quarters_where_leases_are_few(tmp_path):

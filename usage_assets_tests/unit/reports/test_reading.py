@@ -6,10 +6,11 @@ import pytest
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.reports import reading
 from usage_assets.reports.figures.legacy import LEGACY_METRICS
+from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import SHARED_METRICS
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
-from usage_assets_tests.unit.reports.test_figures import DAY, START
+from usage_assets_tests.unit.reports.test_figures import DAY, JAN, START, site
 
 
 @pytest.mark.parametrize(("nodes", "expected"), [(1.0, False), (0.25, True), (None, False)])
@@ -62,7 +63,7 @@ def test_a_history_adds_node_types_up_averages_buckets_and_names_what_is_missing
         (START + 2 * DAY, "small", 1.0),
     )
     with warehouse.read() as reader:
-        found = reading.history(reader, "made", shared=False)
+        found = reading.history(reader, Scene(site()))
     assert found is not None
     assert found.current.select("timestamp", "value").sort("timestamp").rows() == [
         (START, 4.0),
@@ -81,7 +82,7 @@ def test_a_history_has_the_old_caches_beside_ours_and_tells_apart_what_only_they
         (START, "small", None, "legacy"),
     )
     with warehouse.read() as reader:
-        found = reading.history(reader, "made", shared=False)
+        found = reading.history(reader, Scene(site()))
     assert found is not None
     assert found.current["value"].to_list() == [2.0]
     assert sorted(found.both.select("collector_type", "value", "complete").rows()) == [
@@ -91,7 +92,7 @@ def test_a_history_has_the_old_caches_beside_ours_and_tells_apart_what_only_they
     assert found.not_in_current == {}
     assert found.not_in_both == {"legacy": ("small",)}
     with warehouse.read() as reader:
-        month = reading.both_collectors(reader, "made", START.date())
+        month = reading.both_collectors(reader, Scene(site(), JAN))
     assert month.both.sort("collector_type").equals(found.both.sort("collector_type"))
     assert month.not_in_both == {"legacy": ("small",)}
 
@@ -107,7 +108,7 @@ def test_sums_of_a_month_are_those_of_what_is_known_and_say_which_node_types_the
         (START + 2 * DAY, "dark", None),
     )
     with warehouse.read() as reader:
-        found = reading.usage_added(reader, "made", START.date())
+        found = reading.usage_added(reader, Scene(site(), JAN))
     assert found.rows.sort("timestamp").select("timestamp", "value", "complete").rows() == [
         (START, 3.0, True),
         (START + DAY, 2.0, False),
@@ -120,7 +121,7 @@ def test_sums_of_a_month_are_those_of_what_is_known_and_say_which_node_types_the
 def test_sums_that_lack_nothing_name_nothing(tmp_path):
     warehouse = stored(tmp_path, (START, "large", 2.0), (START, "small", 0.0), (START + DAY, "large", None))
     with warehouse.read() as reader:
-        found = reading.usage_added(reader, "made", START.date())
+        found = reading.usage_added(reader, Scene(site(), JAN))
     assert found.rows.sort("timestamp")["complete"].to_list() == [True, False]
     assert found.missing.is_empty()
 
@@ -131,5 +132,5 @@ def test_a_history_has_every_metric_that_is_compared_with_the_old_caches():
 
 def test_a_warehouse_without_timelines_has_no_history(tmp_path):
     with Warehouse(tmp_path / "w.duckdb").read() as reader:
-        assert reading.history(reader, "made", shared=False) is None
+        assert reading.history(reader, Scene(site())) is None
         assert reading.shares_machines(reader, "made") is False

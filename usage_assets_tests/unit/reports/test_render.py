@@ -2,6 +2,7 @@
 
 import base64
 from datetime import datetime
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -19,12 +20,23 @@ def _no_browser(monkeypatch):
     monkeypatch.delenv("USAGE_PLOTS_URL", raising=False)
 
 
+def rendered_all(figures: dict[str, dict], *, folder: Path) -> dict[str, render.Rendered]:
+    renderer = render.Renderer(folder)
+    for name, each in figures.items():
+        renderer.add(name, each)
+    return renderer.finish()
+
+
+def rendered(each: dict, name: str, *, folder: Path) -> render.Rendered:
+    return rendered_all({name: each}, folder=folder)[name]
+
+
 def figure(**more: object) -> dict:
     return usage_stack(usage(), Scene(site(**more), JAN))
 
 
 def test_a_page_is_small_and_refers_to_the_shared_script(tmp_path):
-    done = render.render(figure(), "made/2026-01-01/usage_stack", folder=tmp_path)
+    done = rendered(figure(), "made/2026-01-01/usage_stack", folder=tmp_path)
     text = done.path.read_text(encoding="utf-8")
     assert done.path == tmp_path / "made/2026-01-01/usage_stack.html"
     assert '<script src="../../plotly.min.js"' in text
@@ -33,14 +45,14 @@ def test_a_page_is_small_and_refers_to_the_shared_script(tmp_path):
 
 
 def test_a_page_loads_nothing_from_elsewhere_and_offers_no_upload(tmp_path):
-    text = render.render(figure(), "made/made_stack", folder=tmp_path).path.read_text(encoding="utf-8")
+    text = rendered(figure(), "made/made_stack", folder=tmp_path).path.read_text(encoding="utf-8")
     assert "http" not in text.replace("http-equiv", "")
     assert '"showSendToCloud":false' in text
 
 
 def test_the_link_is_under_the_address_of_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("USAGE_PLOTS_URL", "https://plots.example/usage/")
-    done = render.render(figure(), "made/2026-01-01/usage_stack", folder=tmp_path)
+    done = rendered(figure(), "made/2026-01-01/usage_stack", folder=tmp_path)
     assert done.url == "https://plots.example/usage/made/2026-01-01/usage_stack.html"
 
 
@@ -48,7 +60,7 @@ def test_without_a_browser_there_is_a_note_and_no_picture(tmp_path):
     old = tmp_path / "made/2026-01-01/usage_stack.png"
     old.parent.mkdir(parents=True)
     old.write_bytes(b"of an older page")
-    done = render.render(figure(), "made/2026-01-01/usage_stack", folder=tmp_path)
+    done = rendered(figure(), "made/2026-01-01/usage_stack", folder=tmp_path)
     assert done.png_path is None
     assert done.note is not None
     assert "no Chrome or Chromium" in done.note
@@ -62,7 +74,7 @@ def test_a_browser_that_fails_or_hangs_is_a_note_and_no_error(tmp_path, monkeypa
     broken.chmod(0o755)
     monkeypatch.setenv("BROWSER_PATH", str(broken))
     monkeypatch.setattr(pictures, "PNG_SECONDS", 2.0)
-    done = render.render(figure(), "made/2026-01-01/usage_stack", folder=tmp_path)
+    done = rendered(figure(), "made/2026-01-01/usage_stack", folder=tmp_path)
     assert done.path.exists()
     assert done.note is not None
     assert done.note.startswith("no picture: browser failed")
@@ -89,7 +101,7 @@ def test_the_shared_script_is_written_once_and_again_when_it_differs(tmp_path):
 
 
 def test_no_part_file_stays_behind(tmp_path):
-    render.render_all({"a/b": figure(), "a/c": figure()}, folder=tmp_path)
+    rendered_all({"a/b": figure(), "a/c": figure()}, folder=tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
         "b.html", "b.svg", "c.html", "c.svg", "plotly.min.js"
     ]  # fmt: skip
@@ -98,7 +110,7 @@ def test_no_part_file_stays_behind(tmp_path):
 @pytest.mark.parametrize("name", ["../outside", "a/../../b", "/etc/plot", ""])
 def test_a_plot_stays_within_the_folder(tmp_path, name):
     with pytest.raises(ValueError, match="no place below the plots folder"):
-        render.render(figure(), name, folder=tmp_path)
+        rendered(figure(), name, folder=tmp_path)
 
 
 def svg_of(markdown: str) -> ET.Element:
@@ -133,8 +145,8 @@ def test_a_figure_without_values_has_no_thumbnail():
 
 
 def test_the_thumbnail_lies_beside_its_page_and_goes_where_there_is_nothing_to_show(tmp_path):
-    render.render(figure(), "made/2026-01/usage_stack", folder=tmp_path)
+    rendered(figure(), "made/2026-01/usage_stack", folder=tmp_path)
     svg = tmp_path / "made/2026-01/usage_stack.svg"
     assert svg.read_text(encoding="utf-8") == thumbnail.fitting(figure())
-    render.render(usage_stack(usage().head(0), Scene(site(), JAN)), "made/2026-01/usage_stack", folder=tmp_path)
+    rendered(usage_stack(usage().head(0), Scene(site(), JAN)), "made/2026-01/usage_stack", folder=tmp_path)
     assert not svg.exists()
