@@ -23,6 +23,8 @@ def main(key: str, first: str, last: str) -> None:
     for year in sorted({month.year for month in months}):
         window = [month for month in months if month.year == year]
         for table in DIMENSIONS:
+            assert callable(table.read)
+            assert callable(table.make)
             with Warehouse.default().read() as reader:
                 found = table.read(reader, site, window)
             rows += table.make(site, window, found, {}).rows.height

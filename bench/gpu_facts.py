@@ -23,6 +23,7 @@ from bench.arguments import Folder, Only, require_part
 from bench.gpu_year import SITE
 from bench.measure import run
 from usage_assets.core.months import Window
+from usage_assets.facts.assets import fact_assets
 from usage_assets.kinds import HTCONDOR
 from usage_assets.kinds.htcondor.facts.build import MonthFacts, month_facts
 from usage_assets.kinds.htcondor.facts.incremental import addition
@@ -30,7 +31,7 @@ from usage_assets.kinds.htcondor.facts.rows import COLUMNS, Polled, read_polled
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.site_files import load_site
-from usage_assets.orchestration.facts_step import build_window
+from usage_assets.orchestration.build import build_assets
 from usage_assets.warehouse import Reader, Warehouse
 
 MONTH = date(2025, 10, 1)
@@ -96,7 +97,7 @@ def step(path: Path) -> None:
         for polls in (f"< '{times[0]}'", *(f"= '{at}'" for at in times)):
             _store(warehouse, path, f"poll_at {polls}")
             begun, cpu = time.perf_counter(), time.process_time()
-            build_window(HTCONDOR, site, window, warehouse, chosen=list(HTCONDOR.facts), run_id="bench")
+            build_assets(HTCONDOR, site, window, warehouse, fact_assets(HTCONDOR), run_id="bench")
             what, bound = ("a month", "none") if polls[0] == "<" else ("one more poll of a running month", "0.5 s")
             took = _since(begun, cpu)
             print(f"GPU facts step, {what}, with its writes (bound: {bound}): {took}, peak {_peak_mb():.0f} MB")

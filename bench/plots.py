@@ -12,9 +12,9 @@ from datetime import date
 import typer
 
 from usage_assets.core.months import Window, months_between
-from usage_assets.kinds import kind_of
+from usage_assets.kinds import KINDS, kind_of
 from usage_assets.kinds.site_files import load_sites
-from usage_assets.orchestration.plots_step import draw_window
+from usage_assets.reports.draw import draw_window
 from usage_assets.reports.plots import Plot, plots_of
 from usage_assets.warehouse import Warehouse
 
@@ -30,7 +30,11 @@ def main(key: str, month: str, first: str, last: str) -> None:
         def work() -> int:
             os.environ["USAGE_PICTURES"] = pictures
             window = Window(key, months)
-            return len(draw_window(kind_of(site), site, window, Warehouse.default(), plots=chosen, sites=sites).pages)
+            return len(
+                draw_window(
+                    kind_of(site), site, window, Warehouse.default(), plots=chosen, kinds=KINDS, sites=sites
+                ).pages
+            )
 
         return work
 

@@ -15,21 +15,20 @@ from usage_assets.kinds.site_files import load_book
 from usage_assets.orchestration.alert_collection import SiteFiles
 from usage_assets.orchestration.alert_sensor import alert_sensor
 from usage_assets.orchestration.coverage_step import GROUP, coverage_asset, coverage_schedule
-from usage_assets.orchestration.exports_step import export_assets
-from usage_assets.orchestration.facts_step import fact_assets
+from usage_assets.orchestration.exports_step import export_step
 from usage_assets.orchestration.mail_sensor import letter_sensor
 from usage_assets.orchestration.missed import Nightly
 from usage_assets.orchestration.monthly_checks import monthly_checks
 from usage_assets.orchestration.nightly import nightly_schedule
 from usage_assets.orchestration.orphaned_runs import orphan_sensor
 from usage_assets.orchestration.partitions import partitions
-from usage_assets.orchestration.plots_step import report_assets
+from usage_assets.orchestration.plots_step import plot_step
 from usage_assets.orchestration.publish_sensor import JOB as PUBLISH
 from usage_assets.orchestration.publish_sensor import publish_sensor
 from usage_assets.orchestration.publish_step import published_asset
-from usage_assets.orchestration.raw_step import raw_assets
-from usage_assets.orchestration.table_step import table_assets
-from usage_assets.orchestration.usage_step import timeline_assets
+from usage_assets.orchestration.raw_step import raw_step
+from usage_assets.orchestration.step import Stage
+from usage_assets.orchestration.tables_step import table_steps
 from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
 from usage_assets.specs.kind import Kind
@@ -82,9 +81,8 @@ def build_defs(
 def _of_kind(kind: Kind, book: SiteBook, warehouse: Warehouse, *, automation: bool) -> dg.Definitions:
     sites = book.of_kind(kind.name)
     months = partitions(book.keys_of(kind.name))
-    assets = [make(kind, sites, warehouse, months) for make in (raw_assets, fact_assets, timeline_assets)]
-    assets += [report_assets(kind, sites, warehouse, months, book), export_assets(kind, sites, warehouse, months)]
-    assets += table_assets(kind, sites, warehouse, months)
+    stage = Stage(kind, sites, warehouse, months, book)
+    assets = [raw_step(stage), *table_steps(stage), plot_step(stage), export_step(stage)]
     keys = [key for asset in assets for key in asset.keys]
     job = dg.define_asset_job(
         kind.name,
@@ -94,7 +92,7 @@ def _of_kind(kind: Kind, book: SiteBook, warehouse: Warehouse, *, automation: bo
     )
     return dg.Definitions(
         assets=_shown(assets, sites),
-        asset_checks=[monthly_checks(kind, sites, warehouse, months)],
+        asset_checks=[monthly_checks(stage)],
         jobs=[job],
         schedules=[nightly_schedule(kind, sites, warehouse)] if automation else [],
         sensors=[letter_sensor(kind, sites, warehouse)] if automation and kind.mails_reports else [],

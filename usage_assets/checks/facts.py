@@ -6,9 +6,9 @@ from datetime import date
 
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, REJECTS
-from usage_assets.specs.asset import FactAsset
+from usage_assets.sites.base import Site
+from usage_assets.specs.asset import Asset
 from usage_assets.specs.finding import GOOD, Finding
-from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
@@ -24,12 +24,13 @@ AND metric IN (SELECT unnest($metrics::VARCHAR[])) GROUP BY ALL
 """
 
 
-def conservation(reader: Reader, kind: Kind, fact: FactAsset, window: Window) -> dict[date, Finding]:
+def conservation(asset: str, fact: Asset, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """Rows in = kept + rejected + outside, hours in = kept + clipped + rejected, and the stored rows say the same."""
+    del site
     out = dict.fromkeys(window.months, GOOD)
     if not reader.has(ACCOUNTS):
         return out
-    accounts = reader.frame(ACCOUNTS, window.site, window.months, where=f"asset = '{kind.asset('facts', fact.name)}'")
+    accounts = reader.frame(ACCOUNTS, window.site, window.months, where=f"asset = '{asset}'")
     kept = _stored_hours(reader, INTERVALS.qualified, fact, window) if reader.has(INTERVALS) else {}
     rejected = _stored_hours(reader, REJECTS.qualified, fact, window) if reader.has(REJECTS) else {}
     faults: dict[date, list[str]] = {}
@@ -67,7 +68,7 @@ def _faults(row: dict, kept_hours: float, rejected_hours: float) -> list[str]:
     return out
 
 
-def _stored_hours(reader: Reader, table: str, fact: FactAsset, window: Window) -> dict[tuple[date, str], float]:
+def _stored_hours(reader: Reader, table: str, fact: Asset, window: Window) -> dict[tuple[date, str], float]:
     found = reader.sql(
         _STORED.format(table=table),
         {"site": window.site, "months": list(window.months), "metrics": list(fact.metrics)},
@@ -75,26 +76,26 @@ def _stored_hours(reader: Reader, table: str, fact: FactAsset, window: Window) -
     return {(month, source): hours or 0.0 for month, source, hours in found.iter_rows()}
 
 
-def rejects_share(reader: Reader, kind: Kind, fact: FactAsset, window: Window) -> dict[date, Finding]:
+def rejects_share(asset: str, fact: Asset, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """A month is pointed out when much of it was rejected; the reasons say why.
 
     What is rejected since the site believes another source of the machine, or since what it holds is shared, is none.
     """
+    del site
     out = dict.fromkeys(window.months, GOOD)
     if not reader.has(ACCOUNTS):
         return out
-    asset = kind.asset("facts", fact.name)
     sums = reader.sql(
         f"SELECT month, sum(rows_in)::BIGINT, sum(rows_rejected)::BIGINT FROM {ACCOUNTS.qualified} "
         "WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) AND asset = $asset "
         "AND source IN (SELECT unnest($sources::VARCHAR[])) GROUP BY month",
         # what a further source says that others already count is no fault of its rows
-        {"site": window.site, "months": list(window.months), "asset": asset, "sources": list(fact.reads)},
+        {"site": window.site, "months": list(window.months), "asset": asset, "sources": list(fact.sources)},
     )
     many = [month for month, rows_in, rejected in sums.iter_rows() if rows_in and rejected / rows_in > REJECTED_SHARE]
     if not many:
         return out
-    reasons, wanted = _reasons(reader, fact, window), _as_wanted(reader, fact, window)
+    reasons, wanted = _reasons(reader, fact.metrics, window), _as_wanted(reader, fact, window)
     for month, rows_in, found in sums.filter(sums["month"].is_in(many)).iter_rows():
         as_wanted = wanted.get(month, 0)
         rejected = found - as_wanted
@@ -107,10 +108,16 @@ def rejects_share(reader: Reader, kind: Kind, fact: FactAsset, window: Window) -
     return out
 
 
-def overlaps(reader: Reader, fact: FactAsset, window: Window) -> dict[date, Finding]:
-    """A month is pointed out when servers overlap on one machine: all but the last one's time was rejected."""
+def overlaps(
+    metrics: Sequence[str], sharing: Sequence[str], reader: Reader, site: Site, window: Window
+) -> dict[date, Finding]:
+    """A month is pointed out when servers overlap on one machine: all but the last one's time was rejected.
+
+    Rows of the sources in `sharing` may share a machine.
+    """
+    del site
     out = dict.fromkeys(window.months, GOOD)
-    for month, reasons in _reasons(reader, fact, window, but=fact.sharing).items():
+    for month, reasons in _reasons(reader, metrics, window, but=sharing).items():
         count = dict(reasons).get("duplicate", 0)
         if count:
             out[month] = Finding(False, f"{count} span(s) of servers overlap on one machine", {"spans": count})
@@ -135,7 +142,7 @@ GROUP BY month
 """
 
 
-def _as_wanted(reader: Reader, fact: FactAsset, window: Window) -> dict[date, int]:
+def _as_wanted(reader: Reader, fact: Asset, window: Window) -> dict[date, int]:
     """How many rows were rejected as duplicate by month though nothing is wrong with them."""
     if not (reader.has(REJECTS) and reader.has(INTERVALS)):
         return {}
@@ -143,7 +150,7 @@ def _as_wanted(reader: Reader, fact: FactAsset, window: Window) -> dict[date, in
         "site": window.site,
         "months": list(window.months),
         "metrics": list(fact.metrics),
-        "sources": list(fact.reads),
+        "sources": list(fact.sources),
         "sharing": list(fact.sharing),
         "unbooked": fact.name,  # the metric of rows rejected before their booking was looked at
     }
@@ -151,7 +158,7 @@ def _as_wanted(reader: Reader, fact: FactAsset, window: Window) -> dict[date, in
 
 
 def _reasons(
-    reader: Reader, fact: FactAsset, window: Window, *, but: Sequence[str] = ()
+    reader: Reader, metrics: Sequence[str], window: Window, *, but: Sequence[str] = ()
 ) -> dict[date, list[tuple[str, int]]]:
     if not reader.has(REJECTS):
         return {}
@@ -159,7 +166,7 @@ def _reasons(
         f"SELECT month, reason, count(*) AS n FROM {REJECTS.qualified} WHERE site = $site "
         "AND month IN (SELECT unnest($months::DATE[])) AND metric IN (SELECT unnest($metrics::VARCHAR[])) "
         "AND source NOT IN (SELECT unnest($but::VARCHAR[])) GROUP BY ALL ORDER BY month, n DESC",
-        {"site": window.site, "months": list(window.months), "metrics": list(fact.metrics), "but": list(but)},
+        {"site": window.site, "months": list(window.months), "metrics": list(metrics), "but": list(but)},
     )
     out: dict[date, list[tuple[str, int]]] = {}
     for month, reason, count in found.iter_rows():

@@ -1,6 +1,10 @@
 """`contract` and `coverage`, which every asset has: both read what the write recorded in serving.gates."""
 
+from collections.abc import Callable
 from datetime import date
+from functools import wraps
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from usage_assets.core.months import Window, next_month
 from usage_assets.sites.base import Site
@@ -10,8 +14,24 @@ from usage_assets.warehouse.bookkeeping import GATES
 from usage_assets.warehouse.readiness import GATED
 
 Readiness = dict[str, dict[date, tuple[bool, str | None]]]
+_T = TypeVar("_T")
 
 
+def per_reader(ask: Callable[[Reader, Window], _T]) -> Callable[[Reader, Window], _T]:
+    """A question of which many checks need the same answer: asked once per reader, which sees one state."""
+    known: WeakKeyDictionary[Reader, dict[Window, _T]] = WeakKeyDictionary()
+
+    @wraps(ask)
+    def answered(reader: Reader, window: Window) -> _T:
+        found = known.setdefault(reader, {})
+        if window not in found:
+            found[window] = ask(reader, window)
+        return found[window]
+
+    return answered
+
+
+@per_reader
 def readiness_of(reader: Reader, window: Window) -> Readiness:
     """By asset and month: whether it is good, and why not."""
     out: Readiness = {}
@@ -20,9 +40,10 @@ def readiness_of(reader: Reader, window: Window) -> Readiness:
     return out
 
 
-def contract(readiness: Readiness, asset: str, window: Window) -> dict[date, Finding]:
+def contract(asset: str, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """A month fails when rows that were to be written broke the table's declaration; its old rows were kept."""
-    out = {}
+    del site
+    readiness, out = readiness_of(reader, window), {}
     for month in window.months:
         ok, reason = readiness.get(asset, {}).get(month, (True, None))
         broken = not ok and not (reason or "").startswith(GATED)
@@ -31,13 +52,13 @@ def contract(readiness: Readiness, asset: str, window: Window) -> dict[date, Fin
 
 
 def coverage(
-    readiness: Readiness, asset: str, site: Site, window: Window, sources: tuple[str, ...] = ()
+    asset: str, reader: Reader, site: Site, window: Window, *, sources: tuple[str, ...] = ()
 ) -> dict[date, Finding]:
     """A month fails when the site should have it and it was not built, or was built only before.
 
     `sources` are the raw tables whose known gaps excuse a month that lies in them as a whole.
     """
-    out = {}
+    readiness, out = readiness_of(reader, window), {}
     for month in window.months:
         ok, reason = readiness.get(asset, {}).get(month, (False, "it was never built"))
         if ok or not expected(site, month, sources):

@@ -99,17 +99,19 @@ def conservation(reader: Reader, site: Site, window: Window) -> dict[date, Findi
     return out
 
 
-def base_not_negative(reader: Reader, window: Window) -> dict[date, Finding]:
+def base_not_negative(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """Counted metrics are never below zero."""
+    del site
     return _negative(reader, window, "of a counted metric are negative", is_derived=False)
 
 
-def order(reader: Reader, window: Window) -> dict[date, Finding]:
+def order(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """Total >= reservable >= committed >= occupied_reservation, and derived metrics are not negative.
 
     What breaks this is a finding about the data, with count, worst value and days. Of machines that servers share only
     those resources are compared that can't be overcommitted, and vCPUs with what they may give.
     """
+    del site
     shared = _shared(reader, window)
     out = _negative(reader, window, "of a derived metric are negative", shared, is_derived=True)
     if not reader.has(USAGE):

@@ -1,7 +1,6 @@
 """Views over the facts for tools that want events instead of intervals."""
 
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.warehouse import Writer
 
 # at one instant an end and a start of the same entity may meet, where an interval is cut: sums over all events up to
 # and including an instant count the intervals that cover it
@@ -13,9 +12,3 @@ UNION ALL
 SELECT site, end_at AS timestamp, source, entity_id, metric AS quantity_type, 'end' AS state
 FROM {INTERVALS.qualified}
 """
-
-
-def ensure(writer: Writer) -> None:
-    """Create or refresh the views."""
-    writer.ensure(INTERVALS)
-    writer.con.execute(TIMELINE).fetchall()

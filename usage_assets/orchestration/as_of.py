@@ -19,14 +19,12 @@ from usage_assets.core.errors import EvidenceError, WarehouseError
 from usage_assets.core.file_faults import advice
 from usage_assets.core.months import Window, next_month
 from usage_assets.kinds import kind_of
-from usage_assets.orchestration.facts_step import build_window as build_facts
-from usage_assets.orchestration.table_step import build_window as build_table
-from usage_assets.orchestration.usage_step import TABLES as TIMELINES
-from usage_assets.orchestration.usage_step import build_window as build_timelines
+from usage_assets.orchestration.build import build_assets
 from usage_assets.schema import Table
 from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.raw_table import EXTRACTED_AT, GONE_AT, SEEN_FROM, SEEN_TO, RawTable
+from usage_assets.timelines.assets import assets_of
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Reader, Warehouse, Writer, bound, staging
 from usage_assets.warehouse.bookkeeping import DUMPS
@@ -79,7 +77,8 @@ def rebuild(
             with target.write(f"as of {at}") as writer:
                 _store(writer, scratch, kind, site, read)
         for window in _windows(site, chosen):
-            _build(kind, site, window, target)
+            assets = [asset for asset in assets_of(kind) if asset.stage in STAGES]
+            build_assets(kind, site, window, target, assets, run_id=_RUN)
         remove(path)
         part.replace(path)
     except duckdb.Error as error:
@@ -177,14 +176,6 @@ def _store(writer: Writer, scratch: Path, kind: Kind, site: Site, read: Mapping[
                 asset=kind.asset("raw", raw.name),
                 run_id=_RUN,
             )
-
-
-def _build(kind: Kind, site: Site, window: Window, target: Warehouse) -> None:
-    build_facts(kind, site, window, target, chosen=list(kind.facts), run_id=_RUN)
-    build_timelines(kind, site, window, target, chosen=list(TIMELINES), run_id=_RUN)
-    for table in kind.tables:
-        if table.stage in STAGES:
-            build_table(kind, site, window, target, table=table, run_id=_RUN)
 
 
 def _windows(site: Site, months: Sequence[date]) -> list[Window]:

@@ -19,9 +19,9 @@ from usage_assets.core.errors import ContractError, UsageError
 from usage_assets.core.file_faults import advice
 from usage_assets.core.markdown import markdown_table
 from usage_assets.kinds import KINDS
+from usage_assets.orchestration.checks import standing_metadata
 from usage_assets.orchestration.cron import coverage_clock, nightly_clock
 from usage_assets.orchestration.ui_metadata import asset_key, column_schema
-from usage_assets.orchestration.verdict import standing
 from usage_assets.reports.coverage import picture
 from usage_assets.reports.coverage.front import write_front
 from usage_assets.reports.coverage.reading import judged
@@ -203,7 +203,7 @@ def _result(check: str, found: pl.DataFrame, rows: pl.DataFrame) -> dg.AssetChec
     metadata: dict[str, Any] = {"failing_months": len(entries)}
     if entries:
         fails = [Fails(site, month, text) for site, month, text in found.sort("site", "month").iter_rows()]
-        metadata |= standing(fails) | {"failing": dg.MetadataValue.json(entries)}
+        metadata |= standing_metadata(fails) | {"failing": dg.MetadataValue.json(entries)}
     return dg.AssetCheckResult(
         asset_key=KEY,
         check_name=check,

@@ -1,78 +1,23 @@
 """The plots of a kind as assets: pages of each month, of each site's whole history, and of all sites."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
 from datetime import date
-from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from usage_assets.checks.readiness import expected
-from usage_assets.core import settings
-from usage_assets.core.months import Window
-from usage_assets.core.notes import note
-from usage_assets.core.text import printable
-from usage_assets.kinds import KINDS, kind_metrics
-from usage_assets.orchestration.partitions import run_window
-from usage_assets.orchestration.ui_metadata import (
-    BACKFILL,
-    asset_key,
-    asset_spec,
-    readable_errors,
-    show_month,
-    since_first_month,
-    site_of,
-)
-from usage_assets.orchestration.verdict import RunCheck, tell
-from usage_assets.reports import reading
-from usage_assets.reports.plots import Plot, plots_of
-from usage_assets.reports.render import Rendered, Renderer
-from usage_assets.sites.base import Site
-from usage_assets.specs.finding import GOOD, Finding
-from usage_assets.specs.kind import Kind
-from usage_assets.specs.plot_context import Scene
-from usage_assets.warehouse import Warehouse
-from usage_assets.warehouse.readiness import blocked_months, extracted_at
-
-_LOG = logging.getLogger("usage_assets")
-_CAUSE = 300  # characters of an exception that are repeated
-_CHECKS = {
-    "contract": "The page could be drawn and is complete.",
-    "coverage": "Every month since the site's first one has its page, where the plot applies to the site.",
-}
-_AT_ONCE = 12
-"""Months that are read before they are drawn: the rows of ten years would take a gigabyte."""
-_FEW = 1
-"""Runs of at most so many months have a picture of every plot; a night has those that are always pictured."""
+from usage_assets.kinds import KINDS
+from usage_assets.orchestration.checks import Bound
+from usage_assets.orchestration.step import Done, Run, Stage, step
+from usage_assets.orchestration.ui_metadata import asset_key, asset_spec
+from usage_assets.reports.draw import CONTRACT, COVERAGE, check_pages, draw_window
+from usage_assets.reports.plots import plots_of
+from usage_assets.reports.render import Rendered
 
 
-@dataclass
-class Drawn:
-    """What a run drew: the pages by plot and month (none for the history), and the months left as they were, why.
-
-    `faults` says of each plot and month that could not be drawn what went wrong; an older page of it is left as it is.
-    `empty` are the plots of a whole history that have nothing to show though it was built, such as lead times of a
-    site without leases.
-    """
-
-    pages: dict[tuple[str, date | None], Rendered] = field(default_factory=dict)
-    blocked: dict[tuple[str, date], str] = field(default_factory=dict)
-    faults: dict[tuple[str, date | None], str] = field(default_factory=dict)
-    empty: set[str] = field(default_factory=set)
-
-
-def report_assets(
-    kind: Kind,
-    sites: Mapping[str, Site],
-    warehouse: Warehouse,
-    partitions: dg.MultiPartitionsDefinition,
-    everywhere: Mapping[str, Site] | None = None,
-) -> dg.AssetsDefinition:
-    """The plots of a kind as one subsettable step; `everywhere` are the sites of all kinds."""
+def plot_step(stage: Stage) -> dg.AssetsDefinition:
+    """The plots of a kind as one subsettable step."""
+    kind = stage.kind
     plots = {asset_key(kind.name, "reports", plot.name): plot for plot in plots_of(kind)}
     specs = [
         asset_spec(
@@ -80,174 +25,40 @@ def report_assets(
             "reports",
             plot.name,
             description=f"{plot.description} HTML, and PNG where a browser is found.",
-            partitions=partitions,
+            partitions=stage.partitions,
             deps=[asset_key(kind.name, *name.split("/")) for name in plot.after],
             kinds=("plotly", "html"),
         )
         for plot in plots.values()
     ]
-    checks = [
-        dg.AssetCheckSpec(name, asset=spec.key, description=text, blocking=False)
-        for spec in specs
-        for name, text in _CHECKS.items()
-    ]
 
-    @dg.multi_asset(
-        name=f"{kind.name}_reports", specs=specs, check_specs=checks, can_subset=True, backfill_policy=BACKFILL
-    )
-    def draw(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        window = run_window(context)
-        site = site_of(sites, window)
-        chosen = {key: plot for key, plot in plots.items() if key in context.selected_asset_keys}
-        window = since_first_month(
-            context, site, window, [key for key, plot in chosen.items() if plot.scope == "month"]
-        )
-        drawn = Drawn()
-        with readable_errors(window, "reports"):
-            if window.months:
-                drawn = draw_window(kind, site, window, warehouse, plots=[*chosen.values()], sites=everywhere or sites)
-        for key, plot in chosen.items():
-            page = drawn.pages.get((plot.name, None))
-            for month in window.months if plot.scope == "month" else ():
-                at = (plot.name, month)
-                shown = _shown(drawn.pages.get(at), drawn.blocked.get(at), drawn.faults.get(at))
-                show_month(context, key, site.key, month, shown)
-            whole = {} if plot.scope == "month" else _shown(page, None, drawn.faults.get((plot.name, None)))
-            yield dg.MaterializeResult(asset_key=key, metadata=whole)
-        checked = []
-        for key, plot in plots.items():
-            wanted = [name for name in _CHECKS if dg.AssetCheckKey(key, name) in context.selected_asset_check_keys]
-            findings = check_pages(kind, site, window, plot, drawn) if wanted else {}
-            checked += [RunCheck(key, check, *findings[check]) for check in wanted]
-        yield from tell(warehouse, sites, window, context.run.run_id, checked)
+    def work(run: Run) -> Iterator[Done]:
+        site, window, chosen = run.site, run.window, {key: plots[key] for key in run.keys}
+        sites = stage.book or stage.sites
+        drawn = draw_window(kind, site, window, stage.warehouse, plots=list(chosen.values()), kinds=KINDS, sites=sites)
 
-    return draw
+        def shown(name: str, month: date | None) -> dict[str, Any]:
+            at = (name, month)
+            return _shown(
+                drawn.pages.get(at), drawn.blocked.get((name, month)) if month else None, drawn.faults.get(at)
+            )
 
+        months = {
+            key: {month: shown(plot.name, month) for month in window.months}
+            for key, plot in chosen.items()
+            if plot.scope == "month"
+        }
+        history = {key: shown(plot.name, None) for key, plot in chosen.items() if plot.scope != "month"}
+        found = {
+            Bound(key, check): findings
+            for key, plot in chosen.items()
+            for check, findings in check_pages(kind, site, window, plot, drawn).items()
+        }
+        yield Done(run.keys, months, history, found)
 
-def draw_window(
-    kind: Kind,
-    site: Site,
-    window: Window,
-    warehouse: Warehouse,
-    *,
-    plots: Sequence[Plot],
-    sites: Mapping[str, Site] | None = None,
-) -> Drawn:
-    """Draw the months of a window whose inputs are good, the site's history, and the page of all sites."""
-    out = Drawn()
-    plots = [plot for plot in plots if plot.applies(kind, site)]
-    monthly = [plot for plot in plots if plot.scope == "month"]
-    whole = [plot for plot in plots if plot.scope != "month"]
-    with warehouse.read() as reader:
-        extracted = extracted_at(reader, site, window.months, kind.tables_of(site))
-        shares = reading.shares_machines(reader, site.key)
-        types = reading.lease_types(reader, site.key)
-        for plot in monthly:
-            blocked = blocked_months(reader, site, window.months, kind.upstream(site, plot.after))
-            out.blocked |= {(plot.name, month): why for month, why in blocked.items()}
-    whole_scene = Scene(
-        site,
-        shares_machines=shares,
-        machines=kind.machines,
-        node_types=types,
-        machines_of={key: KINDS[one.kind].machines for key, one in (sites or {site.key: site}).items()},
-        kind_metrics=kind_metrics(),
-        utilization_of=kind.usage_scope(site).utilization_of,
-        horizon_days=kind.horizon_days(site),
-    )
-    renderer = Renderer()
-    named: dict[tuple[str, date | None], str] = {}
-
-    def pictured(plot: Plot) -> bool:
-        policy = settings.pictures()
-        few = len(window.months) <= _FEW
-        return policy == "all" or (policy == "auto" and (few or plot.always_pictured))
-
-    def add(plot: Plot, scene: Scene, rows: Any) -> None:
-        name = plot.page(site.key, scene.month)
-        with _apart(out, site, [plot], scene.month):
-            renderer.add(name, plot.draw(rows, scene), picture=pictured(plot))
-            named[plot.name, scene.month] = name
-
-    for first in range(0, len(window.months) if monthly else 0, _AT_ONCE):
-        scenes = [
-            replace(whole_scene, month=at, extracted_at=extracted.get(at))
-            for at in window.months[first : first + _AT_ONCE]
-        ]
-        todo = [(plot, scene) for scene in scenes for plot in monthly if (plot.name, scene.month) not in out.blocked]
-        asked = {(plot.read, scene.month): scene for plot, scene in todo}
-        read = {}
-        with warehouse.read() as reader:
-            for (of, at), scene in asked.items():
-                with _apart(out, site, [plot for plot in monthly if plot.read is of], at):
-                    read[of, at] = of(reader, scene)
-        for at, own in groupby(todo, key=lambda one: one[1].month):
-            note(f"{window}: plots of {at:%Y-%m}")
-            for plot, scene in own:
-                if (plot.read, scene.month) in read:
-                    add(plot, scene, read[plot.read, scene.month])
-    scene = replace(whole_scene, sites=sites or {site.key: site})
-    for of in dict.fromkeys(plot.read for plot in whole):
-        these = [plot for plot in whole if plot.read is of]
-        rows = None
-        with warehouse.read() as reader, _apart(out, site, these, None):
-            rows = of(reader, scene)
-            for plot in these if rows is None else ():
-                blocked = blocked_months(reader, site, window.months, kind.upstream(site, plot.after))
-                if len(blocked) < len(window.months):
-                    out.empty.add(plot.name)
-        for plot in these if rows is not None else ():
-            add(plot, scene, rows)
-    done = renderer.finish()
-    out.pages = {key: done[name] for key, name in named.items()}
-    return out
-
-
-@contextmanager
-def _apart(out: Drawn, site: Site, plots: Sequence[Plot], month: date | None) -> Iterator[None]:
-    """What goes wrong within costs these plots of this month alone; a disk that can't be written ends the run."""
-    try:
-        yield
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:
-        text = printable(" ".join(str(error).split()))[:_CAUSE]
-        when = f"{month:%Y-%m}" if month else "whole history"
-        for plot in plots:
-            out.faults[plot.name, month] = f"{type(error).__name__}: {text}" if text else type(error).__name__
-            _LOG.warning("site %s, %s: plot %s could not be drawn", site.key, when, plot.name, exc_info=True)
-
-
-def check_pages(
-    kind: Kind,
-    site: Site,
-    window: Window,
-    plot: Plot,
-    drawn: Drawn,
-) -> dict[str, tuple[dict[date, Finding], str]]:
-    """The page of each month is complete, and there is one for each month that should have one."""
-    contract = dict.fromkeys(window.months, GOOD)
-    coverage = dict.fromkeys(window.months, GOOD)
-    for month in window.months if plot.applies(kind, site) else ():
-        path = settings.plots_dir() / f"{plot.page(site.key, month)}.html"
-        there = path.is_file()
-        fault = drawn.faults.get((plot.name, month if plot.scope == "month" else None))
-        if fault:
-            said = "An older page, if there is one, was left; the run's stderr has the place in the code"
-            contract[month] = Finding(False, f"plot {plot.name} could not be drawn: {fault}. {said}")
-        elif there and not _is_whole(path):
-            contract[month] = Finding(False, f"{path.name} is cut off; draw it again")
-        why = drawn.blocked.get((plot.name, month))
-        if (why or not (there or plot.name in drawn.empty)) and expected(site, month):
-            coverage[month] = Finding(False, f"not drawn: {why or 'there is no page'}")
-    return {"contract": (contract, "with a page that failed or is cut off"), "coverage": (coverage, "not drawn")}
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a page has its end."""
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - 64, 0))
-        return file.read().rstrip().endswith(b"</html>")
+    checks = dict.fromkeys(plots, (CONTRACT, COVERAGE))
+    whole = [key for key, plot in plots.items() if plot.scope != "month"]
+    return step(stage, f"{kind.name}_reports", "reports", specs, work, checks=checks, whole=whole)
 
 
 def _shown(page: Rendered | None, blocked: str | None, fault: str | None) -> dict[str, Any]:

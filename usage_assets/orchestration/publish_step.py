@@ -8,10 +8,10 @@ import dagster as dg
 from usage_assets.checks.record import Fails
 from usage_assets.core.errors import UsageError
 from usage_assets.core.markdown import markdown_table
+from usage_assets.orchestration.checks import standing_metadata
 from usage_assets.orchestration.coverage_step import GROUP
 from usage_assets.orchestration.coverage_step import KEY as COVERAGE
 from usage_assets.orchestration.ui_metadata import asset_key
-from usage_assets.orchestration.verdict import standing
 from usage_assets.serving.hold_back import Held
 from usage_assets.serving.publish import Publication, publish
 from usage_assets.warehouse import Warehouse
@@ -62,7 +62,7 @@ def check(held: Sequence[Held]) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"failing_months": len(entries)}
     if entries:
         fails = [Fails(one.site, one.month, f"from {one.stage} on: {one.reason}") for one in held]
-        metadata |= standing(fails) | {"failing": dg.MetadataValue.json(entries)}
+        metadata |= standing_metadata(fails) | {"failing": dg.MetadataValue.json(entries)}
     return dg.AssetCheckResult(
         asset_key=KEY,
         check_name=HELD_BACK,

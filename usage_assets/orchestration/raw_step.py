@@ -1,29 +1,22 @@
 """The raw assets of a kind: one step that reads every table of a site once and keeps it by month."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from datetime import date
+from functools import partial
+from typing import Any
 
 import dagster as dg
 
-from usage_assets.core.clock import naive_utc_now
-from usage_assets.core.months import Window
-from usage_assets.orchestration.partitions import run_window
-from usage_assets.orchestration.run_checks import raw_check_specs, raw_checks
-from usage_assets.orchestration.ui_metadata import (
-    BACKFILL,
-    asset_key,
-    asset_spec,
-    month_metadata,
-    previews,
-    readable_errors,
-    show_month,
-    since_first_month,
-    site_of,
-)
-from usage_assets.orchestration.verdict import tell
-from usage_assets.sites.base import Site
+from usage_assets.checks.raw import evidence
+from usage_assets.checks.readiness import contract, coverage
+from usage_assets.orchestration.checks import Bound
+from usage_assets.orchestration.step import Done, Run, Stage, step
+from usage_assets.orchestration.ui_metadata import asset_key, asset_spec, month_metadata, previews
 from usage_assets.sources.record import DumpResult
+from usage_assets.specs.check import Check
+from usage_assets.specs.finding import Finding
 from usage_assets.specs.kind import Kind
-from usage_assets.warehouse import Warehouse
+from usage_assets.specs.raw_table import RawTable
 
 PURGE_TAG = "usage/purge_known"
 MISSING_TAG = "usage/allow_missing"
@@ -38,80 +31,89 @@ class RawConfig(dg.Config):
     """Columns were removed at the source on purpose: their values of rows that it still has become null."""
 
 
-def raw_assets(
-    kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse, partitions: dg.MultiPartitionsDefinition
-) -> dg.AssetsDefinition:
+def raw_step(stage: Stage) -> dg.AssetsDefinition:
     """Every raw table of the kind as one subsettable step."""
+    kind, warehouse = stage.kind, stage.warehouse
     tables = {asset_key(kind.name, "raw", table.name): table for table in kind.raw_tables}
     specs = [
         asset_spec(
-            kind.name, "raw", table.name, description=table.description, partitions=partitions, table=table.table,
+            kind.name,
+            "raw",
+            table.name,
+            description=table.description,
+            partitions=stage.partitions,
+            table=table.table,
             kinds=("duckdb", kind.source),
         )
         for table in kind.raw_tables
-    ]  # fmt: skip
+    ]
+    checks = {key: raw_checks(kind, table) for key, table in tables.items()}
+    access = Bound(specs[0].key, access_check(kind.access)) if kind.access else None
+    if access is not None:  # of the accounts that read a site, not of a table: it stands on the kind's first one
+        checks[access.asset].append(access.check)
 
-    @dg.multi_asset(
-        name=f"{kind.name}_raw",
-        specs=specs,
-        check_specs=raw_check_specs(list(tables), access=kind.access),
-        can_subset=True,
-        backfill_policy=BACKFILL,
-    )
-    def raw(
-        context: dg.AssetExecutionContext, config: RawConfig
-    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        window = run_window(context)
-        site = site_of(sites, window)
-        chosen = {key: table for key, table in tables.items() if key in context.selected_asset_keys}
-        window = since_first_month(context, site, window, chosen)
-        tags = context.run.tags
-        with readable_errors(window, "raw"):
-            result = DumpResult(window, naive_utc_now(), ())
-            if window.months:
-                result = kind.dump(
-                    site,
-                    window,
-                    warehouse,
-                    tables=list(chosen.values()),
-                    run_id=context.run.run_id,
-                    purge_known=config.purge_known or tags.get(PURGE_TAG) == "true",
-                    allow_missing=config.allow_missing or tags.get(MISSING_TAG) == "true",
-                    log=context.log.info,
-                )
-            show_dump(context, kind, window, result)
-            began = naive_utc_now()
-            with warehouse.read() as reader:
-                few = {key: previews(reader, table.table, window) for key, table in chosen.items() if window.months}
-                checks = list(
-                    raw_checks(
-                        reader,
-                        kind,
-                        site,
-                        window,
-                        tables=chosen,
-                        selected=context.selected_asset_check_keys,
-                        warnings=result.warnings,
-                    )
-                )
-        for key in chosen:
-            for month, rows in few.get(key, {}).items():
-                show_month(context, key, site.key, month, {"preview": rows})
-            yield dg.MaterializeResult(asset_key=key)
-        whole = [
-            kind.asset("raw", table.name)
-            for key, table in chosen.items()
-            if window.months and {"contract", "coverage"} <= {check.name for check in checks if check.asset == key}
-        ]
-        yield from tell(warehouse, sites, window, context.run.run_id, checks, at=began, checked=whole)
+    def work(run: Run) -> Iterator[Done]:
+        chosen = {key: tables[key] for key in run.keys}
+        config, tags = run.context.op_execution_context.op_config, run.context.run.tags
+        result = kind.dump(
+            run.site,
+            run.window,
+            warehouse,
+            tables=list(chosen.values()),
+            run_id=run.run_id,
+            purge_known=config["purge_known"] or tags.get(PURGE_TAG) == "true",
+            allow_missing=config["allow_missing"] or tags.get(MISSING_TAG) == "true",
+            log=run.context.log.info,
+        )
+        months = dump_metadata(kind, result)
+        with warehouse.read() as reader:
+            for key, table in chosen.items():
+                for month, rows in previews(reader, table.table, run.window).items():
+                    months.setdefault(key, {}).setdefault(month, {})["preview"] = rows
+        # it is so now, not in one month or another: the newest month that was read speaks for it
+        found = {run.window.months[-1]: Finding(not result.warnings, "; ".join(result.warnings))}
+        yield Done(run.keys, months, found={access: found} if access else {})
 
-    return raw
+    return step(stage, f"{kind.name}_raw", "raw", specs, work, checks=checks, config=RawConfig, checks_rows=True)
 
 
-def show_dump(context: dg.AssetExecutionContext, kind: Kind, window: Window, result: DumpResult) -> None:
+def raw_checks(kind: Kind, table: RawTable) -> list[Check]:
+    """The checks of a raw table: one result per run each, which speaks of all that is stored."""
+    name = kind.asset("raw", table.name)
+    return [
+        Check(
+            "contract",
+            "Required columns, types, unique key and rules hold; a month that breaks them keeps its old rows.",
+            partial(contract, name),
+            per_run="refused",
+        ),
+        Check(
+            "coverage",
+            "Every month since the site's first one was read, less its known gaps.",
+            partial(coverage, name, sources=(table.name,)),
+            per_run="not covered",
+        ),
+        Check(
+            "evidence",
+            "Rows that the source has lost since they were read, months of which it gave fewer rows than to the dump "
+            "before, instants that are no date there, and rows held as deleted without a date.",
+            partial(evidence, table.name),
+            "WARN",
+            per_run="with rows gone at the source, fewer of them, zero dates, or deletions without a date",
+        ),
+    ]
+
+
+def access_check(description: str) -> Check:
+    """What is asked of the accounts that read a site."""
+    return Check("access", description, None, "WARN", per_run="read with more than it takes", of_now=True)
+
+
+def dump_metadata(kind: Kind, result: DumpResult) -> dict[dg.AssetKey, dict[date, dict[str, Any]]]:
     """Metadata of each table and month of a dump."""
+    out: dict[dg.AssetKey, dict[date, dict[str, Any]]] = {}
     for found in result.months:
-        facts = month_metadata(
+        out.setdefault(asset_key(kind.name, "raw", found.table.name), {})[found.month] = month_metadata(
             found.rows,
             "; ".join(map(str, found.refused)) or None,
             rows_new=found.rows_new,
@@ -122,4 +124,4 @@ def show_dump(context: dg.AssetExecutionContext, kind: Kind, window: Window, res
             extracted_at=found.extracted_at.isoformat(sep=" ", timespec="seconds"),
             note=found.note,
         )
-        show_month(context, asset_key(kind.name, "raw", found.table.name), window.site, found.month, facts)
+    return out

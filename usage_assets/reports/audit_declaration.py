@@ -6,16 +6,17 @@ from functools import partial
 from usage_assets.reports import audit
 from usage_assets.reports.audit_checks import balanced
 from usage_assets.reports.tables import AUDIT
-from usage_assets.specs.asset import FactAsset, TableAsset, TableCheck
+from usage_assets.specs.asset import Asset
+from usage_assets.specs.check import Check
 
 
-def audit_of(kind: str, facts: Sequence[FactAsset], tables: Sequence[TableAsset]) -> TableAsset:
+def audit_of(kind: str, facts: Sequence[Asset], tables: Sequence[Asset]) -> Asset:
     """The audit of a kind's assets of the facts stage: `facts`, and those of `tables` that belong to it."""
     more = [table for table in tables if table.stage == "facts"]
     names = [*(fact.name for fact in facts), *(table.name for table in more)]
     owners = {metric: f"{kind}/facts/{fact.name}" for fact in facts for metric in fact.metrics}
     owners |= {metric: f"{kind}/facts/{table.name}" for table in more for metric in table.rejects_of}
-    return TableAsset(
+    return Asset(
         stage="reports",
         name="audit",
         table=AUDIT,
@@ -23,7 +24,7 @@ def audit_of(kind: str, facts: Sequence[FactAsset], tables: Sequence[TableAsset]
         read=partial(audit.read, owners),
         make=partial(audit.make, tuple(f"{kind}/facts/{fact.name}" for fact in facts)),
         checks=(
-            TableCheck(
+            Check(
                 "balanced",
                 "Rows read = kept + outside + rejected; hours read = kept + clipped + rejected.",
                 balanced,

@@ -58,6 +58,6 @@ PLOTS: tuple[Plot, ...] = (
 
 def plots_of(kind: Kind) -> tuple[Plot, ...]:
     """The plots of a kind: those whose tables it has, and its own."""
-    have = {f"raw/{table.name}" for table in kind.raw_tables} | {f"facts/{fact.name}" for fact in kind.facts}
-    have |= {"timelines/usage", "timelines/usage_steps"} | {f"{table.stage}/{table.name}" for table in kind.tables}
+    have = {f"raw/{table.name}" for table in kind.raw_tables} | {fact.path for fact in kind.facts}
+    have |= {"timelines/usage", "timelines/usage_steps"} | {table.path for table in kind.tables}
     return (*(plot for plot in PLOTS if have.issuperset(plot.after)), *kind.plots)

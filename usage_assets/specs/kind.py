@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from usage_assets.sources.personal import Redactor
     from usage_assets.sources.record import DumpResult
     from usage_assets.specs.access_report import SiteAccess
-    from usage_assets.specs.asset import FactAsset, TableAsset
+    from usage_assets.specs.asset import Asset
     from usage_assets.specs.facts import AppendedFacts
     from usage_assets.specs.lineage import Origin
     from usage_assets.specs.mail import DueReport, MailMessage
@@ -63,8 +63,6 @@ class Kind(ABC):
     """Resources that stand for a site's machines in plots, the best first; the first that a site has is shown."""
     months_at_once: ClassVar[int | None] = None
     """How many months' raw rows may be in memory at a time; none = all months of a run."""
-    table_months_at_once: ClassVar[int | None] = None
-    """How many months' facts may be in memory at a time where tables are made of them; none = all months of a run."""
     appends_facts: ClassVar[bool] = False
     """Whether `fingerprint` and `append_facts` add later raw rows to the facts of a month."""
     mails_reports: ClassVar[bool] = False
@@ -82,12 +80,12 @@ class Kind(ABC):
 
     @property
     @abstractmethod
-    def facts(self) -> tuple[FactAsset, ...]:
+    def facts(self) -> tuple[Asset, ...]:
         """The assets of the facts stage, in the order in which they build on each other."""
 
     @property
     @abstractmethod
-    def tables(self) -> tuple[TableAsset, ...]:
+    def tables(self) -> tuple[Asset, ...]:
         """Tables of any stage after raw that are made of others."""
 
     @property
@@ -173,11 +171,6 @@ class Kind(ABC):
         del site, table
         return True
 
-    def listed(self, site: Any) -> Collection[str]:
-        """Names of the sources that a site's file lists for its metrics."""
-        del site
-        return ()
-
     def redactor(self, site: Any) -> Redactor | None:
         """What hides the columns that name people; none where a site's file has no such rules."""
         del site
@@ -205,12 +198,9 @@ class Kind(ABC):
         """How bookkeeping tables name an asset: its key's parts joined by slashes."""
         return f"{self.name}/{stage}/{table}"
 
-    def inputs(self, site: BaseSite, fact: FactAsset) -> tuple[str, ...]:
-        """The raw assets that a fact of this site is made of."""
-        listed = self.listed(site)
-        reads = [*fact.reads, *(name for name in fact.reads_if_listed if name in listed)]
-        reads += fact.may_read if fact.reads_more(site) else ()
-        return self.upstream(site, [f"raw/{name}" for name in dict.fromkeys(reads)])
+    def inputs(self, site: BaseSite, asset: Asset) -> tuple[str, ...]:
+        """The assets that one of this site is made of."""
+        return self.upstream(site, [*asset.after, *(name for name, has in asset.optional.items() if has(site))])
 
     def upstream(self, site: BaseSite, names: Iterable[str]) -> tuple[str, ...]:
         """Assets named `<stage>/<table>` as bookkeeping tables name them; raw tables only where the site has them."""

@@ -40,5 +40,5 @@ class Plot:
 
     def applies(self, kind: "Kind", site: Site) -> bool:
         """Whether the site has the tables that it is made of."""
-        tables = {f"{table.stage}/{table.name}": table for table in kind.tables}
+        tables = {table.path: table for table in kind.tables}
         return all(tables[name].applies(site) for name in self.after if name in tables)

@@ -1,7 +1,6 @@
 """Views of usage and lead times with few columns: one resource, node types added up, one row per key."""
 
 from usage_assets.timelines.tables import LEADTIME, USAGE
-from usage_assets.warehouse import Writer
 
 # a share does not add up over node types: utilization, coverage; divide the sums of its terms instead
 _ADDABLE = "metric NOT IN ('utilization', 'coverage')"
@@ -30,6 +29,8 @@ GROUP BY ALL
 
 NODE_HOURS = _hours("node_hours", "nodes")
 GPU_HOURS = _hours("gpu_hours", "gpus")
+USAGE_VIEWS = (USAGE_SITE, NODE_HOURS, GPU_HOURS)
+"""Views over timelines.usage."""
 
 LEADTIME_SITE = f"""
 CREATE OR REPLACE VIEW timelines.leadtime_site AS
@@ -37,10 +38,3 @@ SELECT site, timestamp, leadtime_type, median(value) AS value
 FROM {LEADTIME.qualified}
 GROUP BY ALL
 """
-
-
-def ensure(writer: Writer) -> None:
-    """Create or refresh the views."""
-    writer.ensure(USAGE)
-    for view in (USAGE_SITE, NODE_HOURS, GPU_HOURS):
-        writer.con.execute(view).fetchall()

@@ -30,7 +30,7 @@ d.DEFAULT_URL = 'http://127.0.0.1:9'
 p._LINE_SECONDS = 0.2
 """
 SLOW = """
-import time, usage_assets.orchestration.usage_step as timelines
+import time, usage_assets.timelines.assets as timelines
 built = timelines.build_usage
 timelines.build_usage = lambda *given, **named: (time.sleep(100), built(*given, **named))[1]
 """

@@ -17,8 +17,8 @@ from usage_assets.kinds.htcondor.facts.tables import GPU_POLLS, GPU_RUNS
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.htcondor.tables.declarations import GPU_DAYS, GPU_USERS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.orchestration.plots_step import check_pages, draw_window
 from usage_assets.reports import pictures, thumbnail
+from usage_assets.reports.draw import CONTRACT, check_pages, draw_window
 from usage_assets.reports.plots import Plot, plots_of
 from usage_assets.reports.render import page
 from usage_assets.reports.tables import LEGACY_COMPARISON
@@ -200,7 +200,7 @@ def test_a_fault_of_one_plot_costs_no_other_plot_and_no_other_month(
     good = plots["utilization"]
     values = {name: getattr(good, name) for name in good.__dataclass_fields__} | {step: broken}
     plots["utilization"] = Plot(**values)
-    drawn = draw_window(OPENSTACK, site, window, warehouse, plots=[*plots.values()])
+    drawn = draw_window(OPENSTACK, site, window, warehouse, plots=[*plots.values()], kinds=KINDS)
 
     assert drawn.faults == {("utilization", MONTH): "ColumnNotFoundError: no such column"}
     of_months = {f"{month:%Y-%m}/{name}" for month in months for name in ("usage_stack", "utilization", "node_types")}
@@ -209,9 +209,9 @@ def test_a_fault_of_one_plot_costs_no_other_plot_and_no_other_month(
     assert found == (of_months - {"2026-01/utilization"}) | {"made_stack"}
     assert "site made, 2026-01: plot utilization could not be drawn" in caplog.text
     verdicts = check_pages(OPENSTACK, site, window, plots["utilization"], drawn)
-    contract = verdicts["contract"][0]
+    contract = verdicts[CONTRACT]
     assert [contract[month].passed for month in months] == [False, True]
     assert "plot utilization could not be drawn: ColumnNotFoundError: no such column" in contract[MONTH].text
     assert all(
-        one.passed for one in check_pages(OPENSTACK, site, window, plots["node_types"], drawn)["contract"][0].values()
+        one.passed for one in check_pages(OPENSTACK, site, window, plots["node_types"], drawn)[CONTRACT].values()
     )

@@ -113,25 +113,27 @@ def test_the_checks_of_exports_see_what_is_wrong_with_the_files(built, warehouse
     from usage_assets.reports.exports import checks as of_exports
 
     export(built, warehouse, instance)
-    scope = OPENSTACK.usage_scope(built)
 
-    def failing(check, table):
-        found = check(table, built, WINDOW, scope, {})
+    def failing(table, name):
+        (check,) = [one for one in of_exports.checks_of(OPENSTACK, table) if one.name == name]
+        assert check.evaluate
+        with warehouse.read() as reader:
+            found = check.evaluate(reader, built, WINDOW)
         return {month: finding.text for month, finding in found.items() if not finding.passed}
 
     path = month_path(USAGE_WIDE, "tiny", JAN)
     good = pl.read_parquet(path)
-    assert not any(failing(check.evaluate, USAGE_WIDE) for check in of_exports.of(USAGE_WIDE))
+    assert not any(failing(USAGE_WIDE, check.name) for check in of_exports.checks_of(OPENSTACK, USAGE_WIDE))
     pl.concat([good, good.head(1)]).write_parquet(path)
-    assert "1 row(s) share their key" in failing(of_exports.contract, USAGE_WIDE)[JAN]
+    assert "1 row(s) share their key" in failing(USAGE_WIDE, "contract")[JAN]
     good.select("site", "time", *USAGE_WIDE.names[2:]).write_parquet(path)
-    assert JAN in failing(of_exports.contract, USAGE_WIDE)
+    assert JAN in failing(USAGE_WIDE, "contract")
     good.filter(pl.col("time").dt.day() != 10).write_parquet(path)
-    assert "nothing between 2020-01-09" in failing(of_exports.coverage, USAGE_WIDE)[JAN]
+    assert "nothing between 2020-01-09" in failing(USAGE_WIDE, "coverage")[JAN]
     good.with_columns(committed=pl.col("reservable") + 1).write_parquet(path)
-    assert "committed exceeds reservable on 31 day(s), at most by 1" in failing(of_exports.order, USAGE_WIDE)[JAN]
+    assert "committed exceeds reservable on 31 day(s), at most by 1" in failing(USAGE_WIDE, "order")[JAN]
     path.unlink()
-    assert failing(of_exports.coverage, USAGE_WIDE) == {JAN: "there is no file"}
+    assert failing(USAGE_WIDE, "coverage") == {JAN: "there is no file"}
     hours = month_path(PARITY, "tiny", JAN)
     pl.read_parquet(hours).with_columns(idle_hours=pl.col("idle_hours") + 1).write_parquet(hours)
-    assert "whose parts are not their total" in failing(of_exports.parity, PARITY)[JAN]
+    assert "whose parts are not their total" in failing(PARITY, "parity")[JAN]

@@ -7,8 +7,10 @@ import pytest
 
 from usage_assets.core.months import RANGE_END, RANGE_START, Window
 from usage_assets.definitions import build_defs
+from usage_assets.facts.assets import fact_assets
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds import OPENSTACK
+from usage_assets.orchestration.build import build_assets
 from usage_assets.orchestration.partitions import partition_key, partition_keys
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.schema import Violation, violations
@@ -226,11 +228,10 @@ def test_a_source_that_fails_fails_the_run_with_one_sentence_and_leaves_the_mont
 
 
 def test_facts_of_a_month_that_was_never_dumped_wait_for_it(site, warehouse: Warehouse, instance):
-    from usage_assets.orchestration.facts_step import build_window
-
-    done = build_window(OPENSTACK, site, Window("tiny", (JAN,)), warehouse, chosen=list(OPENSTACK.facts), run_id="r")
-    assert done["total"].rows == {JAN: 0}
-    assert "openstack/raw/nova_compute_nodes was never built for 2020-01" in done["total"].refused[JAN]
+    done = build_assets(OPENSTACK, site, Window("tiny", (JAN,)), warehouse, fact_assets(OPENSTACK), run_id="r")
+    total = done["facts/total"][JAN]
+    assert total["dagster/partition_row_count"] == 0
+    assert "openstack/raw/nova_compute_nodes was never built for 2020-01" in total["reason"]
 
 
 def test_some_assets_of_a_stage_can_be_built_alone(with_tables, warehouse: Warehouse, instance):

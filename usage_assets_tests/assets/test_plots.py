@@ -9,10 +9,10 @@ from usage_assets.core import settings
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import LEASES
-from usage_assets.kinds import OPENSTACK
+from usage_assets.kinds import KINDS, OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.orchestration.plots_step import Drawn, check_pages, draw_window
 from usage_assets.reports import pictures
+from usage_assets.reports.draw import CONTRACT, COVERAGE, Drawn, check_pages, draw_window
 from usage_assets.reports.plots import PLOTS, plots_of
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
@@ -50,7 +50,13 @@ def _pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def draw(warehouse: Warehouse, months: tuple[date, ...] = MONTHS):
     return draw_window(
-        OPENSTACK, SITE, Window("metal", months), warehouse, plots=plots_of(OPENSTACK), sites={"metal": SITE}
+        OPENSTACK,
+        SITE,
+        Window("metal", months),
+        warehouse,
+        plots=plots_of(OPENSTACK),
+        kinds=KINDS,
+        sites={"metal": SITE},
     )
 
 
@@ -68,7 +74,7 @@ def test_pages_lie_by_site_and_month_and_what_was_not_built_is_not_drawn(warehou
     drawn = draw(warehouse)
     months = {f"metal/2026-0{month}/{name}" for month in (1, 2, 3) for name in OF_USAGE}
     assert files(".html") == months | {"metal/metal_stack", "cross_site_usage"}
-    assert {month for _, month in drawn.closed} == {MONTHS[3]}
+    assert {month for _, month in drawn.blocked} == {MONTHS[3]}
 
 
 def test_every_page_is_whole_and_names_its_site(warehouse: Warehouse):
@@ -83,7 +89,7 @@ def test_a_plot_that_does_not_apply_is_not_drawn_and_counts_as_covered(warehouse
     drawn = draw(warehouse)
     for plot in plots_of(OPENSTACK):
         found = check_pages(OPENSTACK, SITE, Window("metal", MONTHS), plot, drawn)
-        failing = [month for month, finding in found["coverage"][0].items() if not finding.passed]
+        failing = [month for month, finding in found[COVERAGE].items() if not finding.passed]
         assert failing == ([MONTHS[3]] if plot.name in OF_USAGE else []), plot.name
 
 
@@ -97,9 +103,9 @@ def test_a_history_without_a_lease_has_no_page_and_fails_only_where_it_was_not_b
                 LEASES, LEASES.empty(), site="metal", months=window.months, asset="openstack/facts/leases", run_id="1"
             )
     (plot,) = [plot for plot in PLOTS if plot.name == "site_leadtime"]
-    drawn = draw_window(OPENSTACK, site, window, warehouse, plots=[plot])
+    drawn = draw_window(OPENSTACK, site, window, warehouse, plots=[plot], kinds=KINDS)
     assert drawn.pages == {}
-    coverage, _ = check_pages(OPENSTACK, site, window, plot, drawn)["coverage"]
+    coverage = check_pages(OPENSTACK, site, window, plot, drawn)[COVERAGE]
     assert {finding.passed for finding in coverage.values()} == {built}
 
 
@@ -108,7 +114,7 @@ def test_a_page_that_is_cut_off_fails_its_contract(warehouse: Warehouse):
     path = settings.plots_dir() / "metal/2026-02/utilization.html"
     path.write_text(path.read_text(encoding="utf-8")[:500], encoding="utf-8")
     (plot,) = [plot for plot in PLOTS if plot.name == "utilization"]
-    contract, _ = check_pages(OPENSTACK, SITE, Window("metal", MONTHS[:3]), plot, Drawn())["contract"]
+    contract = check_pages(OPENSTACK, SITE, Window("metal", MONTHS[:3]), plot, Drawn())[CONTRACT]
     assert [finding.passed for finding in contract.values()] == [True, False, True]
 
 

@@ -9,9 +9,9 @@ import pytest
 from usage_assets.core.months import Window
 from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.orchestration.table_step import build_window
+from usage_assets.orchestration.build import build_assets
 from usage_assets.schema import Column, Rule, Table, Type
-from usage_assets.specs.asset import Built, TableAsset
+from usage_assets.specs.asset import Asset, Built
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import GATES
 from usage_assets.warehouse.readiness import blocked_months
@@ -29,9 +29,13 @@ SITE = OpenStackSite.model_validate({"kind": "openstack", "key": "metal", "name"
 WINDOW = Window("metal", (JAN, FEB))
 
 
-def asset(rows: list[tuple[date, str, int]], **more) -> TableAsset:
+def build(warehouse: Warehouse, table: Asset, run_id: str = "1") -> dict[date, dict]:
+    return build_assets(OPENSTACK, SITE, WINDOW, warehouse, [table], run_id=run_id)[table.path]
+
+
+def asset(rows: list[tuple[date, str, int]], **more) -> Asset:
     frame = pl.DataFrame([("metal", *row) for row in rows], schema=pl.Schema(COUNTS.polars_schema), orient="row")
-    return TableAsset(
+    return Asset(
         stage="reports",
         name="counts",
         table=COUNTS,
@@ -53,8 +57,8 @@ def stored(warehouse: Warehouse) -> set[tuple]:
 
 
 def test_a_month_that_breaks_a_rule_keeps_its_rows_and_the_others_are_written(warehouse: Warehouse):
-    build_window(OPENSTACK, SITE, WINDOW, warehouse, table=asset([(JAN, "a", 1), (FEB, "a", 2)]), run_id="1")
-    shown = build_window(OPENSTACK, SITE, WINDOW, warehouse, table=asset([(JAN, "a", 7), (FEB, "a", -1)]), run_id="2")
+    build(warehouse, asset([(JAN, "a", 1), (FEB, "a", 2)]))
+    shown = build(warehouse, asset([(JAN, "a", 7), (FEB, "a", -1)]), run_id="2")
     assert stored(warehouse) == {("metal", JAN, "a", 7), ("metal", FEB, "a", 2)}
     assert (shown[JAN]["status"], shown[FEB]["status"]) == ("written", "kept_old")
     with warehouse.read() as reader:
@@ -66,13 +70,13 @@ def test_only_the_owned_rows_are_replaced(warehouse: Warehouse):
     first = asset([(JAN, "a", 1)], owned={"name": ("a",)})
     second = replace(asset([(JAN, "b", 2)], owned={"name": ("b",)}), name="others")
     for table in (first, second, first):
-        build_window(OPENSTACK, SITE, WINDOW, warehouse, table=table, run_id="1")
+        build(warehouse, table)
     assert stored(warehouse) == {("metal", JAN, "a", 1), ("metal", JAN, "b", 2)}
 
 
 def test_a_month_waits_for_its_inputs(warehouse: Warehouse):
     table = replace(asset([(JAN, "a", 1)]), after=("facts/total",))
-    shown = build_window(OPENSTACK, SITE, WINDOW, warehouse, table=table, run_id="1")
+    shown = build(warehouse, table)
     assert "openstack/facts/total was never built" in shown[JAN]["reason"]
     assert stored(warehouse) == set()
     with warehouse.read() as reader:
@@ -81,13 +85,13 @@ def test_a_month_waits_for_its_inputs(warehouse: Warehouse):
 
 def test_a_site_that_does_not_have_it_has_empty_months_that_count_as_built(warehouse: Warehouse):
     table = asset([(JAN, "a", 1)], applies=lambda site: False)
-    shown = build_window(OPENSTACK, SITE, WINDOW, warehouse, table=table, run_id="1")
+    shown = build(warehouse, table)
     assert shown[JAN]["status"] == "written"
     assert stored(warehouse) == set()
 
 
 def test_a_view_is_made_after_each_write(warehouse: Warehouse):
     view = "CREATE OR REPLACE VIEW reports.names AS SELECT DISTINCT name FROM reports.counts"
-    build_window(OPENSTACK, SITE, WINDOW, warehouse, table=asset([(JAN, "a", 1)], views=(view,)), run_id="1")
+    build(warehouse, asset([(JAN, "a", 1)], views=(view,)))
     with warehouse.read() as reader:
         assert reader.sql("SELECT * FROM reports.names").rows() == [("a",)]

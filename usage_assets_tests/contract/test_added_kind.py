@@ -18,7 +18,7 @@ import polars as pl
 
 from usage_assets.schema import Column, Type
 from usage_assets.sites.base import BaseSite
-from usage_assets.specs.asset import FactAsset
+from usage_assets.facts.assets import metric_asset
 from usage_assets.specs.kind import Kind
 from usage_assets.specs.raw_table import RawTable, Whole
 from usage_assets.timelines.usage import Scope
@@ -38,7 +38,7 @@ class Books(Kind):
     source = "file"
     site_model = BookSite
     raw_tables = (LOANS,)
-    facts = (FactAsset("total", "Books that exist.", ("total",), (LOANS.name,)),)
+    facts = (metric_asset("total", "Books that exist.", ("total",), (LOANS.name,)),)
     tables = ()
 
     def dump(self, *_, **__): raise NotImplementedError

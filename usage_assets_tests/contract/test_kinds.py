@@ -66,10 +66,10 @@ def test_kinds_add_counted_metrics_of_names_of_their_own():
 
 @every_kind
 def test_facts_read_raw_tables_and_build_on_facts_that_are_there(kind: Kind):
-    raw, facts = {table.name for table in kind.raw_tables}, {fact.name for fact in kind.facts}
+    raw, facts = {f"raw/{table.name}" for table in kind.raw_tables}, {fact.path for fact in kind.facts}
     for fact in kind.facts:
-        assert {*fact.reads, *fact.may_read} <= raw
-        assert set(fact.after) <= facts - {fact.name}
+        assert {*fact.after, *fact.optional} <= raw
+        assert set(fact.shown_after) <= facts - {fact.path}
 
 
 @every_site

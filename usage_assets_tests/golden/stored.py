@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from usage_assets.core.months import Window
+from usage_assets.facts.assets import fact_assets
 from usage_assets.kinds import KINDS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.orchestration.facts_step import build_window as build_facts
-from usage_assets.orchestration.table_step import build_window as build_table
-from usage_assets.orchestration.usage_step import build_window as build_timelines
+from usage_assets.orchestration.build import build_assets
+from usage_assets.timelines.assets import usage_assets
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.golden.builder import Rows
 from usage_assets_tests.golden.stores import put_raw
@@ -28,11 +28,11 @@ def store(
     kind = KINDS[site.kind]
     window = Window(site.key, tuple(months))
     put_raw(warehouse, rows, site, months, dict.fromkeys(months, extracted))
-    build_facts(kind, site, window, warehouse, chosen=list(kind.facts), run_id="golden")
+    build_assets(kind, site, window, warehouse, fact_assets(kind), run_id="golden")
     if timelines:
-        build_timelines(kind, site, window, warehouse, chosen=["usage", "usage_steps"], run_id="golden")
-    made = {f"{table.stage}/{table.name}": table for table in kind.tables}
-    for name in tables:
-        shown = build_table(kind, site, window, warehouse, table=made[name], run_id="golden")
+        build_assets(kind, site, window, warehouse, usage_assets(kind), run_id="golden")
+    declared = {table.path: table for table in kind.tables}
+    for path in tables:
+        shown = build_assets(kind, site, window, warehouse, [declared[path]], run_id="golden")[path]
         assert {each["status"] for each in shown.values()} == {"written"}, shown
     return window

@@ -15,9 +15,8 @@ from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.raw.dump import dump
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.as_of import STAGES, rebuild
-from usage_assets.orchestration.facts_step import build_window as build_facts
-from usage_assets.orchestration.table_step import build_window as build_table
-from usage_assets.orchestration.usage_step import build_window as build_timelines
+from usage_assets.orchestration.build import build_assets
+from usage_assets.timelines.assets import assets_of
 from usage_assets.timelines.dimension_tables import USAGE_BY_HOST
 from usage_assets.timelines.tables import LEADTIME, USAGE, USAGE_STEPS
 from usage_assets.warehouse import Warehouse
@@ -63,11 +62,8 @@ class Told:
 
     def _build(self) -> None:
         kind, window = OPENSTACK, self.window
-        build_facts(kind, self.site, window, self.warehouse, chosen=list(kind.facts), run_id="r")
-        build_timelines(kind, self.site, window, self.warehouse, chosen=["usage", "usage_steps"], run_id="r")
-        for table in kind.tables:
-            if table.stage in STAGES:
-                build_table(kind, self.site, window, self.warehouse, table=table, run_id="r")
+        assets = [asset for asset in assets_of(kind) if asset.stage in STAGES]
+        build_assets(kind, self.site, window, self.warehouse, assets, run_id="r")
 
 
 def made(warehouse: Warehouse) -> dict[str, pl.DataFrame]:

@@ -19,7 +19,7 @@ from usage_assets.kinds.openstack.timelines.dimension_checks import (
     projects_add_up,
     users_add_up,
 )
-from usage_assets.orchestration.table_step import build_window
+from usage_assets.orchestration.build import build_assets
 from usage_assets.reports.audit_checks import balanced
 from usage_assets.reports.audit_page import page
 from usage_assets.reports.tables import AUDIT
@@ -144,7 +144,7 @@ def test_the_page_of_a_month_is_whole_and_shows_each_source(warehouse: Warehouse
     assert "its reservation is not there" in text
     assert list((tmp_path / "plots").rglob("*.part")) == []
     (table,) = (table for table in KINDS["openstack"].tables if table.name == "audit")
-    shown = build_window(KINDS["openstack"], site, window, warehouse, table=table, run_id="again")
+    shown = build_assets(KINDS["openstack"], site, window, warehouse, [table], run_id="again")["reports/audit"]
     assert str(shown[JAN]["page"].value).endswith("/golden/2024-01/audit.html")
 
 

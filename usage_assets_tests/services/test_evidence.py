@@ -10,11 +10,12 @@ from sqlalchemy.engine import URL
 
 from usage_assets.core.errors import EvidenceError, SourceError
 from usage_assets.core.months import Window, months_between
+from usage_assets.facts.assets import fact_assets
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.raw.tables import BY_NAME, TABLES
-from usage_assets.orchestration.facts_step import build_window as build_facts
-from usage_assets.orchestration.usage_step import build_window as build_timelines
+from usage_assets.orchestration.build import build_assets
+from usage_assets.timelines.assets import usage_assets
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.sources.sources import everything, make_server, run, site_of, stored, world
@@ -46,8 +47,8 @@ def made(warehouse: Warehouse, urls: dict[str, str]) -> dict[str, pl.DataFrame]:
     Without the ends that rows had beyond their month: of an open row that is when it was first missed.
     """
     site = site_of(urls)
-    build_facts(OPENSTACK, site, WINDOW, warehouse, chosen=list(OPENSTACK.facts), run_id="r")
-    build_timelines(OPENSTACK, site, WINDOW, warehouse, chosen=["usage", "usage_steps"], run_id="r")
+    assets = [*fact_assets(OPENSTACK), *usage_assets(OPENSTACK)]
+    build_assets(OPENSTACK, site, WINDOW, warehouse, assets, run_id="r")
     with warehouse.read() as reader:
         frames = {table.name: reader.frame(table) for table in (INTERVALS, REJECTS, USAGE)}
     return {name: frame.drop("original_end_at", strict=False).sort(pl.all()) for name, frame in frames.items()}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from usage_assets.kinds.htcondor.site.model import HTCondorSite
     from usage_assets.sources.record import DumpResult
     from usage_assets.specs.access_report import SiteAccess
-    from usage_assets.specs.asset import FactAsset, TableAsset
+    from usage_assets.specs.asset import Asset
     from usage_assets.specs.facts import AppendedFacts
     from usage_assets.specs.kind import Facts
     from usage_assets.specs.lineage import Origin
@@ -37,7 +37,6 @@ class HTCondor(Kind):
     source = "file"
     machines = ("gpus",)
     months_at_once = 1
-    table_months_at_once = 6
     appends_facts = True
     mails_reports = True
 
@@ -56,14 +55,14 @@ class HTCondor(Kind):
         return TABLES
 
     @cached_property
-    def facts(self) -> tuple[FactAsset, ...]:
+    def facts(self) -> tuple[Asset, ...]:
         """Polls, runs and performance of GPUs, and the intervals of each metric."""
         from usage_assets.kinds.htcondor.facts.assets import FACTS
 
         return FACTS
 
     @cached_property
-    def tables(self) -> tuple[TableAsset, ...]:
+    def tables(self) -> tuple[Asset, ...]:
         """Tables by month, reports and the audit."""
         from usage_assets.kinds.htcondor.reports.declare import REPORT_ASSETS
         from usage_assets.kinds.htcondor.tables.assets import TABLE_ASSETS

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from usage_assets.sources.personal import Redactor
     from usage_assets.sources.record import DumpResult
     from usage_assets.specs.access_report import SiteAccess
-    from usage_assets.specs.asset import FactAsset, TableAsset
+    from usage_assets.specs.asset import Asset
     from usage_assets.specs.kind import Facts
     from usage_assets.specs.lineage import Origin
     from usage_assets.specs.raw_table import RawTable
@@ -48,14 +48,14 @@ class OpenStack(Kind):
         return TABLES
 
     @cached_property
-    def facts(self) -> tuple[FactAsset, ...]:
+    def facts(self) -> tuple[Asset, ...]:
         """total, reservable, committed, occupied, active."""
         from usage_assets.kinds.openstack.facts.assets import FACTS
 
         return FACTS
 
     @cached_property
-    def tables(self) -> tuple[TableAsset, ...]:
+    def tables(self) -> tuple[Asset, ...]:
         """The legacy counter and its comparison, leases, lead times, dimensions and the audit."""
         from usage_assets.kinds.openstack.facts.assets import LEASES
         from usage_assets.kinds.openstack.legacy.assets import LEGACY_COMPARISON, LEGACY_USAGE
@@ -132,10 +132,6 @@ class OpenStack(Kind):
     def has_table(self, site: OpenStackSite, table: RawTable) -> bool:
         """Whether the site's file names its database."""
         return table.database in site.databases
-
-    def listed(self, site: OpenStackSite) -> frozenset[str]:
-        """Names in `sources`."""
-        return site.listed_sources
 
     def redactor(self, site: OpenStackSite) -> Redactor:
         """By the site's rules on personal columns."""

@@ -1,8 +1,8 @@
 """What is asked of exported files: shape, key, every bucket there, capacities in order, parts that add up."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import partial
 from itertools import pairwise
 
 import polars as pl
@@ -13,71 +13,61 @@ from usage_assets.reports.exports.files import read_files, read_month, site_path
 from usage_assets.reports.exports.frames import filled_columns
 from usage_assets.reports.exports.tables import PARITY, USAGE_WIDE, ExportTable
 from usage_assets.sites.base import Site
+from usage_assets.specs.check import Check
 from usage_assets.specs.finding import GOOD, Finding
-from usage_assets.timelines.usage import Scope
+from usage_assets.specs.kind import Kind
+from usage_assets.warehouse import Reader
+from usage_assets.warehouse.readiness import blocked_months
 
 ORDER = ("total", "reservable", "committed", "occupied_reserved")
 _ROOM = 1e-6
 _PARTS = ("maint_hours", "reserved_hours", "used_hours", "idle_hours")
-Blocked = Mapping[date, str]
-Evaluate = Callable[[ExportTable, Site, Window, Scope, Blocked], dict[date, Finding]]
 
 
-@dataclass(frozen=True)
-class ExportCheck:
-    """A check of an exported table; `failing` says what a failing month is."""
-
-    name: str
-    description: str
-    evaluate: Evaluate
-    failing: str
-    warn: bool = False
-    of_now: bool = False
-    """It asks how a site is now, in no month or another."""
-
-
-def of(table: ExportTable) -> list[ExportCheck]:
+def checks_of(kind: Kind, table: ExportTable) -> list[Check]:
     """The checks of a table."""
     out = [
-        ExportCheck(
+        Check(
             "contract",
             "Columns have their names, order and types, and the key is unique.",
-            contract,
-            "of another shape",
+            partial(contract, table),
+            per_run="of another shape",
         ),
-        ExportCheck(
+        Check(
             "coverage",
             "Every month since the site's first one is there, and no bucket is missing between first and last.",
-            coverage,
-            "not covered",
+            partial(coverage, kind, table),
+            per_run="not covered",
         ),
     ]
     if table is USAGE_WIDE:
         out += [
-            ExportCheck(
+            Check(
                 "order",
                 "Total >= reservable >= committed >= occupied_reserved >= 0 where they are known.",
-                order,
+                partial(order, table),
+                "WARN",
                 "out of order",
-                warn=True,
             ),
-            ExportCheck(
+            Check(
                 "filled",
                 "No column is filled with another one.",
-                filled,
+                partial(filled, kind),
+                "WARN",
                 "with filled columns",
-                warn=True,
                 of_now=True,
             ),
         ]
     if table is PARITY:
-        out.append(ExportCheck("parity", "The four parts add up to total.", parity, "that do not add up"))
+        out.append(
+            Check("parity", "The four parts add up to total.", partial(parity, table), per_run="that do not add up")
+        )
     return out
 
 
-def contract(table: ExportTable, site: Site, window: Window, scope: Scope, blocked: Blocked) -> dict[date, Finding]:
+def contract(table: ExportTable, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """Columns as declared, in order; no key twice."""
-    del scope, blocked
+    del reader
     out = dict.fromkeys(window.months, GOOD)
     paths = site_paths(table, site.key)
     for month in set(window.months) & set(paths):
@@ -90,11 +80,12 @@ def contract(table: ExportTable, site: Site, window: Window, scope: Scope, block
     return out
 
 
-def coverage(table: ExportTable, site: Site, window: Window, scope: Scope, blocked: Blocked) -> dict[date, Finding]:
+def coverage(kind: Kind, table: ExportTable, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """A file per month, and no bucket missing between the site's first row and its last."""
+    blocked = blocked_months(reader, site, window.months, [kind.asset("timelines", "usage")])
     paths = site_paths(table, site.key)
     out = dict.fromkeys(window.months, GOOD)
-    width = timedelta(days=1) if table is PARITY else timedelta(minutes=scope.bucket_minutes)
+    width = timedelta(days=1) if table is PARITY else timedelta(minutes=kind.usage_scope(site).bucket_minutes)
     files = [paths[month] for month in _around(list(paths), window)]
     times = read_files(table, files, [table.time])[table.time].unique().sort()
     gaps = (
@@ -120,9 +111,9 @@ def _around(months: Sequence[date], window: Window) -> list[date]:
     return [*before[-1:], *months[len(before) : len(months) - len(after)], *after[:1]]
 
 
-def order(table: ExportTable, site: Site, window: Window, scope: Scope, blocked: Blocked) -> dict[date, Finding]:
+def order(table: ExportTable, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """Each capacity is at most the one before it, the last not negative."""
-    del scope, blocked
+    del reader
     out = dict.fromkeys(window.months, GOOD)
     for month, rows in _rows(table, site, window).items():
         said = []
@@ -139,19 +130,19 @@ def order(table: ExportTable, site: Site, window: Window, scope: Scope, blocked:
     return out
 
 
-def filled(table: ExportTable, site: Site, window: Window, scope: Scope, blocked: Blocked) -> dict[date, Finding]:
+def filled(kind: Kind, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """What stands in a column that the site does not count; a copy of another column is pointed out."""
-    del table, site, blocked
-    columns = filled_columns(scope.counted)
+    del reader
+    columns = filled_columns(kind.usage_scope(site).counted)
     copies = [name for name, why in columns.items() if "copy" in why]
     text = "; ".join(f"{name}: {why}" for name, why in columns.items())
     last = Finding(not copies, text, {"filled": ", ".join(columns)} if columns else {})
     return dict.fromkeys(window.months, GOOD) | {window.months[-1]: last}
 
 
-def parity(table: ExportTable, site: Site, window: Window, scope: Scope, blocked: Blocked) -> dict[date, Finding]:
+def parity(table: ExportTable, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """The four parts of a day's hours add up to its total."""
-    del scope, blocked
+    del reader
     out = dict.fromkeys(window.months, GOOD)
     for month, rows in _rows(table, site, window).items():
         parts = sum((pl.col(name) for name in _PARTS), pl.lit(0))

@@ -11,6 +11,7 @@ from usage_assets.core.months import Window
 from usage_assets.kinds import OPENSTACK
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
+from usage_assets_tests.golden.builder import make_site
 
 MONTH = date(2024, 1, 1)
 WINDOW = Window("a", (MONTH,))
@@ -28,7 +29,7 @@ def found(tmp_path, **changes):
         writer.put(ACCOUNTS, pl.DataFrame([GOOD | changes], schema=ACCOUNTS.polars_schema))
     fact = next(fact for fact in OPENSTACK.facts if fact.name == "committed")
     with warehouse.read() as reader:
-        return conservation(reader, OPENSTACK, fact, WINDOW)[MONTH]
+        return conservation("openstack/facts/committed", fact, reader, make_site(), WINDOW)[MONTH]
 
 
 def test_a_month_whose_rows_and_hours_add_up_passes(tmp_path):

@@ -1,6 +1,9 @@
 """What checks say: months that fail are always named; one evaluation keeps its partition."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
 
@@ -9,7 +12,9 @@ from usage_assets.core.months import Window
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.check_evaluation import done, evaluation, targets
 from usage_assets.orchestration.finding_metadata import description, of_run
+from usage_assets.schema.contract import Violation
 from usage_assets.specs.finding import GOOD, Finding
+from usage_assets.warehouse import Reader, Warehouse
 from usage_assets.warehouse.readiness import GATED
 
 JAN, FEB, MAR = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
@@ -45,26 +50,39 @@ def test_a_description_names_site_and_month():
     assert description("a", FEB, GOOD, "Now 2 fail") == "site a 2020-02: holds\n\nNow 2 fail"
 
 
-def test_a_refused_month_breaks_the_contract_and_one_that_waits_does_not():
-    gates = {
-        "k/facts/total": {JAN: (False, "unique key broken"), FEB: (False, GATED + "raw was refused"), MAR: (True, None)}
-    }
-    found = contract(gates, "k/facts/total", WINDOW)
+ASSET = "k/facts/total"
+
+
+@contextmanager
+def recorded(folder: Path, months: Sequence[date] = (), refused: Mapping[date, str] | None = None) -> Iterator[Reader]:
+    """A warehouse in which the asset was built of these months, or refused with a reason."""
+    warehouse = Warehouse(folder / "warehouse.duckdb")
+    with warehouse.write("test") as writer:
+        broken = {month: [Violation(month, reason, 0)] for month, reason in (refused or {}).items()}
+        writer.record_readiness(ASSET, "a", months, broken, "r")
+    with warehouse.read() as reader:
+        yield reader
+
+
+def test_a_refused_month_breaks_the_contract_and_one_that_waits_does_not(tmp_path: Path):
+    with recorded(tmp_path, (JAN, FEB, MAR), {JAN: "unique key broken", FEB: GATED + "raw was refused"}) as reader:
+        found = contract(ASSET, reader, site(), WINDOW)
     assert [found[month].passed for month in (JAN, FEB, MAR)] == [False, True, True]
     assert "unique key broken" in found[JAN].text
 
 
-def test_a_month_that_waits_or_was_never_built_is_not_covered():
-    gates = {"k/facts/total": {JAN: (True, None), FEB: (False, GATED + "raw was refused")}}
-    found = coverage(gates, "k/facts/total", site(), WINDOW)
+def test_a_month_that_waits_or_was_never_built_is_not_covered(tmp_path: Path):
+    with recorded(tmp_path, (JAN, FEB), {FEB: GATED + "raw was refused"}) as reader:
+        found = coverage(ASSET, reader, site(), WINDOW)
     assert [found[month].passed for month in (JAN, FEB, MAR)] == [True, False, False]
     assert found[FEB].text == "not covered: raw was refused"
     assert "never built" in found[MAR].text
 
 
-def test_months_before_the_first_one_are_not_asked_for():
+def test_months_before_the_first_one_are_not_asked_for(tmp_path: Path):
     assert not expected(site(first_month="2020-02"), JAN)
-    assert coverage({}, "x", site(first_month="2020-03"), WINDOW)[FEB].passed
+    with recorded(tmp_path) as reader:
+        assert coverage("x", reader, site(first_month="2020-03"), WINDOW)[FEB].passed
 
 
 def test_a_known_gap_excuses_only_months_that_lie_in_it_as_a_whole():

@@ -10,6 +10,7 @@ from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse
+from usage_assets_tests.golden.builder import make_site
 
 MONTH = date(2026, 10, 1)
 START, END = datetime(2026, 10, 1), datetime(2026, 11, 1)
@@ -41,7 +42,7 @@ def findings(tmp_path: Path, node_type: str, resource: str, **values: float) -> 
         writer.put(USAGE, pl.DataFrame(usage, schema=USAGE.polars_schema))
         writer.put(INTERVALS, pl.DataFrame(servers, schema=INTERVALS.polars_schema))
     with warehouse.read() as reader:
-        return order(reader, Window("s", (MONTH,)))[MONTH].text
+        return order(reader, make_site(), Window("s", (MONTH,)))[MONTH].text
 
 
 def test_machines_of_one_server_each_are_compared_in_all_they_have(tmp_path: Path) -> None:

@@ -3,14 +3,11 @@
 from datetime import date
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
+from usage_assets.checks.raw import evidence
 from usage_assets.core.months import Window
-from usage_assets.kinds import KINDS
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
-from usage_assets.orchestration.run_checks import raw_checks
-from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.sources.record import dumps
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.sources.sources import Data, held, make_sqlite, run, site_of, stored, tables_of
@@ -148,13 +145,8 @@ def test_a_row_that_was_open_for_ever_leaves_the_months_after_its_end_when_it_is
 def test_the_evidence_check_counts_them_in_the_month_of_their_end(tmp_path, warehouse):
     rows = [server(1, deleted=1, updated_at="2020-02-05 00:00:00"), server(2, deleted=2)]
     dumped(tmp_path, warehouse, {"nova.instances": rows}, JAN, MAR)
-    kind, key = KINDS["openstack"], asset_key("openstack", "raw", "nova_instances")
     with warehouse.read() as reader:
-        found = raw_checks(
-            reader, kind, site_of({"nova": "sqlite:////nowhere.db"}), Window("here", (JAN, FEB, MAR)),
-            tables={key: BY_NAME["nova_instances"]},
-            selected=[dg.AssetCheckKey(key, "evidence")],
-        )  # fmt: skip
-        said = {check.name: check.findings for check in found}["evidence"]
+        site, window = site_of({"nova": "sqlite:////nowhere.db"}), Window("here", (JAN, FEB, MAR))
+        said = evidence("nova_instances", reader, site, window)
     assert {month: finding.passed for month, finding in said.items()} == {JAN: False, FEB: False, MAR: True}
     assert said[FEB].text.startswith("1 row(s) held as deleted without a date: ")

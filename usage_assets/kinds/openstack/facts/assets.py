@@ -1,10 +1,15 @@
 """The assets of the facts stage of OpenStack sites, with their checks."""
 
+from functools import partial
+
+from usage_assets.checks.facts import overlaps
+from usage_assets.facts.assets import metric_asset
 from usage_assets.facts.tables import LEASES as LEASES_TABLE
 from usage_assets.kinds.openstack.facts import inventory_checks, lease_checks, leases, machine_checks, server_checks
 from usage_assets.kinds.openstack.facts.build import METRICS_OF
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.specs.asset import Evaluate, FactAsset, TableAsset, TableCheck
+from usage_assets.specs.asset import Asset
+from usage_assets.specs.check import Check, warning
 
 _MACHINES = (
     "nova_compute_nodes",
@@ -14,7 +19,6 @@ _MACHINES = (
     "blazar_devices",
     "blazar_device_extra_capabilities",
 )
-_FURTHER = ("nova_services",)
 _BOOKINGS = (
     "blazar_leases",
     "blazar_reservations",
@@ -37,101 +41,116 @@ def has_blazar(site: OpenStackSite) -> bool:
     return "blazar" in site.databases
 
 
-def _machine_check(evaluate: Evaluate, description: str, failing: str) -> TableCheck:
-    return TableCheck(evaluate.__name__, description, evaluate, warn=True, per_run=failing)
+def _lists_services(site: OpenStackSite) -> bool:
+    return "nova_services" in site.listed_sources
 
 
-_INVENTORY = TableCheck(
-    "inventory",
-    "The operator's inventory, where the site lists one, and the databases know the same machines.",
-    inventory_checks.inventory,
-    warn=True,
-    per_run="with machines that only the inventory or only the databases know",
-)
+def _has_maintenance(site: OpenStackSite) -> bool:
+    return site.maintenance is not None
 
 
-FACTS: tuple[FactAsset, ...] = (
-    FactAsset(
+_FURTHER = {"nova_services": _lists_services}
+_SHARING = ("zun_container",)
+
+FACTS: tuple[Asset, ...] = (
+    metric_asset(
         "total",
         "Machines and devices that exist, from when to when.",
         METRICS_OF["total"],
         _MACHINES,
-        reads_if_listed=_FURTHER,
+        optional=_FURTHER,
         checks=(
-            _INVENTORY,
-            _machine_check(
+            warning(
+                "inventory",
+                inventory_checks.inventory,
+                "The operator's inventory, where the site lists one, and the databases know the same machines.",
+                "with machines that only the inventory or only the databases know",
+            ),
+            warning(
+                "spellings",
                 machine_checks.spellings,
                 "Every machine's name is spelt in one way; those spelt in several count as one machine.",
                 "with machines spelt in several ways",
             ),
-            _machine_check(
-                machine_checks.sizes, "The size of every machine is known.", "with machines of a size that nobody knows"
+            warning(
+                "sizes",
+                machine_checks.sizes,
+                "The size of every machine is known.",
+                "with machines of a size that nobody knows",
             ),
-            _machine_check(
+            warning(
+                "labels",
                 machine_checks.labels,
                 "Types and GPUs of machines and devices were not overwritten at the source since a month was read.",
                 "with other labels than later months have",
             ),
         ),
     ),
-    FactAsset(
+    metric_asset(
         "reservable",
         "Machines and devices that may be reserved.",
         METRICS_OF["reservable"],
         _MACHINES,
-        after=("total",),
-        may_read=_BOOKINGS,
-        reads_more=lambda site: site.maintenance is not None,
-        reads_if_listed=_FURTHER,
+        shown_after=("total",),
+        optional=dict.fromkeys(_BOOKINGS, _has_maintenance) | _FURTHER,
     ),
-    FactAsset(
+    metric_asset(
         "committed",
         "Reservable machines and devices that a lease holds, each once.",
         METRICS_OF["committed"],
         (*_MACHINES, *_BOOKINGS),
-        after=("reservable",),
-        reads_if_listed=_FURTHER,
+        shown_after=("reservable",),
+        optional=_FURTHER,
         checks=(
-            _machine_check(
+            warning(
+                "renamed",
                 machine_checks.renamed,
                 "No allocation lost more than a day because its machine seems to have been renamed.",
                 "with machines that seem to have been renamed in a lease",
             ),
         ),
     ),
-    FactAsset(
+    metric_asset(
         "occupied",
         "Machines and devices that servers and containers hold, by how they were booked.",
         METRICS_OF["occupied"],
         (*_MACHINES, *_BOOKINGS, *_SERVERS),
-        sharing=("zun_container",),
-        after=("total", "committed"),
-        reads_if_listed=_FURTHER,
+        sharing=_SHARING,
+        shown_after=("total", "committed"),
+        optional=_FURTHER,
         checks=(
-            TableCheck(
+            warning(
                 "shelved",
-                "Events say since when every server is shelved that the dump finds shelved_offloaded.",
                 server_checks.shelved_without_events,
-                warn=True,
-                per_run="with servers shelved since nobody knows when",
+                "Events say since when every server is shelved that the dump finds shelved_offloaded.",
+                "with servers shelved since nobody knows when",
             ),
-            _machine_check(
-                machine_checks.nodes, "Every server ran on a machine that is known.", "with servers on no known machine"
+            warning(
+                "overlaps",
+                partial(overlaps, METRICS_OF["occupied"], _SHARING),
+                "Servers do not overlap on one bare-metal machine.",
+                "with servers that overlap",
+            ),
+            warning(
+                "nodes",
+                machine_checks.nodes,
+                "Every server ran on a machine that is known.",
+                "with servers on no known machine",
             ),
         ),
     ),
-    FactAsset(
+    metric_asset(
         "active",
         "Machines and devices held by servers that run: occupied, less the time off, paused or suspended.",
         METRICS_OF["active"],
         (*_MACHINES, *_BOOKINGS, *_SERVERS),
-        after=("occupied",),
-        reads_if_listed=_FURTHER,
+        shown_after=("occupied",),
+        optional=_FURTHER,
     ),
 )
 
 
-LEASES = TableAsset(
+LEASES = Asset(
     stage="facts",
     name="leases",
     table=LEASES_TABLE,
@@ -157,23 +176,23 @@ LEASES = TableAsset(
     rejects_of=("leadtime",),
     applies=has_blazar,
     checks=(
-        TableCheck(
+        Check(
             "started",
             "Leases whose start failed, or passed without being carried out.",
             lease_checks.started,
-            warn=True,
+            "WARN",
         ),
-        TableCheck(
+        Check(
             "start_not_before_asked",
             "Leases whose start lies 90 s or more before they were asked for.",
             lease_checks.start_not_before_asked,
-            warn=True,
+            "WARN",
         ),
-        TableCheck(
+        Check(
             "projection_exact",
             "Projected lead times that rest on bookings changed since: their dates then may have been others.",
             lease_checks.projection_exact,
-            warn=True,
+            "WARN",
         ),
     ),
 )

@@ -3,7 +3,8 @@
 from usage_assets.kinds.openstack.legacy import checks, comparison, usage
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports.tables import LEGACY_COMPARISON as COMPARISON_TABLE
-from usage_assets.specs.asset import Evaluate, TableAsset, TableCheck
+from usage_assets.specs.asset import Asset
+from usage_assets.specs.check import warning
 from usage_assets.timelines.tables import USAGE
 
 
@@ -11,11 +12,7 @@ def _has_legacy(site: OpenStackSite) -> bool:
     return "chameleon_usage" in site.databases
 
 
-def _legacy_check(evaluate: Evaluate, description: str, failing: str) -> TableCheck:
-    return TableCheck(evaluate.__name__, description, evaluate, warn=True, per_run=failing)
-
-
-LEGACY_USAGE = TableAsset(
+LEGACY_USAGE = Asset(
     stage="timelines",
     name="legacy_usage",
     table=USAGE,
@@ -27,34 +24,39 @@ LEGACY_USAGE = TableAsset(
     owned={"collector_type": ("legacy",)},
     applies=_has_legacy,
     checks=(
-        _legacy_check(
+        warning(
+            "partition",
             checks.partition,
             "Is total = maintenance + reserved + used + idle, or = reserved + used + idle? Passes for the first.",
             "that are not this partition",
         ),
-        _legacy_check(
+        warning(
+            "count",
             checks.count,
             "Is total / 24 the count of nodes, or that less the nodes in maintenance? Passes for the first.",
             "with another total than the count",
         ),
-        _legacy_check(
+        warning(
+            "used_beside_reserved",
             checks.used_beside_reserved,
             "Does used exceed reserved anywhere? Fails where the two together exceed total - maintenance.",
             "in which used can't stand beside reserved",
         ),
-        _legacy_check(
+        warning(
+            "bounds",
             checks.bounds,
             "Is any hour negative, or any total above 24 x the count of nodes?",
             "with negative hours or too many",
         ),
-        _legacy_check(
+        warning(
+            "source_rows",
             checks.source_rows,
             "Rows that share their day and node type with another, or have nulls.",
             "with doubled rows or nulls",
         ),
     ),
 )
-LEGACY_COMPARISON = TableAsset(
+LEGACY_COMPARISON = Asset(
     stage="reports",
     name="legacy_comparison",
     table=COMPARISON_TABLE,
@@ -63,7 +65,8 @@ LEGACY_COMPARISON = TableAsset(
     make=comparison.make,
     applies=_has_legacy,
     checks=(
-        _legacy_check(
+        warning(
+            "unexplained",
             checks.unexplained,
             "Differences from the legacy counter for which no cause is found: their share per metric, the worst days.",
             "with unexplained differences",

@@ -2,7 +2,8 @@
 
 from usage_assets.kinds.openstack.facts.assets import has_blazar
 from usage_assets.kinds.openstack.timelines import dimension_checks, dimensions, leadtime
-from usage_assets.specs.asset import Evaluate, TableAsset, TableCheck
+from usage_assets.specs.asset import Asset
+from usage_assets.specs.check import Check, Evaluate
 from usage_assets.timelines.dimension_tables import USAGE_BY_HOST, USAGE_BY_PROJECT, USAGE_BY_USER
 from usage_assets.timelines.tables import LEADTIME as LEADTIME_TABLE
 from usage_assets.timelines.views import LEADTIME_SITE
@@ -10,9 +11,9 @@ from usage_assets.timelines.views import LEADTIME_SITE
 _HELD = ("facts/total", "facts/reservable", "facts/committed", "facts/occupied")
 
 
-def _adds_up(evaluate: Evaluate, what: str) -> TableCheck:
-    return TableCheck(
-        evaluate.__name__,
+def _adds_up(evaluate: Evaluate, what: str) -> Check:
+    return Check(
+        f"{what}_add_up",
         f"The hours of all {what} are those of the site, within 1e-9 of them.",
         evaluate,
         per_run=f"whose {what} do not add up to the site",
@@ -20,7 +21,7 @@ def _adds_up(evaluate: Evaluate, what: str) -> TableCheck:
 
 
 DIMENSIONS = (
-    TableAsset(
+    Asset(
         stage="timelines",
         name="usage_by_host",
         table=USAGE_BY_HOST,
@@ -29,7 +30,7 @@ DIMENSIONS = (
         make=dimensions.make_hosts,
         checks=(
             _adds_up(dimension_checks.hosts_add_up, "hosts"),
-            TableCheck(
+            Check(
                 "days_add_up",
                 "The days of a host add up to its month, within 1e-9 of it.",
                 dimension_checks.days_add_up,
@@ -37,7 +38,7 @@ DIMENSIONS = (
             ),
         ),
     ),
-    TableAsset(
+    Asset(
         stage="timelines",
         name="usage_by_project",
         table=USAGE_BY_PROJECT,
@@ -46,7 +47,7 @@ DIMENSIONS = (
         make=dimensions.make_projects,
         checks=(_adds_up(dimension_checks.projects_add_up, "projects"),),
     ),
-    TableAsset(
+    Asset(
         stage="timelines",
         name="usage_by_user",
         table=USAGE_BY_USER,
@@ -57,7 +58,7 @@ DIMENSIONS = (
     ),
 )
 
-LEADTIME = TableAsset(
+LEADTIME = Asset(
     stage="timelines",
     name="leadtime",
     table=LEADTIME_TABLE,

@@ -1,17 +1,23 @@
 """Which buckets an export lacks: found from the files of the months that were built and their neighbours."""
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from usage_assets.core.months import Window
+from usage_assets.kinds import OPENSTACK
 from usage_assets.reports.exports import checks, files
 from usage_assets.reports.exports.tables import USAGE_WIDE
+from usage_assets.warehouse import Warehouse
 
 MONTHS = [date(2020, month, 1) for month in (1, 2, 4, 5)]
-SCOPE = SimpleNamespace(bucket_minutes=1440)
+KIND = SimpleNamespace(
+    asset=OPENSTACK.asset,
+    usage_scope=lambda site: SimpleNamespace(bucket_minutes=1440),
+)
 SITE = SimpleNamespace(key="s", first_month=date(2020, 1, 1), known_gaps=())
 
 
@@ -40,7 +46,11 @@ def _exported() -> None:
     ],
     ids=["January", "before a hole", "the hole", "after the hole", "begins late"],
 )
-def test_a_gap_counts_for_the_month_in_which_it_begins(months: list[date], said: dict[date, str]):
+def test_a_gap_counts_for_the_month_in_which_it_begins(months: list[date], said: dict[date, str], tmp_path: Path):
     window = Window("s", tuple(months))
-    found = checks.coverage(USAGE_WIDE, SITE, window, SCOPE, {})  # type: ignore[arg-type]  # all it asks of them
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    with warehouse.write("test") as writer:
+        writer.record_readiness("openstack/timelines/usage", "s", months, {}, "r")
+    with warehouse.read() as reader:
+        found = checks.coverage(KIND, USAGE_WIDE, reader, SITE, window)  # type: ignore[arg-type]  # all it asks of them
     assert {month: one.text for month, one in found.items() if not one.passed} == said

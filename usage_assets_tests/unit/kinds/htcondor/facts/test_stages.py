@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 from usage_assets.checks import facts as of_facts
 from usage_assets.checks import usage as of_usage
 from usage_assets.core.months import Window
+from usage_assets.facts.assets import fact_assets
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.kinds import HTCONDOR
 from usage_assets.kinds.htcondor.facts import build as build_module
@@ -20,9 +21,9 @@ from usage_assets.kinds.htcondor.facts.tables import GPU_PERFORMANCE, GPU_POLLS,
 from usage_assets.kinds.htcondor.pool.rules import Pool
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.orchestration import facts_step
-from usage_assets.orchestration import usage_step as timelines
+from usage_assets.orchestration.build import build_assets
 from usage_assets.specs.finding import GOOD
+from usage_assets.timelines.assets import usage_assets
 from usage_assets.timelines.observed import ends
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 from usage_assets.warehouse import Warehouse
@@ -84,7 +85,7 @@ def store(found: Warehouse, rows: pl.DataFrame) -> None:
 
 
 def build(found: Warehouse, window: Window = WINDOW, run_id: str = "r") -> None:
-    facts_step.build_window(KIND, SITE, window, found, chosen=list(KIND.facts), run_id=run_id)
+    build_assets(KIND, SITE, window, found, fact_assets(KIND), run_id=run_id)
 
 
 def facts_in(found: Warehouse) -> dict[str, pl.DataFrame]:
@@ -99,7 +100,7 @@ def warehouse(tmp_path: Path) -> Warehouse:
     found = Warehouse(tmp_path / "warehouse.duckdb")
     store(found, held(rows()))
     build(found)
-    timelines.build_window(KIND, SITE, WINDOW, found, chosen=["usage", "usage_steps"], run_id="r")
+    build_assets(KIND, SITE, WINDOW, found, usage_assets(KIND), run_id="r")
     return found
 
 
@@ -108,8 +109,8 @@ def test_every_table_is_written_and_checks_pass(warehouse: Warehouse) -> None:
         for table in (GPU_POLLS, GPU_RUNS, GPU_PERFORMANCE, INTERVALS, REJECTS, ACCOUNTS, USAGE, USAGE_STEPS):
             assert set(reader.frame(table, "pool")["month"]) == {OCT, NOV}, table.name
         for fact in KIND.facts:
-            if fact.table is None:
-                found = of_facts.conservation(reader, KIND, fact, WINDOW)
+            if fact.metrics:
+                found = of_facts.conservation(KIND.asset("facts", fact.name), fact, reader, SITE, WINDOW)
                 assert found == dict.fromkeys(WINDOW.months, GOOD), fact.name
         conserved = of_usage.conservation(reader, SITE, WINDOW)
         assert all(finding.passed for finding in conserved.values()), conserved
@@ -121,7 +122,7 @@ def test_every_table_is_written_and_checks_pass(warehouse: Warehouse) -> None:
         )
         assert all(finding.passed for finding in buckets.values()), buckets
         assert all(found.passed for found in of_usage.month_starts(reader, WINDOW, covered).values())
-        assert all(found.passed for found in of_usage.base_not_negative(reader, WINDOW).values())
+        assert all(found.passed for found in of_usage.base_not_negative(reader, SITE, WINDOW).values())
 
 
 def test_days_without_polls_are_unknown_and_the_others_observed(warehouse: Warehouse) -> None:
@@ -188,8 +189,10 @@ def test_later_polls_are_added_to_the_stored_month(
         gates = reader.frame(GATES, "pool", [NOV])
         assert gates["ok"].all()
         for fact in KIND.facts:
-            if fact.table is None:
-                assert of_facts.conservation(reader, KIND, fact, Window("pool", (NOV,)))[NOV].passed
+            if fact.metrics:
+                assert of_facts.conservation(
+                    KIND.asset("facts", fact.name), fact, reader, SITE, Window("pool", (NOV,))
+                )[NOV].passed
 
 
 def test_a_month_is_built_whole_where_its_old_rows_or_the_rules_changed(
@@ -218,7 +221,7 @@ def test_other_rules_ask_for_the_whole_month(warehouse: Warehouse, monkeypatch: 
     store(warehouse, pl.concat([held(rows()), more]))
     seen = whole_builds(monkeypatch)
     other = SITE.model_copy(update={"hosted": ()})
-    facts_step.build_window(KIND, other, Window("pool", (NOV,)), warehouse, chosen=list(KIND.facts), run_id="r")
+    build_assets(KIND, other, Window("pool", (NOV,)), warehouse, fact_assets(KIND), run_id="r")
     assert seen == [NOV]
     assert "available_open" in set(facts_in(warehouse)["intervals"].filter(month=NOV)["metric"])
 
@@ -226,6 +229,6 @@ def test_other_rules_ask_for_the_whole_month(warehouse: Warehouse, monkeypatch: 
 def test_some_of_the_facts_alone_leave_no_mark(warehouse: Warehouse) -> None:
     with warehouse.read() as reader:
         assert reader.frame(MADE_OF, "pool")["asset"].to_list() == ["htcondor/facts"] * 2
-    facts_step.build_window(KIND, SITE, WINDOW, warehouse, chosen=[KIND.facts[0]], run_id="r")
+    build_assets(KIND, SITE, WINDOW, warehouse, fact_assets(KIND)[:1], run_id="r")
     with warehouse.read() as reader:
         assert reader.frame(MADE_OF, "pool").is_empty()

@@ -81,6 +81,8 @@ def test_the_running_month_ends_at_its_extraction(made: MadePool):
 def test_assets_make_the_months_that_they_are_asked_for(made: MadePool, warehouse: Warehouse):
     site = Site()
     asset = next(asset for asset in assets.TABLE_ASSETS if asset.name == "gpu_days")
+    assert callable(asset.read)
+    assert callable(asset.make)
     with warehouse.read() as reader:
         nothing = asset.make(site, [MONTH], asset.read(reader, site, [MONTH]), {})
     assert nothing.rows["coverage"].to_list() == [0.0] * nothing.rows.height

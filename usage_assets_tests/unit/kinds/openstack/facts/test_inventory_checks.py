@@ -94,12 +94,12 @@ def test_time_in_a_known_gap_of_novas_machines_is_not_asked_for(tmp_path: Path):
 
 
 def share(folder: Path, rows: Rows, lines: str, sources: Any, name: str = "total") -> dict[str, Finding]:
-    _, warehouse = stored(folder, rows, lines, sources)
+    site, warehouse = stored(folder, rows, lines, sources)
     fact = next(fact for fact in OPENSTACK.facts if fact.name == name)
     with warehouse.read() as reader:
         return {
-            "share": rejects_share(reader, OPENSTACK, fact, WINDOW)[JAN],
-            "overlaps": overlaps(reader, fact, WINDOW)[JAN],
+            "share": rejects_share(OPENSTACK.asset("facts", name), fact, reader, site, WINDOW)[JAN],
+            "overlaps": overlaps(fact.metrics, fact.sharing, reader, site, WINDOW)[JAN],
         }
 
 

@@ -1,0 +1,39 @@
+"""Check: what is asked of an asset, per month or once per run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal, Protocol
+
+from usage_assets.core.months import Window
+from usage_assets.specs.finding import Finding
+from usage_assets.warehouse import Reader
+
+Severity = Literal["ERROR", "WARN"]
+Findings = Mapping[date, Finding]
+
+
+class Evaluate(Protocol):
+    """A function that evaluates a check: (reader, site, window) -> a finding per month."""
+
+    def __call__(self, reader: Reader, site: Any, window: Window, /) -> Findings:
+        """Findings by month."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of one asset, evaluated per month; `per_run` reports it once per run and says what a failing month is."""
+
+    name: str
+    description: str
+    evaluate: Evaluate | None = None
+    """None: the step that writes the asset finds it out while it works."""
+    severity: Severity = "ERROR"
+    per_run: str | None = None
+    of_now: bool = False
+    """It asks how a site is now, so that its newest result stands for all months."""
+
+
+def warning(name: str, evaluate: Evaluate, description: str, per_run: str) -> Check:
+    """A check of severity WARN, reported once per run."""
+    return Check(name, description, evaluate, "WARN", per_run)

@@ -1,0 +1,51 @@
+"""The usage timelines of a kind as assets: means and hours per bucket, and their exact steps."""
+
+from collections.abc import Collection, Sequence
+from datetime import date
+from functools import partial
+from typing import Any
+
+from usage_assets.facts.assets import fact_assets
+from usage_assets.facts.tables import INTERVALS
+from usage_assets.specs.asset import Asset, Built, Extracted, Together
+from usage_assets.specs.kind import Kind
+from usage_assets.timelines.tables import USAGE, USAGE_STEPS
+from usage_assets.timelines.usage import build_usage
+from usage_assets.timelines.views import USAGE_VIEWS
+from usage_assets.warehouse import Reader
+
+
+def usage_assets(kind: Kind) -> tuple[Asset, Asset]:
+    """`usage` and `usage_steps`, made of all facts of the kind."""
+
+    def read(reader: Reader, site: Any, months: Sequence[date]) -> dict[str, Any]:
+        return {
+            "intervals": reader.frame(INTERVALS, site.key, months),
+            "node_types": kind.node_types(reader, site, months),
+            "observed": kind.observed(reader, site, months),
+        }
+
+    def make(
+        site: Any, months: Sequence[date], inputs: dict[str, Any], extracted: Extracted, names: Collection[str]
+    ) -> dict[str, Built]:
+        del names
+        usage = build_usage(kind.usage_scope(site), months, extracted=extracted, **inputs)
+        return {"usage": Built(usage.usage), "usage_steps": Built(usage.steps)}
+
+    declared = partial(
+        Asset,
+        stage="timelines",
+        after=tuple(fact.path for fact in kind.facts),
+        read=read,
+        make=Together(make),
+        owned={"collector_type": ("current",)},  # rows of other collectors stand beside theirs
+    )
+    return (
+        declared(name="usage", table=USAGE, views=USAGE_VIEWS),
+        declared(name="usage_steps", table=USAGE_STEPS),
+    )
+
+
+def assets_of(kind: Kind) -> tuple[Asset, ...]:
+    """All assets of a kind after the raw stage: facts, usage, and its other tables."""
+    return (*fact_assets(kind), *usage_assets(kind), *kind.tables)
