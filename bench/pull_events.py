@@ -24,7 +24,11 @@ from usage_assets.kinds.openstack.raw.dump import dump
 from usage_assets.kinds.openstack.raw.personal import redactor_of
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.sources.sql.dump import read_table
+from usage_assets.sources.sql.dump import steps_of, with_parents
+from usage_assets.sources.sql.reflection import find_tables
+from usage_assets.sources.sql.servers import open_servers
+from usage_assets.sources.sql.stage import Stage
+from usage_assets.sources.sql.statements import Filter
 from usage_assets.warehouse import Warehouse, staging
 
 CPU_SECONDS, MEMORY_MB = 12, 300  # the goal for 1,000,000 rows pulled
@@ -88,8 +92,11 @@ def pull(url: str, *, whole: bool) -> int:
         if whole:
             warehouse = Warehouse(Path(folder) / "warehouse.duckdb")
             return sum(item.rows for item in dump(site, window, warehouse, tables=[events], run_id="bench").months)
-        with staging(Path(folder) / "staging.duckdb") as con:
-            return read_table(site, window, con, events, catalogue=BY_NAME, redactor=redactor_of(site))
+        with staging(Path(folder) / "staging.duckdb") as con, open_servers(site) as servers:
+            found = find_tables(servers, with_parents([events], BY_NAME))
+            names = [column.name for column in events.columns]
+            stage = Stage(con, Filter(window), redactor_of(site))
+            return stage.read(found[events.name], steps_of(events, found, BY_NAME), names=names).read
 
 
 def main() -> None:

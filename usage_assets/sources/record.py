@@ -14,22 +14,15 @@ from usage_assets.warehouse import Reader, Writer
 from usage_assets.warehouse.bookkeeping import DUMPS
 
 
-@dataclass(frozen=True)
-class TableMonth:
+@dataclass(kw_only=True)
+class TableMonth(Counts):
     """What a dump did to a table-month. A refused month kept its old rows."""
 
     table: RawTable
     month: date
     extracted_at: datetime
-    rows: int
-    rows_new: int
-    rows_changed: int
-    rows_moved: int
-    rows_gone: int
-    zero_dates: int
-    undated: int
-    note: str | None
-    refused: tuple[Violation, ...]
+    note: str | None = None
+    refused: tuple[Violation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,43 +38,13 @@ class DumpResult:
     warnings: tuple[str, ...] = ()
 
 
-def table_month(
-    raw: RawTable,
-    month: date,
-    counts: Counts,
-    *,
-    extracted_at: datetime,
-    note: str | None,
-    refused: tuple[Violation, ...],
-) -> TableMonth:
-    """What was counted of a table-month."""
-    return TableMonth(
-        table=raw,
-        month=month,
-        extracted_at=extracted_at,
-        rows=counts.rows,
-        rows_new=counts.new,
-        rows_changed=counts.changed,
-        rows_moved=counts.moved,
-        rows_gone=counts.gone,
-        zero_dates=counts.zero_dates,
-        undated=counts.undated,
-        note=note,
-        refused=refused,
-    )
-
-
 def line(window: Window, name: str, counts: Mapping[date, Counts], note: str | None) -> str:
     """One line of the log on a table."""
     found = counts.values()
     parts = [f"{sum(c.rows for c in found)} row(s) in {len(window.months)} month(s)"]
-    for what in ("new", "changed", "moved", "gone"):
-        number = sum(getattr(c, what) for c in found)
-        if number:
-            parts.append(f"{number} {what}")
-    if note:
-        parts.append(note)
-    return f"{window}: {name}: {', '.join(parts)}"
+    sums = {change: sum(getattr(c, f"rows_{change}") for c in found) for change in ("new", "changed", "moved", "gone")}
+    parts += [f"{number} {change}" for change, number in sums.items() if number]
+    return f"{window}: {name}: {', '.join([*parts, *([note] if note else [])])}"
 
 
 def record(writer: Writer, site: str, items: Iterable[TableMonth], run_id: str) -> None:
@@ -90,29 +53,12 @@ def record(writer: Writer, site: str, items: Iterable[TableMonth], run_id: str) 
     A dump of the same instant is replaced, and so is one of a later instant: its clock has been set back since, and
     the latest in the record must be the last that was made.
     """
-    rows = [
-        (
-            site,
-            item.month,
-            item.table.name,
-            item.extracted_at,
-            item.rows,
-            item.rows_new,
-            item.rows_changed,
-            item.rows_moved,
-            item.rows_gone,
-            item.zero_dates,
-            item.note,
-            run_id,
-            item.undated,
-        )
-        for item in items
-        if not item.refused
-    ]
+    more = {"site": site, "run_id": run_id}
+    rows = [vars(item) | more | {"table_name": item.table.name} for item in items if not item.refused]
     if not rows:
         return
     writer.ensure(DUMPS)
-    writer.con.register("dumped", pl.DataFrame(rows, schema=DUMPS.polars_schema, orient="row").to_arrow())
+    writer.con.register("dumped", pl.DataFrame(rows, schema=DUMPS.polars_schema).to_arrow())
     of_same = "o.site = n.site AND o.month = n.month AND o.table_name = n.table_name"
     writer.con.execute(
         f"CREATE OR REPLACE TEMP TABLE ahead AS SELECT o.month, o.table_name, max(o.extracted_at) AS latest "

@@ -7,7 +7,7 @@ held only for the one transaction at the end, so a run that fails or is killed l
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -20,10 +20,10 @@ from usage_assets.core.months import Window
 from usage_assets.sites.sql import SqlSite
 from usage_assets.sources import record
 from usage_assets.sources.personal import Redactor
-from usage_assets.sources.record import DumpResult, TableMonth, table_month
+from usage_assets.sources.record import DumpResult, TableMonth
 from usage_assets.sources.sql import evidence, months
 from usage_assets.sources.sql.access import grant_for, warnings
-from usage_assets.sources.sql.evidence import Counts
+from usage_assets.sources.sql.evidence import Counts, Merge
 from usage_assets.sources.sql.reflection import Found, find_tables
 from usage_assets.sources.sql.schema_drift import refuse_emptied, refuse_lost_columns
 from usage_assets.sources.sql.servers import Server, open_servers
@@ -31,10 +31,6 @@ from usage_assets.sources.sql.stage import Stage
 from usage_assets.sources.sql.statements import Filter, Step
 from usage_assets.specs.raw_table import Life, Machine, RawTable, Satellite, ServerLife
 from usage_assets.warehouse import Warehouse, staging
-
-
-def _silent(text: str) -> None:
-    """Log nothing."""
 
 
 def dump(
@@ -48,7 +44,7 @@ def dump(
     run_id: str,
     purge_known: bool = False,
     allow_missing: bool = False,
-    log: Callable[[str], None] = _silent,
+    log: Callable[[str], None] = lambda _: None,
 ) -> DumpResult:
     """Read the months of the window from the site's databases and store them, all or nothing.
 
@@ -60,9 +56,9 @@ def dump(
     path = warehouse.path.parent / ".staging" / f"{site.key}.duckdb"
     try:
         with warehouse.site(site.key, f"run {run_id[:8]}, dump of {window}"), staging(path) as con:
-            run = _Dump(site, window, warehouse, con, catalogue=catalogue, redactor=redactor, log=log)
-            run.purge_known, run.allow_missing = purge_known, allow_missing
-            with open_servers(site, _databases(tables, catalogue)) as servers:
+            run = _Dump(site, window, warehouse, con, catalogue, redactor, log, purge_known, allow_missing)
+            databases = {raw.database for raw in with_parents(closure(tables, catalogue), catalogue)}
+            with open_servers(site, sorted(databases)) as servers:
                 merged = run.read(servers, tables)
                 warned = tuple(warnings(servers))
             for name, item in merged.items():
@@ -82,24 +78,6 @@ def dump(
         raise
 
 
-def read_table(
-    site: SqlSite,
-    window: Window,
-    con: duckdb.DuckDBPyConnection,
-    raw: RawTable,
-    *,
-    catalogue: Mapping[str, RawTable],
-    redactor: Redactor,
-) -> int:
-    """Read one table into a staging database and nothing more; how many rows that were."""
-    nowhere = Warehouse(Path())
-    run = _Dump(site, window, nowhere, con, catalogue=catalogue, redactor=redactor, log=_silent)
-    with open_servers(site, _databases([raw], catalogue)) as servers:
-        found = find_tables(servers, run.with_parents([raw]))
-        names = [column.name for column in raw.columns]
-        return Stage(con, Filter(window), run.redactor).read(found[raw.name], run.steps(raw, found), names=names).read
-
-
 @contextmanager
 def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """One transaction; ended also by an error, as no database can be detached within one."""
@@ -113,60 +91,38 @@ def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 @dataclass
-class _Merged:
-    """What was read of a table: `counts` per month, `alive` = rows stored before and not gone, None without any."""
-
-    found: Found
-    extracted_at: datetime
-    note: str | None
-    steps: Sequence[Step] = ()
-    counts: dict[date, Counts] = field(default_factory=dict)
-    alive: dict[date, int] | None = None
-
-
 class _Dump:
-    def __init__(
-        self,
-        site: SqlSite,
-        window: Window,
-        warehouse: Warehouse,
-        con: duckdb.DuckDBPyConnection,
-        *,
-        catalogue: Mapping[str, RawTable],
-        redactor: Redactor,
-        log: Callable[[str], None],
-    ) -> None:
-        self.site = site
-        self.window = window
-        self.warehouse = warehouse
-        self.con = con
-        self.catalogue = catalogue
-        self.log = log
-        self.purge_known = self.allow_missing = False
-        self.redactor = redactor
-        self.extracted_at = clock.naive_utc_now().replace(microsecond=0)
+    site: SqlSite
+    window: Window
+    warehouse: Warehouse
+    con: duckdb.DuckDBPyConnection
+    catalogue: Mapping[str, RawTable]
+    redactor: Redactor
+    log: Callable[[str], None]
+    purge_known: bool
+    allow_missing: bool
+    extracted_at: datetime = field(default_factory=lambda: clock.naive_utc_now().replace(microsecond=0))
 
-    def read(self, servers: Sequence[Server], tables: Sequence[RawTable]) -> dict[str, _Merged]:
+    def read(self, servers: Sequence[Server], tables: Sequence[RawTable]) -> dict[str, Merge]:
         """Stage each table and sort it into months, parents before children; then merge with what is stored."""
         self.extracted_at = min((server.now for server in servers), default=self.extracted_at)
         stage = Stage(self.con, Filter(self.window), self.redactor)
         wanted = {raw.name for raw in tables}
         needed = closure(tables, self.catalogue)
-        found = find_tables(servers, self.with_parents(needed))
+        found = find_tables(servers, with_parents(needed, self.catalogue))
         for item in found.values():
             self._refuse_denied(item)
         if not self.allow_missing and any(item.missing for item in found.values()):
             with self.warehouse.read() as reader:
-                refuse_lost_columns(reader, self.site.key, self.window, found.values())
-        merged: dict[str, _Merged] = {}
+                refuse_lost_columns(reader, self.window, found.values())
+        merged: dict[str, Merge] = {}
         with stage.together():
             months.create_window(self.con, self.window, self.site.first_month)
             for raw in needed:
-                columns = self._columns(raw, wanted)
-                steps = self.steps(raw, found)
+                columns, steps = self._columns(raw, wanted), steps_of(raw, found, self.catalogue)
                 staged = stage.read(found[raw.name], steps, names=columns)
                 if isinstance(raw.months, ServerLife):
-                    stage.date_terminations(raw, *self._steps_of_servers(servers, found, raw.months))
+                    stage.date_terminations(raw, *self._tables_of_terminations(servers, found, raw.months))
                 months.hold(self.con, raw, roots(raw, self.catalogue), self._namers(raw))
                 if staged.narrow:
                     stage.fill(found[raw.name], columns)
@@ -174,62 +130,42 @@ class _Dump:
                     note = "; ".join(filter(None, [found[raw.name].note, *staged.notes()])) or None
                     server = found[raw.name].server
                     now = server.now if server else self.extracted_at
-                    merged[raw.name] = _Merged(found[raw.name], now, note, steps)
-                    evidence.assemble(self.con, raw, self.site.key, merged[raw.name].extracted_at)
+                    merged[raw.name] = Merge(found[raw.name], now, note, steps, roots(raw, self.catalogue))
+                    evidence.assemble(self.con, merged[raw.name], self.site.key)
                 stage.settle(staged.read)
                 self.log(f"{self.window}: {raw.name}: {staged.read} row(s) read")
         self._merge(stage, merged)
         self._follow_gone(stage, needed, merged)
         return merged
 
-    def _merge(self, stage: Stage, merged: Mapping[str, "_Merged"]) -> None:
+    def _merge(self, stage: Stage, merged: Mapping[str, Merge]) -> None:
         """Merge tables with what is stored of them; the warehouse is held for the comparison only."""
         with self.warehouse.beside(self.con) as there:
             with _transaction(self.con):
-                for name, item in merged.items():
-                    item.counts = evidence.counted(self.con, self.catalogue[name])
-                    if there:
-                        item.alive = evidence.compare(
-                            self.con,
-                            self.catalogue[name],
-                            item.counts,
-                            site=self.site.key,
-                            months=self.window.months,
-                            extracted_at=item.extracted_at,
-                        )
+                for item in merged.values():
+                    evidence.compare(self.con, item, self.window, is_stored=there)
             for item in merged.values():
                 if item.alive is not None and not self.allow_missing:
-                    refuse_emptied(self.con, self.site.key, self.window, item.found)
+                    refuse_emptied(self.con, self.window, item.found)
         for item in merged.values():
-            if item.alive is not None:
-                evidence.keep(
-                    stage,
-                    item.found,
-                    item.counts,
-                    item.alive,
-                    steps=item.steps,
-                    roots=roots(item.found.raw, self.catalogue),
-                    site=self.site.key,
-                    extracted_at=item.extracted_at,
-                    purge_known=self.purge_known,
-                )
+            evidence.keep(stage, item, self.site.key, purge_known=self.purge_known)
 
-    def _follow_gone(self, stage: Stage, needed: Sequence[RawTable], merged: dict[str, "_Merged"]) -> None:
+    def _follow_gone(self, stage: Stage, needed: Sequence[RawTable], merged: Mapping[str, Merge]) -> None:
         """Hold also what rows name that are kept though gone: a host that a vanished allocation stood on."""
-        again: dict[str, _Merged] = {}
+        again: dict[str, Merge] = {}
         moved: set[str] = set()
         for raw in needed:
-            namers = self._gone_namers(raw, merged)
-            if namers or any(root.name in moved for root, _ in roots(raw, self.catalogue)):
-                months.hold(self.con, raw, roots(raw, self.catalogue), [*self._namers(raw), *namers])
+            owners, namers = roots(raw, self.catalogue), self._gone_namers(raw, merged)
+            if namers or any(owner.name in moved for owner, _ in owners):
+                months.hold(self.con, raw, owners, [*self._namers(raw), *namers])
                 moved.add(raw.name)
                 if raw.name in merged:
                     again[raw.name] = merged[raw.name]
-                    evidence.assemble(self.con, raw, self.site.key, merged[raw.name].extracted_at)
+                    evidence.assemble(self.con, merged[raw.name], self.site.key)
         if again:
             self._merge(stage, again)
 
-    def write(self, path: Path, tables: Sequence[RawTable], merged: Mapping[str, _Merged], run_id: str) -> DumpResult:
+    def write(self, path: Path, tables: Sequence[RawTable], merged: Mapping[str, Merge], run_id: str) -> DumpResult:
         """Replace the months of all tables in one transaction, with the record of the dump."""
         out: list[TableMonth] = []
         with self.warehouse.write(f"dump of {self.window}") as writer:
@@ -248,10 +184,10 @@ class _Dump:
                 if any(item.counts[month].versions for month in good if month in item.counts):
                     evidence.keep_versions(writer, raw, good)
                 out += [
-                    table_month(
-                        raw,
-                        month,
-                        item.counts.get(month, Counts()),
+                    TableMonth(
+                        **vars(item.counts.get(month, Counts())),
+                        table=raw,
+                        month=month,
                         extracted_at=item.extracted_at,
                         note=item.note,
                         refused=tuple(replaced.refused.get(month, ())),
@@ -267,35 +203,12 @@ class _Dump:
             msg = f"site {self.site.key}: {found.raw.name}: {found.note}; an administrator may {give}"
             raise SourceError(msg)
 
-    def with_parents(self, needed: Iterable[RawTable]) -> list[RawTable]:
-        out = {raw.name: raw for raw in needed}
-        for raw in list(out.values()):
-            if isinstance(raw.months, Satellite):
-                for _, parent, _ in raw.months.path:
-                    out |= {name: self.catalogue[name] for name in family(parent, self.catalogue)}
-        return list(out.values())
-
-    def steps(self, raw: RawTable, found: Mapping[str, Found]) -> list[Step]:
-        """The path to a satellite's root as the source has it; none where a step is not there at all."""
-        if not isinstance(raw.months, Satellite):
-            return []
-        steps = []
-        for here, parent, there in raw.months.path:
-            parents = tuple(
-                found[name] for name in family(parent, self.catalogue) if found[name].column(there) is not None
-            )
-            if not parents:
-                return []
-            steps.append(Step(here, parents, there))
-        return steps if found[raw.name].column(steps[0].here) is not None else []
-
-    def _steps_of_servers(
+    def _tables_of_terminations(
         self, servers: Sequence[Server], found: dict[str, Found], life: ServerLife
     ) -> tuple[Found, Found]:
         """The tables of steps on servers and of the requests that they belong to, also where the run reads neither."""
         steps, requests, _ = life.terminated_by
-        lacking = [self.catalogue[name] for name in (steps, requests) if name not in found]
-        known = found | find_tables(servers, lacking)
+        known = found | find_tables(servers, [self.catalogue[name] for name in (steps, requests) if name not in found])
         return known[steps], known[requests]
 
     def _columns(self, raw: RawTable, wanted: set[str]) -> list[str]:
@@ -308,28 +221,25 @@ class _Dump:
 
     def _namers(self, raw: RawTable) -> list[str]:
         """Rows of this run's months that name rows of a machine's table, as a relation (month, name)."""
-        if not isinstance(raw.months, Machine) or raw.months.named_by is None:
+        if (namer := namer_of(raw)) is None:
             return []
-        other, column = raw.months.named_by
+        other, column = namer
         key = ", ".join(f'"{name}"' for name in self.catalogue[other].key)
-        named = (
-            f'SELECT DISTINCT m.month, CAST(s."{column}" AS VARCHAR) AS name '
-            f'FROM m_{other} m JOIN s_{other} s USING ({key}) WHERE s."{column}" IS NOT NULL'
-        )
-        return [f"({named})"]
+        rows = f'm_{other} m JOIN s_{other} s USING ({key}) WHERE s."{column}" IS NOT NULL'
+        return [f'(SELECT DISTINCT m.month, CAST(s."{column}" AS VARCHAR) AS name FROM {rows})']
 
-    def _gone_namers(self, raw: RawTable, merged: Mapping[str, "_Merged"]) -> list[str]:
+    def _gone_namers(self, raw: RawTable, merged: Mapping[str, Merge]) -> list[str]:
         """The same of rows that are kept though the source has lost them."""
-        if not isinstance(raw.months, Machine) or raw.months.named_by is None:
+        other, column = namer_of(raw) or ("", "")
+        if other not in merged or not any(counts.rows_gone for counts in merged[other].counts.values()):
             return []
-        other, column = raw.months.named_by
-        if other not in merged or not any(counts.gone for counts in merged[other].counts.values()):
-            return []
-        named = (
-            f'SELECT DISTINCT month, CAST("{column}" AS VARCHAR) AS name FROM out_{other} '
-            f'WHERE gone_at IS NOT NULL AND "{column}" IS NOT NULL'
-        )
-        return [f"({named})"]
+        rows = f'out_{other} WHERE gone_at IS NOT NULL AND "{column}" IS NOT NULL'
+        return [f'(SELECT DISTINCT month, CAST("{column}" AS VARCHAR) AS name FROM {rows})']
+
+
+def namer_of(raw: RawTable) -> tuple[str, str] | None:
+    """The raw table, and its column, whose rows name rows of a machine's table that are held too."""
+    return raw.months.named_by if isinstance(raw.months, Machine) else None
 
 
 def family(name: str, catalogue: Mapping[str, RawTable]) -> list[str]:
@@ -345,6 +255,19 @@ def roots(raw: RawTable, catalogue: Mapping[str, RawTable]) -> list[tuple[RawTab
     return [(catalogue[name], column) for name in family(parent, catalogue)]
 
 
+def steps_of(raw: RawTable, found: Mapping[str, Found], catalogue: Mapping[str, RawTable]) -> list[Step]:
+    """The path to a satellite's root as the source has it; none where a step is not there at all."""
+    if not isinstance(raw.months, Satellite):
+        return []
+    steps = []
+    for here, parent, there in raw.months.path:
+        parents = tuple(found[name] for name in family(parent, catalogue) if found[name].column(there) is not None)
+        if not parents:
+            return []
+        steps.append(Step(here, parents, there))
+    return steps if found[raw.name].column(steps[0].here) is not None else []
+
+
 def closure(tables: Iterable[RawTable], catalogue: Mapping[str, RawTable]) -> list[RawTable]:
     """The tables and all whose months theirs follow, in the order in which months can be found."""
     graph: dict[str, set[str]] = {}
@@ -355,8 +278,8 @@ def closure(tables: Iterable[RawTable], catalogue: Mapping[str, RawTable]) -> li
             continue
         raw = catalogue[name]
         graph[name] = {root.name for root, _ in roots(raw, catalogue)}
-        if isinstance(raw.months, Machine) and raw.months.named_by is not None:
-            graph[name].add(raw.months.named_by[0])
+        if (namer := namer_of(raw)) is not None:
+            graph[name].add(namer[0])
         waiting += graph[name]
     order = {name: number for number, name in enumerate(catalogue)}
     ordered = TopologicalSorter(
@@ -365,10 +288,11 @@ def closure(tables: Iterable[RawTable], catalogue: Mapping[str, RawTable]) -> li
     return [catalogue[name] for name in ordered.static_order()]
 
 
-def _databases(tables: Sequence[RawTable], catalogue: Mapping[str, RawTable]) -> list[str]:
-    out: set[str] = set()
-    for raw in closure(tables, catalogue):
-        out.add(raw.database)
+def with_parents(tables: Iterable[RawTable], catalogue: Mapping[str, RawTable]) -> list[RawTable]:
+    """The tables and those that the paths of satellites among them lead over."""
+    out = {raw.name: raw for raw in tables}
+    for raw in list(out.values()):
         if isinstance(raw.months, Satellite):
-            out |= {catalogue[name].database for _, parent, _ in raw.months.path for name in family(parent, catalogue)}
-    return sorted(out)
+            for _, parent, _ in raw.months.path:
+                out |= {name: catalogue[name] for name in family(parent, catalogue)}
+    return list(out.values())

@@ -15,65 +15,38 @@ _LONGEST = 300
 
 _IN_CLEAR = "; or the server wants an encrypted connection: name tls in the site's file"
 # what a driver says -> what to do about it; the first match counts
-_ADVICE: tuple[tuple[str, str], ...] = (
-    (
-        r"no module named 'mysqldb'",
+_ADVICE: dict[str, str] = {
+    r"no module named 'mysqldb'":
         "write mysql+pymysql:// in the site's file: mysql:// alone asks for mysqlclient, which is not installed",
-    ),
-    (
-        r"no module named|can't load plugin",
+    r"no module named|can't load plugin":
         "that driver is not installed: write mysql+pymysql:// or postgresql+psycopg:// in the site's file",
-    ),
-    (
-        r"package is required for|_password auth method",
+    r"package is required for|_password auth method":
         "install it into this environment: pip install cryptography PyNaCl",
-    ),
-    (
-        r"authentication plugin|authentication method \d+ not supported",
+    r"authentication plugin|authentication method \d+ not supported":
         "the driver can't sign in that way: make it mysql_native_password, caching_sha2_password or ed25519",
-    ),
-    (
-        r"unexpected keyword argument|invalid connection option|invalid uri query parameter",
+    r"unexpected keyword argument|invalid connection option|invalid uri query parameter":
         "the driver does not know this option: take it out of the URL in the site's file",
-    ),
-    (r"insecure transport|3159", "the server wants an encrypted connection: name tls in the site's file"),
-    (
-        r"certificate|hostname mismatch|does not match host name|\[ssl|ssl error|tls alert",
+    r"insecure transport|3159": "the server wants an encrypted connection: name tls in the site's file",
+    r"certificate|hostname mismatch|does not match host name|\[ssl|ssl error|tls alert":
         "look at tls in the site's file: ca must have signed the server's certificate, which must name the URL's host",
-    ),
-    (
-        r"access denied for user .*to database|1044",
+    r"access denied for user .*to database|1044":
         "grant the account its tables: usage-assets grants; if a role has them, SET DEFAULT ROLE for the account",
-    ),
-    (
-        r"access denied for user|1045|password authentication failed|28P01|no password supplied",
+    r"access denied for user|1045|password authentication failed|28P01|no password supplied":
         "check user and password: the site's file names the variable that holds it; % is written %25 in a URL",
-    ),
-    (r"command denied|1142|1143|permission denied|42501", "grant the table: usage-assets grants"),
-    (r"unknown database|1049|database .* does not exist|3D000", "check the database's name in the site's file"),
-    (
-        r"wsrep|1047",
-        "this node of the cluster is not ready: name another one in the site's file, or run it again later",
-    ),
-    (
-        r"too many connections|1040|1203|1226|53300",
+    r"command denied|1142|1143|permission denied|42501": "grant the table: usage-assets grants",
+    r"unknown database|1049|database .* does not exist|3D000": "check the database's name in the site's file",
+    r"wsrep|1047": "this node of the cluster is not ready: name another one in the site's file, or run it again later",
+    r"too many connections|1040|1203|1226|53300":
         "the server has no room for another connection: run it again later, or raise the account's limit",
-    ),
-    (r"is not allowed to connect|1130|is blocked|1129|no pg_hba.conf entry", "let the account in from this machine"),
-    (
-        r"max_statement_time|1969|3024|statement timeout|57014|timed out",
+    r"is not allowed to connect|1130|is blocked|1129|no pg_hba.conf entry": "let the account in from this machine",
+    r"max_statement_time|1969|3024|statement timeout|57014|timed out":
         "the server was too slow; try again when it is less busy, or fewer months at once",
-    ),
-    (
-        r"can't connect|2003|connection refused|name or service|could not translate|2005|no route",
+    r"can't connect|2003|connection refused|name or service|could not translate|2005|no route":
         "check host and port in the site's file, and that the server runs",
-    ),
-    (
-        r"lost connection|2013|2006|gone away|server closed the connection|terminat|0x|broken pipe|reset by peer",
+    r"lost connection|2013|2006|gone away|server closed the connection|terminat|0x|broken pipe|reset by peer":
         "the server ended the connection; run it again when the server is back",
-    ),
-    (r"not a database|malformed|unable to open", "check the file that the site's file names"),
-)
+    r"not a database|malformed|unable to open": "check the file that the site's file names",
+}  # fmt: skip
 _NO_TLS = re.compile(r"ssl is required but|does not support ssl|TLS/SSL error: SSL is required", re.IGNORECASE)
 _REFUSED = re.compile(r"access denied for user(?!.*to database)|\b1045\b", re.IGNORECASE)
 # a driver's words that repeat a value of a row
@@ -132,7 +105,7 @@ def fault(site: str, where: str, error: BaseException, scrub: Scrubber, advice: 
     cause = getattr(error, "orig", None) or error  # SQLAlchemy's own text would repeat the whole statement
     text = _text(cause, scrub)
     if not advice:
-        advice = next((say for pattern, say in _ADVICE if re.search(pattern, text, re.IGNORECASE)), "")
+        advice = next((say for pattern, say in _ADVICE.items() if re.search(pattern, text, re.IGNORECASE)), "")
     return SourceError(f"site {site}: {where}: {text}" + (f"; {advice}" if advice else ""))
 
 

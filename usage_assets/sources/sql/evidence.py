@@ -10,13 +10,14 @@ stays so is no new version: `gone_at` itself says what was believed when.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import duckdb
 
 from usage_assets.core.errors import EvidenceError, SourceError
+from usage_assets.core.months import Window
 from usage_assets.sources.sql.months import ended, hold, life_of, undated
 from usage_assets.sources.sql.reflection import Found
 from usage_assets.sources.sql.stage import Stage
@@ -43,10 +44,10 @@ class Counts:
     """What a dump did to a table-month."""
 
     rows: int = 0
-    new: int = 0
-    changed: int = 0
-    moved: int = 0
-    gone: int = 0
+    rows_new: int = 0
+    rows_changed: int = 0
+    rows_moved: int = 0
+    rows_gone: int = 0
     zero_dates: int = 0
     undated: int = 0
     """Rows that are held as deleted without a date, in the month in which they end by what stands in for it."""
@@ -54,8 +55,31 @@ class Counts:
     """Versions that it replaced; more than changed and moved where rows returned or became context."""
 
 
-def assemble(con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, extracted_at: datetime) -> None:
+@dataclass
+class Merge:
+    """A table that was read and is merged with what is stored of it.
+
+    `steps` and `roots` lead from its rows to those that they belong to; `counts` say per month what is done, `alive`
+    how many rows stored before were not gone, None where none are stored.
+    """
+
+    found: Found
+    extracted_at: datetime
+    note: str | None
+    steps: Sequence[Step]
+    roots: Sequence[Root]
+    counts: dict[date, Counts] = field(default_factory=dict)
+    alive: dict[date, int] | None = None
+
+    @property
+    def raw(self) -> RawTable:
+        """The declaration of the table."""
+        return self.found.raw
+
+
+def assemble(con: duckdb.DuckDBPyConnection, item: Merge, site: str) -> None:
     """Write `out_<raw name>`: the rows that the dump holds for each month, in the shape of the warehouse's table."""
+    raw = item.raw
     key = ", ".join(f'"{name}"' for name in raw.key)
     special = {
         "site": "$site",
@@ -69,38 +93,29 @@ def assemble(con: duckdb.DuckDBPyConnection, raw: RawTable, site: str, extracted
     con.execute(
         f"CREATE OR REPLACE TABLE out_{raw.name} AS SELECT {columns} "
         f"FROM s_{raw.name} s JOIN m_{raw.name} m USING ({key}) WHERE NOT s._skip",
-        {"site": site, "extracted_at": extracted_at},
+        {"site": site, "extracted_at": item.extracted_at},
     ).fetchall()
 
 
-def counted(con: duckdb.DuckDBPyConnection, raw: RawTable) -> dict[date, Counts]:
-    """Rows, zero dates and undated deletions of each month that the dump holds; all rows are new so far."""
+def compare(con: duckdb.DuckDBPyConnection, item: Merge, window: Window, *, is_stored: bool) -> None:
+    """Count what the dump holds of each month, and compare it with the attached warehouse where one `is_stored`.
+
+    Rows that are stored as they were read keep their `seen_from`; stored rows that the dump missed go to `v_<raw name>`
+    and versions that it replaces to `e_<raw name>`.
+    """
+    raw, life = item.raw, life_of(item.raw)
     key = ", ".join(f'"{name}"' for name in raw.key)
-    life = life_of(raw)
     ends_here = f"{undated(raw, life)} AND date_trunc('month', {ended(raw, life)}) = m.month"
     found = con.execute(
         f"SELECT m.month, count(*), sum(s._odd)::BIGINT, count(*) FILTER (WHERE {ends_here}) "
         f"FROM s_{raw.name} s JOIN m_{raw.name} m USING ({key}) WHERE NOT s._skip GROUP BY m.month"
     ).fetchall()
-    return {
-        month: Counts(rows=rows, new=rows, zero_dates=zero, undated=lacking) for month, rows, zero, lacking in found
+    item.counts = counts = {
+        month: Counts(rows=rows, rows_new=rows, zero_dates=zero, undated=lacking)
+        for month, rows, zero, lacking in found
     }
-
-
-def compare(
-    con: duckdb.DuckDBPyConnection,
-    raw: RawTable,
-    counts: dict[date, Counts],
-    *,
-    site: str,
-    months: Sequence[date],
-    extracted_at: datetime,
-) -> dict[date, int] | None:
-    """Compare with the attached warehouse: count new and changed rows, give unchanged ones their `seen_from`.
-
-    Stored rows that the dump missed go to `v_<raw name>`, versions that it replaces to `e_<raw name>`. Returns how many
-    stored rows of each month were not gone yet; None where none are stored.
-    """
+    if not is_stored:
+        return
     con.execute(f"DROP TABLE IF EXISTS e_{raw.name}").fetchall()  # of an earlier comparison of this dump
     stored = f"stored.{raw.table.qualified}"
     there = con.execute(
@@ -108,10 +123,10 @@ def compare(
         [raw.table.stage, raw.name],
     ).fetchall()[0][0]
     if not there:
-        return None
+        return
     scope = "t.site = $site AND t.month IN (SELECT unnest($months::DATE[]))"
-    params = bound({"site": site, "months": list(months)})
-    now = {"now": extracted_at}
+    params = bound({"site": window.site, "months": list(window.months)})
+    now = {"now": item.extracted_at}
     alive = dict(
         con.execute(
             f"SELECT t.month, count(*) FILTER (WHERE t.gone_at IS NULL) FROM {stored} t WHERE {scope} GROUP BY t.month",
@@ -119,7 +134,8 @@ def compare(
         ).fetchall()
     )
     if not alive:
-        return None
+        return
+    item.alive = alive
     same = " AND ".join(f'o."{name}" = t."{name}"' for name in ("month", *raw.key))
     changed = " OR ".join(_differs(c.name) for c in raw.columns)
     replaced = f"({changed} OR o.is_context <> t.is_context OR t.gone_at IS NOT NULL)"
@@ -134,8 +150,8 @@ def compare(
         f"FROM {stored} t JOIN out_{raw.name} o ON {same} WHERE {scope} GROUP BY t.month",
         params,
     ).fetchall():
-        counts[month].new -= both
-        counts[month].changed = differ
+        counts[month].rows_new -= both
+        counts[month].rows_changed = differ
         counts[month].versions = other
         matched += both
         versions += other
@@ -147,7 +163,6 @@ def compare(
         ).fetchall()
     if versions:
         _replace(con, raw, f"{stored} t JOIN out_{raw.name} o ON {same} WHERE {scope} AND {replaced}", params | now)
-    return alive
 
 
 def _differs(name: str) -> str:
@@ -179,44 +194,35 @@ def keep_versions(writer: Writer, raw: RawTable, months: Sequence[date]) -> None
     ).fetchall()
 
 
-def keep(
-    stage: Stage,
-    found: Found,
-    counts: dict[date, Counts],
-    alive: dict[date, int],
-    *,
-    steps: Sequence[Step],
-    roots: Sequence[Root],
-    site: str,
-    extracted_at: datetime,
-    purge_known: bool,
-) -> None:
+def keep(stage: Stage, item: Merge, site: str, *, purge_known: bool) -> None:
     """Settle the rows of `v_<raw name>`: moved ones leave, absent ones go to `out_<raw name>` with `gone_at`."""
-    raw, con = found.raw, stage.con
+    raw, con, counts, alive = item.raw, stage.con, item.counts, item.alive
+    if alive is None:
+        return
     missed = f"v_{raw.name}"
     number, open_rows = con.execute(
         f"SELECT count(*), count(*) FILTER (WHERE gone_at IS NULL) FROM {missed}"
     ).fetchall()[0]
     if not number:
         return
-    if found.relation is None and open_rows and not purge_known:
+    if item.found.relation is None and open_rows and not purge_known:
         msg = (
-            f"site {site}: {raw.name}: {found.note}, but {open_rows} row(s) of these months are stored; nothing was "
-            "written. Mend the site's file or the grants; if it was removed for good, run once with purge_known"
+            f"site {site}: {raw.name}: {item.found.note}, but {open_rows} row(s) of these months are stored; nothing "
+            "was written. Mend the site's file or the grants; if it was removed for good, run once with purge_known"
         )
         raise SourceError(msg)
-    _ask(stage, found, steps, roots, site)
+    _ask(stage, item, site)
     same = " AND ".join(f'v."{name}" = k."{name}"' for name in raw.key)
     left = 0
     for month, moved in con.execute(
         f"SELECT v.month, count(*) FROM {missed} v SEMI JOIN asked k ON {same} GROUP BY v.month"
     ).fetchall():
-        counts.setdefault(month, Counts()).moved = moved
+        counts.setdefault(month, Counts()).rows_moved = moved
         counts[month].versions += moved
         left += moved
     if left:
         here = " AND ".join(f't."{name}" = k."{name}"' for name in raw.key)
-        _replace(con, raw, f"{missed} t SEMI JOIN asked k ON {here}", {"now": extracted_at})
+        _replace(con, raw, f"{missed} t SEMI JOIN asked k ON {here}", {"now": item.extracted_at})
     con.execute(
         f"CREATE OR REPLACE TABLE g_{raw.name} AS SELECT v.* FROM {missed} v ANTI JOIN asked k ON {same}"
     ).fetchall()
@@ -231,21 +237,21 @@ def keep(
                 "once; nothing was written. Check the URL and the source; if it was purged, run once with purge_known"
             )
             raise EvidenceError(msg)
-        counts.setdefault(month, Counts()).gone = gone
+        counts.setdefault(month, Counts()).rows_gone = gone
         counts[month].rows += gone
     con.execute(
         f"INSERT INTO out_{raw.name} BY NAME "
         f"SELECT * REPLACE (coalesce(gone_at, $now::TIMESTAMP) AS gone_at) FROM g_{raw.name}",
-        {"now": extracted_at},
+        {"now": item.extracted_at},
     ).fetchall()
 
 
-def _ask(stage: Stage, found: Found, steps: Sequence[Step], roots: Sequence[Root], site: str) -> None:
+def _ask(stage: Stage, item: Merge, site: str) -> None:
     """Write `asked`: which keys of the rows missed the source still has, live or archived.
 
     SourceError where such a row touches its month still: then the read was short, and the row did not move.
     """
-    raw, con = found.raw, stage.con
+    found, raw, con = item.found, item.raw, stage.con
     missed, key = f"v_{raw.name}", ", ".join(f'"{name}"' for name in raw.key)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE asked AS SELECT DISTINCT {key} FROM {missed} "
@@ -260,8 +266,8 @@ def _ask(stage: Stage, found: Found, steps: Sequence[Step], roots: Sequence[Root
     if not keys:
         return
     with stage.aside():
-        stage.read_again(found, steps, stage.columns(raw), keys)
-        hold(con, raw, roots, ())
+        stage.read_again(found, item.steps, stage.columns(raw), keys)
+        hold(con, raw, item.roots, ())
         con.execute(f"INSERT INTO asked SELECT {key} FROM s_{raw.name} SEMI JOIN {missed} USING ({key})").fetchall()
         short = con.execute(
             f"SELECT month, count(*) FROM {missed} JOIN m_{raw.name} m USING (month, {key}) "

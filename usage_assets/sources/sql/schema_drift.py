@@ -20,7 +20,7 @@ _SHOWN = 30
 _ALIKE = 0.5
 
 
-def refuse_lost_columns(reader: Reader, site: str, window: Window, found: Iterable[Found]) -> None:
+def refuse_lost_columns(reader: Reader, window: Window, found: Iterable[Found]) -> None:
     """SourceError where a column is at no source any more of which the months' stored rows, or the latest, hold values.
 
     Asked before anything is read; a column that only the archive still has is for `refuse_emptied` to judge.
@@ -35,15 +35,15 @@ def refuse_lost_columns(reader: Reader, site: str, window: Window, found: Iterab
         frame = reader.sql(
             f"SELECT month, {held} FROM {table} t WHERE site = $site AND gone_at IS NULL AND "
             f"(month IN (SELECT unnest($months::DATE[])) OR month = ({latest})) GROUP BY month ORDER BY month",
-            {"site": site, "months": list(window.months)},
+            {"site": window.site, "months": list(window.months)},
         )
         for name in lost:
             months = frame.filter(frame[name])["month"].to_list()
             if months:
-                raise _lost(site, item, name, months)
+                raise _lost(window.site, item, name, months)
 
 
-def refuse_emptied(con: duckdb.DuckDBPyConnection, site: str, window: Window, found: Found) -> None:
+def refuse_emptied(con: duckdb.DuckDBPyConnection, window: Window, found: Found) -> None:
     """SourceError where a missing column would make null what the attached warehouse holds of rows that are still read.
 
     Of a row that was archived the archive may have the column still.
@@ -57,10 +57,10 @@ def refuse_emptied(con: duckdb.DuckDBPyConnection, site: str, window: Window, fo
             f"SELECT DISTINCT t.month FROM stored.{raw.table.qualified} t JOIN out_{raw.name} o ON {same} "
             f"WHERE t.site = $site AND t.month IN (SELECT unnest($months::DATE[])) AND t.gone_at IS NULL "
             f"AND {_says('t', name)} AND NOT coalesce({_says('o', name)}, false) ORDER BY 1",
-            bound({"site": site, "months": list(window.months)}),
+            bound({"site": window.site, "months": list(window.months)}),
         ).fetchall()
         if months:
-            raise _lost(site, found, name, [month for (month,) in months])
+            raise _lost(window.site, found, name, [month for (month,) in months])
 
 
 def _says(row: str, name: str) -> str:

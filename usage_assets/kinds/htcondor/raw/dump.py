@@ -26,7 +26,7 @@ from usage_assets.kinds.htcondor.raw.tables import GPU_STATE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.schema import Violation
 from usage_assets.sources import record
-from usage_assets.sources.record import DumpResult, TableMonth, table_month
+from usage_assets.sources.record import DumpResult, TableMonth
 from usage_assets.specs.raw_table import RawTable
 from usage_assets.warehouse import Reader, Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import FILES, GATES
@@ -184,7 +184,7 @@ class _Month:
         """The month as it is, and that its files were looked at."""
         with self.warehouse.write(f"dump of {self.site.key} {self.month:%Y-%m}") as writer:
             stored = Stored()
-            stored.counts.rows, stored.counts.gone, stored.doubles = (
+            stored.counts.rows, stored.counts.rows_gone, stored.doubles = (
                 int(n)
                 for n in writer.con.execute(
                     "SELECT count(*), count(gone_at), coalesce(sum(copies - 1), 0)::BIGINT "
@@ -223,10 +223,10 @@ class _Month:
             (sums["shifted_times"], "time(s) in the hour that the clock left out"),
         )
         texts = [f"{number} {what}" for number, what in said if number]
-        return table_month(
-            GPU_STATE,
-            self.month,
-            stored.counts,
+        return TableMonth(
+            **vars(stored.counts),
+            table=GPU_STATE,
+            month=self.month,
             extracted_at=self.now,
             note="; ".join([*dict.fromkeys(notes), *texts]) or None,
             refused=stored.refused,

@@ -118,7 +118,7 @@ def merge(writer: Writer, rows: MonthRows, *, now: datetime, purge_known: bool, 
         _compare(writer, rows, out, now=now, purge_known=purge_known)
     _count(writer, rows, out)
     if not before and not out.refused:
-        out.counts.new = out.counts.rows
+        out.counts.rows_new = out.counts.rows
     refused = {rows.month: list(out.refused)} if out.refused else {}
     writer.record_readiness(asset, rows.site, [rows.month], refused, run_id)
     if out.wrote:
@@ -166,7 +166,7 @@ def _compare(writer: Writer, rows: MonthRows, out: Stored, *, now: datetime, pur
         done = con.execute(
             f"INSERT INTO {TABLE.qualified} BY NAME SELECT * FROM {INCOMING} SEMI JOIN new_polls USING (poll_at)"
         ).fetchall()
-        out.counts.new += int(done[0][0])
+        out.counts.rows_new += int(done[0][0])
         out.wrote = True
 
 
@@ -230,8 +230,8 @@ def _replace(writer: Writer, rows: MonthRows, out: Stored, *, now: datetime) -> 
     fresh = con.execute(
         "SELECT count(*) FROM new_rows ANTI JOIN (SELECT poll_at, h FROM old_rows) USING (poll_at, h)"
     ).fetchall()[0][0]
-    out.counts.changed = min(versions, int(fresh))
-    out.counts.new += int(fresh) - out.counts.changed
+    out.counts.rows_changed = min(versions, int(fresh))
+    out.counts.rows_new += int(fresh) - out.counts.rows_changed
     out.counts.versions = versions
     con.execute(
         f"DELETE FROM {TABLE.qualified} WHERE site = $site AND month = $month::DATE "
@@ -248,7 +248,7 @@ def _count(writer: Writer, rows: MonthRows, out: Stored) -> None:
         "WHERE site = $site AND month = $month::DATE",
         {"site": rows.site, "month": rows.month},
     ).fetchall()[0]
-    out.counts.rows, out.counts.gone, out.doubles = map(int, found)
+    out.counts.rows, out.counts.rows_gone, out.doubles = map(int, found)
 
 
 def missed_polls(writer: Writer, site: str, month: date, poll_minutes: int) -> int:
