@@ -1,4 +1,4 @@
-"""Causes: what may be told, what was found of them, and when two findings say the same."""
+"""Causes of alerts, the troubles found of them, and when two findings are the same."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -8,7 +8,7 @@ from usage_assets.core.text import line
 
 ERROR, WARN, RECOVERED = "ERROR", "WARN", "RECOVERED"
 RUN, NIGHTLY, FILE, MAIL = "run", "nightly", "file", "mail"
-"""What fails where it is no check: a run, the nightly of a site, a file of the operator, the mail of a report."""
+"""In place of a check's name: a run, the nightly of a site, a file of the operator, the mail of a report."""
 
 _SENTENCE = 400
 _MASKS = (
@@ -21,11 +21,11 @@ _MASKS = (
 
 @dataclass(frozen=True, order=True)
 class Cause:
-    """What is told once: a check of an asset in a month of a site, a run's month, a nightly, a file, a mail."""
+    """Identity of an alert: a check of an asset in a month of a site, a run's month, a nightly, a file, a mail."""
 
     site: str
     asset: str
-    what: str
+    check: str
     """Name of the check, or one of RUN, NIGHTLY, FILE, MAIL."""
     month: str = ""
     """As 2026-10; empty where there is none."""
@@ -33,7 +33,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Trouble:
-    """A cause that fails: how badly, in which words, as seen by which run."""
+    """A cause that fails, with severity and text, and the run that found it."""
 
     cause: Cause
     severity: str
@@ -45,34 +45,32 @@ class Trouble:
 
     @property
     def fingerprint(self) -> str:
-        """What has to change before the cause is told again."""
+        """Text that has to change before the cause is reported again."""
         return f"{self.severity} {masked(self.text)}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one look says of an asset's check: the troubles, and of which causes it would have said so.
+    """Result of one evaluation of an asset's check: its troubles, and which causes it covers.
 
-    Known causes of `asset` and `what` that lie in `site` and `months` (None: in all) and are no trouble have
-    recovered. `ref` is the run that looked.
+    Known causes of `asset` and `check` that lie in `site` and `months` (None: in all) and are no trouble have
+    recovered. `ref` is the run that evaluated it.
     """
 
     asset: str
-    what: str
+    check: str
     site: str | None
     months: frozenset[str] | None
     troubles: Mapping[Cause, Trouble] = field(default_factory=dict)
     ref: str = ""
     unseen: Collection[str] = ()
-    """Sites that nobody can look at now: they recover by no look at all sites."""
+    """Sites that can't be checked now: an evaluation of all sites does not clear their causes."""
 
     def clears(self, cause: Cause) -> bool:
         """Whether a known cause of this asset and check has recovered."""
-        seen = (self.site is None or cause.site == self.site) and (
-            self.months is None or not cause.month or cause.month in self.months
-        )
-        blind = self.site is None and cause.site in self.unseen
-        return seen and not blind and cause not in self.troubles
+        of_site = cause.site not in self.unseen if self.site is None else cause.site == self.site
+        of_month = self.months is None or not cause.month or cause.month in self.months
+        return of_site and of_month and cause not in self.troubles
 
 
 def masked(text: str) -> str:

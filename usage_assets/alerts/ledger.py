@@ -1,6 +1,6 @@
-"""What a tick found, compared with what was told: the net change of every cause.
+"""The findings of a tick compared with what was reported: the net change of every cause.
 
-A check that fails and holds again before anybody was told is not told at all: nothing is wrong.
+A check that fails and passes again before anything was reported is not reported at all.
 """
 
 from collections.abc import Iterator
@@ -12,26 +12,26 @@ _Known = dict[Cause, tuple[Trouble, str]]
 
 
 class Ledger:
-    """The causes that were told, and those that are to be."""
+    """The causes that were reported, and their state after this tick."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._told: dict[tuple[str, str], _Known] = {}
-        self._now: dict[tuple[str, str], _Known] = {}
+        self._reported: dict[tuple[str, str], _Known] = {}
+        self._current: dict[tuple[str, str], _Known] = {}
         self._cleared_by: dict[Cause, str] = {}
         self._notices: list[Trouble] = []
 
-    def known(self, asset: str, what: str) -> _Known:
+    def known(self, asset: str, check: str) -> _Known:
         """The troubles of an asset's check as they stand now."""
-        key = (asset, what)
-        if key not in self._now:
-            self._told[key] = self._state.known(asset, what)
-            self._now[key] = dict(self._told[key])
-        return self._now[key]
+        key = (asset, check)
+        if key not in self._current:
+            self._reported[key] = self._state.known(asset, check)
+            self._current[key] = dict(self._reported[key])
+        return self._current[key]
 
     def add(self, verdict: Verdict) -> None:
-        """Take in what a look has found."""
-        known = self.known(verdict.asset, verdict.what)
+        """Take in the result of an evaluation."""
+        known = self.known(verdict.asset, verdict.check)
         for cause in [cause for cause in known if verdict.clears(cause)]:
             del known[cause]
             self._cleared_by[cause] = verdict.ref
@@ -39,17 +39,17 @@ class Ledger:
             known[cause] = (trouble, trouble.fingerprint)
 
     def forget(self, cause: Cause) -> None:
-        """Drop a cause that can't be looked at any more, without a word."""
-        self.known(cause.asset, cause.what).pop(cause, None)
-        self._told[cause.asset, cause.what].pop(cause, None)
+        """Drop a cause that can't be evaluated any more, without reporting it."""
+        self.known(cause.asset, cause.check).pop(cause, None)
+        self._reported[cause.asset, cause.check].pop(cause, None)
         self._state.drop_cause(cause)
 
     def notice(self, trouble: Trouble) -> None:
-        """Tell something that neither lasts nor recovers."""
+        """Report something that neither lasts nor recovers."""
         self._notices.append(trouble)
 
     def settle(self, at: float) -> int:
-        """Note what changed as told and put it into the outboxes; how many causes did."""
+        """Put the changes into the outboxes and note them as reported; how many causes changed."""
         changes = list(self._changes())
         for old, new in changes:
             if new is not None:
@@ -65,18 +65,17 @@ class Ledger:
         return len(changes)
 
     def _changes(self) -> Iterator[tuple[Trouble | None, Trouble | None]]:
-        """What was told and what is to be told of each cause that changed."""
-        for key, now in self._now.items():
-            told = self._told[key]
-            for cause, (trouble, fingerprint) in now.items():
-                if cause not in told or told[cause][1] != fingerprint:
-                    yield (told[cause][0] if cause in told else None), trouble
-            for cause, (trouble, _) in told.items():
-                if cause not in now:
-                    yield trouble, None
+        """The reported and the new trouble of each cause that changed."""
+        for key, current in self._current.items():
+            reported = self._reported[key]
+            for cause, (trouble, fingerprint) in current.items():
+                old, old_fingerprint = reported.get(cause, (None, None))
+                if fingerprint != old_fingerprint:
+                    yield old, trouble
+            yield from ((trouble, None) for cause, (trouble, _) in reported.items() if cause not in current)
 
     def _item(self, old: Trouble | None, new: Trouble | None, at: float, *, takes_warnings: bool) -> Item | None:
-        """What a channel is told of a change; one without warnings hears of an error that became one as recovered."""
+        """Item of a change for a channel; to one without warnings, an error that became a warning has recovered."""
         if new is not None and (takes_warnings or new.severity == ERROR):
             return Item(new.cause, new.severity, new.text, new.ref, new.sample, at, was=old.severity if old else "")
         if old is None or (not takes_warnings and old.severity == WARN):

@@ -1,4 +1,4 @@
-"""Messages: what is to be told, grouped per site and asset, errors first, in bounded texts for people and programs."""
+"""Messages: alerts grouped per site and asset, errors first, in bounded texts for people and programs."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -29,9 +29,9 @@ _WORDS = {ERROR: ("error", "errors"), WARN: ("warning", "warnings"), RECOVERED: 
 
 @dataclass(frozen=True)
 class Line:
-    """One check of a group: its months, what it says, examples, and the newest run that said so."""
+    """One check of a group: its months, sentences, examples, and the newest run that found them."""
 
-    what: str
+    check: str
     months: str
     count: int
     sentences: tuple[str, ...]
@@ -42,7 +42,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """What is told of one asset of one site with one severity."""
+    """The checks of one asset of one site with one severity."""
 
     severity: str
     site: str
@@ -57,7 +57,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Message:
-    """What a channel gets. `errors`, `warnings` and `recovered` count checks, runs and nightlies, not their months."""
+    """Content for a channel; `errors`, `warnings` and `recovered` count checks, runs and nightlies, not months."""
 
     subject: str
     groups: tuple[Group, ...]
@@ -70,31 +70,29 @@ class Message:
 
     @classmethod
     def of(cls, items: Sequence[Item], now: datetime) -> "Message":
-        """The message that tells these items."""
+        """The message of these items."""
         found: dict[tuple[str, str, str], dict[str, list[Item]]] = {}
         for item in items:
             cause = item.cause
-            found.setdefault((item.severity, cause.site, cause.asset), {}).setdefault(cause.what, []).append(item)
+            found.setdefault((item.severity, cause.site, cause.asset), {}).setdefault(cause.check, []).append(item)
         counts = dict.fromkeys(_WORDS, 0)
-        for (severity, _, _), lines in found.items():
-            counts[severity] += len(lines)
+        for (severity, _, _), checks in found.items():
+            counts[severity] += len(checks)
         order = list(_WORDS)
         keys = sorted(found, key=lambda key: (order.index(key[0]), key[1:]))
-        groups = tuple(
-            Group(
-                key[0], _name(key[1]), _name(key[2]), tuple(_line(what, of) for what, of in sorted(found[key].items()))
-            )
+        groups = [
+            Group(key[0], _name(key[1]), _name(key[2]), tuple(_line(*check) for check in sorted(found[key].items())))
             for key in keys[:GROUPS]
-        )
-        said = [f"{number} {_WORDS[name][number != 1]}" for name, number in counts.items() if number]
+        ]
+        totals = [f"{number} {_WORDS[name][number != 1]}" for name, number in counts.items() if number]
         sites = sorted({_name(site) for _, site, _ in found if site})
         more = [f"{len(sites) - _SITES} more"] * (len(sites) > _SITES)
         where = f" ({', '.join([*sites[:_SITES], *more])})" if sites else ""
         oldest = min((item.at for item in items), default=now.timestamp())
         since = f"waiting since {datetime.fromtimestamp(oldest, tz=UTC):%Y-%m-%d %H:%M} UTC"
         return cls(
-            f"usage_assets: {', '.join(said) or 'nothing to tell'}{where}",
-            groups,
+            f"usage_assets: {', '.join(totals) or 'nothing to tell'}{where}",
+            tuple(groups),
             counts[ERROR],
             counts[WARN],
             counts[RECOVERED],
@@ -104,16 +102,16 @@ class Message:
 
     @property
     def severity(self) -> str:
-        """The worst that it tells."""
+        """The worst severity in it."""
         return ERROR if self.errors else WARN if self.warnings else RECOVERED
 
     def text(self, limit: int = MAIL_BYTES) -> str:
         """Plain text of at most `limit` bytes of UTF-8."""
-        return self._fit(_plain, limit, lambda text: len(text.encode()))
+        return self._fit(limit, lambda text: len(text.encode()), slack=False)
 
     def slack(self, limit: int = SLACK_CHARACTERS) -> str:
         """Slack's markup of at most `limit` characters; what comes from databases can't be markup."""
-        return self._fit(_mrkdwn, limit, len)
+        return self._fit(limit, len, slack=True)
 
     def as_json(self, limit: int = JSON_BYTES) -> bytes:
         """For programs, at most `limit` bytes."""
@@ -134,19 +132,19 @@ class Message:
             shown.pop()
             left_out += 1
 
-    def _fit(self, render: Callable[[Group], str], limit: int, size: Callable[[str], int]) -> str:
+    def _fit(self, limit: int, size: Callable[[str], int], *, slack: bool) -> str:
         """Head, as many groups as fit (of the first at least its first lines), and how many do not."""
-        head = _escape(self.subject) if render is _mrkdwn else self.subject
-        parts = [head, *([self.note] if self.note else [])]
-        blocks = [render(group) for group in self.groups]
+        head = _escape(self.subject) if slack else self.subject
+        parts = [head, self.note] if self.note else [head]
+        blocks = [_text(group, slack=slack) for group in self.groups]
         for shown in range(len(blocks), 0, -1):
             out = "\n\n".join([*parts, *blocks[:shown], *self._foot(len(blocks) - shown)])
             if size(out) <= limit:
                 return out
         lines = blocks[0].split("\n") if blocks else []
         for kept in range(len(lines) - 1, -1, -1):
-            some = ["\n".join([*lines[:kept], "  ..."])]
-            out = "\n\n".join([*parts, *some, *self._foot(len(blocks) - 1)])
+            first = "\n".join([*lines[:kept], "  ..."])
+            out = "\n\n".join([*parts, first, *self._foot(len(blocks) - 1)])
             if size(out) <= limit:
                 return out
         out = "\n\n".join(parts)
@@ -158,7 +156,7 @@ class Message:
 
 
 def trial(now: datetime) -> Message:
-    """What `usage-assets alert-test` sends."""
+    """The message that `usage-assets alert-test` sends."""
     note = f"Sent at {now:%Y-%m-%d %H:%M} UTC by usage-assets alert-test: alerts reach you by this channel."
     return Message("usage_assets: test of alerts", (), note=note)
 
@@ -187,34 +185,32 @@ def _follows(month: str, other: str) -> bool:
         return False
 
 
-def _line(what: str, items: list[Item]) -> Line:
+def _line(check: str, items: list[Item]) -> Line:
     items = sorted(items, key=lambda item: item.cause.month)
     sentences: dict[str, str] = {}
     for item in items:
-        if len(sentences) == _SENTENCES:
-            break
         month = item.cause.month
         lead = f"{month}: " if month and len(items) > 1 and month not in item.text else ""
         sentences.setdefault(item.text, lead + item.text)
     samples = [item.sample for item in items if item.sample][:_SENTENCES]
     newest = max(items, key=lambda item: item.at)
     return Line(
-        _name(what),
+        _name(check),
         ranges(item.cause.month for item in items),
         len(items),
-        tuple(sentences.values()),
+        tuple(sentences.values())[:_SENTENCES],
         tuple(dict.fromkeys(samples)),
-        newest.ref if what != NIGHTLY else "",
+        newest.ref if check != NIGHTLY else "",
         newest.was,
     )
 
 
-def _what(line: Line, group: Group) -> str:
-    """What failed and when, in a few words."""
+def _title(line: Line, group: Group) -> str:
+    """The check and its months, in a few words."""
     months = f", {line.count} month(s): {line.months}" if line.count > 1 else f": {line.months}" if line.months else ""
     if group.severity == RECOVERED:
-        return _BACK.get(line.what, f"{line.what} holds again (was {line.was})") + months
-    return _FAILED.get(line.what, line.what) + months
+        return _BACK.get(line.check, f"{line.check} holds again (was {line.was})") + months
+    return _FAILED.get(line.check, line.check) + months
 
 
 def _links(line: Line, group: Group) -> list[tuple[str, str]]:
@@ -223,57 +219,40 @@ def _links(line: Line, group: Group) -> list[tuple[str, str]]:
     out = []
     if line.run_id:
         out.append(("run", f"{base}/runs/{quote(line.run_id, safe='')}"))
-    if group.asset.count("/") and line.what not in {RUN, NIGHTLY, FILE, MAIL}:
+    if group.asset.count("/") and line.check not in {RUN, NIGHTLY, FILE, MAIL}:
         path = "/".join(quote(part, safe="") for part in group.asset.split("/"))
-        out.append(("checks", f"{base}/assets/{path}?view=checks&checkDetail={quote(line.what, safe='')}"))
+        out.append(("checks", f"{base}/assets/{path}?view=checks&checkDetail={quote(line.check, safe='')}"))
     return out
 
 
-def _plain(group: Group) -> str:
-    out = [f"{group.severity} {group.title}"]
+def _text(group: Group, *, slack: bool) -> str:
+    """A group as plain text, or in Slack's markup."""
+    escape = _escape if slack else str
+    out = [f"*{group.severity}* {escape(group.title)}" if slack else f"{group.severity} {group.title}"]
     for line in group.lines[:_CHECKS]:
-        out.append(f"  {_what(line, group)}")
+        links = _links(line, group)
+        if slack:
+            marked = " ".join(f"<{_escape(url)}|{word}>" for word, url in links)
+            out.append(f"• {_escape(_title(line, group))} {marked}".rstrip())
+        else:
+            out.append(f"  {_title(line, group)}")
         if group.severity != RECOVERED:
-            out += [f"    - {sentence}" for sentence in line.sentences]
-            out += [f"    for example: {sample}" for sample in line.samples]
-        out += [f"    {url}" for _, url in _links(line, group)]
-    return "\n".join([*out, *_more(group)])
-
-
-def _mrkdwn(group: Group) -> str:
-    out = [f"*{group.severity}* {_escape(group.title)}"]
-    for line in group.lines[:_CHECKS]:
-        links = " ".join(f"<{_escape(url)}|{word}>" for word, url in _links(line, group))
-        out.append(f"• {_escape(_what(line, group))} {links}".rstrip())
-        if group.severity != RECOVERED:
-            out += [f"    {_escape(sentence)}" for sentence in line.sentences]
-            out += [f"    for example: {_escape(sample)}" for sample in line.samples]
-    return "\n".join([*out, *_more(group)])
-
-
-def _more(group: Group) -> list[str]:
-    return [f"  ... and {len(group.lines) - _CHECKS} more check(s)"] if len(group.lines) > _CHECKS else []
+            out += [f"    {'' if slack else '- '}{escape(sentence)}" for sentence in line.sentences]
+            out += [f"    for example: {escape(sample)}" for sample in line.samples]
+        if not slack:
+            out += [f"    {url}" for _, url in links]
+    if len(group.lines) > _CHECKS:
+        out.append(f"  ... and {len(group.lines) - _CHECKS} more check(s)")
+    return "\n".join(out)
 
 
 def _mapping(group: Group) -> dict[str, Any]:
-    return {
-        "severity": group.severity,
-        "site": group.site,
-        "asset": group.asset,
-        "checks": [
-            {
-                "check": line.what,
-                "months": line.months,
-                "count": line.count,
-                "sentences": line.sentences,
-                "samples": line.samples,
-                "was": line.was,
-                "links": dict(_links(line, group)),
-            }
-            for line in group.lines[:_CHECKS]
-        ],
-        "checks_left_out": max(len(group.lines) - _CHECKS, 0),
-    }
+    checks = [vars(line) | {"links": dict(_links(line, group))} for line in group.lines[:_CHECKS]]
+    for check in checks:
+        del check["run_id"]  # a link leads there
+    left_out = max(len(group.lines) - _CHECKS, 0)
+    head = {"severity": group.severity, "site": group.site, "asset": group.asset}
+    return head | {"checks": checks, "checks_left_out": left_out}
 
 
 def _escape(text: str) -> str:

@@ -1,8 +1,8 @@
-"""What was told and what still is to be told: an SQLite file, changed in one transaction per tick.
+"""Reported troubles, and outboxes of what is still to be sent: an SQLite file, changed in one transaction per tick.
 
 runs       the last runs by storage id, each with whether it was read; those not read are not finished yet
-causes     troubles that were told and have not recovered
-outbox     per channel what it has not taken yet, at most one item per cause: the newest
+causes     troubles that were reported and have not recovered
+outbox     per channel the items that it has not taken yet, at most one per cause: the newest
 channels   the channels known, their failures in a row and when they are tried again
 nightlies  since when each site has had which schedule
 """
@@ -12,11 +12,11 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from usage_assets.alerts.causes import ERROR, RECOVERED, Cause, Trouble
+from usage_assets.alerts.causes import ERROR, RECOVERED, WARN, Cause, Trouble
 
 _WAIT_SECONDS = 20.0
 _SCHEMA = """
@@ -35,12 +35,13 @@ CREATE TABLE IF NOT EXISTS channels (
     next_at REAL NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS nightlies (site TEXT PRIMARY KEY, plan TEXT NOT NULL, since REAL NOT NULL);
 """
-_RANKS = {ERROR: 0, "WARN": 1, RECOVERED: 2}
+_RANKS = {ERROR: 0, WARN: 1, RECOVERED: 2}
+_OF_CAUSE = "(site, asset, what, month) = (?, ?, ?, ?)"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to tell: a trouble, or that one has recovered (`severity` RECOVERED, `was` before)."""
+    """A trouble to report, or that one has recovered (`severity` RECOVERED, `was` before)."""
 
     cause: Cause
     severity: str
@@ -61,7 +62,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Health:
-    """How a channel does: failures in a row, and until when it is left alone (seconds since the epoch)."""
+    """State of a channel: failures in a row, and when it is tried again (seconds since the epoch)."""
 
     failures: int
     next_at: float
@@ -115,19 +116,16 @@ class State:
 
     def known_runs(self, run_ids: Iterable[str]) -> set[str]:
         """Those of the runs that are remembered."""
-        wanted = list(run_ids)
-        marks = ",".join("?" * len(wanted))
-        return {row[0] for row in self._db.execute(f"SELECT run_id FROM runs WHERE run_id IN ({marks})", wanted)}
+        query = "SELECT run_id FROM runs WHERE run_id IN (SELECT value FROM json_each(?))"
+        return {row[0] for row in self._db.execute(query, (json.dumps(list(run_ids)),))}
 
     def add_runs(self, runs: Iterable[tuple[str, int]], *, is_read: bool = False) -> None:
         """Remember runs with their storage ids."""
-        self._db.executemany(
-            "INSERT OR IGNORE INTO runs (run_id, storage_id, is_read) VALUES (?, ?, ?)",
-            [(run_id, storage_id, is_read) for run_id, storage_id in runs],
-        )
+        query = "INSERT OR IGNORE INTO runs (run_id, storage_id, is_read) VALUES (?, ?, ?)"
+        self._db.executemany(query, [(run_id, storage_id, is_read) for run_id, storage_id in runs])
 
     def unread_runs(self) -> list[str]:
-        """Runs that have not finished when last looked at, oldest first."""
+        """Runs that had not finished when last looked at, oldest first."""
         return [row[0] for row in self._db.execute("SELECT run_id FROM runs WHERE NOT is_read ORDER BY storage_id")]
 
     def run_was_read(self, run_id: str) -> None:
@@ -135,9 +133,9 @@ class State:
         self._db.execute("UPDATE runs SET is_read = 1 WHERE run_id = ?", (run_id,))
 
     def run_resists(self, run_id: str) -> int:
-        """Count a try to read a run that failed; how many there were."""
-        found = self._db.execute("UPDATE runs SET tries = tries + 1 WHERE run_id = ? RETURNING tries", (run_id,))
-        return int(found.fetchone()[0])
+        """Count a failed attempt to read a run; how many there were."""
+        query = "UPDATE runs SET tries = tries + 1 WHERE run_id = ? RETURNING tries"
+        return int(self._db.execute(query, (run_id,)).fetchone()[0])
 
     def forget_old_runs(self, keep: int) -> None:
         """Keep the newest runs and those not read yet."""
@@ -153,104 +151,74 @@ class State:
 
     # causes
 
-    def known(self, asset: str, what: str) -> dict[Cause, tuple[Trouble, str]]:
-        """The told troubles of an asset's check, with their fingerprints."""
-        rows = self._db.execute(
-            "SELECT site, month, severity, text, ref, fingerprint FROM causes WHERE asset = ? AND what = ?",
-            (asset, what),
-        )
+    def known(self, asset: str, check: str) -> dict[Cause, tuple[Trouble, str]]:
+        """Reported troubles of an asset's check, with their fingerprints."""
+        query = "SELECT site, month, severity, text, ref, fingerprint FROM causes WHERE asset = ? AND what = ?"
         out = {}
-        for site, month, severity, text, ref, fingerprint in rows:
-            cause = Cause(site, asset, what, month)
+        for site, month, severity, text, ref, fingerprint in self._db.execute(query, (asset, check)):
+            cause = Cause(site, asset, check, month)
             out[cause] = (Trouble(cause, severity, text, ref), fingerprint)
         return out
 
     def keep_cause(self, trouble: Trouble, at: float) -> None:
-        """Note a trouble as told."""
-        cause = trouble.cause
-        self._db.execute(
-            "INSERT OR REPLACE INTO causes (site, asset, what, month, severity, fingerprint, text, ref, told_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(cause.site, cause.asset, cause.what, cause.month),
-                *(trouble.severity, trouble.fingerprint, trouble.text, trouble.ref, at),
-            ),
-        )
+        """Note a trouble as reported."""
+        row = (*astuple(trouble.cause), trouble.severity, trouble.fingerprint, trouble.text, trouble.ref, at)
+        self._db.execute("INSERT OR REPLACE INTO causes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def drop_cause(self, cause: Cause) -> None:
         """Forget a trouble that recovered."""
-        self._db.execute(
-            "DELETE FROM causes WHERE asset = ? AND what = ? AND site = ? AND month = ?",
-            (cause.asset, cause.what, cause.site, cause.month),
-        )
+        self._db.execute(f"DELETE FROM causes WHERE {_OF_CAUSE}", astuple(cause))
 
-    def causes_of(self, what: str) -> list[Cause]:
-        """The told causes of one sort."""
-        rows = self._db.execute("SELECT site, asset, what, month FROM causes WHERE what = ?", (what,))
+    def causes_of(self, check: str) -> list[Cause]:
+        """Reported causes of one check."""
+        rows = self._db.execute("SELECT site, asset, what, month FROM causes WHERE what = ?", (check,))
         return [Cause(*row) for row in rows]
 
     # channels and their outboxes
 
     def set_channels(self, channels: Mapping[str, bool]) -> None:
         """The channels that are configured, and whether each takes warnings; others and their items are dropped."""
-        for name, warnings in channels.items():
-            self._db.execute(
-                "INSERT INTO channels (name, warnings) VALUES (?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET warnings = excluded.warnings",
-                (name, warnings),
-            )
-        marks = ",".join("?" * len(channels))
-        self._db.execute(f"DELETE FROM channels WHERE name NOT IN ({marks})", [*channels])
-        self._db.execute(f"DELETE FROM outbox WHERE channel NOT IN ({marks})", [*channels])
+        self._db.executemany(
+            "INSERT INTO channels (name, warnings) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET warnings = excluded.warnings",
+            channels.items(),
+        )
+        names = (json.dumps(list(channels)),)
+        self._db.execute("DELETE FROM channels WHERE name NOT IN (SELECT value FROM json_each(?))", names)
+        self._db.execute("DELETE FROM outbox WHERE channel NOT IN (SELECT value FROM json_each(?))", names)
 
     def channels(self) -> dict[str, bool]:
         """The channels that items are put out for, and whether each takes warnings."""
         return {name: bool(warnings) for name, warnings in self._db.execute("SELECT name, warnings FROM channels")}
 
     def put(self, channel: str, item: Item) -> None:
-        """Put an item into a channel's outbox, in place of what waits there of its cause."""
-        cause = item.cause
-        said: dict[str, str | float] = {
-            "severity": item.severity,
-            "text": item.text,
-            "ref": item.ref,
-            "sample": item.sample,
-        }
-        said |= {"at": item.at, "was": item.was}
-        self._db.execute(
-            "INSERT OR REPLACE INTO outbox (channel, site, asset, what, month, rank, item) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(channel, cause.site, cause.asset, cause.what, cause.month),
-                *(_RANKS[item.severity], json.dumps(said, ensure_ascii=False)),
-            ),
+        """Put an item into a channel's outbox, in place of an older one of its cause."""
+        values = {name: value for name, value in vars(item).items() if name != "cause"}
+        row = (channel, *astuple(item.cause), _RANKS[item.severity], json.dumps(values, ensure_ascii=False))
+        query = (
+            "INSERT OR REPLACE INTO outbox (channel, site, asset, what, month, rank, item) VALUES (?, ?, ?, ?, ?, ?, ?)"
         )
+        self._db.execute(query, row)
 
     def waiting(self, channel: str, limit: int) -> list[Waiting]:
-        """What a channel has not taken yet: errors first, then warnings, then what recovered."""
-        rows = self._db.execute(
-            "SELECT id, site, asset, what, month, item FROM outbox WHERE channel = ? ORDER BY rank, id LIMIT ?",
-            (channel, limit),
-        )
-        return [
-            Waiting(number, Item(Cause(site, asset, what, month), **json.loads(item)))
-            for number, site, asset, what, month, item in rows
-        ]
+        """Items that a channel has not taken yet: errors first, then warnings, then what recovered."""
+        query = "SELECT id, site, asset, what, month, item FROM outbox WHERE channel = ? ORDER BY rank, id LIMIT ?"
+        rows = self._db.execute(query, (channel, limit))
+        return [Waiting(number, Item(Cause(*cause), **json.loads(item))) for number, *cause, item in rows]
 
     def taken(self, ids: Iterable[int]) -> None:
         """Delete items that a channel took; one that was replaced meanwhile has another id and stays."""
         self._db.executemany("DELETE FROM outbox WHERE id = ?", [(one,) for one in ids])
 
     def health(self, channel: str) -> Health:
-        """How a channel did."""
+        """State of a channel."""
         row = self._db.execute("SELECT failures, next_at FROM channels WHERE name = ?", (channel,)).fetchone()
         return Health(*row) if row else Health(0, 0.0)
 
     def set_health(self, channel: str, health: Health) -> None:
-        """Remember how a channel did."""
-        self._db.execute(
-            "UPDATE channels SET failures = ?, next_at = ? WHERE name = ?", (health.failures, health.next_at, channel)
-        )
+        """Remember the state of a channel."""
+        query = "UPDATE channels SET failures = ?, next_at = ? WHERE name = ?"
+        self._db.execute(query, (health.failures, health.next_at, channel))
 
     # nightlies
 
@@ -262,10 +230,8 @@ class State:
     def set_plans(self, plans: Mapping[str, tuple[str, datetime]]) -> None:
         """Replace them."""
         self._db.execute("DELETE FROM nightlies")
-        self._db.executemany(
-            "INSERT INTO nightlies VALUES (?, ?, ?)",
-            [(site, plan, since.timestamp()) for site, (plan, since) in plans.items()],
-        )
+        rows = [(site, plan, since.timestamp()) for site, (plan, since) in plans.items()]
+        self._db.executemany("INSERT INTO nightlies VALUES (?, ?, ?)", rows)
 
 
 def _open(path: Path) -> sqlite3.Connection:

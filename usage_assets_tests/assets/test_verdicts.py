@@ -115,7 +115,7 @@ def test_a_good_run_of_another_site_leaves_a_failed_check_red(
     assert stored is not None
     # the run itself found nothing: no command and no alert says that it did, and nothing has recovered
     assert failures_of(instance, stored) == []
-    (verdict,) = [one for one in verdicts_of(instance, stored) if (one.asset, one.what) == EVIDENCE]
+    (verdict,) = [one for one in verdicts_of(instance, stored) if (one.asset, one.check) == EVIDENCE]
     assert (verdict.site, verdict.troubles) == ("calm", {})
 
 

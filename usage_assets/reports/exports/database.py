@@ -1,6 +1,6 @@
-"""Exported tables in a database of one's own: new ones are loaded beside the old ones and take their place at once.
+"""Exported tables in a database: new ones are loaded beside the old ones and replace them in one step.
 
-A reader meets the old tables or the new ones. A process that is killed leaves either, and perhaps tables named
+A reader sees the old tables or the new ones. A process that is killed leaves either, and perhaps tables named
 `<table>__new` or `<table>__old`, which the next export removes. Rows of other sites and months are carried over by the
 server.
 """
@@ -47,7 +47,7 @@ _TYPES: dict[Type, sa.types.TypeEngine[Any]] = {
 
 @dataclass(frozen=True)
 class Load:
-    """What to put into one table: the Parquet files of these months of a site, by month."""
+    """Rows for one table: the Parquet files of these months of a site, by month."""
 
     table: ExportTable
     months: Mapping[date, Path]
@@ -56,7 +56,7 @@ class Load:
 
 
 def target() -> str | None:
-    """The address in the environment or the secrets file, as it may be shown; None where there is none."""
+    """The address in the environment or the secrets file, without secrets; None where there is none."""
     text = settings.secret(VARIABLE)
     return None if not text else _shown(_url(text)[0])
 
@@ -98,21 +98,17 @@ def _url(text: str) -> tuple[URL, Scrubber]:
 
 
 def _shown(url: URL) -> str:
-    """Where an address leads, without what may be secret in it."""
+    """Backend, host and database of an address: no part that may be secret."""
     where = f"{url.host or 'localhost'}/" if url.get_backend_name() != "sqlite" else ""
     return f"{url.get_backend_name()} {where}{url.database or ''}"
 
 
 def _engine(url: URL) -> sa.Engine:
-    backend = url.get_backend_name()
-    args: dict[str, Any] = {}
-    if backend == "sqlite":
-        args = {"timeout": WAIT_SECONDS}
+    if url.get_backend_name() == "sqlite":
+        args: dict[str, Any] = {"timeout": WAIT_SECONDS}
     else:
-        args = credentials(url)
-        if "connect_timeout" not in url.query:
-            args["connect_timeout"] = CONNECT_SECONDS
-    # statements say themselves where a transaction begins and ends
+        args = credentials(url) | ({} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS})
+    # transactions are begun and ended by statements
     return sa.create_engine(url, connect_args=args, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
 
 
@@ -121,11 +117,10 @@ def _alone(con: sa.Connection) -> Iterator[None]:
     """Exclude exports of other machines; those of this one wait for each other's lock file."""
     for setting in _SETTINGS[con.dialect.name]:
         con.exec_driver_sql(setting)
-    if con.dialect.name in MYSQL:
-        got = con.exec_driver_sql(f"SELECT GET_LOCK('{_LOCK}', {WAIT_SECONDS})").scalar()
-        if not got:
-            msg = f"another export has held the database for {WAIT_SECONDS} s; run it again when that has ended"
-            raise ExportError(msg)
+    lock = f"SELECT GET_LOCK('{_LOCK}', {WAIT_SECONDS})"
+    if con.dialect.name in MYSQL and not con.exec_driver_sql(lock).scalar():
+        msg = f"another export has held the database for {WAIT_SECONDS} s; run it again when that has ended"
+        raise ExportError(msg)
     yield
 
 
@@ -143,25 +138,27 @@ _SETTINGS["mariadb"] = _SETTINGS["mysql"]
 
 
 class _Target:
-    """Tables of one connection. What a dialect does in its own way is overridden."""
+    """Tables of one connection; dialects override what they do in their own way."""
 
-    begin = "BEGIN"
+    begin, mark = "BEGIN", "%s"
 
     def __init__(self, con: sa.Connection) -> None:
         self.con = con
 
     def replace(self, site: str, loads: Sequence[Load]) -> dict[str, int]:
         """Load new tables beside the old ones, and swap all of them."""
-        there = [each.table for each in loads if self.check(each.table)]
+        there = {each.table.name for each in loads if self.check(each.table)}
         out = {}
         for each in loads:
             self.drop(each.table.name + _NEW, each.table.name + _OLD)
         for each in loads:
             fresh = _declare(each.table, each.table.name + _NEW)
             fresh.create(self.con)
-            out[each.table.name] = self.fill(fresh, each, site, carry=each.table in there)
-            _index(each.table, fresh).create(self.con)  # sorted once, not row by row
-        self.swap([each.table.name for each in loads], {table.name for table in there})
+            out[each.table.name] = self.fill(fresh, each, site, carry=each.table.name in there)
+            # the old table's index is still there: a name of its own each time
+            index = sa.Index(f"ix_{each.table.name}_{secrets.token_hex(4)}", fresh.c.site, fresh.c[each.table.time])
+            index.create(self.con)  # sorted once, not row by row
+        self.swap([each.table.name for each in loads], there)
         return out
 
     def check(self, table: ExportTable) -> bool:
@@ -186,25 +183,24 @@ class _Target:
     def fill(self, fresh: sa.Table, load: Load, site: str, *, carry: bool) -> int:
         """Carry over what stays and insert what is new; the rows of the site."""
         months, expected = load.months, 0
+        counted = sa.select(sa.func.count()).select_from(fresh).where(fresh.c.site == site)
         with self.transaction():
             if carry:
                 old = _declare(load.table, load.table.name)
                 months = {**self.behind(old, load, site), **months}
                 have = {column["name"] for column in sa.inspect(self.con).get_columns(old.name)}
-                # a table of an older release lacks a column: what it did not say stays unknown
+                # a table of an older release lacks a column: it stays unknown
                 kept = [column if column.name in have else sa.null().label(column.name) for column in old.columns]
                 stays = sa.select(*kept).select_from(old).where(~_replaced(old, load.table, site, months))
                 self.con.execute(fresh.insert().from_select(load.table.names, stays))
-                counted = sa.select(sa.func.count()).select_from(fresh).where(fresh.c.site == site)
-                expected = int(self.con.execute(counted).scalar_one())
+                expected = self.con.execute(counted).scalar_one()
             else:
                 months = load.all_months
             for path in months.values():
                 rows = read_month(load.table, path)
                 self.insert(fresh, rows)
                 expected += rows.height
-        count = sa.select(sa.func.count()).select_from(fresh).where(fresh.c.site == site)
-        found = int(self.con.execute(count).scalar_one())
+        found = self.con.execute(counted).scalar_one()
         if found != expected:
             msg = f"site {site}: {load.table.name} would have {found} rows in the database, not {expected}"
             raise ExportError(msg)
@@ -224,28 +220,31 @@ class _Target:
 
     def insert(self, table: sa.Table, rows: pl.DataFrame) -> None:
         """Append rows."""
-        marks = ", ".join(["%s"] * len(rows.columns))
-        text = f"INSERT INTO {table.name} ({', '.join(self.quote(name) for name in rows.columns)}) VALUES ({marks})"
+        names, marks = self.quoted(rows.columns), ", ".join([self.mark] * rows.width)
         for batch in rows.iter_slices(_BATCH):
             if not batch.is_empty():
-                self.con.exec_driver_sql(text, batch.rows())
+                self.con.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", batch.rows())
 
     def swap(self, names: Sequence[str], there: set[str]) -> None:
         """Put the new tables in the place of the old ones, all in one step."""
         with self.transaction():
             for name in names:
                 if name in there:
+                    self.copy_grants(name)
                     self.con.exec_driver_sql(f"DROP TABLE {name}")
                 self.con.exec_driver_sql(f"ALTER TABLE {name}{_NEW} RENAME TO {name}")
+
+    def copy_grants(self, name: str) -> None:
+        """Grant on a new table what was granted on the old one, where grants do not go by name."""
 
     def drop(self, *names: str) -> None:
         """Remove what an export that was killed has left."""
         for name in names:
             self.con.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
 
-    def quote(self, name: str) -> str:
-        """A name of ours as the dialect writes it."""
-        return self.con.dialect.identifier_preparer.quote(name)
+    def quoted(self, names: Sequence[str]) -> str:
+        """Column names as the dialect writes them."""
+        return ", ".join(map(self.con.dialect.identifier_preparer.quote, names))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -271,21 +270,13 @@ class _MySQL(_Target):
 class _PostgreSQL(_Target):
     def insert(self, table: sa.Table, rows: pl.DataFrame) -> None:
         """COPY is ten times as fast."""
-        names = ", ".join(self.quote(name) for name in rows.columns)
+        names = self.quoted(rows.columns)
         raw: Any = self.con.connection.driver_connection
         with raw.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN (FORMAT csv)") as copy:
             copy.write(rows.write_csv(include_header=False, datetime_format="%Y-%m-%d %H:%M:%S%.6f"))
 
-    def swap(self, names: Sequence[str], there: set[str]) -> None:
-        """In one transaction; the new tables get what was granted on the old ones."""
-        with self.transaction():
-            for name in names:
-                if name in there:
-                    self._grant(name)
-                    self.con.exec_driver_sql(f"DROP TABLE {name}")
-                self.con.exec_driver_sql(f"ALTER TABLE {name}{_NEW} RENAME TO {name}")
-
-    def _grant(self, name: str) -> None:
+    def copy_grants(self, name: str) -> None:
+        """Grants of the old table, but its owner's."""
         granted = self.con.exec_driver_sql(
             "SELECT CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END, "
             "g.privilege_type FROM pg_class c, aclexplode(c.relacl) g "
@@ -296,52 +287,34 @@ class _PostgreSQL(_Target):
 
 
 class _SQLite(_Target):
-    begin = "BEGIN IMMEDIATE"
+    begin, mark = "BEGIN IMMEDIATE", "?"
 
     def insert(self, table: sa.Table, rows: pl.DataFrame) -> None:
         """Instants as text, so that they compare with dates as people write them."""
-        text = rows.with_columns(pl.col(pl.Datetime).dt.strftime("%Y-%m-%d %H:%M:%S"))
-        marks = ", ".join("?" * len(rows.columns))
-        names = ", ".join(self.quote(name) for name in rows.columns)
-        if not text.is_empty():
-            self.con.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", text.rows())
+        super().insert(table, rows.with_columns(pl.col(pl.Datetime).dt.strftime("%Y-%m-%d %H:%M:%S")))
 
 
-_TARGETS: dict[str, type[_Target]] = {
-    "mysql": _MySQL,
-    "mariadb": _MySQL,
-    "postgresql": _PostgreSQL,
-    "sqlite": _SQLite,
+_TARGETS: dict[str, type[_Target]] = {"mysql": _MySQL, "mariadb": _MySQL, "postgresql": _PostgreSQL, "sqlite": _SQLite}
+_CHARSET: dict[str, Any] = {
+    f"{dialect}_{option}": value
+    for dialect in MYSQL
+    for option, value in (("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
 }
 
 
 def _declare(table: ExportTable, name: str) -> sa.Table:
     """The table under a name, with its key."""
-    columns = [
-        sa.Column(column.name, _TYPES[column.type], primary_key=column.name in table.key, nullable=column.nullable)
-        for column in table.columns
-    ]
-    order = {column: number for number, column in enumerate(table.key)}
-    key = sa.PrimaryKeyConstraint(*sorted((c.name for c in columns if c.name in order), key=order.__getitem__))
     return sa.Table(
         name,
         sa.MetaData(),
-        *(sa.Column(c.name, c.type, nullable=c.nullable) for c in columns),
-        key,
-        mysql_charset="utf8mb4",
-        mysql_collate="utf8mb4_bin",
-        mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        *(sa.Column(column.name, _TYPES[column.type], nullable=column.nullable) for column in table.columns),
+        sa.PrimaryKeyConstraint(*table.key),
+        **_CHARSET,
     )
 
 
-def _index(table: ExportTable, made: sa.Table) -> sa.Index:
-    """The index for the time of one site. The old table's is still there: a name of its own each time."""
-    return sa.Index(f"ix_{table.name}_{secrets.token_hex(4)}", made.c.site, made.c[table.time])
-
-
 def _replaced(table: sa.Table, export: ExportTable, site: str, months: Mapping[date, Path]) -> sa.ColumnElement[bool]:
-    """The rows that the new ones stand for: of the site, in the months."""
+    """Condition of the rows that the new ones replace: of the site, in the months."""
     time = table.c[export.time]
     spans: list[tuple[date, date]] = []
     for month in sorted(months):

@@ -84,14 +84,7 @@ def make(
     """The rows of one table, with the month that each belongs to."""
     added = usage.added.lazy()
     if table is USAGE_WIDE:
-        rows = frames.wide(
-            added,
-            usage.active.lazy(),
-            site=site.key,
-            counted=scope.counted,
-            minutes=scope.bucket_minutes,
-            extracted=extracted,
-        )
+        rows = frames.wide(added, usage.active.lazy(), scope, extracted)
     elif table is USAGE_LONG:
         rows = frames.long(added, scope)
     else:

@@ -50,7 +50,7 @@ def write_month(table: ExportTable, site: str, month: date, rows: pl.DataFrame) 
 
 
 def _inert(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows; texts that a spreadsheet would take for a formula have an apostrophe before them."""
+    """The rows with an apostrophe before texts that a spreadsheet would take for a formula."""
     texts = [pl.col(name) for name, kind in rows.schema.items() if kind == pl.String]
     return rows.with_columns(
         pl.when(text.str.contains(r"^[=+\-@\t\r]")).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).name.keep()
@@ -65,9 +65,8 @@ def read_month(table: ExportTable, path: Path, columns: list[str] | None = None)
     if there != set(table.first_names):
         return pl.read_parquet(path, columns=columns)
     rows = pl.read_parquet(path, columns=[name for name in names if name in there])
-    missing = [name for name in names if name not in there]
-    return rows.with_columns(pl.lit(None, dtype=table.polars_schema[name]).alias(name) for name in missing).select(
-        names
+    return rows.select(
+        pl.col(name) if name in there else pl.lit(None, dtype=table.polars_schema[name]).alias(name) for name in names
     )
 
 

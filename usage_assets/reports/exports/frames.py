@@ -1,6 +1,6 @@
-"""A site's usage in the shapes that leave the warehouse. Pure: frames in, frames out.
+"""Rows of the exported tables from a site's usage: frames in, frames out.
 
-What is unknown is null and stays null. Only what a site can't have at all is filled with 0, and that is said.
+Unknown values are null and stay null. Only what a site can't have at all is filled with 0, see `filled_columns`.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,7 +29,7 @@ Filled = Literal["no such thing at the site", "not counted: a copy of occupied"]
 
 
 def filled_columns(counted: Collection[str]) -> dict[str, Filled]:
-    """Columns of usage_wide that are not the site's own metric, and what stands in them.
+    """Columns of usage_wide that are filled instead of measured, and with what.
 
     A site that counts servers but none of a booking has no such booking; one that counts machines but nothing
     reservable has nothing to reserve: 0. Activity that the site does not count is a copy of occupancy. What a site
@@ -50,35 +50,27 @@ def filled_columns(counted: Collection[str]) -> dict[str, Filled]:
     return out
 
 
-def wide(
-    added: pl.LazyFrame,
-    active: pl.LazyFrame,
-    *,
-    site: str,
-    counted: Collection[str],
-    minutes: int,
-    extracted: Mapping[date, datetime],
-) -> pl.LazyFrame:
+def wide(added: pl.LazyFrame, active: pl.LazyFrame, scope: Scope, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
     """usage_wide: time, site, resource and a column per metric, dense; node types added up.
 
-    `added` and `active` are those of `reading.SiteUsage`, `minutes` the width of a bucket; the last one of a month that
-    was read before its end is cut at `extracted`.
+    `added` and `active` are those of `reading.SiteUsage`; the last bucket of a month that was read before its end is
+    cut at `extracted`.
     """
-    filled = filled_columns(counted)
+    filled = filled_columns(scope.counted)
     one = pl.col("value").filter
-    values = {column: one(pl.col("metric") == metric).first() for column, metric in _OF_METRIC.items()}
-    running = {"runs": one(pl.col("metric") == "active").first()}
-    shown = pl.col("metric").is_in([*_OF_METRIC.values(), "active"])
-    rows = added.group_by(_BUCKET).agg(**values, **running, complete=pl.col("complete").filter(shown).all())
+    metrics = _OF_METRIC | {"runs": "active"}
+    values = {column: one(pl.col("metric") == metric).first() for column, metric in metrics.items()}
+    complete = pl.col("complete").filter(pl.col("metric").is_in(list(metrics.values()))).all()
+    rows = added.group_by(_BUCKET).agg(**values, complete=complete)
     for column, occupied in _ACTIVE.items():
-        booking = active.filter(pl.col("metric") == _OF_METRIC[occupied]).select(
-            *_BUCKET, pl.col("hours").alias(column)
-        )
-        rows = rows.join(booking, on=_BUCKET, how="left")
-    rows = _with_width(rows, minutes, extracted).with_columns(
+        booking = active.filter(pl.col("metric") == _OF_METRIC[occupied]).rename({"hours": column})
+        rows = rows.join(booking.select(*_BUCKET, column), on=_BUCKET, how="left")
+    until = pl.min_horizontal(pl.col("timestamp") + pl.duration(minutes=scope.bucket_minutes), "read_at")
+    width = (until - pl.col("timestamp")).dt.total_microseconds() / 3_600_000_000
+    rows = rows.join(_reads(extracted), on="month", how="left").with_columns(
         # null where the occupancy, or the site's activity as a whole, is unknown
         pl.when(pl.col(occupied).is_not_null() & pl.col("runs").is_not_null())
-        .then((pl.col(column).fill_null(0) / pl.col("width")).round(_DECIMALS))
+        .then((pl.col(column).fill_null(0) / width).round(_DECIMALS))
         .alias(column)
         for column, occupied in _ACTIVE.items()
     )
@@ -87,22 +79,16 @@ def wide(
     return (
         rows.with_columns(*no_such)
         .with_columns(*copies)
-        .with_columns(time="timestamp", site=pl.lit(site))
+        .with_columns(time="timestamp", site=pl.lit(scope.site))
         .sort("time", "resource")
         .select("month", *USAGE_WIDE.names)
     )
 
 
-def _with_width(rows: pl.LazyFrame, minutes: int, extracted: Mapping[date, datetime]) -> pl.LazyFrame:
-    """The same with `width`, the hours that a bucket has."""
-    reads = pl.LazyFrame(
-        {"month": list(extracted), "read_at": list(extracted.values())},
-        schema={"month": pl.Date, "read_at": pl.Datetime("us")},
-    )
-    until = pl.min_horizontal(pl.col("timestamp") + pl.duration(minutes=minutes), "read_at")
-    return rows.join(reads, on="month", how="left").with_columns(
-        width=(until - pl.col("timestamp")).dt.total_microseconds() / 3_600_000_000
-    )
+def _reads(extracted: Mapping[date, datetime]) -> pl.LazyFrame:
+    """Month and read_at."""
+    schema = {"month": pl.Date(), "read_at": pl.Datetime("us")}
+    return pl.LazyFrame(list(extracted.items()), schema=schema, orient="row")
 
 
 def long(added: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
@@ -154,13 +140,9 @@ def parity(daily: pl.LazyFrame, *, site: str, extracted: Mapping[date, datetime]
     that total has more go one each to the parts with the greatest fractions (of equal ones the first), so no part is
     further than an hour from its own value. A part with an unknown term is null.
     """
-    reads = pl.LazyFrame(
-        {"month": list(extracted), "read_at": list(extracted.values())},
-        schema={"month": pl.Date, "read_at": pl.Datetime("us")},
-    )
     one = pl.col("hours").filter
     rows = (
-        daily.join(reads, on="month", how="left")
+        daily.join(_reads(extracted), on="month", how="left")
         .filter((pl.col("date").dt.offset_by("1d") <= pl.col("read_at")).fill_null(value=True))
         .group_by("month", "date", "node_type")
         .agg(*(one(pl.col("metric") == name).first().alias(name) for name in PARITY_METRICS), pl.col("complete").all())
@@ -184,19 +166,14 @@ def parity(daily: pl.LazyFrame, *, site: str, extracted: Mapping[date, datetime]
 
 def _whole(rows: pl.LazyFrame, parts: list[str]) -> pl.LazyFrame:
     """Parts as whole hours that add up to the total's."""
-    lower = {name: pl.col(name).floor() for name in parts}
     # the later of equal fractions is made a little smaller, so that ranks are a permutation
     fractions = [
         (pl.col(name) - pl.col(name).floor()).round(_DUST) - number * 1e-9 for number, name in enumerate(parts)
     ]
-    short = pl.col("total").floor() - sum(lower.values(), pl.lit(0.0))
-    ranks = {
-        name: sum(((other > fractions[number]).cast(pl.Int64) for other in fractions), pl.lit(0))
-        for number, name in enumerate(parts)
-    }
+    lower = [pl.col(name).floor() for name in parts]
+    short = pl.col("total").floor() - sum(lower, pl.lit(0.0))
+    ranks = [sum(((other > fraction).cast(pl.Int64) for other in fractions), pl.lit(0)) for fraction in fractions]
     return rows.with_columns(
-        (lower[name] + pl.when(short.is_not_null()).then((ranks[name] < short).cast(pl.Float64)).otherwise(0.0))
-        .cast(pl.Int64)
-        .alias(name)
-        for name in parts
+        (floor + (rank < short).fill_null(value=False).cast(pl.Float64)).cast(pl.Int64).alias(name)
+        for name, floor, rank in zip(parts, lower, ranks, strict=True)
     )

@@ -1,4 +1,4 @@
-"""What the exported tables need of the warehouse, added up there: node types to sites, intervals to buckets."""
+"""Rows for the exported tables, added up in the warehouse: node types to sites, intervals to buckets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ class SiteUsage:
 def read(reader: Reader, site: Site, months: Sequence[date], metrics: Metrics = SHARED_METRICS) -> SiteUsage:
     """The usage of some months, at least one, that were built."""
     where = {"site": site.key, "months": list(months), "first": min(months), "last": max(months)}
-    partly = _derived_too(reader.sql(_PARTLY, where | {"minutes": site.bucket_minutes}), metrics)
+    partly = _with_derived(reader.sql(_PARTLY, where | {"minutes": site.bucket_minutes}), metrics)
     added = reader.sql(_ADDED, where | {"ratios": list(RATIOS)})
     daily = reader.sql(_DAILY, where | {"metrics": list(PARITY_METRICS)})
     left_out = reader.sql(_LEFT_OUT, where | {"ratios": list(RATIOS)})
@@ -115,11 +115,11 @@ def read(reader: Reader, site: Site, months: Sequence[date], metrics: Metrics = 
         added=_less_complete(added, partly, ["month", "timestamp", "metric", "resource"]),
         active=reader.sql(_ACTIVE, where | {"booked": list(BOOKED), "minutes": site.bucket_minutes}),
         daily=_less_complete(daily, of_nodes, ["month", "date", "node_type", "metric"]),
-        left_out=_named(left_out, partly),
+        left_out=_merged(left_out, partly),
     )
 
 
-def _derived_too(partly: pl.DataFrame, metrics: Metrics) -> pl.DataFrame:
+def _with_derived(partly: pl.DataFrame, metrics: Metrics) -> pl.DataFrame:
     """Rows of counted metrics, and the same rows of the metrics that are derived from them."""
     terms: dict[str, set[str]] = {}
     for metric in metrics.by_name.values():  # in which every term stands before its sum
@@ -131,19 +131,16 @@ def _derived_too(partly: pl.DataFrame, metrics: Metrics) -> pl.DataFrame:
 
 
 def _less_complete(sums: pl.DataFrame, partly: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """The same sums, those not complete that lack a part of what is known only in part."""
+    """The sums; those that lack a part of what is known only in part are not complete."""
     if partly.is_empty():
         return sums
-    lacking = partly.select(keys).unique().with_columns(lacks=pl.lit(value=True))
-    return (
-        sums.join(lacking, on=keys, how="left", maintain_order="left")
-        .with_columns(complete=pl.col("complete") & pl.col("lacks").is_null())
-        .drop("lacks")
-    )
+    lacking = partly.select(*keys, lacks=pl.lit(value=True)).unique()
+    found = sums.join(lacking, on=keys, how="left", maintain_order="left")
+    return found.with_columns(complete=pl.col("complete") & pl.col("lacks").is_null()).drop("lacks")
 
 
-def _named(left_out: pl.DataFrame, partly: pl.DataFrame) -> pl.DataFrame:
-    """month, resource, node_types (a text) of both: types that are not in a sum, and types that are partly."""
+def _merged(left_out: pl.DataFrame, partly: pl.DataFrame) -> pl.DataFrame:
+    """month, resource, node_types (a text) of both: node types that no sum has, and those that sums have in part."""
     if partly.is_empty():
         return left_out
     whole = left_out.with_columns(pl.col("node_types").str.split(", ")).explode("node_types")

@@ -44,7 +44,8 @@ def write_snapshot(written: Collection[SiteMonth] = ()) -> Path:
             remove(fresh)
             with _opened(fresh) as con:
                 for table in EXPORTS.values():
-                    con.execute(f"CREATE TABLE fresh.{table.name} ({_columns(table)})").fetchall()
+                    columns = ", ".join(f'"{name}" {kind}' for name, kind in _declared(table))
+                    con.execute(f"CREATE TABLE fresh.{table.name} ({columns})").fetchall()
                     _insert(con, table, all_paths(table))
         os.utime(fresh, ns=(began, began))
         put_in_place(fresh, path)
@@ -110,7 +111,8 @@ def _insert(con: duckdb.DuckDBPyConnection, table: ExportTable, paths: Collectio
     # files of older releases lack a column: what is not there is null
     shape = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in _declared(table))
     rows = f"(SELECT {shape} WHERE false) UNION ALL BY NAME (FROM read_parquet($paths, union_by_name=true))"
-    select = f"SELECT {_names(table)} FROM ({rows}) ORDER BY {order}"
+    names = ", ".join(f'"{name}"' for name in table.names)
+    select = f"SELECT {names} FROM ({rows}) ORDER BY {order}"
     con.execute(f"INSERT INTO fresh.{table.name} {select}", {"paths": list(map(os.fspath, paths))}).fetchall()
 
 
@@ -125,11 +127,3 @@ def _described(con: duckdb.DuckDBPyConnection, table: ExportTable) -> list[tuple
         "ORDER BY column_index",
         {"table": table.name},
     ).fetchall()
-
-
-def _names(table: ExportTable) -> str:
-    return ", ".join(f'"{name}"' for name in table.names)
-
-
-def _columns(table: ExportTable) -> str:
-    return ", ".join(f'"{name}" {kind}' for name, kind in _declared(table))

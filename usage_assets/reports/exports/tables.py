@@ -1,4 +1,4 @@
-"""The exported tables, said once: columns in order, types and key of files, database and snapshot."""
+"""Declarations of the exported tables: columns in order, types and key of files, database and snapshot."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class ExportTable:
 
     @property
     def first_names(self) -> list[str]:
-        """Columns of the first release: tables and files that it made have no others."""
+        """Columns of the first release: its tables and files have no others."""
         return [name for name in self.names if name != COMPLETE]
 
     @property

@@ -42,9 +42,8 @@ def ran(hours):
 
 def wide(values=VALUES, hours=None, *, counted=COUNTED, read=READ, minutes=1440, partly=()):
     hours = {"occupied_reservation": 108.0, "occupied_ondemand": 24.0} if hours is None else hours
-    return frames.wide(
-        added(values, partly=partly), ran(hours), site="s", counted=counted, minutes=minutes, extracted=read
-    ).collect()
+    made = Scope("s", minutes, counted, ("nodes",), {})
+    return frames.wide(added(values, partly=partly), ran(hours), made, read).collect()
 
 
 def test_usage_wide_has_the_columns_that_older_reports_read_in_their_order():
