@@ -14,13 +14,13 @@ from usage_assets.core.yaml_files import Real, describe, parse
 
 
 class Heartbeat(Strict):
-    """An address that is asked as long as all is well: a dead man's switch raises the alarm when that ends."""
+    """An address that is requested as long as all is well: a dead man's switch alarms when the requests end."""
 
     url: Address
 
 
 class Alerts(Strict):
-    """What alerts.yaml says; without the file the log only."""
+    """Content of alerts.yaml; without the file, the log is the only channel."""
 
     channels: tuple[AnyChannel, ...] = Field(default=(Log(),), min_length=1)
     nightly_grace_hours: Real = Field(default=2.0, gt=0, le=23)
@@ -28,7 +28,7 @@ class Alerts(Strict):
 
     @field_validator("channels")
     @classmethod
-    def _told_apart(cls, value: tuple[AnyChannel, ...]) -> tuple[AnyChannel, ...]:
+    def _unique_names(cls, value: tuple[AnyChannel, ...]) -> tuple[AnyChannel, ...]:
         names = [channel.name for channel in value]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

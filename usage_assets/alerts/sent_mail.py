@@ -1,4 +1,4 @@
-"""Which reports were mailed, and which could not be: a small database in `DAGSTER_HOME`, beside that of the alerts."""
+"""Reports that were mailed, and those that could not be: a SQLite file beside that of the alerts."""
 
 import sqlite3
 from collections.abc import Collection
@@ -21,41 +21,38 @@ _FAILING = "SELECT site, report, why FROM failing"
 
 @dataclass(frozen=True)
 class Sent:
-    """The mails of all sites."""
+    """The mailed reports of all sites."""
 
     path: Path
 
     @classmethod
     def here(cls) -> "Sent":
-        """Those of the environment."""
+        """The file in `DAGSTER_HOME`."""
         return cls(settings.alerts_state().with_name(LETTERS))
 
-    def has(self, site: str, posting: DueReport) -> bool:
+    def has(self, site: str, due: DueReport) -> bool:
         """Whether a report was mailed already."""
+        query = "SELECT 1 FROM sent WHERE site = ? AND report = ? AND name = ?"
         with closing(self._open()) as con:
-            found = con.execute(
-                "SELECT 1 FROM sent WHERE site = ? AND report = ? AND name = ?", (site, posting.report, posting.name)
-            ).fetchone()
-        return found is not None
+            return con.execute(query, (site, due.report, due.name)).fetchone() is not None
 
-    def note(self, site: str, posting: DueReport, at: datetime) -> None:
+    def note(self, site: str, due: DueReport, at: datetime) -> None:
         """Note a report as mailed."""
-        row = (site, posting.report, posting.name, ", ".join(posting.to), at.isoformat(timespec="seconds"))
+        row = (site, due.report, due.name, ", ".join(due.to), at.isoformat(timespec="seconds"))
         with closing(self._open()) as con, con:
             con.execute("INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?, ?)", row)
-            con.execute("UPDATE failing SET why = NULL WHERE site = ? AND report = ?", (site, posting.report))
+            con.execute("UPDATE failing SET why = NULL WHERE site = ? AND report = ?", (site, due.report))
 
-    def note_failure(self, kind: str, site: str, posting: DueReport, why: str) -> None:
+    def note_failure(self, kind: str, site: str, due: DueReport, why: str) -> None:
         """Note that a report could not be mailed."""
         with closing(self._open()) as con, con:
-            con.execute("INSERT OR REPLACE INTO failing VALUES (?, ?, ?, ?)", (kind, site, posting.report, why))
+            con.execute("INSERT OR REPLACE INTO failing VALUES (?, ?, ?, ?)", (kind, site, due.report, why))
 
     def keep(self, kind: str, wanted: Collection[tuple[str, str]]) -> None:
         """Forget the failures of a kind's sites and their reports that nobody wants mailed any more."""
         with closing(self._open()) as con, con:
-            for site, report in con.execute("SELECT site, report FROM failing WHERE kind = ?", (kind,)).fetchall():
-                if (site, report) not in wanted:
-                    con.execute("DELETE FROM failing WHERE site = ? AND report = ?", (site, report))
+            stored = set(con.execute("SELECT site, report FROM failing WHERE kind = ?", (kind,)))
+            con.executemany("DELETE FROM failing WHERE site = ? AND report = ?", stored - set(wanted))
 
     def failures(self) -> dict[tuple[str, str], str | None]:
         """Why the newest report of a site and name could not be mailed; none where it could be again."""
@@ -67,7 +64,7 @@ class Sent:
             return {(site, report): why for site, report, why in con.execute(_FAILING).fetchall()}
 
     def unusable(self, error: sqlite3.Error) -> str:
-        """What to say where the file is damaged or held."""
+        """Message where the file is damaged or locked."""
         return f"{self.path} can't be used ({error}); remove it: reports of today may be mailed again"
 
     def _open(self) -> sqlite3.Connection:

@@ -1,8 +1,8 @@
-"""The audit of a month: what each asset of the facts read of each source, and where its rows and hours went."""
+"""Rows of the audit: what each asset of the facts read of each source, and where its rows and hours went."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
@@ -32,19 +32,13 @@ SELECT month, asset, source, reason,
        coalesce(sum(span), 0)::DOUBLE / 3600000000 AS hours
 FROM mine GROUP BY ALL
 """
-_REASONS_SCHEMA = {
-    "month": pl.Date(),
-    "asset": pl.String(),
-    "source": pl.String(),
-    "reason": pl.String(),
-    "rows": pl.Int64(),
-    "hours": pl.Float64(),
-}
+_REASONS_SCHEMA = {"month": pl.Date(), **dict.fromkeys(("asset", "source", "reason"), pl.String())}
+_REASONS_SCHEMA |= {"rows": pl.Int64(), "hours": pl.Float64()}
 
 
 @dataclass(frozen=True)
 class Read:
-    """What is read: rows of serving.accounts, and rejected rows and hours per month, asset, source and reason."""
+    """Rows of serving.accounts, and rejected rows and hours per month, asset, source and reason."""
 
     accounts: pl.DataFrame
     rejected: pl.DataFrame
@@ -75,13 +69,7 @@ def make(
 def _rows(site: Site, found: Read) -> pl.DataFrame:
     accounts = found.accounts
     plain = [
-        accounts.select(
-            *_SOURCE,
-            outcome=pl.lit(outcome),
-            reason=pl.lit(""),
-            rows=rows,
-            hours=hours,
-        )
+        accounts.select(*_SOURCE, outcome=pl.lit(outcome), reason=pl.lit(""), rows=rows, hours=hours)
         for outcome, rows, hours in (
             ("read", pl.col("rows_in"), pl.col("hours_in")),
             ("kept", pl.col("rows_kept"), pl.col("hours_kept")),
@@ -103,34 +91,28 @@ def _rows(site: Site, found: Read) -> pl.DataFrame:
 
 
 def _rejected(found: Read) -> pl.DataFrame:
-    """Rejected rows and hours by reason: rows as the account tells them, where it does, else as they stand there."""
-    told = [
+    """Rejected rows and hours by reason: rows as the account has them, where it does, else counted in the rejects."""
+    counts = [
         (*key, reason, number)
         for *key, reasons in found.accounts.select(*_SOURCE, "reasons").drop_nulls("reasons").iter_rows()
         for reason, number in json.loads(reasons).items()
     ]
     names = {name: _REASONS_SCHEMA[name] for name in (*_SOURCE, "reason", "rows")}
-    rows = pl.DataFrame(told, schema=names, orient="row")
-    telling = found.accounts.drop_nulls("reasons").select(_SOURCE)
-    stored = found.rejected.join(telling, on=_SOURCE, how="semi").drop("rows")
+    rows = pl.DataFrame(counts, schema=names, orient="row")
+    counted = found.accounts.drop_nulls("reasons").select(_SOURCE)
+    stored = found.rejected.join(counted, on=_SOURCE, how="semi").drop("rows")
     by_account = rows.join(stored, on=[*_SOURCE, "reason"], how="full", coalesce=True).with_columns(
         pl.col("rows").fill_null(0), pl.col("hours").fill_null(0.0)
     )
-    others = replace(found, rejected=found.rejected.join(telling, on=_SOURCE, how="anti"))
-    return pl.concat([_of_rejects(others), by_account.select(list(_REASONS_SCHEMA))])
+    others = _of_rejects(found.rejected.join(counted, on=_SOURCE, how="anti"), found.accounts)
+    return pl.concat([others, by_account.select(list(_REASONS_SCHEMA))])
 
 
-def _of_rejects(found: Read) -> pl.DataFrame:
+def _of_rejects(rejected: pl.DataFrame, accounts: pl.DataFrame) -> pl.DataFrame:
     """Rejected rows and hours by reason; of excluded time only those rows that nothing else keeps or rejects."""
-    others = found.rejected.filter(pl.col("reason") != EXCLUDED)
-    counted = others.group_by(_SOURCE).agg(other_rows=pl.col("rows").sum())
-    excluded = (
-        found.rejected.filter(pl.col("reason") == EXCLUDED)
-        .drop("rows")
-        .join(found.accounts.select(*_SOURCE, "rows_rejected"), on=_SOURCE, how="left")
-        .join(counted, on=_SOURCE, how="left")
-        .with_columns(
-            rows=(pl.col("rows_rejected").fill_null(0) - pl.col("other_rows").fill_null(0)).clip(lower_bound=0)
-        )
-    )
-    return pl.concat([others, excluded.select(others.columns)])
+    is_excluded = pl.col("reason") == EXCLUDED
+    other_rows = pl.col("rows").filter(~is_excluded).sum().over(_SOURCE)
+    excluded_rows = (pl.col("rows_rejected").fill_null(0) - other_rows).clip(lower_bound=0)
+    joined = rejected.join(accounts.select(*_SOURCE, "rows_rejected"), on=_SOURCE, how="left")
+    rows = pl.when(is_excluded).then(excluded_rows).otherwise("rows")
+    return joined.with_columns(rows=rows).select(rejected.columns)

@@ -1,4 +1,4 @@
-"""Figures -> PNG by a browser of this machine, where there is one."""
+"""Figures -> PNG by a browser of this machine, where there is one; long histories no finer than the pixels."""
 
 import asyncio
 import os
@@ -6,13 +6,14 @@ import shutil
 import signal
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from usage_assets.core.notes import note
-from usage_assets.reports.frame import HEIGHT, PLOT_WIDTH_PX
-from usage_assets.reports.thinned import thinned
-from usage_assets.specs.plot_context import Figure
+from usage_assets.reports.frame import HEIGHT, PLOT_WIDTH_PX, regular, stamp
+from usage_assets.specs.plot_context import Figure, Trace
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTH, SCALE = 1120, 1.5
@@ -21,9 +22,8 @@ PNG_SECONDS = 30.0
 
 def find_browser() -> str | None:
     """A Chrome or Chromium of this machine: `BROWSER_PATH`, else the first that is found on PATH."""
-    named = os.environ.get("BROWSER_PATH")
-    if named:
-        return shutil.which(named)
+    if chosen := os.environ.get("BROWSER_PATH"):
+        return shutil.which(chosen)
     return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
@@ -94,3 +94,34 @@ def _printed(figure: Figure) -> Figure:
 def _brief(error: BaseException) -> str:
     text = str(error.args[0] if error.args else "").strip().splitlines()
     return text[0][:200] if text else type(error).__name__
+
+
+def thinned(figure: Figure, columns: int) -> Figure:
+    """The figure; where regular steps are more than the picture's columns, means of as many as share one.
+
+    The page keeps every value. What a browser draws of ten years of days looks the same, and takes it half the time.
+    """
+    steps = [(*regular(trace), len(trace["y"]) - 1) for trace in figure["data"] if _is_steps(trace)]
+    if not steps:
+        return figure
+    first, last = min(start for start, _, _ in steps), max(start + width * count for start, width, count in steps)
+    share = ceil((last - first) / min(width for _, width, _ in steps) / columns)
+    if share < 2:
+        return figure
+    return {**figure, "data": [_coarse(trace, share) if _is_steps(trace) else trace for trace in figure["data"]]}
+
+
+def _is_steps(trace: Trace) -> bool:
+    """Whether a trace is regular steps (`steps.points_of`); cells of a heat map stand in regular columns too."""
+    return trace["type"] == "scatter" and "dx" in trace
+
+
+def _coarse(trace: Trace, share: int) -> Trace:
+    """Means over `share` steps; the last one is over those that are left, and ends where the trace did."""
+    start, width = regular(trace)
+    *values, _ = trace["y"]  # the last is repeated at the end of its step
+    firsts = range(0, len(values), share)
+    means = [fmean(values[first : first + share]) for first in firsts]
+    times = [stamp(start + number * width) for number in (*firsts, len(values))]
+    kept = {key: value for key, value in trace.items() if key not in {"x0", "dx", "customdata"}}
+    return kept | {"x": times, "y": [*means, means[-1]]}

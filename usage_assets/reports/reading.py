@@ -152,7 +152,7 @@ def _month(scene: Scene) -> dict[str, Any]:
 
 def _stacked(scene: Scene) -> dict[str, Any]:
     """Parameters of queries of the resources and metrics that a stack may show."""
-    resources = candidates(shares_machines=scene.shares_machines, machines=scene.machines)
+    resources = candidates(scene)
     metrics = metrics_with(scene.kind_metrics).shown
     return {"site": scene.site.key, "resources": list(resources), "metrics": list(metrics)}
 

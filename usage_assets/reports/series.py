@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.specs.plot_context import MACHINES, Scene
+from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import CAPACITIES, SHARED_METRICS, Metrics, metrics_with
 
 DAY = timedelta(days=1)
@@ -62,27 +62,19 @@ class Series:
         return [*self.values["timestamp"].to_list(), self.end_at]
 
 
-def candidates(*, shares_machines: bool, machines: tuple[str, ...] = MACHINES) -> tuple[str, ...]:
+def candidates(scene: Scene) -> tuple[str, ...]:
     """Resources in which a site may be drawn, the best first: machines, or what stands for them where there are none.
 
     Where servers share machines, vCPUs as the scheduler counts them: machines may be overcommitted, and in nodes such
     a site would look fuller than full.
     """
-    return ("vcpus_overcommit", *machines) if shares_machines else machines
+    return ("vcpus_overcommit", *scene.machines) if scene.shares_machines else scene.machines
 
 
-def resource_of(usage: pl.DataFrame, *, shares_machines: bool, machines: tuple[str, ...] = MACHINES) -> str:
-    """The best resource to draw a site in, of those that it has."""
+def shown_resources(usage: pl.DataFrame, scene: Scene) -> tuple[str, ...]:
+    """The resources that a stack shows: the best of those that the site has, and nodes too where it is vCPUs."""
     present = set(usage.filter(pl.col("value") != 0)["resource"].unique()) or set(usage["resource"].unique())
-    wanted = candidates(shares_machines=shares_machines, machines=machines)
-    return next((name for name in wanted if name in present), machines[0])
-
-
-def shown_resources(
-    usage: pl.DataFrame, *, shares_machines: bool, machines: tuple[str, ...] = MACHINES
-) -> tuple[str, ...]:
-    """The resources that a stack shows: the best, and nodes too where that is another one of machines."""
-    best = resource_of(usage, shares_machines=shares_machines, machines=machines)
+    best = next((name for name in candidates(scene) if name in present), scene.machines[0])
     nodes = best == "vcpus_overcommit" and not usage.filter(pl.col("resource") == "nodes").is_empty()
     return (best, "nodes") if nodes else (best,)
 

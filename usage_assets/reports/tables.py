@@ -1,6 +1,15 @@
 """Tables of the reports stage: comparison with the legacy usage counter, the audit, and coverage."""
 
+from collections.abc import Iterable
+
 from usage_assets.schema import Column, Rule, Table, Type
+
+CAUSES = ("known gap", "maintenance", "duplicate host", "one side only", "merged types", "unexplained")
+
+
+def _one_of(column: str, values: Iterable[str], why: str) -> Rule:
+    return Rule(f"{column} is known", f"{column} IN ({', '.join(map(repr, values))})", why)
+
 
 LEGACY_COMPARISON = Table(
     name="legacy_comparison",
@@ -28,11 +37,7 @@ LEGACY_COMPARISON = Table(
     ),
     rules=(
         Rule("lies in its month", "date >= month AND date < month + INTERVAL 1 MONTH", "Self-contained"),
-        Rule(
-            "cause is known",
-            "cause IN ('known gap', 'maintenance', 'duplicate host', 'one side only', 'merged types', 'unexplained')",
-            "A closed list, so that shares by cause are complete",
-        ),
+        _one_of("cause", CAUSES, "A closed list, so that shares by cause are complete"),
     ),
 )
 
@@ -61,11 +66,7 @@ AUDIT = Table(
         Column("hours_share", Type.FLOAT, "Part of the hours read; null where there are none", "1"),
     ),
     rules=(
-        Rule(
-            "outcome is known",
-            "outcome IN (" + ", ".join(f"'{name}'" for name in OUTCOMES) + ")",
-            "A closed list, so that the outcomes of a source add up",
-        ),
+        _one_of("outcome", OUTCOMES, "A closed list, so that the outcomes of a source add up"),
         Rule(
             "only rejected rows have a reason",
             "(outcome = 'rejected') = (reason <> '')",
@@ -82,7 +83,7 @@ STATUSES: dict[str, str] = {
     "refused": "its rows broke the table's declaration; the old rows were kept",
     "missing": "never built",
 }
-"""What can be said of a site-month of an asset, the best first."""
+"""Statuses of a site-month of an asset, the best first."""
 
 COVERAGE = Table(
     name="coverage",
@@ -112,11 +113,7 @@ COVERAGE = Table(
         Column("reason", Type.TEXT, "Why the status is what it is; null where it is ok"),
     ),
     rules=(
-        Rule(
-            "status is known",
-            "status IN (" + ", ".join(f"'{name}'" for name in STATUSES) + ")",
-            "A closed list, so that the months of a site add up",
-        ),
+        _one_of("status", STATUSES, "A closed list, so that the months of a site add up"),
         Rule("reason is said", "(status = 'ok') = (reason IS NULL)", "Whatever is not ok has a reason"),
     ),
 )

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import accumulate, groupby, pairwise
 
@@ -50,20 +50,19 @@ def svg(figure: Figure, points: int = 120) -> str | None:
 def _stack(traces: list[Trace], columns: list[datetime]) -> list[str]:
     """The stacked areas and the line of the greatest capacity, drawn as steps."""
     areas = [trace for trace in traces if "stackgroup" in trace]
-    lines = [trace for trace in traces if trace.get("meta") == "total"]
+    lines = [_sampled(trace, columns) for trace in traces if trace.get("meta") == "total"]
     stacks = [_sampled(trace, columns) for trace in areas]
-    tops = [_sampled(trace, columns) for trace in lines]
-    highest = max([sum(value or 0 for value in at) for at in zip(*stacks, strict=True)] or [0.0])
-    highest = max(highest, *(value or 0.0 for line in tops for value in line), 1e-9)
+    # per column the height of each area, with those below it
+    heights = [list(accumulate(value or 0.0 for value in at)) for at in zip(*stacks, strict=True)]
+    highest = max([1e-9, *(at[-1] for at in heights), *(value or 0.0 for line in lines for value in line)])
     scale = (_HEIGHT - 3) / highest
     parts = []
     # from the top of the stack down, each area drawn to the floor: later ones cover what is below them
-    heights = [list(accumulate(value or 0.0 for value in at)) for at in zip(*stacks, strict=True)]
     for index in reversed(range(len(stacks))):
-        path = _steps([column[index] * scale if stacks[index][i] else 0.0 for i, column in enumerate(heights)])
+        path = _steps([at[index] * scale if value else 0.0 for at, value in zip(heights, stacks[index], strict=True)])
         if path:
             parts.append(f'<path d="{path}" fill="{areas[index]["fillcolor"]}"/>')
-    for line in tops:
+    for line in lines:
         path = _outline([None if value is None else value * scale for value in line])
         parts.append(f'<path d="{path}" fill="none" stroke="#000"/>')
     return parts
@@ -113,7 +112,7 @@ def _marks(traces: list[Trace], window: Window, reach: tuple[float, float], poin
         if trace.get("fill") == "toself":
             continue
         if None in trace.get("x", ()):
-            parts += _pieces(trace, start, end, y)
+            parts.append(_pieces(trace, start, end, y))
             continue
         known = [(at, value) for at, value in zip(_times(trace), trace["y"], strict=False) if value is not None]
         every = dots if trace.get("mode") == "markers" else max(1, len(known) // points)
@@ -134,15 +133,15 @@ def _marks(traces: list[Trace], window: Window, reach: tuple[float, float], poin
     return parts
 
 
-def _pieces(trace: Trace, start: datetime, end: datetime, y: Callable[[float], str]) -> Iterable[str]:
+def _pieces(trace: Trace, start: datetime, end: datetime, y: Callable[[float], str]) -> str:
     """A line with holes in it, as many short ones."""
-    path, before = "", None
+    path, command = "", "M"
     for at, value in zip(trace["x"], trace["y"], strict=True):
         if at is not None:
-            place = (datetime.fromisoformat(at) - start) / (end - start) * _WIDTH
-            path += f"{'M' if before is None else 'L'}{place:.4g} {y(value)}"
-        before = at
-    yield f'<path d="{path}" fill="none" stroke="{trace["line"]["color"]}" stroke-width="3"/>'
+            x = (datetime.fromisoformat(at) - start) / (end - start) * _WIDTH
+            path += f"{command}{x:.4g} {y(value)}"
+        command = "M" if at is None else "L"
+    return f'<path d="{path}" fill="none" stroke="{trace["line"]["color"]}" stroke-width="3"/>'
 
 
 def _columns(start: datetime, end: datetime, points: int) -> list[datetime]:
@@ -189,14 +188,9 @@ def _steps(heights: list[float]) -> str:
 
 def _outline(heights: list[float | None]) -> str:
     """A step line with holes where nothing is known."""
-    count = len(heights)
-    parts = []
-    before: float | None = None
-    for index, height in enumerate(heights):
-        if height is None:
-            before = None
-            continue
-        parts.append(f"{'M' + _x(index, count) + ' ' if before is None else 'V'}{_HEIGHT - height:.3g}")
-        parts.append(f"H{_x(index + 1, count)}")
-        before = height
+    count, parts = len(heights), []
+    for index, (before, height) in enumerate(pairwise([None, *heights])):
+        if height is not None:
+            command = f"M{_x(index, count)} " if before is None else "V"
+            parts.append(f"{command}{_HEIGHT - height:.3g}H{_x(index + 1, count)}")
     return "".join(parts)

@@ -1,4 +1,4 @@
-"""What every channel is: a name, whether it takes warnings, and `send`."""
+"""Interface and settings that all channels share."""
 
 import re
 from typing import Any, Protocol
@@ -36,14 +36,14 @@ class Strict(BaseModel):
 
 
 class Named(Strict):
-    """What alerts.yaml says of any channel."""
+    """Settings of any channel."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")
     warnings: bool = False
 
     @model_validator(mode="before")
     @classmethod
-    def _named_by_its_kind(cls, data: Any) -> Any:
+    def _default_name(cls, data: Any) -> Any:
         return {"name": data["kind"], **data} if isinstance(data, dict) and "kind" in data else data
 
 

@@ -12,12 +12,12 @@ _LEVELS = {ERROR: logging.ERROR, WARN: logging.WARNING}
 
 
 class Log(Named):
-    """A line of the log and what it tells below; it takes warnings unless told otherwise."""
+    """Messages as texts in the log; warnings too, unless `warnings: false`."""
 
     kind: Literal["log"] = "log"
     name: str = "log"
     warnings: bool = True
 
     def send(self, message: Message) -> None:
-        """Write the message; a log takes everything."""
+        """Write the message."""
         _log.log(_LEVELS.get(message.severity, logging.INFO), "%s", message.text())

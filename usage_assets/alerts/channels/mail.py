@@ -112,28 +112,30 @@ def send_mail(
     at = f"{where}: mail server {smtp.host}"
     try:
         refused = _deliver(smtp, mail, password)
-    except smtplib.SMTPNotSupportedError:
-        what = "STARTTLS" if smtp.tls == "starttls" else "what was asked for"
-        msg = f"{at} does not offer {what}; nothing was sent"
-        raise AlertError(msg) from None
-    except ssl.SSLCertVerificationError as error:
-        msg = f"{at} has a certificate that does not verify ({error.verify_message}); nothing was sent"
-        raise AlertError(msg) from None
-    except smtplib.SMTPAuthenticationError as error:
-        msg = f"{at} refused the account ({error.smtp_code})"
-        raise AlertError(msg) from None
-    except smtplib.SMTPResponseException as error:
-        msg = f"{at} answered {error.smtp_code}"
-        raise AlertError(msg) from None
     except (OSError, ValueError, smtplib.SMTPException) as error:
-        msg = f"{at} did not take the mail ({type(error).__name__})"
+        msg = f"{at} {_failure(smtp, error)}"
         raise AlertError(msg) from None
     if refused:
         _log.warning("%s took the mail, but not for %s", at, ", ".join(sorted(refused)))
 
 
+def _failure(smtp: Smtp, error: Exception) -> str:
+    """Why the mail was not taken, without the server's texts, which may name accounts."""
+    match error:
+        case smtplib.SMTPNotSupportedError():
+            wanted = "STARTTLS" if smtp.tls == "starttls" else "what was asked for"
+            return f"does not offer {wanted}; nothing was sent"
+        case ssl.SSLCertVerificationError():
+            return f"has a certificate that does not verify ({error.verify_message}); nothing was sent"
+        case smtplib.SMTPAuthenticationError():
+            return f"refused the account ({error.smtp_code})"
+        case smtplib.SMTPResponseException():
+            return f"answered {error.smtp_code}"
+    return f"did not take the mail ({type(error).__name__})"
+
+
 def _deliver(smtp: Smtp, mail: EmailMessage, password: str | None) -> dict[str, tuple[int, bytes]]:
-    """The receivers that were refused, where others were not."""
+    """Send a mail; the receivers that were refused, where others were not."""
     port = smtp.port or _PORTS[smtp.tls]
     context = ssl.create_default_context()
     server: smtplib.SMTP

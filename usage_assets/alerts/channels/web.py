@@ -14,7 +14,7 @@ from usage_assets.core.errors import AlertError
 
 
 def _address(value: str) -> str:
-    """An address whose scheme can be seen; one that is a secret as a whole is looked at when sending."""
+    """An http or https address; one that is a secret as a whole is checked when sending."""
     if not VARIABLE.match(value) and urlsplit(value).scheme not in {"http", "https"}:
         msg = "expected an http or https address, or ${NAME} of one"
         raise ValueError(msg)
@@ -46,10 +46,10 @@ def request(url: str, *, where: str, body: bytes | None = None, headers: Mapping
         msg = f"{where}: its url is no http or https address"
         raise AlertError(msg)
     try:
-        made = urllib.request.Request(  # noqa: S310 - the scheme is checked above
+        post = urllib.request.Request(  # noqa: S310 - the scheme is checked above
             address, data=body, headers={"User-Agent": "usage-assets"} | sent, method="GET" if body is None else "POST"
         )
-        with _OPENER.open(made, timeout=SECONDS) as answer:
+        with _OPENER.open(post, timeout=SECONDS) as answer:
             answer.read(1)
     except urllib.error.HTTPError as error:
         error.close()

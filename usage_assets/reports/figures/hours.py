@@ -1,4 +1,4 @@
-"""An axis of hours from nothing to years, and points on it.
+"""An axis of hours from nothing to years, points on it, and their colours by node type.
 
 Half of all leases begin at once, others weeks later. The axis is logarithmic on both sides of zero; what is shorter
 than 90 seconds (Blazar cuts dates to the minute) lies on zero itself, so that everything longer stands visibly above.
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from math import log10
 from typing import Any
+from zlib import crc32
 
 import polars as pl
 
 from usage_assets.reports.frame import FAINT, Panel, axis
-from usage_assets.reports.palette import markers
 from usage_assets.reports.series import extremes
 from usage_assets.specs.plot_context import Trace
 
@@ -22,6 +22,10 @@ _LIFT = 0.5
 _TICKS = ((5 / 60, "5 min"), (1.0, "1 h"), (6.0, "6 h"), (24.0, "1 d"), (168.0, "1 week"), (720.0, "30 d"),
           (2160.0, "90 d"), (8766.0, "1 year"))  # fmt: skip
 _FAINT = {"color": "#8A8A8A", "symbol": "circle-open", "opacity": 0.6}
+# told apart by colour-blind readers as colours and in grey print as symbols
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4B00")
+_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x")
+_PAIRS = [(colour, symbol) for symbol in _SYMBOLS for colour in _COLOURS]
 _SHOWN_TYPES = 12
 _NAME = 24  # letters of a node type that the legend has room for
 
@@ -125,3 +129,21 @@ def duration(hours: Any) -> str:
         if abs(hours) >= 2 * unit:
             return f"{hours / unit:,.1f} {text}"
     return f"{hours * 60:,.0f} min"
+
+
+def markers(names: Iterable[str]) -> dict[str, Trace]:
+    """Colour and symbol per name, no two alike up to 35 names: the same in all plots of a site and in all its months.
+
+    The name alone decides, as long as it meets no other; of names that do, the first in the alphabet keeps its marker.
+    So that all plots agree, give every plot all names that the site ever had.
+    """
+    taken: set[int] = set()
+    out: dict[str, Trace] = {}
+    for name in sorted(set(names)):
+        wanted = crc32(name.encode()) % len(_PAIRS)
+        near = ((wanted + step) % len(_PAIRS) for step in range(len(_PAIRS)))
+        place = next((place for place in near if place not in taken), wanted)
+        taken.add(place)
+        colour, symbol = _PAIRS[place]
+        out[name] = {"color": colour, "symbol": symbol}
+    return out

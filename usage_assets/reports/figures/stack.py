@@ -37,7 +37,7 @@ def usage_stack(usage: pl.DataFrame, scene: Scene) -> Figure:
     `usage` are rows of timelines.usage. Where servers share machines, vCPUs as the scheduler counts them come first
     (machines may be overcommitted, and in nodes such a site would look fuller than full), nodes below.
     """
-    shown = shown_resources(usage, shares_machines=scene.shares_machines, machines=scene.machines)
+    shown = shown_resources(usage, scene)
     all_series = [month_series(usage, scene, resource) for resource in shown]
     width = frame.width_text(all_series[0].bucket)
     subtitle = f"{frame.span_text(scene.window)}, means per {width}{scene.read_text}"
@@ -57,7 +57,7 @@ def site_stack(
     `usage_daily` has columns timestamp, metric, resource and value, `missing` the node types that are not in it, by
     resource: see `reading.history`.
     """
-    shown = shown_resources(usage_daily, shares_machines=scene.shares_machines, machines=scene.machines)
+    shown = shown_resources(usage_daily, scene)
     metrics = metrics_with(scene.kind_metrics)
     all_series = [history_series(usage_daily, name, metrics, missing=missing.get(name, ())) for name in shown]
     edges = all_series[0].edges

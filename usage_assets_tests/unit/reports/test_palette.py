@@ -8,7 +8,7 @@ from usage_assets.kinds.htcondor.plots.heatmap import STATES
 from usage_assets.kinds.htcondor.pool.classes import CLASSES, COLOURS
 from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
 from usage_assets.reports.figures import hours
-from usage_assets.reports.palette import markers
+from usage_assets.reports.figures.hours import markers
 
 NAMES = [f"compute_{n}" for n in range(20)] + [f"gpu_{n}" for n in range(15)]
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from usage_assets.reports.thinned import thinned
+from usage_assets.reports.pictures import thinned
 from usage_assets.specs.plot_context import Trace
 
 START = datetime(2020, 1, 1)
