@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Published", "SnapshotError", "open"]
 
 As = Literal["polars", "arrow", "pandas"]
+Params = Sequence[object] | Mapping[str, object] | None
 _LOOK_SECONDS = 1.0
 _TRIES = 20
 """Times that CURRENT is read again when its file went away in between: two publishings must fit in one look."""
@@ -152,22 +153,12 @@ class Published:
         self.close()
 
     @overload
-    def sql(self, select: str, params: Sequence[object] | Mapping[str, object] | None = ...) -> "pl.DataFrame": ...
+    def sql(self, select: str, params: Params = ..., *, as_: Literal["polars"] = ...) -> "pl.DataFrame": ...
     @overload
-    def sql(
-        self, select: str, params: Sequence[object] | Mapping[str, object] | None = ..., *, as_: Literal["polars"]
-    ) -> "pl.DataFrame": ...
+    def sql(self, select: str, params: Params = ..., *, as_: Literal["arrow"]) -> "pa.Table": ...
     @overload
-    def sql(
-        self, select: str, params: Sequence[object] | Mapping[str, object] | None = ..., *, as_: Literal["arrow"]
-    ) -> "pa.Table": ...
-    @overload
-    def sql(
-        self, select: str, params: Sequence[object] | Mapping[str, object] | None = ..., *, as_: Literal["pandas"]
-    ) -> "pd.DataFrame": ...
-    def sql(
-        self, select: str, params: Sequence[object] | Mapping[str, object] | None = None, *, as_: As = "polars"
-    ) -> Any:
+    def sql(self, select: str, params: Params = ..., *, as_: Literal["pandas"]) -> "pd.DataFrame": ...
+    def sql(self, select: str, params: Params = None, *, as_: As = "polars") -> Any:
         """The answer to one SELECT; `params` are bound (`$name` or `?`). It reads the snapshot and nothing else.
 
         Raises SnapshotError where it is not one SELECT, or DuckDB refuses it.
@@ -175,7 +166,7 @@ class Published:
         _require_format(as_)
         with self._query() as cursor:
             _require_select(select)
-            return _shaped(_fetch(cursor, select, params), as_)
+            return _answer(cursor, select, params, as_)
 
     def table(
         self,
@@ -210,7 +201,7 @@ class Published:
             clause = f" WHERE {' AND '.join(conditions)}" if conditions else ""
             names = ", ".join(f'"{column}"' for column in wanted)
             schema, _, plain = name.partition(".")
-            return _shaped(_fetch(cursor, f'SELECT {names} FROM "{schema}"."{plain}"{clause}', params), as_)
+            return _answer(cursor, f'SELECT {names} FROM "{schema}"."{plain}"{clause}', params, as_)
 
     @contextlib.contextmanager
     def _query(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -299,13 +290,8 @@ def _require_format(as_: str) -> None:
             raise SnapshotError(msg) from None
 
 
-def _fetch(
-    cursor: duckdb.DuckDBPyConnection, select: str, params: Sequence[object] | Mapping[str, object] | None
-) -> Any:
-    return cursor.execute(select, params).to_arrow_table()
-
-
-def _shaped(answer: Any, as_: As) -> Any:
+def _answer(cursor: duckdb.DuckDBPyConnection, select: str, params: Params, as_: As) -> Any:
+    answer = cursor.execute(select, params).to_arrow_table()
     if as_ == "arrow":
         return answer
     if as_ == "pandas":

@@ -33,9 +33,7 @@ def staging(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with connect(path) as con:
             con.execute(f"SET memory_limit = '{_STAGING_MEMORY}'").fetchall()
-            con.execute(
-                "SET threads = 1"
-            ).fetchall()  # rows come in small chunks: more threads only wait for each other
+            con.execute("SET threads = 1").fetchall()  # rows come in small chunks: more would wait for each other
             yield con
     finally:
         remove(path)

@@ -1,7 +1,7 @@
 """The warehouse file: opened for reading or writing behind its lock, at the version of this release."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,17 +98,15 @@ class Warehouse:
                 with connect(self.path) as con:
                     migrations.upgrade(con)
 
-    @contextmanager
-    def _shared(self, wait_seconds: float | None = None) -> Iterator[None]:
-        wait = settings.lock_wait_seconds() if wait_seconds is None else wait_seconds
-        with file_lock(self._lock, "reading", shared=True, wait_seconds=wait, what="the warehouse"):
-            yield
+    def _shared(self, wait_seconds: float | None = None) -> AbstractContextManager[None]:
+        return self._locked("reading", shared=True, wait_seconds=wait_seconds)
 
-    @contextmanager
-    def _alone(self, holder: str, wait_seconds: float | None = None) -> Iterator[None]:
+    def _alone(self, holder: str, wait_seconds: float | None = None) -> AbstractContextManager[None]:
+        return self._locked(holder, shared=False, wait_seconds=wait_seconds)
+
+    def _locked(self, holder: str, *, shared: bool, wait_seconds: float | None) -> AbstractContextManager[None]:
         wait = settings.lock_wait_seconds() if wait_seconds is None else wait_seconds
-        with file_lock(self._lock, holder, wait_seconds=wait, what="the warehouse"):
-            yield
+        return file_lock(self._lock, holder, shared=shared, wait_seconds=wait, what="the warehouse")
 
     def _is_current(self, con: duckdb.DuckDBPyConnection, database: str = "") -> bool:
         """Whether the open file is of this release's version; asked of the file once until another process writes."""
@@ -197,19 +195,15 @@ class Warehouse:
     def _site_locks(self) -> Path:
         return self.path.parent / ".locks"
 
-    @contextmanager
-    def site(self, site: str, holder: str) -> Iterator[None]:
+    def site(self, site: str, holder: str) -> AbstractContextManager[None]:
         """Exclude other runs of the same site for the block; runs of other sites go on."""
         lock = self._site_locks / f"{site}.lock"
-        with file_lock(lock, holder, wait_seconds=settings.lock_wait_seconds(), what=f"site {site}"):
-            yield
+        return file_lock(lock, holder, wait_seconds=settings.lock_wait_seconds(), what=f"site {site}")
 
-    @contextmanager
-    def checks(self, holder: str) -> Iterator[None]:
+    def checks(self, holder: str) -> AbstractContextManager[None]:
         """Let one run after another tell what its checks found: what is told last is what was recorded last."""
         lock = self.path.parent / ".checks.lock"
-        with file_lock(lock, holder, wait_seconds=settings.lock_wait_seconds()):
-            yield
+        return file_lock(lock, holder, wait_seconds=settings.lock_wait_seconds())
 
 
 def _identity(path: Path) -> _Identity | None:

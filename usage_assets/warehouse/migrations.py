@@ -30,10 +30,9 @@ class Migration:
 def _tell_versions_apart(con: duckdb.DuckDBPyConnection) -> None:
     """Rows of raw tables say since when they are as they are: of older ones their last dump is all that is known."""
     for table in stored_tables(con, "raw"):
-        if "seen_from" not in stored_columns(con, f"raw.{table}"):
+        if "seen_from" not in con.sql(f"SELECT * FROM raw.{table} LIMIT 0").columns:
             add_column(con, f"raw.{table}", "seen_from", "TIMESTAMP", "extracted_at")
-    if "dumps" in stored_tables(con, "serving") and "run_id" not in stored_columns(con, "serving.dumps"):
-        con.execute("ALTER TABLE serving.dumps ADD COLUMN run_id VARCHAR").fetchall()
+    add_optional(con, "serving.dumps", {"run_id": "VARCHAR"})
 
 
 def _tell_capsules(con: duckdb.DuckDBPyConnection) -> None:
@@ -197,16 +196,6 @@ def stored_tables(con: duckdb.DuckDBPyConnection, schema: str) -> list[str]:
     return [name for (name,) in found]
 
 
-def stored_columns(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
-    """Names of the columns that a stored table (`<schema>.<name>`) has, in order."""
-    found = con.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? "
-        "AND database_name = current_database() ORDER BY column_index",
-        table.split("."),
-    ).fetchall()
-    return [name for (name,) in found]
-
-
 def add_column(con: duckdb.DuckDBPyConnection, table: str, name: str, kind: str, value: str) -> None:
     """Give a stored table (`<schema>.<name>`) one more column at its end, required, filled by an SQL expression.
 
@@ -214,12 +203,8 @@ def add_column(con: duckdb.DuckDBPyConnection, table: str, name: str, kind: str,
     `kind` is a DuckDB type; `value` may use the table's other columns.
     """
     schema, plain = table.split(".")
-    columns = con.execute(
-        "SELECT column_name, data_type, is_nullable FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? "
-        "AND database_name = current_database() ORDER BY column_index",
-        [schema, plain],
-    ).fetchall()
-    old = [f'"{column}" {type_}{"" if nullable else " NOT NULL"}' for column, type_, nullable in columns]
+    columns = con.execute(f"DESCRIBE {table}").fetchall()
+    old = [f'"{column}" {type_}{"" if nullable == "YES" else " NOT NULL"}' for column, type_, nullable, *_ in columns]
     fresh = f'{schema}."{plain}__new"'
     body = ", ".join([*old, f'"{name}" {kind} NOT NULL'])
     con.execute(f"CREATE TABLE {fresh} ({body})").fetchall()
@@ -230,10 +215,5 @@ def add_column(con: duckdb.DuckDBPyConnection, table: str, name: str, kind: str,
 
 def add_optional(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> None:
     """Give a stored table (`<schema>.<name>`), where the file has it, more columns (name -> DuckDB type), all null."""
-    schema, plain = table.split(".")
-    if plain not in stored_tables(con, schema):
-        return
-    have = stored_columns(con, table)
     for name, kind in columns.items():
-        if name not in have:
-            con.execute(f'ALTER TABLE {schema}."{plain}" ADD COLUMN "{name}" {kind}').fetchall()
+        con.execute(f'ALTER TABLE IF EXISTS {table} ADD COLUMN IF NOT EXISTS "{name}" {kind}').fetchall()

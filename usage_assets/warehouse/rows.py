@@ -10,15 +10,15 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
+from usage_assets.core import clock
 from usage_assets.core.errors import WarehouseError
 from usage_assets.schema import Table, Violation, violations
 from usage_assets.schema.contract import require_columns
-from usage_assets.warehouse.bookkeeping import GATES
+from usage_assets.warehouse.bookkeeping import GATES, VERSIONS
 from usage_assets.warehouse.connections import attach
-from usage_assets.warehouse.versions import Writes
 
 _BATCH_ROWS = 60_000
-_SAME_GATE = " AND ".join(f"{GATES.qualified}.{name} = n.{name}" for name in ("site", "month", "asset"))
+Params = Sequence[object] | Mapping[str, object] | None
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Replaced:
 
 @dataclass(frozen=True)
 class ReplaceAfter:
-    """Rows that take the place of a table's rows whose `column` lies after an instant, those with values of `owned`."""
+    """Rows that replace those with `column` > an instant, and with the values of `owned`."""
 
     table: Table
     rows: pl.DataFrame
@@ -46,7 +46,7 @@ class Reader:
         self._con = con
         self._tables: frozenset[str] | None = None
 
-    def sql(self, query: str, params: Sequence[object] | Mapping[str, object] | None = None) -> pl.DataFrame:
+    def sql(self, query: str, params: Params = None) -> pl.DataFrame:
         """The result of one SELECT; values are bound, never written into the text."""
         if self._con is None:
             msg = "the warehouse is empty: materialize something first (make demo, or usage-assets backfill)"
@@ -96,7 +96,7 @@ class Writer(Reader):
         super().__init__(con)
         self.con = con
         self._ensured: set[str] = set()
-        self.writes = Writes()
+        self._written: dict[tuple[str, str], tuple[str, dict[date, int]]] = {}
         self._gates: dict[tuple[str, date, str], tuple[object, ...]] = {}
 
     def ensure(self, *tables: Table) -> None:
@@ -143,16 +143,18 @@ class Writer(Reader):
         if isinstance(rows, pl.DataFrame):
             relation = "incoming_rows"
             self.con.register(relation, _in_batches(rows))
-        described = self.con.sql(f"SELECT * FROM {relation} LIMIT 0")
-        require_columns(table, zip(described.columns, map(str, described.types), strict=True))
         months = sorted(months)
-        refused: dict[date, list[Violation]] = {}
-        for violation in violations(self.con, str(relation), table):
-            refused.setdefault(violation.month, []).append(violation)
+        refused = self._violations(table, str(relation))
         for month, reason in (blocked or {}).items():
             refused.setdefault(month, []).append(Violation(month, reason, 0))
         good = [month for month in months if month not in refused]
-        self._swap(table, str(relation), site, good, owned or {})
+        self.delete(table, site=site, months=good, owned=owned)
+        names = ", ".join(f'"{name}"' for name in table.names)
+        self.con.execute(
+            f"INSERT INTO {table.qualified} BY NAME SELECT {names} FROM {relation} "
+            "WHERE month IN (SELECT unnest($months::DATE[]))",
+            bound({"months": good}),
+        ).fetchall()
         self.record_readiness(asset, site, months, refused, run_id)
         counted = self.con.sql(
             f"SELECT month, count(*) FROM {relation} WHERE month IN (SELECT unnest($months::DATE[])) GROUP BY month",
@@ -161,18 +163,22 @@ class Writer(Reader):
         if isinstance(rows, pl.DataFrame):
             self.con.unregister("incoming_rows")
         written = dict.fromkeys(good, 0) | dict(counted)
-        self.writes.add(site, asset, run_id, written)
+        self.record_write(site, asset, run_id, written)
         return Replaced(rows=written, refused=refused)
 
     def refused(self, table: Table, rows: pl.DataFrame) -> dict[date, list[Violation]]:
         """The months of a frame that its table's declaration refuses, without writing anything."""
         self.con.register("rows_to_check", _in_batches(rows))
-        described = self.con.sql("SELECT * FROM rows_to_check LIMIT 0")
+        out = self._violations(table, "rows_to_check")
+        self.con.unregister("rows_to_check")
+        return out
+
+    def _violations(self, table: Table, relation: str) -> dict[date, list[Violation]]:
+        described = self.con.sql(f"SELECT * FROM {relation} LIMIT 0")
         require_columns(table, zip(described.columns, map(str, described.types), strict=True))
         out: dict[date, list[Violation]] = {}
-        for violation in violations(self.con, "rows_to_check", table):
+        for violation in violations(self.con, relation, table):
             out.setdefault(violation.month, []).append(violation)
-        self.con.unregister("rows_to_check")
         return out
 
     def replace_tail(
@@ -194,29 +200,20 @@ class Writer(Reader):
         if broken:
             return broken
         for part in parts:
-            conditions, params = _scope(site, [month])
-            _own(conditions, params, part.owned)
+            conditions, params = _scope(site, [month], part.owned)
             where, table = " AND ".join(conditions), part.table.qualified
             sql = f'DELETE FROM {table} WHERE {where} AND "{part.column}" > $since'
             self.con.execute(sql, bound(params | {"since": since})).fetchall()
             if not part.rows.is_empty():
                 self.put(part.table, part.rows)
         ((count,),) = self.con.execute(f"SELECT count(*) FROM {table} WHERE {where}", bound(params)).fetchall()
-        self.writes.add(site, asset, run_id, {month: count})
+        self.record_write(site, asset, run_id, {month: count})
         return []
 
-    def _swap(
-        self, table: Table, relation: str, site: str, months: list[date], owned: Mapping[str, Sequence[str]]
-    ) -> None:
-        conditions, params = _scope(site, months)
-        _own(conditions, params, owned)
-        self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", bound(params)).fetchall()
-        names = ", ".join(f'"{name}"' for name in table.names)
-        self.con.execute(
-            f"INSERT INTO {table.qualified} BY NAME SELECT {names} FROM {relation} "
-            "WHERE month IN (SELECT unnest($months::DATE[]))",
-            bound({"months": months}),
-        ).fetchall()
+    def record_write(self, site: str, asset: str, run_id: str, rows: Mapping[date, int]) -> None:
+        """Record months of an asset as written; of several tables of an asset the last one's rows count."""
+        _, before = self._written.get((site, asset), ("", {}))
+        self._written[site, asset] = run_id, before | dict(rows)
 
     def record_readiness(
         self, asset: str, site: str, months: Sequence[date], refused: Mapping[date, Sequence[Violation]], run_id: str
@@ -227,18 +224,33 @@ class Writer(Reader):
             self._gates[site, month, asset] = (site, month, asset, month not in refused, reason, run_id)
 
     def finish(self) -> None:
-        """Store what the transaction says of its writes: versions, and gates, those of all assets at once."""
-        self.writes.record(self)
-        if not self._gates:
-            return
-        self.ensure(GATES)
-        self.con.register(
-            "gates_to_put", pl.DataFrame(list(self._gates.values()), GATES.polars_schema, orient="row").to_arrow()
-        )
-        self.con.execute(f"DELETE FROM {GATES.qualified} USING gates_to_put AS n WHERE {_SAME_GATE}").fetchall()
-        self.con.execute(f"INSERT INTO {GATES.qualified} BY NAME SELECT * FROM gates_to_put").fetchall()
-        self.con.unregister("gates_to_put")
+        """Store what the transaction says of its writes: gates, and versions, each month one further."""
+        now = clock.naive_utc_now()
+        versions = [
+            (site, month, asset, 1, count, run_id, now)
+            for (site, asset), (run_id, rows) in self._written.items()
+            for month, count in rows.items()
+        ]
+        self._replace_by_asset(VERSIONS, versions, "n.* REPLACE (n.version + coalesce(o.version, 0) AS version)")
+        self._replace_by_asset(GATES, list(self._gates.values()), "n.*")
+        self._written.clear()
         self._gates.clear()
+
+    def _replace_by_asset(self, table: Table, rows: Sequence[tuple[object, ...]], columns: str) -> None:
+        """Put rows (`n`) in place of those of the same site, month and asset (`o`)."""
+        if not rows:
+            return
+        self.ensure(table)
+        self.con.register("rows_by_asset", pl.DataFrame(rows, table.polars_schema, orient="row").to_arrow())
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE fresh_rows AS SELECT {columns} FROM rows_by_asset n "
+            f"LEFT JOIN {table.qualified} o USING (site, month, asset)"
+        ).fetchall()
+        same = " AND ".join(f"o.{name} = n.{name}" for name in ("site", "month", "asset"))
+        self.con.execute(f"DELETE FROM {table.qualified} o USING rows_by_asset n WHERE {same}").fetchall()
+        self.con.execute(f"INSERT INTO {table.qualified} BY NAME FROM fresh_rows").fetchall()
+        self.con.execute("DROP TABLE fresh_rows").fetchall()
+        self.con.unregister("rows_by_asset")
 
     def attach(self, path: Path) -> None:
         """Make the tables of a staging database, closed by now, readable as `staged.<table>`."""
@@ -254,8 +266,7 @@ class Writer(Reader):
         self, table: Table, *, site: str, months: Sequence[date], owned: Mapping[str, Sequence[str]] | None = None
     ) -> None:
         """Remove a site's months from a bookkeeping table; `owned` limits that to rows with these values."""
-        conditions, params = _scope(site, months)
-        _own(conditions, params, owned or {})
+        conditions, params = _scope(site, months, owned)
         self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", bound(params)).fetchall()
 
 
@@ -265,9 +276,7 @@ def _in_batches(frame: pl.DataFrame) -> pa.Table:
     return pa.Table.from_batches(rows.to_batches(max_chunksize=_BATCH_ROWS), schema=rows.schema)
 
 
-def _fetch(
-    con: duckdb.DuckDBPyConnection, query: str, params: Sequence[object] | Mapping[str, object] | None
-) -> pl.DataFrame:
+def _fetch(con: duckdb.DuckDBPyConnection, query: str, params: Params) -> pl.DataFrame:
     """The result of a query as a frame.
 
     `con.sql` with parameters turns every value into a Python object first (1 s per 200,000 rows); `execute` does not.
@@ -277,7 +286,7 @@ def _fetch(
     return frame
 
 
-def bound(params: Sequence[object] | Mapping[str, object] | None) -> Any:
+def bound(params: Params) -> Any:
     """The same values, lists of months and of names as one text that SQL casts (`$months::DATE[]`, `::VARCHAR[]`).
 
     DuckDB looks for pandas before it binds each element of a list, 0.4 ms apiece where there is none.
@@ -299,7 +308,10 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _scope(site: str | None, months: Sequence[date] | None) -> tuple[list[str], dict[str, Any]]:
+def _scope(
+    site: str | None, months: Sequence[date] | None, owned: Mapping[str, Sequence[str]] | None = None
+) -> tuple[list[str], dict[str, Any]]:
+    """Conditions of a site, some months, and values of columns, with their parameters."""
     conditions: list[str] = []
     params: dict[str, Any] = {}
     if site is not None:
@@ -309,10 +321,7 @@ def _scope(site: str | None, months: Sequence[date] | None) -> tuple[list[str], 
         # the range lets the storage skip what lies outside it, which a list alone does not
         conditions.append("month BETWEEN $first AND $last AND month IN (SELECT unnest($months::DATE[]))")
         params |= {"months": list(months), "first": min(months, default=None), "last": max(months, default=None)}
-    return conditions, params
-
-
-def _own(conditions: list[str], params: dict[str, Any], owned: Mapping[str, Sequence[str]]) -> None:
-    for column, values in owned.items():
+    for column, values in (owned or {}).items():
         conditions.append(f'"{column}" IN (SELECT unnest($own_{column}::VARCHAR[]))')
         params[f"own_{column}"] = list(values)
+    return conditions, params

@@ -122,7 +122,7 @@ def merge(writer: Writer, rows: MonthRows, *, now: datetime, purge_known: bool, 
     refused = {rows.month: list(out.refused)} if out.refused else {}
     writer.record_readiness(asset, rows.site, [rows.month], refused, run_id)
     if out.wrote:
-        writer.writes.add(rows.site, asset, run_id, {rows.month: out.counts.rows})
+        writer.record_write(rows.site, asset, run_id, {rows.month: out.counts.rows})
     for number in range(len(rows.parts)):
         con.unregister(f"polls_of_file_{number}")
     return out
