@@ -1,33 +1,33 @@
 """Tables of the facts stage: one shape for every kind of site."""
 
-from usage_assets.schema import Column, Rule, Table, Type
+from usage_assets.schema import Column, Rule, Table, at, flag, number, real, text
 
 RESOURCES: tuple[Column, ...] = (
-    Column("nodes", Type.FLOAT, "Machines; of a part of one, its share by vCPUs", "nodes"),
-    Column("vcpus", Type.FLOAT, "vCPUs without overcommit", "vCPUs"),
-    Column("vcpus_overcommit", Type.FLOAT, "vCPUs as the scheduler counts them", "vCPUs"),
-    Column("memory_mb", Type.FLOAT, "Memory", "MiB"),
-    Column("disk_gb", Type.FLOAT, "Local disk", "GiB"),
-    Column("gpus", Type.FLOAT, "GPUs", "GPUs"),
-    Column("devices", Type.FLOAT, "Edge devices", "devices"),
+    real("nodes", "Machines; of a part of one, its share by vCPUs", "nodes"),
+    real("vcpus", "vCPUs without overcommit", "vCPUs"),
+    real("vcpus_overcommit", "vCPUs as the scheduler counts them", "vCPUs"),
+    real("memory_mb", "Memory", "MiB"),
+    real("disk_gb", "Local disk", "GiB"),
+    real("gpus", "GPUs", "GPUs"),
+    real("devices", "Edge devices", "devices"),
 )
 RESOURCE_NAMES: tuple[str, ...] = tuple(column.name for column in RESOURCES)
 
 _COLUMNS: tuple[Column, ...] = (
-    Column("metric", Type.TEXT, "What was measured: total, reservable, committed, occupied_* ...", nullable=False),
-    Column("source", Type.TEXT, "Raw table of the row that the interval is made of", nullable=False),
-    Column("entity_id", Type.TEXT, "Hostname, allocation id, instance uuid, device id or container uuid"),
-    Column("start_at", Type.INSTANT, "Start, within the month"),
-    Column("end_at", Type.INSTANT, "End, within the month; never past the dump"),
-    Column("original_start_at", Type.INSTANT, "Start before any cut"),
-    Column("original_end_at", Type.INSTANT, "End before any cut; null = open"),
-    Column("action", Type.TEXT, "kept, or clipped by a parent or a sibling (cuts at the month's edges are none)"),
-    Column("node", Type.TEXT, "Hostname of the machine, or name of the device"),
-    Column("node_type", Type.TEXT, "Type of the machine or device; unknown where nothing says it", nullable=False),
-    Column("project_id", Type.TEXT, "Keystone project that holds it"),
-    Column("user_id", Type.TEXT, "Keystone user that holds it"),
-    Column("reservation_id", Type.TEXT, "Blazar reservation"),
-    Column("lease_id", Type.TEXT, "Blazar lease"),
+    text("metric", "What was measured: total, reservable, committed, occupied_* ...", nullable=False),
+    text("source", "Raw table of the row that the interval is made of", nullable=False),
+    text("entity_id", "Hostname, allocation id, instance uuid, device id or container uuid"),
+    at("start_at", "Start, within the month"),
+    at("end_at", "End, within the month; never past the dump"),
+    at("original_start_at", "Start before any cut"),
+    at("original_end_at", "End before any cut; null = open"),
+    text("action", "kept, or clipped by a parent or a sibling (cuts at the month's edges are none)"),
+    text("node", "Hostname of the machine, or name of the device"),
+    text("node_type", "Type of the machine or device; unknown where nothing says it", nullable=False),
+    text("project_id", "Keystone project that holds it"),
+    text("user_id", "Keystone user that holds it"),
+    text("reservation_id", "Blazar reservation"),
+    text("lease_id", "Blazar lease"),
     *RESOURCES,
 )
 
@@ -71,7 +71,7 @@ REASONS: dict[str, str] = {
     "masked": "its machine is out of the statistics by the site's file",
 }
 
-_ACTION_OF_REJECTS = Column("action", Type.TEXT, "Of excluded time: who took it out, and why; else null")
+_ACTION_OF_REJECTS = text("action", "Of excluded time: who took it out, and why; else null")
 
 REJECTS = Table(
     name="rejects",
@@ -81,9 +81,7 @@ REJECTS = Table(
     key=(),
     columns=(
         *(_ACTION_OF_REJECTS if column.name == "action" else column for column in _COLUMNS),
-        Column(
-            "reason", Type.TEXT, "Why: " + "; ".join(f"{key} = {text}" for key, text in REASONS.items()), nullable=False
-        ),
+        text("reason", "Why: " + "; ".join(f"{key} = {text}" for key, text in REASONS.items()), nullable=False),
     ),
     rules=(
         Rule(
@@ -111,42 +109,38 @@ LEASES = Table(
     "they began, by plan, in fact, and at best.",
     key=("lease_id",),
     columns=(
-        Column("lease_id", Type.TEXT, "Blazar lease", nullable=False),
-        Column("created_at", Type.INSTANT, "When it was asked for; else the earliest other time", nullable=False),
-        Column("start_date", Type.INSTANT, "Planned start"),
-        Column("end_date", Type.INSTANT, "Planned end; prolonging or an early end overwrites it"),
-        Column("deleted_at", Type.INSTANT, "When it was deleted or, where it vanished at the source, first missed"),
-        Column("status", Type.TEXT, "State at the dump"),
-        Column(
+        text("lease_id", "Blazar lease", nullable=False),
+        at("created_at", "When it was asked for; else the earliest other time", nullable=False),
+        at("start_date", "Planned start"),
+        at("end_date", "Planned end; prolonging or an early end overwrites it"),
+        at("deleted_at", "When it was deleted or, where it vanished at the source, first missed"),
+        text("status", "State at the dump"),
+        text(
             "outcome",
-            Type.TEXT,
             "First that holds: " + "; ".join(f"{key} = {text}" for key, text in OUTCOMES.items()),
             nullable=False,
         ),
-        Column("resource_type", Type.TEXT, "What its reservations are of; several joined by commas"),
-        Column(
+        text("resource_type", "What its reservations are of; several joined by commas"),
+        text(
             "node_type",
-            Type.TEXT,
             "Type of what it held when asked for, else what its filter names, else unknown; several joined by commas",
             nullable=False,
         ),
-        Column("nodes", Type.INT, "Machines and devices that it held, else asked for", "nodes"),
-        Column("project_id", Type.TEXT, "Keystone project"),
-        Column("user_id", Type.TEXT, "Keystone user"),
-        Column("requested", Type.FLOAT, "Planned start since it was asked for; up to 90 s before is 0", "hours"),
-        Column("effective", Type.FLOAT, "Actual start since it was asked for; of started leases only", "hours"),
-        Column("basis", Type.TEXT, "Actual start by the start event (event) or by the plan (schedule)"),
-        Column(
+        number("nodes", "Machines and devices that it held, else asked for", "nodes"),
+        text("project_id", "Keystone project"),
+        text("user_id", "Keystone user"),
+        real("requested", "Planned start since it was asked for; up to 90 s before is 0", "hours"),
+        real("effective", "Actual start since it was asked for; of started leases only", "hours"),
+        text("basis", "Actual start by the start event (event) or by the plan (schedule)"),
+        real(
             "projected",
-            Type.FLOAT,
             "Least wait until as many machines of the kind asked for were free for as long, as known when asked; null "
             "past the horizon and for anything but whole hosts",
             "hours",
         ),
-        Column("is_censored", Type.BOOL, "No such start within the horizon; null where none was looked for"),
-        Column(
+        flag("is_censored", "No such start within the horizon; null where none was looked for"),
+        number(
             "projected_inexact",
-            Type.INT,
             "Bookings that forbade an earlier start and whose lease was changed since: their dates may have differed",
             "bookings",
         ),

@@ -4,6 +4,9 @@ What belongs here: the shape of tables. What stays out: where rows come from and
 """
 
 from usage_assets.schema.contract import Violation, violations
-from usage_assets.schema.table import Column, Rule, Table, Type, polars_schema
+from usage_assets.schema.table import Column, Rule, Table, Type, at, flag, number, polars_schema, real, text
 
-__all__ = ["Column", "Rule", "Table", "Type", "Violation", "polars_schema", "violations"]
+__all__ = [
+    "Column", "Rule", "Table", "Type", "Violation",
+    "at", "flag", "number", "polars_schema", "real", "text", "violations",
+]  # fmt: skip

@@ -47,6 +47,31 @@ class Column:
             object.__setattr__(self, "unit", _UNITS.get(self.type, ""))
 
 
+def text(name: str, description: str, *, nullable: bool = True, personal: bool = False) -> Column:
+    """A column of texts."""
+    return Column(name, Type.TEXT, description, nullable=nullable, personal=personal)
+
+
+def at(name: str, description: str, unit: str = "", *, nullable: bool = True) -> Column:
+    """A column of instants."""
+    return Column(name, Type.INSTANT, description, unit, nullable=nullable)
+
+
+def number(name: str, description: str, unit: str = "number", *, nullable: bool = True) -> Column:
+    """A column of whole numbers."""
+    return Column(name, Type.INT, description, unit, nullable=nullable)
+
+
+def real(name: str, description: str, unit: str = "ratio", *, nullable: bool = True) -> Column:
+    """A column of numbers with a fraction."""
+    return Column(name, Type.FLOAT, description, unit, nullable=nullable)
+
+
+def flag(name: str, description: str, *, nullable: bool = True) -> Column:
+    """A column of true or false."""
+    return Column(name, Type.BOOL, description, nullable=nullable)
+
+
 def polars_schema(columns: Iterable[Column]) -> pl.Schema:
     """Names and polars types of columns, in order."""
     import polars as pl  # noqa: PLC0415 - site files need table declarations, and few commands need polars

@@ -1,17 +1,15 @@
 """Tables of the dimensions: hours per host, project and user, alike for every kind of site."""
 
-from usage_assets.schema import Column, Rule, Table, Type
+from usage_assets.schema import Column, Rule, Table, at, real, text
 
 NOBODY = "none"
 """The project or user of what belongs to nobody."""
 
-_RESOURCE = Column(
-    "resource", Type.TEXT, "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices", nullable=False
-)
+_RESOURCE = text("resource", "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices", nullable=False)
 
 
 def _hours(name: str, description: str) -> Column:
-    return Column(name, Type.FLOAT, f"{description}; null in a known gap or where unknown", "resource-hours")
+    return real(name, f"{description}; null in a known gap or where unknown", "resource-hours")
 
 
 _HELD: tuple[Column, ...] = (
@@ -20,9 +18,8 @@ _HELD: tuple[Column, ...] = (
     _hours("idle_hours", "Committed less what is occupied within reservations"),
 )
 _SHARES: tuple[Column, ...] = tuple(
-    Column(
+    real(
         f"{name}_share",
-        Type.FLOAT,
         f"Part of the site's {name} hours of that resource and period; null where the site has none",
         "1",
     )
@@ -42,10 +39,10 @@ USAGE_BY_HOST = Table(
     "other resources follow from the machine's size and would triple the table; the month has every resource.",
     key=("period", "timestamp", "node", "node_type", "resource"),
     columns=(
-        Column("period", Type.TEXT, "day or month", nullable=False),
-        Column("timestamp", Type.INSTANT, "Start of the day or of the month", nullable=False),
-        Column("node", Type.TEXT, "Hostname, or name of the device; unknown where a server names none", nullable=False),
-        Column("node_type", Type.TEXT, "Type of the machine at that time; a host may have had several", nullable=False),
+        text("period", "day or month", nullable=False),
+        at("timestamp", "Start of the day or of the month", nullable=False),
+        text("node", "Hostname, or name of the device; unknown where a server names none", nullable=False),
+        text("node_type", "Type of the machine at that time; a host may have had several", nullable=False),
         _RESOURCE,
         _hours("total_hours", "It existed"),
         _hours("reservable_hours", "It could be reserved"),
@@ -65,10 +62,8 @@ USAGE_BY_PROJECT = Table(
     description="Hours per project and month, from facts alone: one row per resource of which it has any hours.",
     key=("project_id", "resource"),
     columns=(
-        Column(
-            "project_id", Type.TEXT, "Keystone project, none where nobody's; a hash with hash_names", nullable=False
-        ),
-        Column("project_name", Type.TEXT, "Its name by the site's file or Keystone, null where neither says it"),
+        text("project_id", "Keystone project, none where nobody's; a hash with hash_names", nullable=False),
+        text("project_name", "Its name by the site's file or Keystone, null where neither says it"),
         _RESOURCE,
         *_HELD,
         *_SHARES,
@@ -82,7 +77,7 @@ USAGE_BY_USER = Table(
     description="Hours per user and month, from facts alone: one row per resource of which it has any hours.",
     key=("user_id", "resource"),
     columns=(
-        Column("user_id", Type.TEXT, "Keystone user; none = nobody's; a hash with hash_names", nullable=False),
+        text("user_id", "Keystone user; none = nobody's; a hash with hash_names", nullable=False),
         _RESOURCE,
         *_HELD,
         *_SHARES,

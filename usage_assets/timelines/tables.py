@@ -1,15 +1,13 @@
 """Tables of the timelines stage: values over time, alike for every kind of site."""
 
-from usage_assets.schema import Column, Rule, Table, Type
+from usage_assets.schema import Column, Rule, Table, at, real, text
 
 _SERIES: tuple[Column, ...] = (
-    Column("timestamp", Type.INSTANT, "Start of the bucket, or the instant of the step", nullable=False),
-    Column("collector_type", Type.TEXT, "current, or legacy for a legacy usage counter", nullable=False),
-    Column("node_type", Type.TEXT, "Type of the machines; types add up to the site", nullable=False),
-    Column("metric", Type.TEXT, "What was measured or derived", nullable=False),
-    Column(
-        "resource", Type.TEXT, "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices", nullable=False
-    ),
+    at("timestamp", "Start of the bucket, or the instant of the step", nullable=False),
+    text("collector_type", "current, or legacy for a legacy usage counter", nullable=False),
+    text("node_type", "Type of the machines; types add up to the site", nullable=False),
+    text("metric", "What was measured or derived", nullable=False),
+    text("resource", "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices", nullable=False),
 )
 _KEY = tuple(column.name for column in _SERIES)
 
@@ -20,16 +18,14 @@ USAGE = Table(
     key=_KEY,
     columns=(
         *_SERIES,
-        Column(
+        real(
             "value",
-            Type.FLOAT,
             "Time-weighted mean over the bucket, or over the part of it that was seen; null in a known gap or where "
             "unknown",
             "unit of the resource; 1 for utilization and coverage",
         ),
-        Column(
+        real(
             "hours",
-            Type.FLOAT,
             "Integral over the bucket, or over the part of it that was seen; null where the value is, and for shares",
             "resource-hours",
         ),
@@ -45,9 +41,8 @@ USAGE_STEPS = Table(
     key=_KEY,
     columns=(
         *_SERIES,
-        Column(
+        real(
             "value",
-            Type.FLOAT,
             "Value from this instant to the next row of the series, or the month's end; null "
             "in a known gap or where unknown",
             "unit of the resource",
@@ -68,23 +63,10 @@ LEADTIME = Table(
     description="How long leases took until they began, at the instant at which they were asked for.",
     key=("timestamp", "leadtime_type", "node_type"),
     columns=(
-        Column("timestamp", Type.INSTANT, "When the lease was asked for (its created_at)", nullable=False),
-        Column(
-            "leadtime_type",
-            Type.TEXT,
-            "; ".join(f"{name} = {text}" for name, text in LEADTIME_TYPES.items()),
-            nullable=False,
-        ),
-        Column(
-            "node_type", Type.TEXT, "Type of the lease's machines, several joined by commas, or unknown", nullable=False
-        ),
-        Column(
-            "value",
-            Type.FLOAT,
-            "Lead time; of several leases of one instant and type the median",
-            "hours",
-            nullable=False,
-        ),
+        at("timestamp", "When the lease was asked for (its created_at)", nullable=False),
+        text("leadtime_type", "; ".join(f"{name} = {text}" for name, text in LEADTIME_TYPES.items()), nullable=False),
+        text("node_type", "Type of the lease's machines, several joined by commas, or unknown", nullable=False),
+        real("value", "Lead time; of several leases of one instant and type the median", "hours", nullable=False),
     ),
     rules=(Rule("lies in its month", "timestamp >= month AND timestamp < month + INTERVAL 1 MONTH", "Self-contained"),),
 )

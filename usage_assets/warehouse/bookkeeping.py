@@ -1,6 +1,6 @@
 """Bookkeeping tables of the warehouse, written in the same transaction as the rows they speak of."""
 
-from usage_assets.schema import Column, Rule, Table, Type
+from usage_assets.schema import Rule, Table, at, flag, number, real, text
 
 GATES = Table(
     name="gates",
@@ -9,10 +9,10 @@ GATES = Table(
     "assets downstream leave the month as it was.",
     key=("asset",),
     columns=(
-        Column("asset", Type.TEXT, "Asset key, parts joined by slashes", nullable=False),
-        Column("ok", Type.BOOL, "The month was written and may be used", nullable=False),
-        Column("reason", Type.TEXT, "Why the month was not written"),
-        Column("run_id", Type.TEXT, "Dagster run that said so"),
+        text("asset", "Asset key, parts joined by slashes", nullable=False),
+        flag("ok", "The month was written and may be used", nullable=False),
+        text("reason", "Why the month was not written"),
+        text("run_id", "Dagster run that said so"),
     ),
 )
 
@@ -22,21 +22,17 @@ DUMPS = Table(
     description="Every dump of each raw table and site-month: when the source was read and what it gave.",
     key=("table_name", "extracted_at"),
     columns=(
-        Column("table_name", Type.TEXT, "Raw table, without its stage", nullable=False),
-        Column("extracted_at", Type.INSTANT, "Clock of the source's server when it was read", nullable=False),
-        Column("rows", Type.INT, "Rows of the month after the dump", "rows", nullable=False),
-        Column("rows_new", Type.INT, "Rows that the month did not hold before", "rows", nullable=False),
-        Column("rows_changed", Type.INT, "Rows that another version replaced", "rows", nullable=False),
-        Column(
-            "rows_moved", Type.INT, "Rows still at the source that no longer touch the month", "rows", nullable=False
-        ),
-        Column("rows_gone", Type.INT, "Rows kept although the source has lost them", "rows", nullable=False),
-        Column(
-            "zero_dates", Type.INT, "Instants that are no date at the source, stored as null", "values", nullable=False
-        ),
-        Column("note", Type.TEXT, "What the source lacks (schema, table, columns)"),
-        Column("run_id", Type.TEXT, "Dagster run that made the dump; null in files of older releases"),
-        Column("undated", Type.INT, "Rows held as deleted without a date that end in the month; null before 3", "rows"),
+        text("table_name", "Raw table, without its stage", nullable=False),
+        at("extracted_at", "Clock of the source's server when it was read", nullable=False),
+        number("rows", "Rows of the month after the dump", "rows", nullable=False),
+        number("rows_new", "Rows that the month did not hold before", "rows", nullable=False),
+        number("rows_changed", "Rows that another version replaced", "rows", nullable=False),
+        number("rows_moved", "Rows still at the source that no longer touch the month", "rows", nullable=False),
+        number("rows_gone", "Rows kept although the source has lost them", "rows", nullable=False),
+        number("zero_dates", "Instants that are no date at the source, stored as null", "values", nullable=False),
+        text("note", "What the source lacks (schema, table, columns)"),
+        text("run_id", "Dagster run that made the dump; null in files of older releases"),
+        number("undated", "Rows held as deleted without a date that end in the month; null before 3", "rows"),
     ),
 )
 
@@ -47,20 +43,20 @@ FILES = Table(
     "was is not read again.",
     key=("table_name", "file"),
     columns=(
-        Column("table_name", Type.TEXT, "Raw table, without its stage", nullable=False),
-        Column("file", Type.TEXT, "Path of the file", nullable=False),
-        Column("size", Type.INT, "Its size", "bytes", nullable=False),
-        Column("modified_ns", Type.INT, "When it was changed last, by its disk", "ns since 1970", nullable=False),
-        Column("digest", Type.TEXT, "Hash of its content; null where it was read while it grows"),
-        Column("rows", Type.INT, "Rows that were looked at", "rows", nullable=False),
-        Column("newest_at", Type.INSTANT, "Latest time in it, as it stands there", "local time"),
-        Column("rows_before", Type.INT, "Rows older than that", "rows", nullable=False),
-        Column("position", Type.INT, "Number of the last of those rows; null where rows have none", "row"),
-        Column("bad_times", Type.INT, "Rows whose time is none, left out", "rows", nullable=False),
-        Column("bad_numbers", Type.INT, "Numbers that are none, stored as null", "values", nullable=False),
-        Column("cut_texts", Type.INT, "Texts that were too long, cut", "values", nullable=False),
-        Column("shifted_times", Type.INT, "Times in the hour that the clock left out", "polls", nullable=False),
-        Column("read_at", Type.INSTANT, "When it was read, by the clock of this machine", nullable=False),
+        text("table_name", "Raw table, without its stage", nullable=False),
+        text("file", "Path of the file", nullable=False),
+        number("size", "Its size", "bytes", nullable=False),
+        number("modified_ns", "When it was changed last, by its disk", "ns since 1970", nullable=False),
+        text("digest", "Hash of its content; null where it was read while it grows"),
+        number("rows", "Rows that were looked at", "rows", nullable=False),
+        at("newest_at", "Latest time in it, as it stands there", "local time"),
+        number("rows_before", "Rows older than that", "rows", nullable=False),
+        number("position", "Number of the last of those rows; null where rows have none", "row"),
+        number("bad_times", "Rows whose time is none, left out", "rows", nullable=False),
+        number("bad_numbers", "Numbers that are none, stored as null", "values", nullable=False),
+        number("cut_texts", "Texts that were too long, cut", "values", nullable=False),
+        number("shifted_times", "Times in the hour that the clock left out", "polls", nullable=False),
+        at("read_at", "When it was read, by the clock of this machine", nullable=False),
     ),
 )
 
@@ -72,30 +68,28 @@ ACCOUNTS = Table(
     "kept, and clipped are the hours stopped, also of servers that were off all month (outside).",
     key=("asset", "source"),
     columns=(
-        Column("asset", Type.TEXT, "Fact asset that read the source, parts joined by slashes", nullable=False),
-        Column("source", Type.TEXT, "Raw table, without its stage", nullable=False),
-        Column("rows_in", Type.INT, "Rows of the month that are not context", "rows", nullable=False),
-        Column("rows_kept", Type.INT, "Rows that gave one interval or more", "rows", nullable=False),
-        Column("rows_rejected", Type.INT, "Rows in facts.rejects", "rows", nullable=False),
-        Column("rows_outside", Type.INT, "Rows whose own span misses the month", "rows", nullable=False),
-        Column("hours_in", Type.FLOAT, "Own spans within the month", "entity-hours", nullable=False),
-        Column("hours_kept", Type.FLOAT, "Spans of the intervals kept", "entity-hours", nullable=False),
-        Column(
+        text("asset", "Fact asset that read the source, parts joined by slashes", nullable=False),
+        text("source", "Raw table, without its stage", nullable=False),
+        number("rows_in", "Rows of the month that are not context", "rows", nullable=False),
+        number("rows_kept", "Rows that gave one interval or more", "rows", nullable=False),
+        number("rows_rejected", "Rows in facts.rejects", "rows", nullable=False),
+        number("rows_outside", "Rows whose own span misses the month", "rows", nullable=False),
+        real("hours_in", "Own spans within the month", "entity-hours", nullable=False),
+        real("hours_kept", "Spans of the intervals kept", "entity-hours", nullable=False),
+        real(
             "hours_clipped",
-            Type.FLOAT,
             "Own spans of kept rows less what was kept of them and what is excluded",
             "entity-hours",
             nullable=False,
         ),
-        Column(
+        real(
             "hours_rejected",
-            Type.FLOAT,
             "Own spans of rejected rows, and what is excluded of kept ones",
             "entity-hours",
             nullable=False,
         ),
-        Column("joins", Type.TEXT, "Rows before and after each join, as JSON"),
-        Column("reasons", Type.TEXT, "Rejected rows by reason, as JSON, where a reject stands for many rows"),
+        text("joins", "Rows before and after each join, as JSON"),
+        text("reasons", "Rejected rows by reason, as JSON, where a reject stands for many rows"),
     ),
 )
 
@@ -106,11 +100,11 @@ VERSIONS = Table(
     "version is the same has the same rows.",
     key=("asset",),
     columns=(
-        Column("asset", Type.TEXT, "Asset key, parts joined by slashes", nullable=False),
-        Column("version", Type.INT, "1, 2, ...: one more with every write of the month", "writes", nullable=False),
-        Column("rows", Type.INT, "Rows of the asset in the month", "rows", nullable=False),
-        Column("run_id", Type.TEXT, "Dagster run that wrote them", nullable=False),
-        Column("written_at", Type.INSTANT, "When, by the clock of this machine", nullable=False),
+        text("asset", "Asset key, parts joined by slashes", nullable=False),
+        number("version", "1, 2, ...: one more with every write of the month", "writes", nullable=False),
+        number("rows", "Rows of the asset in the month", "rows", nullable=False),
+        text("run_id", "Dagster run that wrote them", nullable=False),
+        at("written_at", "When, by the clock of this machine", nullable=False),
     ),
 )
 
@@ -121,9 +115,9 @@ MADE_OF = Table(
     "later rows came, these are added to the facts; else the month is built whole.",
     key=("asset",),
     columns=(
-        Column("asset", Type.TEXT, "Kind and stage, joined by a slash", nullable=False),
-        Column("mark", Type.TEXT, "Rules and raw rows, as JSON: equal marks have equal facts", nullable=False),
-        Column("run_id", Type.TEXT, "Dagster run that made them", nullable=False),
+        text("asset", "Kind and stage, joined by a slash", nullable=False),
+        text("mark", "Rules and raw rows, as JSON: equal marks have equal facts", nullable=False),
+        text("run_id", "Dagster run that made them", nullable=False),
     ),
 )
 
@@ -134,9 +128,9 @@ CHECKED = Table(
     "their run goes on, or was killed.",
     key=("asset",),
     columns=(
-        Column("asset", Type.TEXT, "Asset key, parts joined by slashes", nullable=False),
-        Column("run_id", Type.TEXT, "Dagster run that checked them", nullable=False),
-        Column("checked_at", Type.INSTANT, "When they were read, by the clock of this machine", nullable=False),
+        text("asset", "Asset key, parts joined by slashes", nullable=False),
+        text("run_id", "Dagster run that checked them", nullable=False),
+        at("checked_at", "When they were read, by the clock of this machine", nullable=False),
     ),
 )
 
@@ -146,12 +140,12 @@ FAILED_CHECKS = Table(
     description="What the last evaluation of each check found wrong; a check that passes for a site-month has no row.",
     key=("asset", "check_name"),
     columns=(
-        Column("asset", Type.TEXT, "Asset key, parts joined by slashes", nullable=False),
-        Column("check_name", Type.TEXT, "Check of the asset", nullable=False),
-        Column("severity", Type.TEXT, "ERROR, or WARN for a remark", nullable=False),
-        Column("text", Type.TEXT, "What it found", nullable=False),
-        Column("run_id", Type.TEXT, "Dagster run that evaluated it", nullable=False),
-        Column("evaluated_at", Type.INSTANT, "When, by the clock of this machine", nullable=False),
+        text("asset", "Asset key, parts joined by slashes", nullable=False),
+        text("check_name", "Check of the asset", nullable=False),
+        text("severity", "ERROR, or WARN for a remark", nullable=False),
+        text("text", "What it found", nullable=False),
+        text("run_id", "Dagster run that evaluated it", nullable=False),
+        at("evaluated_at", "When, by the clock of this machine", nullable=False),
     ),
     rules=(Rule("severity is known", "severity IN ('ERROR', 'WARN')", "A check is an error or a remark"),),
 )
@@ -164,8 +158,8 @@ HELD_BACK = Table(
     "no earlier generation had the site-month, the snapshot has none of it.",
     key=("stage",),
     columns=(
-        Column("stage", Type.TEXT, "First stage held back; those after it are too", nullable=False),
-        Column("since_generation", Type.INT, "First generation that held it back", "generations", nullable=False),
-        Column("reason", Type.TEXT, "Which checks of which assets, and what they found", nullable=False),
+        text("stage", "First stage held back; those after it are too", nullable=False),
+        number("since_generation", "First generation that held it back", "generations", nullable=False),
+        text("reason", "Which checks of which assets, and what they found", nullable=False),
     ),
 )

@@ -1,34 +1,9 @@
-"""Columns that several raw tables of OpenStack share, and the words that declare one."""
+"""Columns that several raw tables of OpenStack share."""
 
-from usage_assets.schema import Column, Type
+from usage_assets.schema import at, number, text
 from usage_assets.specs.raw_table import HELD_AS_DELETED
 
 MB, GB, VCPUS = "MiB", "GiB", "vCPUs"
-
-
-def text(name: str, description: str, *, personal: bool = False) -> Column:
-    """A text."""
-    return Column(name, Type.TEXT, description, personal=personal)
-
-
-def at(name: str, description: str) -> Column:
-    """An instant."""
-    return Column(name, Type.INSTANT, description)
-
-
-def number(name: str, description: str, unit: str = "number") -> Column:
-    """A whole number."""
-    return Column(name, Type.INT, description, unit)
-
-
-def real(name: str, description: str, unit: str = "ratio") -> Column:
-    """A number with a fraction."""
-    return Column(name, Type.FLOAT, description, unit)
-
-
-def flag(name: str, description: str) -> Column:
-    """True or false."""
-    return Column(name, Type.BOOL, description)
 
 
 CREATED = at("created_at", "When the service made the row")

@@ -15,13 +15,8 @@ from usage_assets.kinds.openstack.raw.columns import (
     UPDATED,
     USER,
     VCPUS,
-    at,
-    flag,
-    number,
-    real,
-    text,
 )
-from usage_assets.schema import Column, Type
+from usage_assets.schema import Column, Type, at, flag, number, real, text
 from usage_assets.specs.raw_table import Dated, Life, Machine, RawTable, Satellite, ServerLife, Whole
 
 _INSTANCE = (
