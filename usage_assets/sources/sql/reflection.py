@@ -68,6 +68,12 @@ class Found:
     missing: tuple[str, ...] = field(default=())
 
     @property
+    def dialect(self) -> str:
+        """The dialect of the server that has the table."""
+        assert self.server is not None
+        return self.server.dialect
+
+    @property
     def relations(self) -> tuple[Relation, ...]:
         """The live table, then its archive."""
         return tuple(relation for relation in (self.relation, self.shadow) if relation is not None)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 import duckdb
@@ -38,6 +39,7 @@ ASK_ROWS = 1_000
 CHUNK_ROWS = 20_000
 LARGE_ROWS = 5_000
 CHUNK_BYTES = 8_000_000
+Parts = Iterable[Sequence[str] | None]
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Stage:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, only: Filter, redactor: Redactor) -> None:
         self.con = con
-        self._hider = redactor
+        self._redactor = redactor
         self._only = only
         self._together = False
 
@@ -113,7 +115,7 @@ class Stage:
 
     def columns(self, raw: RawTable) -> list[str]:
         """The columns that are read at all: what the site's file drops does not leave its source."""
-        return self._hider.read(raw, [column.name for column in raw.columns])
+        return self._redactor.read(raw, [column.name for column in raw.columns])
 
     def create(self, raw: RawTable) -> None:
         """An empty staged table."""
@@ -131,23 +133,12 @@ class Stage:
             return Staged()
         doubled = sum(_doubled(found, relation, server) for relation in found.relations)
         only = None if doubled else self._only  # which of two rows is kept must not depend on the window
-        joined = bool(steps) and all(parent.server is server for step in steps for parent in step.parents)
-        apart = bool(steps) and not joined
+        apart = bool(steps) and not _is_joined(found, steps)
         narrow = apart and not doubled and len(raw.key) == 1
         if narrow:
             needed = {*raw.key, steps[0].here, *OWN_LIFE.columns}
             names = [name for name in names if name in needed]
-        read = 0
-        for relation in found.relations:
-            if joined:
-                statement = with_parents(found, relation, names, steps, only)
-            else:
-                statement = plain(found, relation, names, None if apart else only)
-            root = "_root" if joined else f'"{steps[0].here}"' if apart else "NULL"
-            read += self._insert(found, relation, names, server.whole(statement, relation.where), root=root)
-        if apart:
-            self._follow(raw, steps)
-        self._unique(raw)
+        read = self._read(found, steps, names, None if apart else only)
         return Staged(read, doubled, *self._clean(raw), narrow=narrow)
 
     def date_terminations(self, raw: RawTable, steps: Found, requests: Found) -> None:
@@ -215,21 +206,27 @@ class Stage:
 
     def read_again(self, found: Found, steps: Sequence[Step], names: Sequence[str], keys: Sequence[str]) -> None:
         """Read the rows with these keys whatever their dates; of a key of several columns all rows there are."""
-        raw, server = found.raw, found.server
+        self.create(found.raw)
+        self._read(found, steps, names, None, _parts(keys) if len(found.raw.key) == 1 else (None,))
+
+    def _read(
+        self, found: Found, steps: Sequence[Step], names: Sequence[str], only: Filter | None, parts: Parts = (None,)
+    ) -> int:
+        """Store the rows that pass the filter, with their roots, one per key; `parts` are keys asked for at a time."""
+        server, is_joined = found.server, _is_joined(found, steps)
         assert server is not None
-        self.create(raw)
-        joined = bool(steps) and all(parent.server is server for step in steps for parent in step.parents)
-        root = "_root" if joined else f'"{steps[0].here}"' if steps else "NULL"
-        for relation in found.relations:
-            for part in _parts(keys) if len(raw.key) == 1 else [None]:
-                if joined:
-                    statement = with_parents(found, relation, names, steps, None, keys=part)
-                else:
-                    statement = plain(found, relation, names, None, keys=part)
-                self._insert(found, relation, names, server.whole(statement, relation.where), root=root)
-        if steps and not joined:
-            self._follow(raw, steps)
-        self._unique(raw)
+        root = "_root" if is_joined else f'"{steps[0].here}"' if steps else "NULL"
+        read = 0
+        for relation, keys in product(found.relations, parts):
+            if is_joined:
+                statement = with_parents(found, relation, names, steps, only, keys=keys)
+            else:
+                statement = plain(found, relation, names, only, keys=keys)
+            read += self._insert(found, relation, names, server.whole(statement, relation.where), root=root)
+        if steps and not is_joined:
+            self._follow(found.raw, steps)
+        self._unique(found.raw)
+        return read
 
     def _insert(
         self,
@@ -249,7 +246,7 @@ class Stage:
         skip = "false"
         if raw.skip_flag:
             skip = f"coalesce({parsed(Column('_skip', Type.BOOL, ''))}, false)"
-        values = ", ".join(f'{self._hider.sql(raw, c.name) or parsed(c)} AS "{c.name}"' for c in columns)
+        values = ", ".join(f'{self._redactor.sql(raw, c.name) or parsed(c)} AS "{c.name}"' for c in columns)
         select = (
             f"SELECT {values}, CAST({root} AS VARCHAR) AS _root, "
             f"{str(live).lower()} AS _live, {skip} AS _skip, {_lost(instants)} AS _odd, {_lost(numbers)} AS _bad "
@@ -257,7 +254,7 @@ class Stage:
         )
         count = 0
         for chunk in _chunks(batches, [*(c.name for c in columns), *extra]):
-            self.con.register("batch_of_source_rows", self._hider.redact(raw, chunk))
+            self.con.register("batch_of_source_rows", self._redactor.redact(raw, chunk))
             self.con.execute(f"INSERT INTO s_{raw.name} BY NAME {select}").fetchall()
             self.con.unregister("batch_of_source_rows")
             count += chunk.num_rows
@@ -329,6 +326,11 @@ def parse_instant(text: str | None) -> datetime | None:
         return datetime.fromisoformat(text[:19]) if text else None
     except ValueError:
         return None
+
+
+def _is_joined(found: Found, steps: Sequence[Step]) -> bool:
+    """Whether the server itself can join a table with all those that its path leads over."""
+    return bool(steps) and all(parent.server is found.server for step in steps for parent in step.parents)
 
 
 def _doubled(found: Found, relation: Relation, server: Server) -> int:

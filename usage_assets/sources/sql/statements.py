@@ -159,8 +159,7 @@ class Filter:
 
     def own(self, found: Found, side: Side) -> Expression:
         """The filter of a table that needs no other: true for machines and tables held whole, which are small."""
-        assert found.server is not None
-        rule, dialect = found.raw.months, found.server.dialect
+        rule, dialect = found.raw.months, found.dialect
         if isinstance(rule, Dated):
             return self.dated(dialect, side.column, rule)
         if isinstance(rule, Satellite):
@@ -172,16 +171,15 @@ class Filter:
 
 def columns_of(found: Found, side: Side, names: Sequence[str]) -> list[sa.Label[Any]]:
     """The declared columns as text, null where this release has none; then the flag by which rows are skipped."""
-    assert found.server is not None
     types = {column.name: column.type for column in found.raw.columns}
     out = []
     for name in names:
         there = side.column(name)
-        value = sa.null() if there is None else as_text(found.server.dialect, *there, types[name])
+        value = sa.null() if there is None else as_text(found.dialect, *there, types[name])
         out.append(value.label(name))
     if found.raw.skip_flag:
         flag = side.column(found.raw.skip_flag)
-        value = sa.null() if flag is None else as_text(found.server.dialect, *flag, Type.BOOL)
+        value = sa.null() if flag is None else as_text(found.dialect, *flag, Type.BOOL)
         out.append(value.label("_skip"))
     return out
 
@@ -209,8 +207,7 @@ def with_parents(
     keys: Sequence[str] | None = None,
 ) -> sa.Select[Any]:
     """Rows of a satellite with the key of the row that they belong to in `_root`: null where a step is missing."""
-    assert found.server is not None
-    dialect = found.server.dialect
+    dialect = found.dialect
     side = side_of(found, relation, "t")
     joined: sa.FromClause = side.clause
     here = side.column
@@ -246,8 +243,7 @@ def terminations(
     steps: Found, requests: Found, step: Relation, request: Relation, *, named: str, uuids: Sequence[str]
 ) -> sa.Select[Any] | None:
     """Server and start of each successful step of this name on these servers; None where the source lacks a column."""
-    assert steps.server is not None
-    dialect = steps.server.dialect
+    dialect = steps.dialect
     here, there = side_of(steps, step, "e"), side_of(requests, request, "a")
     mine, theirs = here.column("action_id"), there.column("id")
     server, start = there.column("instance_uuid"), here.column("start_time")
@@ -273,12 +269,11 @@ def _not_archived_twice(statement: sa.Select[Any], found: Found, relation: Relat
 
 def links(found: Found, relation: Relation, names: Sequence[str]) -> sa.Select[Any]:
     """The columns by which a parent is found, of all its rows."""
-    assert found.server is not None
     side = side_of(found, relation, "t")
     columns = []
     for name in names:
         there = side.column(name)
-        value = sa.null() if there is None else as_text(found.server.dialect, *there, Type.TEXT)
+        value = sa.null() if there is None else as_text(found.dialect, *there, Type.TEXT)
         columns.append(value.label(name))
     return sa.select(*columns).select_from(side.clause)
 
@@ -293,11 +288,10 @@ def doubled_keys(found: Found, relation: Relation) -> sa.Select[Any]:
 
 
 def _among(found: Found, side: Side, keys: Sequence[str]) -> Expression:
-    assert found.server is not None
     there = side.column(found.raw.key[0])
     assert there is not None
     value, source = there
-    if source.is_text or found.server.dialect == "sqlite":
+    if source.is_text or found.dialect == "sqlite":
         return value.in_(list(keys))
     if all(key.lstrip("-").isdigit() for key in keys):
         return value.in_([int(key) for key in keys])  # so that the server can use its index
