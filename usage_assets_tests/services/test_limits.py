@@ -114,7 +114,7 @@ def impatient_proxy(port: int, seconds: float) -> Iterator[int]:
 
 def test_a_proxy_that_hangs_up_on_who_is_idle_is_kept_busy_while_another_server_is_read(server, warehouse, monkeypatch):
     slowly(server, 3)
-    monkeypatch.setattr("usage_assets.sources.sql.keep_alive.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("usage_assets.sources.sql.sessions.QUIET_SECONDS", 0.3)
     with impatient_proxy(server.port, 1.5) as port:
         urls = {"nova": url(server, "first", "slow"), "nova_api": url(server, "second", "api", port)}
         run(urls, warehouse, JAN, tables=TABLES)

@@ -19,8 +19,7 @@ from usage_assets.core.errors import SourceError
 from usage_assets.sites.base import expand
 from usage_assets.sites.sql import SqlSite, Tls
 from usage_assets.sources.sql.error_texts import Scrubber, fault, no_connection, short_read
-from usage_assets.sources.sql.keep_alive import kept_alive
-from usage_assets.sources.sql.sessions import BEGIN
+from usage_assets.sources.sql.sessions import BEGIN, kept_alive
 from usage_assets.sources.sql.tls import MYSQL, Transport, arguments, credentials, transport_of
 
 CONNECT_SECONDS = 15

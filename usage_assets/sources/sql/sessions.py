@@ -1,7 +1,9 @@
-"""What a connection sets for itself, so that no limit of the server shortens an answer or ends a read; its snapshot."""
+"""Sessions of a server: settings against limits that would cut an answer short, a snapshot, and pings while idle."""
 
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
 STATEMENT_SECONDS = 3600
 IDLE_SECONDS = 28_800
+QUIET_SECONDS = 15.0  # after which a ping is sent: HAProxy in front of Galera often hangs up after 50
 
 # Nova's archive has no index but its primary key: without these MariaDB compares each row of a join with each of it
 _HASH_JOINS = ("join_cache_level = 8", "join_buffer_size = 16777216", "join_buffer_space_limit = 134217728")
@@ -79,3 +82,45 @@ BEGIN: dict[str, Callable[["Server"], None]] = {
     "postgresql": _begin_postgresql,
     "sqlite": _begin_sqlite,
 }
+
+
+@contextmanager
+def kept_alive(servers: Sequence["Server"]) -> Iterator[None]:
+    """Within the block a server that is not asked anything for a while gets a question, in its own transaction."""
+    remote = [server for server in servers if server.dialect != "sqlite"]
+    ended = threading.Event()
+    thread = threading.Thread(target=_watch, args=(remote, ended), name="keep-alive", daemon=True)
+    if remote:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if remote:
+            thread.join(5)  # not for ever: a question to a server that is stuck
+
+
+def _watch(servers: Sequence["Server"], ended: threading.Event) -> None:
+    while not ended.wait(QUIET_SECONDS / 3):
+        for server in servers:
+            if time.monotonic() - server.used_at > QUIET_SECONDS and server.busy.acquire(blocking=False):
+                try:
+                    _ping(server)
+                finally:
+                    server.busy.release()
+
+
+def _ping(server: "Server") -> None:
+    """Ask by the driver itself; what fails is kept for whoever asks next."""
+    if server.lost is not None:
+        return
+    try:
+        driver = server.con.connection.dbapi_connection
+        assert driver is not None
+        cursor = driver.cursor()
+        cursor.execute("SELECT 1")
+        cursor.fetchall()
+        cursor.close()
+        server.used_at = time.monotonic()
+    except Exception as error:  # drivers raise what they like
+        server.lost = error
