@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import polars as pl
-from rich.console import Console
 from rich.table import Table
 
-from usage_assets.cli.console import FAILED, OK
+from usage_assets.cli.console import FAILED, OK, console
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import SiteError
 from usage_assets.core.months import ranges
@@ -20,7 +19,7 @@ from usage_assets.specs.access_report import TableAccess
 from usage_assets.warehouse import Warehouse
 
 
-def show_status(sites: Mapping[str, Site], console: Console) -> None:
+def show_status(sites: Mapping[str, Site]) -> None:
     """A table per site: months built of each asset, those missing, stale or refused, and the last dump."""
     with Warehouse.default().read() as reader:
         rows = judged(reader, KINDS, sites, naive_utc_now())
@@ -54,7 +53,7 @@ def _status(rows: pl.DataFrame, site: Site) -> Table:
     return shown
 
 
-def show_access(site: Site, console: Console) -> int:
+def show_access(site: Site) -> int:
     """A table of what the account finds at each source table; FAILED when something is there but not granted.
 
     Also what the files hold that the site's file names; FAILED when one has a fault.
@@ -79,24 +78,24 @@ def show_access(site: Site, console: Console) -> int:
     console.print(shown)
     for server in access.servers:
         if server.transport:
-            console.print(f"- {server.label}: {server.transport}", markup=False)
+            console.print(f"- {server.label}: {server.transport}")
         for warning in server.warnings:
-            console.print(f"- WARNING: {warning}", markup=False)
+            console.print(f"- WARNING: {warning}")
     for remark, sources in remarks.items():
         # most remarks name their table; one that does not is said once for all tables
         named = all(source in remark for source in sources)
-        console.print(f"- {remark}" if named else f"- {', '.join(sources)}: {remark}", markup=False)
+        console.print(f"- {remark}" if named else f"- {', '.join(sources)}: {remark}")
     for remark in access.remarks:
-        console.print(f"- {remark}", markup=False, soft_wrap=True)
+        console.print(f"- {remark}")
     broken = None
     try:
         for line in kind_of(site).check_files(site):
-            console.print(f"- {line}", markup=False, soft_wrap=True)
+            console.print(f"- {line}")
     except SiteError as error:
         broken = "a file that the site's file names has a fault"
-        console.print(f"- {error}", markup=False, soft_wrap=True)
+        console.print(f"- {error}")
     is_ready, said = verdict(site, found, broken)
-    console.print(said, style="green" if is_ready else "red", markup=False, soft_wrap=True)
+    console.print(said, style="green" if is_ready else "red")
     return OK if is_ready else FAILED
 
 
@@ -141,6 +140,6 @@ def table_of_lines(title: str, *columns: str) -> Table:
     return table
 
 
-def show_grants(site: Site, console: Console) -> None:
+def show_grants(site: Site) -> None:
     """The SQL, to be read before it is run."""
-    console.print(kind_of(site).grants(site, kind_of(site).raw_tables), markup=False, highlight=False)
+    console.print(kind_of(site).grants(site, kind_of(site).raw_tables))

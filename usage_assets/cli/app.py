@@ -1,9 +1,10 @@
-"""The commands of `usage-assets`: arguments in, exit codes out. What they do stands in the modules beside this one.
+"""The commands of `usage-assets`: arguments in, exit codes out. What they do is in the modules beside this one.
 
 Exit codes: 0 done, 1 a run or a check of severity ERROR failed, 2 wrong usage, 130 interrupted.
 """
 
 import sys
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,8 @@ from usage_assets.cli.console import (
     chosen_sites,
     console,
     errors,
-    month,
+    instant,
+    month_option,
     one_site,
 )
 from usage_assets.cli.htcondor.commands import gpu
@@ -28,40 +30,32 @@ from usage_assets.core.errors import SiteError, UsageError
 from usage_assets.core.file_faults import sentence
 from usage_assets.core.settings import data_dir
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+AsJson = Annotated[bool, typer.Option("--json", help="For other programs")]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(gpu, name="gpu")
 
 
 def main() -> None:
-    """Run a command; faults that an operator can mend are one sentence, not a stack trace."""
+    """Run a command; an error that an operator can mend is one sentence, not a stack trace."""
     try:
         app(standalone_mode=True)
-    except SiteError as error:
-        errors.print(str(error), style="red", markup=False)
-        sys.exit(USAGE)
-    except UsageError as error:
-        errors.print(str(error), style="red", markup=False)
-        sys.exit(FAILED)
     except Exception as error:
-        said = sentence(error, data_dir())
-        if said is None:
+        text = str(error) if isinstance(error, UsageError) else sentence(error, data_dir())
+        if text is None:
             raise
-        errors.print(said, style="red", markup=False)
-        sys.exit(FAILED)
+        errors.print(text, style="red")
+        sys.exit(USAGE if isinstance(error, SiteError) else FAILED)
     except KeyboardInterrupt:
         errors.print("interrupted")
         sys.exit(INTERRUPTED)
 
 
-def _asked_version(value: bool) -> None:
-    if value:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version
 
-        console.print(f"usage-assets {version('usage-assets')}", markup=False)
+        console.print(f"usage-assets {version('usage-assets')}")
         raise typer.Exit(OK)
 
 
@@ -69,7 +63,7 @@ def _asked_version(value: bool) -> None:
 def _main(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit", is_eager=True, callback=_asked_version)
+        bool, typer.Option("--version", help="Print the version and exit", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """Auditable usage accounting for shared research computing, hour by hour."""
@@ -78,8 +72,8 @@ def _main(
 @app.command()
 def backfill(
     site: Annotated[list[str], typer.Option("--site", help="Key of a site; may be given several times")],
-    first: Annotated[str, typer.Option("--from", metavar="YYYY-MM", help="First month")],
-    last: Annotated[str, typer.Option("--to", metavar="YYYY-MM", help="Last month")],
+    first: Annotated[date, month_option("--from", "First month")],
+    last: Annotated[date, month_option("--to", "Last month")],
     *,
     purge_known: Annotated[
         bool, typer.Option("--purge-known", help="The source was purged on purpose: mark what vanished, however much")
@@ -95,10 +89,8 @@ def backfill(
     from usage_assets.cli.backfill import plan, run
 
     sites = chosen_sites(site)
-    start, end = month(first, "--from"), month(last, "--to")
-    windows = plan(sites, start, end, today=naive_utc_now().date())
-    said = {"purge_known": purge_known, "allow_missing": allow_missing}
-    raise typer.Exit(run(sites, windows, **said, in_process=in_process))
+    windows = plan(sites, first, last, today=naive_utc_now().date())
+    raise typer.Exit(run(sites, windows, purge_known=purge_known, allow_missing=allow_missing, in_process=in_process))
 
 
 @app.command()
@@ -107,7 +99,7 @@ def status(site: SiteNames = None) -> None:
     from usage_assets.cli.access import show_status
 
     sites = chosen_sites(site)
-    show_status(sites, console)
+    show_status(sites)
     raise typer.Exit(USAGE if sites.faults and not site else OK)
 
 
@@ -116,7 +108,7 @@ def check_site(site: SiteName) -> None:
     """Connect to a site's databases read-only; report which tables are found, missing or not granted."""
     from usage_assets.cli.access import show_access
 
-    raise typer.Exit(show_access(one_site(site, "SITE"), console))
+    raise typer.Exit(show_access(one_site(site, "SITE")))
 
 
 @app.command()
@@ -124,13 +116,16 @@ def grants(site: SiteName) -> None:
     """Print the least-privilege SQL for the account that reads a site."""
     from usage_assets.cli.access import show_grants
 
-    show_grants(one_site(site, "SITE"), console)
+    show_grants(one_site(site, "SITE"))
 
 
 @app.command()
 def explain(
     site: Annotated[str, typer.Option("--site", help="Key of a site")],
-    at: Annotated[str, typer.Option("--at", metavar="INSTANT", help="Instant in UTC, such as 2024-05-03T12:00")],
+    at: Annotated[
+        datetime,
+        typer.Option("--at", parser=instant, metavar="INSTANT", help="Instant in UTC, such as 2024-05-03T12:00"),
+    ],
     *,
     metric: Annotated[str | None, typer.Option("--metric", help="Metric of the usage timeline")] = None,
     node_type: Annotated[str | None, typer.Option("--node-type", help="Machines of this type only")] = None,
@@ -139,16 +134,16 @@ def explain(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", help="How many intervals to show", min=0)] = 20,
     rejected: Annotated[bool, typer.Option("--rejected", help="What does not count at that instant, and why")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the intervals that make a number, or the rows that do not count, with their source rows."""
-    from usage_assets.cli.explain import instant, show
+    from usage_assets.cli.explain import show
     from usage_assets.reports.explain import Question
 
     if metric is None and not rejected:
         raise typer.BadParameter("name a metric, or ask for --rejected", param_hint="--metric")
-    question = Question(metric, instant(at), node_type, entity, limit, rejected)
-    show(one_site(site), question, console, as_json=as_json)
+    question = Question(metric, at, node_type, entity, limit, rejected)
+    show(one_site(site), question, as_json=as_json)
 
 
 @app.command()
@@ -156,45 +151,42 @@ def dumps(
     site: Annotated[str, typer.Option("--site", help="Key of a site")],
     *,
     table: Annotated[str | None, typer.Option("--table", help="One raw table, such as nova_instances")] = None,
-    at_month: Annotated[str | None, typer.Option("--month", metavar="YYYY-MM", help="One month only")] = None,
+    month: Annotated[date | None, month_option("--month", "One month only")] = None,
     last: Annotated[int, typer.Option("--last", help="How many dumps to show", min=1)] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the dumps of a site: when its source was read, and what was new, changed, moved and gone."""
     from usage_assets.cli.evidence import show_dumps
 
-    only = None if at_month is None else month(at_month, "--month")
-    show_dumps(one_site(site), console, table=table, month=only, last=last, as_json=as_json)
+    show_dumps(one_site(site), table=table, month=month, last=last, as_json=as_json)
 
 
 @app.command("as-of")
 def as_of(
     site: Annotated[str, typer.Option("--site", help="Key of a site")],
-    at: Annotated[str, typer.Option("--at", metavar="INSTANT", help="Instant in UTC, such as 2026-03-01T00:00")],
+    at: Annotated[
+        datetime,
+        typer.Option("--at", parser=instant, metavar="INSTANT", help="Instant in UTC, such as 2026-03-01T00:00"),
+    ],
     *,
-    first: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM", help="First month; default: all")] = None,
-    last: Annotated[
-        str | None, typer.Option("--to", metavar="YYYY-MM", help="Last month; default: that of INSTANT")
-    ] = None,
+    first: Annotated[date | None, month_option("--from", "First month; default: all")] = None,
+    last: Annotated[date | None, month_option("--to", "Last month; default: that of INSTANT")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE.duckdb", help="Default: a file below $USAGE_DATA/as_of")
     ] = None,
 ) -> None:
     """Rebuild facts and timelines from what was stored at an instant, into a file of its own, and compare them."""
     from usage_assets.cli.evidence import run_as_of
-    from usage_assets.cli.explain import instant
 
-    start = None if first is None else month(first, "--from")
-    end = None if last is None else month(last, "--to")
-    run_as_of(one_site(site), instant(at), console, first=start, last=end, output=output)
+    run_as_of(one_site(site), at, first=first, last=last, output=output)
 
 
 @app.command()
 def publish() -> None:
     """Make the snapshot that dashboards and notebooks read, unless it is what the warehouse holds already."""
-    from usage_assets.cli.publish import publish_now
+    from usage_assets.cli.stored import publish_now
 
-    publish_now(console)
+    publish_now()
 
 
 @app.command()
@@ -215,7 +207,7 @@ def collect(
 
     if sum((once, every is not None, tidy)) > 1:
         raise typer.BadParameter("choose one of --once, --every and --tidy", param_hint="--once")
-    done = run_collect(one_site(site), console, errors, every=every, once=once, tidy=tidy)
+    done = run_collect(one_site(site), every=every, once=once, tidy=tidy)
     raise typer.Exit(OK if done else FAILED)
 
 
@@ -227,7 +219,7 @@ def demo(
     """Make the databases of the demo sites and build their last months; says where the plots are."""
     from usage_assets.cli.demo import run_demo
 
-    raise typer.Exit(run_demo(months, site or (), console))
+    raise typer.Exit(run_demo(months, site or ()))
 
 
 @app.command()
@@ -235,7 +227,7 @@ def home() -> None:
     """Make DAGSTER_HOME with the shipped dagster.yaml and an empty storage, unless it is there; prints where it is."""
     from usage_assets.cli.home import make_home
 
-    console.print(str(make_home()), markup=False)
+    console.print(str(make_home()))
 
 
 @app.command()
@@ -250,7 +242,7 @@ def ui(
     """Run the Dagster UI with its daemon, and the plots beside it, until interrupted."""
     from usage_assets.cli.ui import serve
 
-    raise typer.Exit(serve(host, port, plots_port, console))
+    raise typer.Exit(serve(host, port, plots_port))
 
 
 @app.command()
@@ -258,7 +250,7 @@ def reload() -> None:
     """Have the running service read site files anew, after one was added or changed; runs go on."""
     from usage_assets.cli.ui import reload as read_anew
 
-    read_anew(console)
+    read_anew()
 
 
 @app.command()
@@ -268,23 +260,23 @@ def prune(
     """Remove old runs from Dagster's storage; runs that the UI still shows as a month's latest are kept."""
     from usage_assets.cli.upkeep import prune_runs
 
-    prune_runs(keep_days, console)
+    prune_runs(keep_days)
 
 
 @app.command()
 def scrub(site: Annotated[str, typer.Option("--site", help="Key of a site")]) -> None:
     """Hash or drop in stored rows what the site's file now wants hidden (personal), evidence included."""
-    from usage_assets.cli.scrub import scrub_site
+    from usage_assets.cli.stored import scrub_site
 
-    scrub_site(one_site(site), console)
+    scrub_site(one_site(site))
 
 
 @app.command()
 def compact() -> None:
     """Rewrite the warehouse file without the room that replaced rows left."""
-    from usage_assets.cli.upkeep import compact_warehouse
+    from usage_assets.cli.stored import compact_warehouse
 
-    compact_warehouse(console)
+    compact_warehouse()
 
 
 @app.command()
@@ -297,7 +289,7 @@ def backup(
     """Copy the warehouse, Dagster's storage and the operator's files, consistently, while runs go on."""
     from usage_assets.cli.upkeep import back_up
 
-    back_up(to, keep, console, plots=plots)
+    back_up(to, keep, plots=plots)
 
 
 @app.command()
@@ -310,7 +302,7 @@ def restore(
     """Put back what a backup holds, here or on another machine; what was there is moved aside, never deleted."""
     from usage_assets.cli.upkeep import put_back
 
-    put_back(folder, console, force=force, dry_run=dry_run)
+    put_back(folder, force=force, dry_run=dry_run)
 
 
 @app.command("alert-test")
@@ -320,16 +312,16 @@ def alert_test(
     """Send a test message through the channels of alerts.yaml and report whether each channel accepted it."""
     from usage_assets.cli.alerts import try_channels
 
-    raise typer.Exit(try_channels(channel, console))
+    raise typer.Exit(try_channels(channel))
 
 
 @app.command()
 def doctor(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
+    as_json: AsJson = False,
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the sites' servers")] = False,
 ) -> None:
     """Check the installation and suggest fixes; exits 1 if a check fails."""
     from usage_assets.cli.doctor import show_doctor
 
-    raise typer.Exit(show_doctor(console, as_json=as_json, offline=offline))
+    raise typer.Exit(show_doctor(as_json=as_json, offline=offline))

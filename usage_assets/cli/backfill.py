@@ -76,7 +76,7 @@ def _build(
         server, why_not = find_daemon(sites, windows, home=home)
         if server is not None:
             return submit(server, sites, windows, **said)
-        errors.print(f"no daemon: {why_not}; building in this process", markup=False)
+        errors.print(f"no daemon: {why_not}; building in this process")
     from usage_assets.cli.local import build
 
     return build(sites, windows, **said)

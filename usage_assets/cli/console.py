@@ -3,9 +3,8 @@
 Imports neither Dagster nor polars, and no command.
 """
 
-import re
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import typer
@@ -50,7 +49,7 @@ def chosen_sites(names: list[str] | None, hint: str = "--site") -> SiteBook:
         raise typer.BadParameter(msg, param_hint=hint)
     chosen = {name: book[name] for name in names or book}
     for key, fault in book.faults.items():
-        errors.print(f"site {key} is left out, its file has a fault: {fault}", style="yellow", markup=False)
+        errors.print(f"site {key} is left out, its file has a fault: {fault}", style="yellow")
     return SiteBook(chosen, book.faults, book.kinds)
 
 
@@ -59,9 +58,25 @@ def one_site(name: str, hint: str = "--site") -> Site:
     return chosen_sites([name], hint)[name]
 
 
-def month(text: str, hint: str) -> date:
-    """A month as people write it."""
-    found = re.fullmatch(r"(\d{4})-(\d{2})", text)
-    if not found or not 1 <= int(found[2]) <= 12 or not int(found[1]) >= 1:
-        raise typer.BadParameter(f"{text!r} is not a month; write it as 2019-03", param_hint=hint)
-    return date(int(found[1]), int(found[2]), 1)
+def month(text: str) -> date:
+    """The first day of a month in the form 2019-03."""
+    try:
+        return date.fromisoformat(f"{text}-01")
+    except ValueError:
+        msg = f"{text!r} is not a month; write it as 2019-03"
+        raise typer.BadParameter(msg) from None
+
+
+def month_option(name: str, text: str) -> Any:
+    """An option that takes a month; `text` is its help."""
+    return typer.Option(name, parser=month, metavar="YYYY-MM", help=text)
+
+
+def instant(text: str) -> datetime:
+    """An instant in ISO form as naive UTC; one with an offset is converted."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        msg = f"{text!r} is no instant; write it as 2024-05-03T12:00 (UTC)"
+        raise typer.BadParameter(msg) from None
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found

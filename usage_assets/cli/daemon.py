@@ -174,7 +174,7 @@ def _why_not(server: Webserver, home: Path, keys: Mapping[str, list[list[str]]])
 def _follow(server: Webserver, backfill: str, outcome: Outcome) -> None:
     """Show the backfill's progress until it ends; an interrupt leaves it to the daemon."""
     page = f"{server.url}/runs/b/{backfill}"
-    console.print(f"the daemon builds: {page}", markup=False)
+    console.print(f"the daemon builds: {page}")
     began = time.monotonic()
     heard = _Heard(server)
     try:
@@ -187,7 +187,7 @@ def _follow(server: Webserver, backfill: str, outcome: Outcome) -> None:
                 if found["status"] in _ENDED:
                     break
                 for line in heard.warnings(found["runs"]):
-                    errors.print(line, markup=False)
+                    errors.print(line)
                 part = _part(found)
                 display.show("daemon", heard.what, part, time_left(time.monotonic() - began, part))
                 time.sleep(_POLL_SECONDS)

@@ -13,11 +13,10 @@ from datetime import UTC, date
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 import usage_assets
 from usage_assets.cli.backfill import interrupts, plan, run
-from usage_assets.cli.console import INTERRUPTED, errors
+from usage_assets.cli.console import INTERRUPTED, console, errors
 from usage_assets.cli.outcome import INTERRUPTION
 from usage_assets.core import settings
 from usage_assets.core.clock import naive_utc_now
@@ -39,12 +38,12 @@ _POOL_PAGES = (("stack", "gpu_weekly"), ("usage_stack", "gpu_classes", "gpu_heat
 """The plots that are named: of the whole history, and of the last month."""
 
 
-def run_demo(months: int, only: Collection[str], console: Console) -> int:
+def run_demo(months: int, only: Collection[str]) -> int:
     """Make and build; all sites in two processes, those of `only` in this one; the exit code."""
     unknown = sorted(set(only) - set(DEMOS))
     if unknown:
         raise typer.BadParameter(f"no demo site {', '.join(unknown)}; there are {', '.join(DEMOS)}")
-    bring_site_files(console)
+    bring_site_files()
     sites = {name: site for name, site in load_book().items() if name in DEMOS and (not only or name in only)}
     missing = sorted(set(only) - set(sites))
     if missing or not sites:
@@ -54,14 +53,14 @@ def run_demo(months: int, only: Collection[str], console: Console) -> int:
         )
         raise UsageError(msg)
     shares = [list(sites)] if only else shared_out(sites, os.cpu_count() or 1)
-    code = _build_beside(shares, months, console) if len(shares) > 1 else _build(sites, months, console)
+    code = _build_beside(shares, months) if len(shares) > 1 else _build(sites, months)
     if not only and code != INTERRUPTED:
-        _say_warnings(console)
-        _say(sites, console)
+        _say_warnings()
+        _say(sites)
     return code
 
 
-def bring_site_files(console: Console) -> None:
+def bring_site_files() -> None:
     """Put the demo's site files into the folder of site files where that holds no site yet, or is not there."""
     folder = settings.sites_dir()
     if folder.is_dir() and any(folder.glob("*.yaml")):
@@ -74,7 +73,7 @@ def bring_site_files(console: Console) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(shipped.glob("demo_*")):
         shutil.copyfile(path, folder / path.name)
-    console.print(f"the demo's site files are in {folder}", markup=False)
+    console.print(f"the demo's site files are in {folder}")
 
 
 def shared_out(sites: Iterable[str], processors: int) -> list[list[str]]:
@@ -85,15 +84,15 @@ def shared_out(sites: Iterable[str], processors: int) -> list[list[str]]:
     return [ordered[0::4] + ordered[3::4], ordered[1::4] + ordered[2::4]]
 
 
-def _build(sites: Mapping[str, Site], months: int, console: Console) -> int:
+def _build(sites: Mapping[str, Site], months: int) -> int:
     now = naive_utc_now()
     for name in sites:
         folder = settings.data_dir() / "demo" / name
-        console.print(f"{name}: making its source ...", markup=False)
+        console.print(f"{name}: making its source ...")
         counts = make_site(name, folder, until=now.replace(tzinfo=UTC))
         what = "files" if name in POOLS else "tables"
         told = f"{name}: created {sum(counts.values()):,} rows in {len(counts)} {what} under {folder}"
-        console.print(told, markup=False)
+        console.print(told)
     return run(sites, _windows(sites, months, now.date()), purge_known=False, in_process=False)
 
 
@@ -106,7 +105,7 @@ def _windows(sites: Mapping[str, Site], months: int, today: date) -> list[Window
     return out
 
 
-def _build_beside(shares: Sequence[Sequence[str]], months: int, console: Console) -> int:
+def _build_beside(shares: Sequence[Sequence[str]], months: int) -> int:
     """Each share by a process of its own, whose lines are passed on; the worst exit code."""
     from usage_assets.cli.home import make_home
 
@@ -129,7 +128,7 @@ def _build_beside(shares: Sequence[Sequence[str]], months: int, console: Console
         try:
             with interrupts():
                 for process in processes:
-                    readers.submit(_pass_on, process, console, interrupted)
+                    readers.submit(_pass_on, process, interrupted)
                 while any(process.poll() is None for process in processes):
                     time.sleep(0.2)  # a signal may reach another thread: look up now and then
             codes = [process.wait() for process in processes]
@@ -144,15 +143,15 @@ def _build_beside(shares: Sequence[Sequence[str]], months: int, console: Console
     return max(abs(code) for code in codes)
 
 
-def _pass_on(process: subprocess.Popen[str], console: Console, interrupted: threading.Event) -> None:
+def _pass_on(process: subprocess.Popen[str], interrupted: threading.Event) -> None:
     """Pass on the lines of a process until all are told to end."""
     assert process.stdout is not None
     for line in process.stdout:
         if not interrupted.is_set():
-            console.print(line.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+            console.print(line.rstrip("\n"))
 
 
-def _say_warnings(console: Console) -> None:
+def _say_warnings() -> None:
     """Say whether all that fails at the demo sites was planted; name what was not."""
     from usage_assets.demo.planted import unplanted
 
@@ -166,12 +165,12 @@ def _say_warnings(console: Console) -> None:
         ).rows()
     others = list(unplanted(failed, naive_utc_now().date()))
     for site, check, month in others:
-        console.print(f"not planted: {check} of {site} in {month}; please report it", style="yellow", markup=False)
+        console.print(f"not planted: {check} of {site} in {month}; please report it", style="yellow")
     if failed and not others:
         console.print(f'All {len(failed)} warnings are planted: see "What the demo warns of" in the README.')
 
 
-def _say(sites: Iterable[str], console: Console) -> None:
+def _say(sites: Iterable[str]) -> None:
     last = month_of(naive_utc_now().date())
     console.print("\nPlots:")
     for name in sites:
@@ -180,7 +179,7 @@ def _say(sites: Iterable[str], console: Console) -> None:
         for page in pages:
             path = settings.plots_dir() / name / f"{page}.html"
             if path.is_file():
-                console.print(f"  {path}", markup=False)
+                console.print(f"  {path}")
     console.print(
         "make ui shows them beside their assets; there every month since each site's first one can be built. Until "
         "they are, the check complete of usage/reports/coverage fails and names them."

@@ -3,9 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from rich.console import Console
-
-from usage_assets.cli.console import FAILED, OK
+from usage_assets.cli.console import FAILED, OK, console
 from usage_assets.core import clock
 from usage_assets.operations.doctor.probes import Installation, Result, examine
 from usage_assets.operations.places import Places
@@ -13,24 +11,24 @@ from usage_assets.operations.places import Places
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-def show_doctor(console: Console, *, as_json: bool, offline: bool) -> int:
+def show_doctor(*, as_json: bool, offline: bool) -> int:
     """One line per result; FAILED where one is a failure."""
     results = examine(Installation(Places.here(), clock.utc_now(), offline=offline))
     if as_json:
         found = list(results)
         console.print_json(json.dumps([result.as_dict() for result in found]))
     else:
-        found = _shown(results, console)
+        found = _shown(results)
     return FAILED if any(result.state == "fail" for result in found) else OK
 
 
-def _shown(results: Iterable[Result], console: Console) -> list[Result]:
+def _shown(results: Iterable[Result]) -> list[Result]:
     found = []
     for result in results:
         found.append(result)
         console.print(f"{result.state:<4}", style=_COLOURS[result.state], end="  ")
         do = f" -> {result.do}" if result.do else ""
-        console.print(f"{result.probe}: {result.found}{do}", markup=False, soft_wrap=True)
+        console.print(f"{result.probe}: {result.found}{do}")
     counts = {state: sum(result.state == state for result in found) for state in _COLOURS}
     console.print(f"{counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} failed")
     return found

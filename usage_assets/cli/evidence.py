@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from usage_assets.cli.access import table_of_lines
+from usage_assets.cli.console import console
 from usage_assets.core import settings
 from usage_assets.core.months import month_of, months_between, ranges
 from usage_assets.sites.base import Site
@@ -23,9 +23,7 @@ _SHOWN_HOURS = 0.005
 _RESOURCES = ("nodes", "vcpus", "gpus", "devices")
 
 
-def show_dumps(
-    site: Site, console: Console, *, table: str | None, month: date | None, last: int, as_json: bool
-) -> None:
+def show_dumps(site: Site, *, table: str | None, month: date | None, last: int, as_json: bool) -> None:
     """The last dumps of a site, youngest at the end; of one table with its months."""
     with Warehouse.default().read() as reader:
         rows = dumps(reader, site.key, months=None if month is None else [month], table=table)
@@ -40,7 +38,7 @@ def show_dumps(
         print(json.dumps(kept.to_dicts(), indent=2, default=_plain))  # noqa: T201 - for other programs: nothing folded
         return
     if found.is_empty():
-        console.print(f"site {site.key}: no dump yet; usage-assets backfill --site {site.key} ...", markup=False)
+        console.print(f"site {site.key}: no dump yet; usage-assets backfill --site {site.key} ...")
         return
     what = table or "all raw tables"
     lines = table_of_lines(
@@ -62,7 +60,7 @@ def show_dumps(
     console.print(lines)
     noted = each.filter(pl.col("note").is_not_null(), pl.col("dump") == pl.col("dump").max())
     for row in noted.unique(["table_name", "note"], maintain_order=True).iter_rows(named=True):
-        console.print(f"- {row['table_name']}: {row['note']}", markup=False)
+        console.print(f"- {row['table_name']}: {row['note']}")
 
 
 def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
@@ -104,9 +102,7 @@ def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def run_as_of(
-    site: Site, at: datetime, console: Console, *, first: date | None, last: date | None, output: Path | None
-) -> None:
+def run_as_of(site: Site, at: datetime, *, first: date | None, last: date | None, output: Path | None) -> None:
     """Rebuild the site as it was believed to be at an instant, and compare its hours with those of today."""
     from usage_assets.orchestration.as_of import hours, rebuild
 
@@ -128,15 +124,15 @@ def run_as_of(
         now = hours(reader, site.key, made.months)
     console.print(_compared(title, then, now))
     if made.never:
-        console.print(f"not read by then, and left out: {ranges(made.never)}", markup=False)
+        console.print(f"not read by then, and left out: {ranges(made.never)}")
     for names in sorted(set(made.partly.values())):
         months = [month for month, lacks in made.partly.items() if lacks == names]
         text = f"{ranges(months)}: not read by then, so what needs them waits: {', '.join(names)}"
-        console.print(text, markup=False)
+        console.print(text)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         path = Path(shutil.move(path, output))
-    console.print(f"{path}", markup=False)
+    console.print(f"{path}")
 
 
 def _compared(title: str, then: pl.DataFrame, now: pl.DataFrame) -> Table:

@@ -3,12 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-import typer
-from rich.console import Console
-
+from usage_assets.cli.console import console
 from usage_assets.core.text import printable
 from usage_assets.facts.tables import RESOURCE_NAMES
 from usage_assets.kinds import kind_of
@@ -22,17 +20,7 @@ _HEAD = ("entity_id", "node", "node_type")
 _HELD = ("project_id", "user_id", "reservation_id", "lease_id")
 
 
-def instant(text: str) -> datetime:
-    """An instant as people write it, naive UTC; a zone is converted."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        msg = f"{text!r} is no instant; write it as 2024-05-03T12:00 (UTC)"
-        raise typer.BadParameter(msg, param_hint="--at") from None
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
-
-
-def show(site: Site, question: Question, console: Console, *, as_json: bool) -> None:
+def show(site: Site, question: Question, *, as_json: bool) -> None:
     """Print the answer, for people or as JSON."""
     with Warehouse.default().read() as reader:
         answer = explain(reader, kind_of(site), site, question)
@@ -40,7 +28,7 @@ def show(site: Site, question: Question, console: Console, *, as_json: bool) -> 
         print(json.dumps(document(answer), indent=2, default=str))  # noqa: T201 - for other programs: nothing folded
         return
     for line in lines(site, answer):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def document(answer: Answer) -> dict[str, Any]:

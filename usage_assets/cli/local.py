@@ -111,7 +111,7 @@ def _run(
     bad = run.status != dg.DagsterRunStatus.SUCCESS
     what = " plots" if all(key.path[1] == REPORTS for key in assets) else ""
     ended = "failed" if bad else "done"
-    console.print(f"{window}{what}: {ended} in {seconds:.1f} s (run {run.run_id[:8]})", markup=False)
+    console.print(f"{window}{what}: {ended} in {seconds:.1f} s (run {run.run_id[:8]})")
     for failure in failures:
         if failure.check is None:
             outcome.failed.append(f"{window}: {failure.text}")

@@ -34,11 +34,11 @@ class Outcome:
 def report(outcome: Outcome) -> None:
     """Say what failed, errors first; nothing of it scrolls by unseen."""
     for text in outcome.failed:
-        errors.print(text, style="red", markup=False)
+        errors.print(text, style="red")
     for line in lines(outcome.checks):
-        console.print(line.text, style=line.style, markup=False)
+        console.print(line.text, style=line.style)
     if outcome.interrupted:
-        errors.print(outcome.interruption, markup=False)
+        errors.print(outcome.interruption)
     else:
         bad = f", {len(outcome.failed)} failed" if outcome.failed else ""
         console.print(f"{outcome.runs} run(s){bad}")

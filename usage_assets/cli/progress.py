@@ -89,7 +89,7 @@ class Display:
         if not self.out.is_terminal and self._clock() - self._said_at >= _LINE_SECONDS:
             self._said_at = self._clock()
             parts = [f"{label}: {100 * min(part, 0.99):.0f} %", what, f"{self.gone:.0f} s so far", left]
-            self.out.print(", ".join(filter(None, parts)), markup=False)
+            self.out.print(", ".join(filter(None, parts)))
 
 
 class Pace:
@@ -207,7 +207,7 @@ class Progress(logging.Handler):
 
     def _noted(self, text: str, level: int) -> None:
         if level >= logging.WARNING:
-            self._display.out.print(text, markup=False)
+            self._display.out.print(text)
             return
         if level < logging.INFO:
             return

@@ -18,8 +18,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from rich.console import Console
-
+from usage_assets.cli.console import console
 from usage_assets.cli.home import dagster_home, shipped
 from usage_assets.core import settings
 from usage_assets.core.errors import SiteError, UsageError
@@ -37,7 +36,7 @@ mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $nam
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def serve(host: str, port: int, plots_port: int | None, console: Console) -> int:
+def serve(host: str, port: int, plots_port: int | None) -> int:
     """Run both until one ends or a signal comes; 130 after a signal, else the exit code of the one that ended."""
     _site_files()
     ui, plots, plots_port = addresses(host, port, plots_port)
@@ -47,7 +46,7 @@ def serve(host: str, port: int, plots_port: int | None, console: Console) -> int
     settings.remember_ui(ui, plots)
     if host not in LOOPBACK:
         console.print(f"warning: {host} is not loopback, and the Dagster UI has no login", style="yellow")
-    console.print(f"UI at {ui}, plots at {plots}; Ctrl-C ends both", markup=False)
+    console.print(f"UI at {ui}, plots at {plots}; Ctrl-C ends both")
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -105,7 +104,7 @@ def _site_files() -> None:
         raise SiteError(msg)
 
 
-def reload(console: Console) -> None:
+def reload() -> None:
     """Have a running service read its site files and its code anew; runs go on as they began."""
     from usage_assets.cli.daemon import DEFAULT_URL, Webserver
 
@@ -115,7 +114,7 @@ def reload(console: Console) -> None:
     if loaded["__typename"] != "RepositoryLocation":
         msg = f"the code location {_LOCATION} was not reloaded: {loaded.get('message', loaded['__typename']).strip()}"
         raise UsageError(msg)
-    console.print(f"{server.url} has read the site files anew", markup=False)
+    console.print(f"{server.url} has read the site files anew")
 
 
 def _commands(host: str, port: int, plots_port: int) -> list[list[str]]:

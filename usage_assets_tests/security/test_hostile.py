@@ -91,14 +91,14 @@ def test_hostile_values_pass_through_everything_as_data(site, warehouse: Warehou
 def says_what_it_holds(site: OpenStackSite, capsys, monkeypatch) -> None:
     """The commands that show rows print no control character but the ends of their own lines."""
     from usage_assets.cli.access import show_access, show_status
-    from usage_assets.cli.explain import instant, show
+    from usage_assets.cli.console import instant
+    from usage_assets.cli.explain import show
     from usage_assets.reports.explain import Question
 
-    console = PlainConsole(width=200, highlight=False)
     for metric in ("occupied_reservation", "committed", "total"):
-        show(site, Question(metric, instant("2020-01-15"), None, None, 20, rejected=False), console, as_json=False)
-    show_status({site.key: site}, console)
-    show_access(site, console)
+        show(site, Question(metric, instant("2020-01-15"), None, None, 20, rejected=False), as_json=False)
+    show_status({site.key: site})
+    show_access(site)
     out = capsys.readouterr().out
     assert "DROP TABLE" in out
     assert {c for c in out if not c.isprintable()} <= {"\n"}

@@ -7,7 +7,6 @@ import pytest
 
 from usage_assets.cli import ui as cli_ui
 from usage_assets.cli.app import ui
-from usage_assets.cli.console import PlainConsole
 from usage_assets.core import settings
 from usage_assets_tests import ROOT
 
@@ -31,5 +30,5 @@ def test_another_address_is_warned_of(host, warned, capsys, monkeypatch, tmp_pat
     monkeypatch.setattr(cli_ui, "_commands", lambda *_: [])
     monkeypatch.setattr(cli_ui.time, "sleep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        cli_ui.serve(host, 3000, None, PlainConsole(width=200))
+        cli_ui.serve(host, 3000, None)
     assert ("the Dagster UI has no login" in capsys.readouterr().out) is warned

@@ -1,4 +1,4 @@
 """Commands of HTCondor pools: `gpu` and `collect`.
 
-What belongs here: their arguments and what they print. What stays out: how figures are made (kinds/htcondor).
+What belongs here: their options and how they show tables. What stays out: how figures are computed (kinds/htcondor).
 """

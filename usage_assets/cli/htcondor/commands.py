@@ -1,109 +1,68 @@
 """`usage-assets gpu ...`: what a GPU pool offered and who held it, for any window. Arguments in, exit codes out.
 
-What the commands do stands in `gpu_tables` and `gpu_report`, which are loaded when one is called.
+What the commands do is in `tables` and `report`, which are loaded when a command runs.
 """
 
-from pathlib import Path
-from typing import Annotated
+from datetime import date
+from typing import Annotated, Literal
 
 import typer
 
+from usage_assets.cli.console import month_option
+from usage_assets.cli.htcondor.request import Request, with_request
+
 gpu = typer.Typer(help="GPU pools: who was offered which GPUs, and who held them.", no_args_is_help=True)
 
-Site = Annotated[str | None, typer.Option("--site", help="Key of a GPU pool; may be left out where there is one")]
-HoursBack = Annotated[
-    float | None, typer.Option("--hours-back", help="Length of the window; 24 unless --start is given", min=0.01)
-]
-Start = Annotated[
-    str | None,
-    typer.Option("--start", metavar="TIME", help="By the pool's clocks, 2026-03-01T06:00, or with an offset"),
-]
-End = Annotated[
-    str | None, typer.Option("--end", metavar="TIME", help="Exclusive; the newest poll unless given (also exclusive)")
-]
-Host = Annotated[
-    list[str] | None, typer.Option("--host", help="Name of a machine or a pattern (gpu2*); may be given several times")
-]
-AllDevices = Annotated[bool, typer.Option("--all-devices", help="Leave out no family of devices")]
-Classes = Annotated[str, typer.Option("--classes", metavar="legacy|six", help="The three classes of old, or all six")]
-Format = Annotated[str, typer.Option("--format", metavar="text|html|json|csv", help="CSV holds one table")]
-Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write there instead of printing")]
-Published = Annotated[bool, typer.Option("--published", help="Read the published snapshot, not the warehouse")]
 Model = Annotated[
     str | None, typer.Option("--model", help="Display name of a model; default: that of the site's reports")
 ]
 
 
 @gpu.command()
+@with_request()
 def allocation(
-    site: Site = None,
-    hours_back: HoursBack = None,
-    start: Start = None,
-    end: End = None,
-    host: Host = None,
+    request: Request,
     *,
     group_by_device: Annotated[bool, typer.Option("--group-by-device", help="Add the table by device")] = False,
-    all_devices: AllDevices = False,
-    classes: Classes = "six",
-    format_: Format = "text",
-    output: Output = None,
-    published: Published = False,
 ) -> None:
     """How many GPUs each class was offered and held, averaged over a window; by memory, and by device if wanted."""
-    from usage_assets.cli.htcondor import tables as do
+    from usage_assets.cli.htcondor.tables import show_allocation
 
-    asked = do.Asked(site, hours_back, start, end, published, format_, output)
-    options = do.options(host, classes, all_devices=all_devices, group_by_device=group_by_device)
-    do.show_allocation(asked, options)
+    show_allocation(request, request.options(group_by_device=group_by_device))
 
 
 @gpu.command()
+@with_request("all_devices")
 def timeseries(
-    site: Site = None,
-    hours_back: HoursBack = None,
-    start: Start = None,
-    end: End = None,
-    host: Host = None,
+    request: Request,
     *,
     bucket_minutes: Annotated[int, typer.Option("--bucket-minutes", help="Width of a bucket", min=1)] = 60,
-    classes: Classes = "six",
-    format_: Format = "text",
-    output: Output = None,
-    published: Published = False,
 ) -> None:
     """How many GPUs each class held from bucket to bucket; a bucket that no poll saw is empty."""
-    from usage_assets.cli.htcondor import tables as do
+    from usage_assets.cli.htcondor.tables import show_series
 
-    asked = do.Asked(site, hours_back, start, end, published, format_, output)
-    do.show_series(asked, do.options(host, classes, bucket_minutes=bucket_minutes))
+    show_series(request, request.options(bucket_minutes=bucket_minutes))
 
 
 @gpu.command()
+@with_request()
 def users(
-    site: Site = None,
-    hours_back: HoursBack = None,
-    start: Start = None,
-    end: End = None,
-    host: Host = None,
+    request: Request,
     *,
     model: Model = None,
     backfill: Annotated[bool, typer.Option("--backfill", help="Hours in backfill only")] = False,
-    all_devices: AllDevices = False,
-    classes: Classes = "six",
-    format_: Format = "text",
-    output: Output = None,
-    published: Published = False,
 ) -> None:
     """Whose jobs held how many GPU-hours, by class: of all devices, of one model, or in backfill."""
-    from usage_assets.cli.htcondor import tables as do
+    from usage_assets.cli.htcondor.tables import show_users
 
-    asked = do.Asked(site, hours_back, start, end, published, format_, output)
-    options = do.options(host, classes, all_devices=all_devices)
-    do.show_users(asked, options, model=model, backfill=backfill)
+    show_users(request, request.options(), model=model, backfill=backfill)
 
 
 @gpu.command("model-at")
+@with_request("hours_back", "start", "end", "all_devices")
 def model_at(
+    request: Request,
+    *,
     at: Annotated[
         str,
         typer.Option(
@@ -115,62 +74,42 @@ def model_at(
     model: Annotated[
         str | None, typer.Option("--model", help="Display name of a model; without it all are listed")
     ] = None,
-    site: Site = None,
-    host: Host = None,
-    *,
-    classes: Classes = "six",
-    format_: Format = "text",
-    output: Output = None,
-    published: Published = False,
 ) -> None:
     """What one poll saw of a model: its GPUs, who held them, and which were idle."""
-    from usage_assets.cli.htcondor import tables as do
+    from usage_assets.cli.htcondor.tables import show_model
 
-    asked = do.Asked(site, None, None, None, published, format_, output)
-    do.show_model(asked, do.options(host, classes), at=at, model=model)
+    show_model(request, request.options(), at=at, model=model)
 
 
 @gpu.command()
+@with_request("hours_back", "start", "end")
 def monthly(
-    month: Annotated[
-        str | None, typer.Option("--month", metavar="YYYY-MM", help="Local month; default: the last whole one")
-    ] = None,
-    site: Site = None,
-    host: Host = None,
+    request: Request,
     *,
+    month: Annotated[date | None, month_option("--month", "Local month; default: the last whole one")] = None,
     model: Model = None,
-    all_devices: AllDevices = False,
-    classes: Classes = "six",
     table: Annotated[str | None, typer.Option("--table", help="One table only, such as devices (CSV needs it)")] = None,
-    format_: Format = "text",
-    output: Output = None,
-    published: Published = False,
 ) -> None:
     """The tables of one month by the pool's clocks: classes, devices, memory, users, with the month's coverage."""
-    from usage_assets.cli.htcondor import tables as do
+    from usage_assets.cli.htcondor.tables import show_month
 
-    asked = do.Asked(site, None, None, None, published, format_, output)
-    options = do.options(host, classes, all_devices=all_devices, group_by_device=True)
-    do.show_month(asked, options, month=month, table=table, model=model)
+    show_month(request, request.options(group_by_device=True), month=month, table=table, model=model)
 
 
 @gpu.command()
+@with_request("host", "format")
 def report(
-    period: Annotated[
-        str, typer.Argument(metavar="daily|weekly|monthly", help="The last one that is over, unless a window is given")
-    ] = "daily",
-    site: Site = None,
-    hours_back: HoursBack = None,
-    start: Start = None,
-    end: End = None,
+    request: Request,
     *,
-    month: Annotated[str | None, typer.Option("--month", metavar="YYYY-MM", help="Of the monthly report")] = None,
-    all_devices: AllDevices = False,
-    classes: Classes = "six",
+    period: Annotated[
+        Literal["daily", "weekly", "monthly"],
+        typer.Argument(metavar="daily|weekly|monthly", help="The last one that is over, unless a window is given"),
+    ] = "daily",
+    month: Annotated[date | None, month_option("--month", "Of the monthly report")] = None,
     model: Model = None,
-    format_: Annotated[str, typer.Option("--format", metavar="text|html", help="How to show it")] = "text",
-    output: Output = None,
-    published: Published = False,
+    page_format: Annotated[
+        Literal["text", "html"], typer.Option("--format", metavar="text|html", help="How to show it")
+    ] = "text",
     mail: Annotated[
         bool, typer.Option("--mail", help="Mail it, to the receivers of the site's file or of --to")
     ] = False,
@@ -179,9 +118,6 @@ def report(
     ] = None,
 ) -> None:
     """A report with all sections, as text or as a page of its own; with --mail it is sent, too."""
-    from usage_assets.cli.htcondor import report
-    from usage_assets.cli.htcondor import tables as do
+    from usage_assets.cli.htcondor.report import run
 
-    asked = do.Asked(site, hours_back, start, end, published, format_, output)
-    options = do.options(None, classes, all_devices=all_devices)
-    report.run(asked, options, period, month=month, model=model, to=to, mail=mail)
+    run(request, period, page_format, month=month, model=model, to=to, mail=mail)

@@ -4,11 +4,12 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import typer
 
-from usage_assets.cli.htcondor.window import Asked
+from usage_assets.cli.htcondor.request import Request
 from usage_assets.core.errors import UsageError
 from usage_assets.core.text import printable
 from usage_assets.kinds.htcondor.reports.grid import WIDTH, Grid, Row, cell, column, text_lines
@@ -16,8 +17,6 @@ from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.htcondor.tables import hosts
 from usage_assets.kinds.htcondor.tables.cube import Cube
 from usage_assets.kinds.htcondor.tables.formats import (
-    FORMATS,
-    Format,
     as_csv,
     as_html,
     as_json,
@@ -37,7 +36,7 @@ _KEYS = ("class", "device", "band", "tier", "user", "machine")
 
 
 def show(
-    asked: Asked,
+    request: Request,
     site: HTCondorSite,
     results: Mapping[str, Result],
     cube: Cube,
@@ -45,52 +44,38 @@ def show(
     single: str | None,
     lines: Sequence[str] = (),
 ) -> None:
-    """Tables in the format asked for, with what they tell about; CSV is the one table, the rest goes to stderr."""
+    """Write tables in the format asked for, below `lines` or the window; CSV holds the table `single` alone."""
     title = f"{site.name} ({site.key})"
-    about = [*lines, *about_lines(cube, results, is_moment=bool(lines))]
-    wanted = require_format(asked.format)
-    if wanted == "csv":
+    metadata = cube.metadata()
+    masked = ", ".join(f"{host} ({reason})" for host, reason in metadata.masked_hosts.items())
+    notes = [line for one in results.values() for line in remarks(one.metadata)]
+    about = [*(lines or period(metadata)), f"Masked hosts: {masked or 'none'}", *notes]
+    about = [printable(line) for line in dict.fromkeys(about)]
+    if request.format == "csv":
         if single is None:
             raise typer.BadParameter("CSV holds one table; name it by --table", param_hint="--format")
         sys.stderr.write("".join(f"{line}\n" for line in about))
-        put(asked, as_csv(results[single].frame))
-    elif wanted == "json":
-        put(asked, as_json(results))
-    elif wanted == "html":
-        masked = {"excluded_hosts": hosts.excluded_hosts(cube)}
-        put(asked, as_html({**{name: _totals_first(one) for name, one in results.items()}, **masked}, title=title))
+        text = as_csv(results[single].frame)
+    elif request.format == "json":
+        text = as_json(results)
+    elif request.format == "html":
+        tables = {name: _totals_first(one) for name, one in results.items()}
+        text = as_html(tables | {"excluded_hosts": hosts.excluded_hosts(cube)}, title=title)
     else:
-        put(asked, _text(printable(title), about, results))
+        text = _text(printable(title), about, results)
+    write_output(text, request.output)
 
 
-def require_format(text: str, among: Sequence[Format] = FORMATS) -> Format:
-    """A format that there is."""
-    found = next((name for name in among if name == text), None)
-    if found is None:
-        raise typer.BadParameter(f"one of {', '.join(among)}, not {text!r}", param_hint="--format")
-    return found
-
-
-def put(asked: Asked, text: str) -> None:
-    """Print it, or write it into the file asked for."""
-    if asked.output is None:
+def write_output(text: str, path: Path | None) -> None:
+    """Print a text, or write it into a file."""
+    if path is None:
         sys.stdout.write(text)
         return
     try:
-        write_file(asked.output.absolute(), text.encode())
+        write_file(path.absolute(), text.encode())
     except OSError as error:
-        msg = f"{asked.output} can't be written ({error.strerror})"
+        msg = f"{path} can't be written ({error.strerror})"
         raise UsageError(msg) from None
-
-
-def about_lines(cube: Cube, results: Mapping[str, Result], *, is_moment: bool) -> list[str]:
-    """Window, polls, coverage, and what is left out, for people."""
-    about = cube.metadata()
-    out = [] if is_moment else list(period(about))
-    masked = [f"{host} ({reason})" for host, reason in about.masked_hosts.items()]
-    out.append(f"Masked hosts: {', '.join(masked) or 'none'}")
-    said = [line for one in results.values() for line in remarks(one.metadata)]
-    return [printable(line) for line in dict.fromkeys([*out, *said])]
 
 
 def _text(title: str, about: Sequence[str], results: Mapping[str, Result]) -> str:
@@ -107,11 +92,11 @@ def _text(title: str, about: Sequence[str], results: Mapping[str, Result]) -> st
 
 
 def _grids(frame: pl.DataFrame) -> Iterator[Grid]:
-    """A table as text; of one by class and device a table per class, and of figures those that fit a line."""
+    """A table as grids: one by class and device is a grid per class; without figures that a line has no room for."""
     frame = readable(frame.drop(_LESS, strict=False) if "allocated_percent" in frame.columns else frame)
     if frame.is_empty():
         return
-    if frame.columns[0] == "class":  # what a line has room for
+    if frame.columns[0] == "class":  # shorter, so that a line has room
         shorter = pl.col("class").str.replace("Secondary (backfill)", "Backfill", literal=True)
         frame = frame.with_columns(shorter.str.replace(" (primary and secondary)", "", literal=True))
     if {"class", "device", "available_avg"} <= set(frame.columns):
@@ -122,15 +107,15 @@ def _grids(frame: pl.DataFrame) -> Iterator[Grid]:
 
 
 def _grid(frame: pl.DataFrame, title: str = "") -> Grid:
-    columns = []
-    for name, kind in frame.schema.items():
-        clock = " (UTC)" if isinstance(kind, pl.Datetime) and name != "local_at" else ""
-        columns.append(column(label(name) + clock, kind))
-    return Grid(tuple(columns), tuple(Row(tuple(cell(value) for value in row)) for row in frame.iter_rows()), title)
+    columns = tuple(
+        column(label(name) + (" (UTC)" if isinstance(kind, pl.Datetime) and name != "local_at" else ""), kind)
+        for name, kind in frame.schema.items()
+    )
+    return Grid(columns, tuple(Row(tuple(map(cell, row))) for row in frame.iter_rows()), title)
 
 
 def _totals_first(result: Result) -> Result:
-    """The same table with its sums at the top."""
+    """The same table with its total rows first."""
     frame = result.frame
     key = next((name for name in _KEYS if name in frame.columns), None)
     if key is None or "bucket_at" in frame.columns or key == "user":
@@ -146,9 +131,8 @@ def _totals_first(result: Result) -> Result:
     return replace(result, frame=frame.sort(rank, maintain_order=True))
 
 
-def side_by_side(frame: pl.DataFrame, wanted: Options) -> pl.DataFrame:
-    """A row per bucket: what each class held of those that offered anything, and the whole."""
-    names = (TOTAL, *names_of(wanted.classes))
+def side_by_side(frame: pl.DataFrame, options: Options) -> pl.DataFrame:
+    """A row per bucket: GPUs available and allocated in all, and allocated by class of those that offered any."""
     base = frame.filter(pl.col("class") == TOTAL).select(
         "bucket_at",
         "local_at",
@@ -158,7 +142,7 @@ def side_by_side(frame: pl.DataFrame, wanted: Options) -> pl.DataFrame:
         pl.col("allocated_avg").alias("allocated"),
     )
     offered = set(frame.filter(pl.col("available_avg") > 0)["class"])
-    for name in [name for name in names[1:] if name in offered]:
+    for name in filter(offered.__contains__, names_of(options.classes)):
         held = frame.filter(pl.col("class") == name).select("bucket_at", pl.col("allocated_avg").alias(LABELS[name]))
         base = base.join(held, on="bucket_at", how="left", maintain_order="left")
     return base.drop("bucket_at")

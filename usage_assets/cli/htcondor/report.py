@@ -2,21 +2,19 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 import typer
 
-from usage_assets.cli.console import month as month_of_text
-from usage_assets.cli.htcondor.formats import put, require_format
-from usage_assets.cli.htcondor.window import Asked, one_pool, reading, require_stored, window_of
+from usage_assets.cli.htcondor.formats import write_output
+from usage_assets.cli.htcondor.request import Request
+from usage_assets.cli.htcondor.window import one_pool, reading, require_stored, window_of
 from usage_assets.core import clock
 from usage_assets.kinds.htcondor.reports.content import Report, report
 from usage_assets.kinds.htcondor.reports.mailing import letter_of
-from usage_assets.kinds.htcondor.reports.period import NAMES, Name, Period, newest
+from usage_assets.kinds.htcondor.reports.period import Name, Period, newest
 from usage_assets.kinds.htcondor.reports.render import as_html, as_text
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.kinds.htcondor.tables.options import Options
 from usage_assets.kinds.htcondor.tables.reading import newest_poll, read_facts
 from usage_assets.kinds.htcondor.tables.window import Window
 from usage_assets.specs.mail import DueReport
@@ -24,46 +22,42 @@ from usage_assets.warehouse import Reader
 
 
 def run(
-    asked: Asked,
-    options: Options,
-    period: str,
+    request: Request,
+    name: Name,
+    page_format: str,
     *,
-    month: str | None,
+    month: date | None,
     model: str | None,
     to: Sequence[str] | None,
     mail: bool,
 ) -> None:
     """Make a report, show it or mail it."""
-    name = next((one for one in NAMES if one == period), None)
-    if name is None:
-        raise typer.BadParameter(f"one of {', '.join(NAMES)}, not {period!r}", param_hint="daily|weekly|monthly")
     if to and not mail:
         raise typer.BadParameter("add --mail, or nothing is sent", param_hint="--to")
-    wanted = require_format(asked.format, ("text", "html"))
-    site = one_pool(asked.site)
+    site = one_pool(request.site)
     receivers = _receivers(site, name, to) if mail else ()
-    with reading(asked) as reader:
-        chosen = _period(reader, site, asked, name, month)
-        facts = read_facts(reader, site.key, chosen.window)
-    asked_for = replace(options, model=model or site.reports.model)
-    made = report(facts, site.pool(), chosen, site.reports, name=site.name, options=asked_for)
-    if not mail or asked.output is not None:
-        put(asked, as_html(made) if wanted == "html" else as_text(made))
+    with reading(published=request.published) as reader:
+        period = _period(reader, site, request, name, month)
+        facts = read_facts(reader, site.key, period.window)
+    options = request.options(model=model or site.reports.model)
+    built = report(facts, site.pool(), period, site.reports, name=site.name, options=options)
+    if not mail or request.output is not None:
+        write_output(as_html(built) if page_format == "html" else as_text(built), request.output)
     if mail:
-        _send(site, made, receivers)
+        _send(site, built, receivers)
 
 
-def _period(reader: Reader, site: HTCondorSite, asked: Asked, name: Name, month: str | None) -> Period:
+def _period(reader: Reader, site: HTCondorSite, request: Request, name: Name, month: date | None) -> Period:
     """The window or the month asked for, else the last period of that name whose end the polls have reached."""
     last = newest_poll(reader, site.key)
     if month is not None:
-        if name != "monthly" or asked.has_window:
+        if name != "monthly" or request.has_window:
             raise typer.BadParameter("goes with monthly, and with no other window", param_hint="--month")
-        found = Period(Window.of("month", month_of_text(month, "--month"), site.timezone), name)
+        found = Period(Window.of("month", month, site.timezone), name)
         require_stored(reader, site, found.window, last)
         return found
-    if asked.has_window:
-        return Period(window_of(reader, site, asked))
+    if request.has_window:
+        return Period(window_of(reader, site, request))
     return newest(name, last, site.reports, site.timezone)
 
 
@@ -80,14 +74,14 @@ def _receivers(site: HTCondorSite, name: Name, to: Sequence[str] | None) -> tupl
     return tuple(found)
 
 
-def _send(site: HTCondorSite, made: Report, to: Sequence[str]) -> None:
+def _send(site: HTCondorSite, built: Report, to: Sequence[str]) -> None:
     from usage_assets.orchestration.mail_sensor import Sent, post
 
-    name = made.period.report or "asked"
+    name = built.period.report
     now: datetime = clock.naive_utc_now()
-    posting = DueReport(name, made.period.name, (), made.period.window.end, now, to, site.reports.channel)
-    letter = letter_of(made)
-    post(site.key, posting, letter)
-    if set(to) >= set(getattr(site.reports, name).to if made.period.report else ()) and made.period.report:
-        Sent.here().note(site.key, posting, now)  # all who wait for it have it
-    sys.stderr.write(f"sent to {', '.join(to)}: {letter.subject}\n")
+    due = DueReport(name or "asked", built.period.name, (), built.period.window.end, now, to, site.reports.channel)
+    message = letter_of(built)
+    post(site.key, due, message)
+    if name is not None and set(to) >= set(getattr(site.reports, name).to):
+        Sent.here().note(site.key, due, now)  # all receivers of the site's file have it: it is not mailed again
+    sys.stderr.write(f"sent to {', '.join(to)}: {message.subject}\n")

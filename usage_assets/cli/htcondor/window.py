@@ -1,24 +1,23 @@
-"""Which pool and window `usage-assets gpu` is asked about; what is not there is said in a sentence."""
+"""The pool and the window that a command of `usage-assets gpu` is asked about; errors name what there is instead."""
 
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 import typer
 
 from usage_assets.cli.console import chosen_sites
+from usage_assets.cli.htcondor.request import Request
 from usage_assets.core import settings
 from usage_assets.core.errors import UsageError
 from usage_assets.core.text import printable
 from usage_assets.kinds.htcondor.facts.tables import GPU_POLLS
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
-from usage_assets.kinds.htcondor.tables.cube import matching
+from usage_assets.kinds.htcondor.tables.cube import Cube, matching
 from usage_assets.kinds.htcondor.tables.facts import Facts
-from usage_assets.kinds.htcondor.tables.options import CLASS_SETS, Options
+from usage_assets.kinds.htcondor.tables.options import Options
 from usage_assets.kinds.htcondor.tables.reading import newest_end, newest_poll, read_facts
 from usage_assets.kinds.htcondor.tables.window import Window, to_local, to_utc
 from usage_assets.serving.pointer import read_pointer
@@ -28,53 +27,28 @@ from usage_assets.warehouse.connections import connect
 _DAY_HOURS = 24.0
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Which pool and window, and how to show it."""
-
-    site: str | None
-    hours_back: float | None
-    start: str | None
-    end: str | None
-    published: bool
-    format: str
-    output: Path | None
-
-    @property
-    def has_window(self) -> bool:
-        """Whether a window of its own was asked for."""
-        return any(value is not None for value in (self.hours_back, self.start, self.end))
-
-
-def options(hosts_: Sequence[str] | None, classes: str, **more: object) -> Options:
-    """What tables are asked for; wrong usage is told as such."""
-    which = next((name for name in CLASS_SETS if name == classes), None)
-    if which is None:
-        raise typer.BadParameter(f"one of {', '.join(CLASS_SETS)}, not {classes!r}", param_hint="--classes")
-    return Options(classes=which, hosts=tuple(hosts_ or ()), **more)  # type: ignore[arg-type]
-
-
 def one_pool(name: str | None) -> HTCondorSite:
-    """The GPU pool named, or the only one."""
-    book = chosen_sites(None if name is None else [name])
-    pools = {key: site for key, site in book.items() if isinstance(site, HTCondorSite)}
-    if name is not None:
-        site = book[name]
-        if isinstance(site, HTCondorSite):
-            return site
-        others = [key for key, found in chosen_sites(None).items() if isinstance(found, HTCondorSite)]
-        msg = f"site {name} is no GPU pool; there are: {', '.join(others) or 'none'}"
-        raise typer.BadParameter(msg, param_hint="--site")
+    """The GPU pool of that key, or the only one."""
+    pools = _pools(None if name is None else [name])
     if len(pools) == 1:
-        return next(iter(pools.values()))
-    msg = f"name one of the GPU pools: {', '.join(pools)}" if pools else "no site is a GPU pool (kind: htcondor)"
+        return pools[0]
+    if name is not None:
+        msg = f"site {name} is no GPU pool; there are: {', '.join(pool.key for pool in _pools(None)) or 'none'}"
+    elif pools:
+        msg = f"name one of the GPU pools: {', '.join(pool.key for pool in pools)}"
+    else:
+        msg = "no site is a GPU pool (kind: htcondor)"
     raise typer.BadParameter(msg, param_hint="--site")
 
 
+def _pools(names: list[str] | None) -> list[HTCondorSite]:
+    return [site for site in chosen_sites(names).values() if isinstance(site, HTCondorSite)]
+
+
 @contextmanager
-def reading(asked: Asked) -> Iterator[Reader]:
+def reading(*, published: bool) -> Iterator[Reader]:
     """The warehouse, or the newest published snapshot."""
-    if not asked.published:
+    if not published:
         with Warehouse.default().read() as reader:
             yield reader
         return
@@ -84,7 +58,7 @@ def reading(asked: Asked) -> Iterator[Reader]:
 
 
 def instant(text: str, hint: str, timezone: str) -> datetime:
-    """A time by the pool's clocks, or one that says its offset, as naive UTC."""
+    """A time by the pool's clocks, or with an offset, as naive UTC; `hint` is the option that it comes from."""
     try:
         return to_utc(datetime.fromisoformat(text), timezone)
     except (ValueError, OverflowError):
@@ -92,21 +66,21 @@ def instant(text: str, hint: str, timezone: str) -> datetime:
         raise typer.BadParameter(msg, param_hint=hint) from None
 
 
-def window_of(reader: Reader, site: HTCondorSite, asked: Asked) -> Window:
+def window_of(reader: Reader, site: HTCondorSite, request: Request) -> Window:
     """The window asked for; an error where no stored poll can lie in it."""
     zone = site.timezone
     newest = newest_poll(reader, site.key)
-    if asked.start is not None and asked.hours_back is not None and asked.end is not None:
+    if request.start is not None and request.hours_back is not None and request.end is not None:
         raise typer.BadParameter("two of --start, --end and --hours-back say the window", param_hint="--hours-back")
-    end = None if asked.end is None else instant(asked.end, "--end", zone)
+    end = None if request.end is None else instant(request.end, "--end", zone)
     last = newest_end(reader, site.key, newest, site.counted_minutes)
-    if asked.start is not None:
-        start = instant(asked.start, "--start", zone)
+    if request.start is not None:
+        start = instant(request.start, "--start", zone)
         if end is None:
-            end = last if asked.hours_back is None else start + timedelta(hours=asked.hours_back)
+            end = last if request.hours_back is None else start + timedelta(hours=request.hours_back)
         window = Window(start, end, zone)
     else:
-        window = Window.back(asked.hours_back or _DAY_HOURS, end or last, zone)
+        window = Window.back(request.hours_back or _DAY_HOURS, end or last, zone)
     require_stored(reader, site, window, newest)
     return window
 
@@ -116,39 +90,41 @@ def require_stored(reader: Reader, site: HTCondorSite, window: Window, newest: d
     query = f"SELECT min(poll_at) FROM {GPU_POLLS.qualified} WHERE site = $site"
     first: datetime = reader.sql(query, {"site": site.key}).item()
     if window.end <= first or window.start > newest:
-        span = " to ".join(shown(at, site.timezone) for at in (first, newest))
-        asked = f"{shown(window.start, site.timezone)} to {shown(window.end, site.timezone)}"
-        msg = f"site {site.key} has polls from {span} ({site.timezone}), none from {asked}; choose another window"
+        stored, asked = (
+            " to ".join(shown(at, site.timezone) for at in span)
+            for span in ((first, newest), (window.start, window.end))
+        )
+        msg = f"site {site.key} has polls from {stored} ({site.timezone}), none from {asked}; choose another window"
         raise UsageError(msg)
 
 
-def read_window(asked: Asked, site: HTCondorSite, wanted: Options) -> tuple[Facts, Window]:
-    """The facts of the window asked for; the hosts asked for are in it."""
-    with reading(asked) as reader:
-        window = window_of(reader, site, asked)
+def read_cube(request: Request, options: Options) -> tuple[HTCondorSite, Cube]:
+    """The pool, and the cube of the window asked for; an error where a host that is asked for is not in it."""
+    site = one_pool(request.site)
+    with reading(published=request.published) as reader:
+        window = window_of(reader, site, request)
         facts = read_facts(reader, site.key, window)
-    require_hosts(facts, window, wanted)
-    return facts, window
+    require_hosts(facts, window, options)
+    return site, Cube.of(facts, site.pool(), window, options)
 
 
-def require_hosts(facts: Facts, window: Window, wanted: Options) -> None:
-    """An error with near names where a host that was asked for is not in the window."""
-    if wanted.hosts:
+def require_hosts(facts: Facts, window: Window, options: Options) -> None:
+    """An error with near names where a host that is asked for is not in the window."""
+    if options.hosts:
         machines = facts.coded_in(window).kinds["machine"].cast(pl.String()).unique().sort().to_list()
-        require_machines(machines, wanted.hosts)
+        require_machines(machines, options.hosts)
 
 
 def require_model(known: Sequence[str], model: str) -> None:
-    """An error with near names where no GPU is called so."""
+    """An error with near names where no GPU has that display name."""
     if model not in known:
-        near = _near(model, sorted(known))
-        msg = f"no GPU of that time is called {printable(model)}; there are: {near}"
+        msg = f"no GPU of that time is called {printable(model)}; there are: {_near(model, sorted(known))}"
         raise UsageError(msg)
 
 
-def require_machines(machines: Sequence[str], asked: Sequence[str]) -> None:
-    """An error with near names where one of the hosts asked for is none of these machines."""
-    for host in asked:
+def require_machines(machines: Sequence[str], hosts: Sequence[str]) -> None:
+    """An error with near names where one of the hosts, names or patterns, matches none of the machines."""
+    for host in hosts:
         if not matching(machines, host):
             msg = f"no machine of that time is called {printable(host)}; near names: {_near(host, machines)}"
             raise UsageError(msg)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from usage_assets.cli import demo
@@ -53,7 +52,7 @@ def test_the_worst_code_of_all_processes_counts_and_their_lines_are_passed_on(
         return real([sys.executable, "-c", f"print('[{name}] built'); raise SystemExit(len('{name}'))"], **more)
 
     monkeypatch.setattr(demo.subprocess, "Popen", start)
-    assert demo._build_beside([["a"], ["bbb"]], 1, Console()) == 3
+    assert demo._build_beside([["a"], ["bbb"]], 1) == 3
     assert sorted(capsys.readouterr().out.splitlines()) == ["[a] built", "[bbb] built"]
 
 
@@ -75,5 +74,5 @@ def test_an_interrupt_ends_all_processes(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(demo.subprocess, "Popen", start)
     monkeypatch.setattr(demo, "_pass_on", interrupted)
-    assert demo._build_beside([["a"], ["b"]], 1, Console()) == 130
+    assert demo._build_beside([["a"], ["b"]], 1) == 130
     assert [process.returncode for process in started] == [-signal.SIGINT] * 2

@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from rich.console import Console
 
 from usage_assets.checks.record import Evaluated, record
 from usage_assets.cli import demo
@@ -47,7 +46,7 @@ def test_the_command_says_whether_all_warnings_are_planted(month: date, said: st
     bad = Finding(False, "an instant that is no date", {})
     evaluated = [Evaluated("openstack/raw/nova_instances", "evidence", "WARN", {month: bad})]
     record(Warehouse.default(), "demo_metal", [month], "run", evaluated)
-    demo._say_warnings(Console(width=200))
+    demo._say_warnings()
     assert said in capsys.readouterr().out
 
 
@@ -58,5 +57,5 @@ def test_sources_are_made_up_to_now_because_what_is_due_by_now_is_held_against_t
     monkeypatch.setattr(demo, "make_site", lambda name, _, *, until: made.setdefault(name, until) and {})
     monkeypatch.setattr(demo, "run", lambda *_, **__: 0)
     sites = {name: site for name, site in load_book(README.parent / "sites").items() if name in DEMOS}
-    assert demo._build(sites, 1, Console()) == 0
+    assert demo._build(sites, 1) == 0
     assert made == dict.fromkeys(DEMOS, now.replace(tzinfo=UTC))
