@@ -67,7 +67,7 @@ def test_an_interrupt_ends_all_processes(monkeypatch: pytest.MonkeyPatch):
 
     both = threading.Barrier(2, timeout=60)
 
-    def interrupted(process, console, _):
+    def interrupted(process, _):
         assert process.stdout.readline() == "here\n"  # one that is only starting ends with another code
         if both.wait() == 0:
             os.kill(os.getpid(), signal.SIGINT)
