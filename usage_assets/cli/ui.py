@@ -23,7 +23,6 @@ from usage_assets.cli.home import dagster_home, shipped
 from usage_assets.core import settings
 from usage_assets.core.errors import SiteError, UsageError
 
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _LAST_PORT = 65535
 _PATIENCE_SECONDS = 45.0
 _LOCATION, _RELOAD_SECONDS = "usage_assets", 120.0
@@ -44,7 +43,7 @@ def serve(host: str, port: int, plots_port: int | None) -> int:
         _require_free(address, at, option)
     dagster_home()
     settings.remember_ui(ui, plots)
-    if host not in LOOPBACK:
+    if host not in settings.LOOPBACK:
         console.print(f"warning: {host} is not loopback, and the Dagster UI has no login", style="yellow")
     console.print(f"UI at {ui}, plots at {plots}; Ctrl-C ends both")
     received: list[int] = []
@@ -70,10 +69,10 @@ def addresses(host: str, port: int, plots_port: int | None) -> tuple[str, str, i
     """Addresses of the UI and of the plots, and the plots' port: as given, as `USAGE_PLOTS_URL` says, or the next."""
     named = os.environ.get("USAGE_PLOTS_URL", "").rstrip("/")
     there = urlsplit(named)
-    if plots_port is None and there.hostname in LOOPBACK and there.port:
+    if plots_port is None and there.hostname in settings.LOOPBACK and there.port:
         plots_port = there.port
     at = plots_port or (port + 1 if port < _LAST_PORT else port - 1)
-    is_elsewhere = bool(named) and there.hostname not in LOOPBACK  # behind a proxy, whatever port it asks here
+    is_elsewhere = bool(named) and there.hostname not in settings.LOOPBACK  # behind a proxy, whatever port it asks here
     reached = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
     return f"http://{_bracketed(reached)}:{port}", named if is_elsewhere else f"http://127.0.0.1:{at}", at
 

@@ -37,13 +37,14 @@ def put_in_place(fresh: Path, target: Path) -> None:
     sync_one(target.parent)
 
 
+def existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
 def same_disk(one: Path, other: Path) -> bool:
     """Whether a rename can move between both: they, or their folders where they are not there yet, share a disk."""
-    return _device(one) == _device(other)
-
-
-def _device(path: Path) -> int:
-    return next(each for each in (path, *path.parents) if each.exists()).stat().st_dev
+    return existing(one).stat().st_dev == existing(other).stat().st_dev
 
 
 def size_of(path: Path) -> int:

@@ -17,6 +17,8 @@ from usage_assets.core.text_files import read_checked
 
 NIGHTLY_CRON, COVERAGE_CRON, TIMEZONE = "15 2 * * *", "0 12 * * *", "UTC"
 """Defaults; they also hold where a cron line or time zone can't be used."""
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts that only this machine reaches."""
 _UI_FILE = "ui.json"
 
 

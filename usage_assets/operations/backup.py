@@ -1,8 +1,8 @@
 """`usage-assets backup`: a consistent copy of everything that can't be made again, while runs go on.
 
-Each file is consistent by itself, and they are copied in an order in which none speaks of what a later one lacks: what
-was told before what happened, what happened before the runs that did it, and the warehouse last, so that no month
-counts as built whose rows are missing. A backup is made under a hidden name and gets its own when it is whole.
+Each file is consistent by itself, and none refers to what a file that is copied later lacks: first what alerts and
+sensors remember, then events, then runs, and the warehouse last, so that no month counts as built whose rows are
+missing. A backup is made under a hidden name and gets its own when it is complete.
 """
 
 import os
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from usage_assets.alerts.sent_mail import LETTERS
 from usage_assets.core import clock
-from usage_assets.core.disk import put_in_place, require_room
+from usage_assets.core.disk import put_in_place, require_room, size_of
 from usage_assets.core.errors import BackupError, SiteError, WarehouseError
 from usage_assets.core.file_faults import advice
 from usage_assets.core.locks import file_lock
@@ -35,7 +35,7 @@ _BUSY_SECONDS = 60.0
 def make_backup(
     places: Places, to: Path, *, plots: bool = True, keep: int | None = None, now: datetime | None = None
 ) -> tuple[Path, Manifest]:
-    """A whole backup in a new folder below `to`; with `keep`, older ones beyond that many are removed afterwards.
+    """Make a backup in a new folder below `to`; with `keep`, older ones beyond that many are removed afterwards.
 
     BackupError where the disk is too small, or a file can't be copied; nothing is left behind then.
     """
@@ -106,19 +106,16 @@ def _make(places: Places, to: Path, *, plots: bool, now: datetime) -> tuple[Path
 def _expected(places: Places, *, plots: bool) -> int:
     """Bytes that a backup will need, about."""
     trees = [places.exports, *([places.plots] if plots else [])]
-    files = [places.warehouse, *databases(places.home), *(path for tree in trees for path in tree.rglob("*"))]
-    return sum(path.stat().st_size for path in files if path.is_file())
+    return sum(map(size_of, [places.warehouse, *databases(places.home), *trees]))
 
 
 def databases(home: Path) -> Iterator[Path]:
     """The SQLite files of a DAGSTER_HOME, in the order in which they are copied."""
-    # A sensor's memory before the runs: else a restored one would believe to have started, or told of, what is not
-    # there. The index before the runs, and each run's own events last, of which there may only be more.
-    told = [home / "alerts.db", home / LETTERS]
-    first = [*told, *sorted((home / "schedules").glob("*.db")), home / INDEX, home / RUNS]
-    yield from (path for path in first if path.is_file())
-    seen = set(first)
-    yield from (path for path in sorted((home / INDEX).parent.glob("*.db")) if path not in seen)
+    # What sensors remember comes before the runs: else a restored sensor would count as started, or alerted of, what is
+    # not there. The index before the runs, and each run's own events last, of which there may only be more.
+    memory = [home / "alerts.db", home / LETTERS, *sorted((home / "schedules").glob("*.db"))]
+    paths = [*memory, home / INDEX, home / RUNS, *sorted((home / INDEX).parent.glob("*.db"))]
+    yield from (path for path in dict.fromkeys(paths) if path.is_file())
 
 
 def _dagster(home: Path, target: Path) -> Iterator[str]:
@@ -159,11 +156,11 @@ def _operator(places: Places, part: Path) -> Iterator[str]:
             continue
         shutil.copyfile(path, part / SITES / path.name)
         try:
-            named = _named_files(path)
+            files = load_site(path).files
         except SiteError as error:
             yield f"files that {path.name} names, as it has a fault: {error}"
             continue
-        for file in named:
+        for file in files:
             try:
                 inside = file.resolve().relative_to(places.sites.resolve())
             except ValueError:
@@ -172,10 +169,6 @@ def _operator(places: Places, part: Path) -> Iterator[str]:
             if file.is_file():
                 (part / SITES / inside).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, part / SITES / inside)
-
-
-def _named_files(path: Path) -> list[Path]:
-    return list(load_site(path).files)
 
 
 def _tree(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""What of an installation is at work now: processes, the daemon, runs that have not ended."""
+"""What is at work in an installation: processes, the daemon, runs that have not ended."""
 
 import os
 from pathlib import Path
@@ -10,14 +10,14 @@ from usage_assets.operations.places import RUNS
 from usage_assets.orchestration.orphaned_runs import is_gone
 
 BEAT_SECONDS = 45.0
-"""A daemon says every 30 s that it is there."""
+"""Age of a heartbeat up to which its daemon counts as running; it sends one every 30 s."""
 BEGUN = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-"""What a run may be at that has left the queue and not ended."""
+"""Statuses of a run that has left the queue and not ended."""
 
 
 def in_the_way(home: Path, *, unfinished_runs: bool) -> list[str]:
@@ -26,23 +26,16 @@ def in_the_way(home: Path, *, unfinished_runs: bool) -> list[str]:
     if not (home / RUNS).is_file():
         return found
     with instance_of(home) as instance:
-        beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
-        if beats:
-            ago = clock.utc_now().timestamp() - max(beats)
-            if ago < BEAT_SECONDS:
-                wait = f"if it has ended since, wait {BEAT_SECONDS:.0f} s"
-                found.append(f"a Dagster daemon was at work {max(ago, 0):.0f} s ago ({wait})")
-        if unfinished_runs:
-            found += [
-                f"run {run.run_id[:8]} has not ended ({run.status.value.lower()})" for run in unfinished(instance)
-            ]
+        newest = max((beat.timestamp for beat in instance.get_daemon_heartbeats().values()), default=0.0)
+        ago = clock.utc_now().timestamp() - newest
+        if ago < BEAT_SECONDS:
+            wait = f"if it has ended since, wait {BEAT_SECONDS:.0f} s"
+            found.append(f"a Dagster daemon was at work {max(ago, 0):.0f} s ago ({wait})")
+        begun = instance.get_runs(dg.RunsFilter(statuses=BEGUN)) if unfinished_runs else []
+        found += [
+            f"run {run.run_id[:8]} has not ended ({run.status.value.lower()})" for run in begun if not is_gone(run)
+        ]
     return found
-
-
-def unfinished(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Runs that have begun and not ended, but for those whose process is known to be gone."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=BEGUN))
-    return [run for run in runs if not is_gone(run)]
 
 
 def instance_of(home: Path) -> dg.DagsterInstance:

@@ -1,10 +1,10 @@
 """What a backup holds, so that it can be trusted before anything is replaced by it: sizes and hashes of every file."""
 
 import hashlib
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+
+from pydantic import BaseModel
 
 from usage_assets.core.errors import BackupError
 
@@ -12,8 +12,7 @@ NAME = "manifest.json"
 FORMAT = 1
 
 
-@dataclass(frozen=True)
-class Copied:
+class Copied(BaseModel, frozen=True):
     """One file of a backup: its path below the backup's folder, size in bytes, SHA-256."""
 
     path: str
@@ -21,8 +20,7 @@ class Copied:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(BaseModel, frozen=True):
     """What was saved, when (UTC), by which release; `left_out` says in sentences what is not in the backup."""
 
     made_at: str
@@ -44,25 +42,23 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write it into the backup's folder, last of all files."""
-        (folder / NAME).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        (folder / NAME).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
         """The manifest of a backup's folder; BackupError where it is none, or one of a newer release."""
         try:
-            found = json.loads((folder / NAME).read_text(encoding="utf-8"))
-            files = tuple(Copied(**each) for each in found.pop("files"))
-            manifest = cls(**found | {"files": files, "left_out": tuple(found["left_out"])})
+            manifest = cls.model_validate_json((folder / NAME).read_bytes())
         except FileNotFoundError:
             msg = f"{folder} is no backup: it has no {NAME}; name a folder that usage-assets backup made"
             raise BackupError(msg) from None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             msg = f"{folder / NAME} can't be read ({error}); take another backup"
             raise BackupError(msg) from None
         if manifest.format > FORMAT:
             msg = f"{folder} was made by release {manifest.release}, in a newer form; restore it with that release"
             raise BackupError(msg)
-        for file in files:
+        for file in manifest.files:
             if PurePosixPath(file.path).is_absolute() or ".." in PurePosixPath(file.path).parts:
                 msg = f"{folder / NAME} names {file.path!r}, which lies outside the backup; take another backup"
                 raise BackupError(msg)
@@ -89,4 +85,6 @@ def sha256(path: Path) -> str:
 def taken(folder: Path) -> tuple[Copied, ...]:
     """Every file below a folder, as a manifest names it."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return tuple(Copied(path.relative_to(folder).as_posix(), path.stat().st_size, sha256(path)) for path in paths)
+    return tuple(
+        Copied(path=str(path.relative_to(folder)), size=path.stat().st_size, sha256=sha256(path)) for path in paths
+    )

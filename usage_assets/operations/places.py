@@ -1,6 +1,5 @@
 """Where an installation keeps what a backup holds: the warehouse, Dagster's storage, files of the operator."""
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,7 @@ class Places:
     @classmethod
     def here(cls) -> "Places":
         """Those of the environment."""
-        home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").resolve()
-        return cls(settings.data_dir(), home, settings.sites_dir(), settings.alerts_file())
+        return cls(settings.data_dir(), settings.dagster_home(), settings.sites_dir(), settings.alerts_file())
 
     @property
     def warehouse(self) -> Path:
@@ -48,10 +46,5 @@ class Places:
 def asked_for(file: Path) -> set[str]:
     """Names that a YAML file of the operator asks of the environment or of the secrets file, comments apart."""
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    return {
-        name
-        for line in lines
-        if not line.lstrip().startswith("#")
-        for name in _VARIABLE.findall(line)
-        if name != "USAGE_DATA"
-    }
+    text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+    return set(_VARIABLE.findall(text)) - {"USAGE_DATA"}

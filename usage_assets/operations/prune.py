@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import dagster as dg
 
@@ -12,6 +13,7 @@ from usage_assets.orchestration.event_storage import SteadySqliteEventLogStorage
 from usage_assets.orchestration.run_status import FINISHED
 
 _AT_ONCE = 500
+T = TypeVar("T")
 
 
 def prune(instance: dg.DagsterInstance, before: datetime) -> tuple[int, int]:
@@ -23,8 +25,8 @@ def prune(instance: dg.DagsterInstance, before: datetime) -> tuple[int, int]:
     old = instance.get_run_records(dg.RunsFilter(statuses=FINISHED, updated_before=before))
     kept = latest_runs(instance)
     gone = [record.dagster_run.run_id for record in old if record.dagster_run.run_id not in kept]
-    for start in range(0, len(gone), _AT_ONCE):
-        _remove(instance, gone[start : start + _AT_ONCE])
+    for some in _batches(gone):
+        _remove(instance, some)
     if isinstance(instance.event_log_storage, SteadySqliteEventLogStorage):
         _remove_orphans(instance, instance.event_log_storage, before)
     return len(gone), len(old) - len(gone)
@@ -40,18 +42,18 @@ def latest_runs(instance: dg.DagsterInstance) -> set[str]:
         latest = instance.event_log_storage.get_latest_storage_id_by_partition(
             asset, dg.DagsterEventType.ASSET_MATERIALIZATION
         )
-        ids = list(latest.values())
-        for start in range(0, len(ids), _AT_ONCE):
-            part = ids[start : start + _AT_ONCE]
-            found = instance.fetch_materializations(
-                dg.AssetRecordsFilter(asset_key=asset, storage_ids=part), limit=len(part)
-            )
-            out |= {record.run_id for record in found.records}
+        for some in _batches(list(latest.values())):
+            wanted = dg.AssetRecordsFilter(asset_key=asset, storage_ids=some)
+            out |= {record.run_id for record in instance.fetch_materializations(wanted, limit=len(some)).records}
     return out
 
 
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
+
+
 def _remove(instance: dg.DagsterInstance, runs: Sequence[str]) -> None:
-    """Events, what the runs printed, then the runs themselves: what is half removed is found again."""
+    """Remove events, what the runs printed, then the runs themselves: what is half removed is found again."""
     events, records = instance.event_log_storage, instance.run_storage
     if isinstance(events, SteadySqliteEventLogStorage):
         events.forget(runs)
@@ -71,15 +73,11 @@ def _remove(instance: dg.DagsterInstance, runs: Sequence[str]) -> None:
 
 
 def _remove_orphans(instance: dg.DagsterInstance, events: SteadySqliteEventLogStorage, before: datetime) -> None:
-    """Files of runs that earlier releases removed: Dagster empties them and lets them lie."""
+    """Remove the files of runs that earlier releases pruned: Dagster empties them and leaves them."""
     known = set(instance.get_run_ids())
-    orphans = [path.stem for path in _files(events.folder) if path.stem not in known and _older(path, before)]
-    for start in range(0, len(orphans), _AT_ONCE):
-        events.forget(orphans[start : start + _AT_ONCE])
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.glob("*.db") if len(path.stem) == 36)  # a run's id; not the index
+    files = (path for path in events.folder.glob("*.db") if len(path.stem) == 36)  # a run's id; not the index
+    for some in _batches([path.stem for path in files if path.stem not in known and _older(path, before)]):
+        events.forget(some)
 
 
 def _older(path: Path, before: datetime) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 import dagster as dg
 
 from usage_assets.core import clock
-from usage_assets.core.disk import copy_whole, discard, put_in_place, require_room, same_disk, size_of, sync
+from usage_assets.core.disk import copy_whole, discard, existing, put_in_place, require_room, same_disk, size_of, sync
 from usage_assets.core.errors import BackupError, DiskError, WarehouseError
 from usage_assets.operations.live import BEGUN, in_the_way, instance_of
 from usage_assets.operations.manifest import Manifest, sha256
@@ -40,7 +40,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Restored:
-    """What was done: pieces put in place, the folder with what was there before, settings that are still to be made."""
+    """What was done: pieces put in place, the folder with what was there before, names that are still to be set."""
 
     pieces: tuple[Piece, ...]
     aside: Path | None
@@ -60,28 +60,31 @@ def restore(
     manifest = Manifest.read(folder)
     _verify(manifest, folder)
     pieces = tuple(_pieces(manifest, folder, places))
-    begun = _begun(places)
+    interrupted = _journal(places)
     unset = tuple(_unset(folder, manifest))
     copied = tuple(piece for piece in pieces if piece.replaces and not same_disk(piece.target, places.data))
     if copied:
         room = sum(size_of(piece.target) for piece in copied)
-        where = next(each for each in (places.data, *places.data.parents) if each.exists())
-        require_room(where, room, "keep what is replaced on other file systems")
+        require_room(existing(places.data), room, "keep what is replaced on other file systems")
     if dry_run:
         return Restored(pieces, None, unset, copied)
-    _refuse_what_runs(places, force=force)
+    running = in_the_way(places.home, unfinished_runs=not force)
+    if running:
+        msg = f"{'; '.join(running)}. Nothing was changed. Stop the service and its runs, then give the command again"
+        raise BackupError(msg)
     there = [piece.target for piece in pieces if piece.replaces]
-    if there and not force and begun is None:
+    if there and not force and not interrupted:
         msg = (
             f"there is data already: {', '.join(map(str, there[:5]))}{' and more' if len(there) > 5 else ''}; nothing "
             "was changed. With --force it is moved aside first, not deleted"
         )
         raise BackupError(msg)
     places.data.mkdir(parents=True, exist_ok=True)
-    aside = begun or places.data / f"before-restore-{now or clock.utc_now():%Y%m%dT%H%M%SZ}"
+    default = places.data / f"before-restore-{now or clock.utc_now():%Y%m%dT%H%M%SZ}"
+    aside = Path(interrupted.get("aside", default))
     try:
         with Warehouse(places.warehouse).closed("restoring a backup"):
-            fresh = list(_staged(pieces, manifest, folder))
+            fresh = _staged(pieces, manifest, folder)
             (places.data / JOURNAL).write_text(json.dumps({"aside": str(aside), "from": str(folder)}), encoding="utf-8")
             for piece, new in zip(pieces, fresh, strict=True):
                 _put(piece, new, aside)
@@ -101,16 +104,14 @@ def restore(
 
 def unfinished(places: Places) -> str | None:
     """The backup that a killed restore was putting in place; None where no restore is unfinished."""
-    with suppress(OSError, ValueError, KeyError):
-        return str(json.loads((places.data / JOURNAL).read_text(encoding="utf-8"))["from"])
-    return None
+    return _journal(places).get("from")
 
 
-def _begun(places: Places) -> Path | None:
-    """Where an unfinished restore put aside what was there."""
-    with suppress(OSError, ValueError, KeyError):
-        return Path(json.loads((places.data / JOURNAL).read_text(encoding="utf-8"))["aside"])
-    return None
+def _journal(places: Places) -> dict[str, str]:
+    """What an unfinished restore noted: the backup (`from`), and where it puts `aside` what was there; else empty."""
+    with suppress(OSError, ValueError):
+        return dict(json.loads((places.data / JOURNAL).read_text(encoding="utf-8")))
+    return {}
 
 
 def _verify(manifest: Manifest, folder: Path) -> None:
@@ -130,13 +131,6 @@ def _verify(manifest: Manifest, folder: Path) -> None:
         raise BackupError(msg)
 
 
-def _refuse_what_runs(places: Places, *, force: bool) -> None:
-    running = in_the_way(places.home, unfinished_runs=not force)
-    if running:
-        msg = f"{'; '.join(running)}. Nothing was changed. Stop the service and its runs, then give the command again"
-        raise BackupError(msg)
-
-
 def _pieces(manifest: Manifest, folder: Path, places: Places) -> Iterator[Piece]:
     """What is put in place, in order: the warehouse, Dagster's files, plots and exports, the operator's files."""
 
@@ -147,8 +141,7 @@ def _pieces(manifest: Manifest, folder: Path, places: Places) -> Iterator[Piece]
             yield Piece(source, target, replaces=_holds_data(target) and not same)
 
     yield from piece(WAREHOUSE, places.warehouse)
-    dagster = {Path(file.path).parts[1] for file in manifest.below(DAGSTER)}
-    for name in sorted(dagster):
+    for name in sorted({Path(file.path).parts[1] for file in manifest.below(DAGSTER)}):
         yield from piece(f"{DAGSTER}/{name}", places.home / name)
     yield from piece(PLOTS, places.plots)
     yield from piece(EXPORTS, places.exports)
@@ -168,11 +161,10 @@ def _same(source: Path, target: Path) -> bool:
     return sha256(source) == sha256(target)
 
 
-def _staged(pieces: tuple[Piece, ...], manifest: Manifest, folder: Path) -> Iterator[Path]:
+def _staged(pieces: tuple[Piece, ...], manifest: Manifest, folder: Path) -> list[Path]:
     """A copy of each piece beside its place; none is left where one fails."""
     try:
-        for piece in pieces:
-            yield _stage(piece, manifest, folder)
+        return [_stage(piece, manifest, folder) for piece in pieces]
     except (OSError, DiskError):
         for piece in pieces:
             discard(_beside(piece))
@@ -210,8 +202,9 @@ def _put(piece: Piece, fresh: Path, aside: Path) -> None:
             _set_aside(old, aside)
     if target.is_dir():
         _set_aside(target, aside)
-    elif target.exists():
-        _keep(target, aside)  # the old stays in place until the new replaces it
+    elif target.exists():  # the old stays in place until the new replaces it: `aside` has a second name, or a copy
+        place = _free(aside, target)
+        (os.link if same_disk(target, place.parent) else copy_whole)(target, place)
     put_in_place(fresh, target)
     discard(_replaced(target))
 
@@ -232,17 +225,8 @@ def _replaced(path: Path) -> Path:
     return path.with_name(f".{path.name}.replaced")
 
 
-def _keep(path: Path, aside: Path) -> None:
-    """A second name of a file below `aside`; across file systems a copy."""
-    place = _free(aside, path)
-    if same_disk(path, place.parent):
-        os.link(path, place)
-    else:
-        copy_whole(path, place)
-
-
 def _end_runs(home: Path) -> None:
-    """Report as failed what was under way when the backup was made: its processes are no more."""
+    """Report as failed the runs that were under way when the backup was made: their processes are no more."""
     if not (home / RUNS).is_file():
         return
     with instance_of(home) as instance:
@@ -260,7 +244,7 @@ def _free(aside: Path, path: Path) -> Path:
     return next(folder / name for name in names if not (folder / name).exists())
 
 
-def _unset(folder: Path, manifest: Manifest) -> Iterator[str]:
+def _unset(folder: Path, manifest: Manifest) -> list[str]:
     """Names that the restored files ask of the environment or of the secrets file, in order."""
-    files = [*manifest.below(SITES), *manifest.below(ALERTS)]
-    yield from sorted(set().union(*(asked_for(folder / file.path) for file in files if file.path.endswith(SUFFIXES))))
+    files = [file.path for file in (*manifest.below(SITES), *manifest.below(ALERTS)) if file.path.endswith(SUFFIXES)]
+    return sorted(set().union(*(asked_for(folder / path) for path in files)))

@@ -19,7 +19,6 @@ from usage_assets.core import settings
 from usage_assets.reports import landing
 
 PORT = 3001
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _POLICY = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data: blob:"
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(:\d{1,5})?")
@@ -117,7 +116,11 @@ def refused_host(hosts: list[str]) -> tuple[HTTPStatus, str] | None:
     if found is None:
         return HTTPStatus.BAD_REQUEST, "A request needs one Host header."
     name = found[1].strip("[]").lower().rstrip(".")
-    allowed = {*LOOPBACK, (urlsplit(settings.plots_url()).hostname or "").lower(), settings.plots_host().lower()}
+    allowed = {
+        *settings.LOOPBACK,
+        (urlsplit(settings.plots_url()).hostname or "").lower(),
+        settings.plots_host().lower(),
+    }
     if name in allowed - {"", "0.0.0.0", "::"}:  # noqa: S104 - these are no names to be called by
         return None
     return (

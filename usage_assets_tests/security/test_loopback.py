@@ -14,13 +14,13 @@ from usage_assets_tests import ROOT
 def test_make_ui_listens_on_loopback_by_default():
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     (host,) = re.findall(r"^UI_HOST \?= (\S+)$", text, flags=re.MULTILINE)
-    assert host in cli_ui.LOOPBACK
+    assert host in settings.LOOPBACK
     assert "ui --host $(UI_HOST)" in text
 
 
 def test_the_command_and_the_plots_listen_on_loopback_by_default():
-    assert inspect.signature(ui).parameters["host"].default in cli_ui.LOOPBACK
-    assert settings.plots_host() in cli_ui.LOOPBACK
+    assert inspect.signature(ui).parameters["host"].default in settings.LOOPBACK
+    assert settings.plots_host() in settings.LOOPBACK
 
 
 @pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("db.example", True), ("127.0.0.1", False)])

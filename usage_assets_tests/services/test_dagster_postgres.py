@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from usage_assets.operations.doctor.probes import PROBES, Installation, Outcome, examine, outcomes_of
+from usage_assets.operations.doctor.probes import PROBES, Installation, Outcome, outcomes_of
 from usage_assets.orchestration.postgres_storage import with_driver
 from usage_assets_tests import ROOT
 from usage_assets_tests.unit.operations.installation import job, places_in
@@ -37,9 +37,6 @@ def home(tmp_path: Path, postgres_admin: sa.Engine, prefix: str, monkeypatch: py
 
 def told(home: Path) -> Iterator[Outcome]:
     """What doctor says of Dagster's storage."""
-    list(
-        examine(Installation(places_in(Path("/nowhere")), datetime.now(tz=UTC), offline=True))
-    )  # registers the questions
     patient = Installation(places_in(home.parent), datetime.now(tz=UTC), offline=True)
     yield from outcomes_of(PROBES["Dagster storage"], patient)
     patient.close()

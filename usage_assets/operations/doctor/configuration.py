@@ -1,4 +1,4 @@
-"""Questions about what an operator sets: files, folders, environment, installed packages."""
+"""Probes of what an operator sets: files, folders, environment, installed packages."""
 
 import os
 import shutil
@@ -7,12 +7,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from usage_assets.alerts import config as alerts
 from usage_assets.alerts.sent_mail import LETTERS, Sent
 from usage_assets.core import settings
+from usage_assets.core.disk import existing
 from usage_assets.core.errors import AlertError
 from usage_assets.kinds import kind_of
 from usage_assets.operations.doctor.owners import foreign
@@ -22,7 +24,6 @@ from usage_assets.orchestration.cron import coverage_clock, nightly_clock
 from usage_assets.orchestration.mail_sensor import mail_channel, wanted_of
 from usage_assets.sites.listing import site_files as files_of_sites
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _SHOWN = ("dagster", "dagster-duckdb", "duckdb", "polars")
 _GB = 1e9
 
@@ -56,17 +57,16 @@ def mailed_reports(installation: Installation) -> Iterator[Outcome]:
     failing = Sent(installation.places.home / LETTERS).failures()
     wanted = 0
     for key, site in installation.good_sites().items():
-        for posting in wanted_of(kind_of(site), site, installation.now.replace(tzinfo=None)):
+        for due in wanted_of(kind_of(site), site, installation.now.replace(tzinfo=None)):
             wanted += 1
-            what = f"{posting.report} report of {key} to {', '.join(posting.to)}"
-            why = failing.get((key, posting.report))
+            mail = f"{due.report} report of {key} to {', '.join(due.to)}"
             try:
-                mail_channel(posting.channel, installation.places.alerts)
+                mail_channel(due.channel, installation.places.alerts)
             except AlertError as error:
-                yield fail(f"{what}: {error}", "write the channel into alerts.yaml, or take the receivers out")
+                yield fail(f"{mail}: {error}", "write the channel into alerts.yaml, or take the receivers out")
             else:
-                if why is not None:
-                    yield fail(f"{what} was not mailed: {why}", "mend it; the next report tells whether it is")
+                if why := failing.get((key, due.report)):
+                    yield fail(f"{mail} was not mailed: {why}", "mend it; the next report tells whether it is")
     yield ok(f"{wanted} wanted" if wanted else "no site file names receivers")
 
 
@@ -78,8 +78,8 @@ def secrets(installation: Installation) -> Iterator[Outcome]:
     yield ok("no secrets file (USAGE_SECRETS is not set)" if path is None else f"{path}: its owner's alone")
     files = [*files_of_sites(installation.places.sites), installation.places.alerts]
     for file in files:
-        missing = sorted(asked_for(file) - set(os.environ)) if file.is_file() else []
-        missing = [name for name in missing if settings.secret(name) is None]
+        names = sorted(asked_for(file)) if file.is_file() else []
+        missing = [name for name in names if settings.secret(name) is None]
         if missing:
             yield fail(f"{file.name} names {', '.join(missing)}, not set", "set it in the environment or secrets file")
 
@@ -87,9 +87,7 @@ def secrets(installation: Installation) -> Iterator[Outcome]:
 @probe("folders")
 def folders(installation: Installation) -> Iterator[Outcome]:
     """Whether what is to be written can be, by this user and by no stranger."""
-    places = installation.places
-    for name, folder in (("USAGE_DATA", places.data), ("DAGSTER_HOME", places.home)):
-        there = next(path for path in (folder, *folder.parents) if path.exists())
+    for name, folder, there in _folders(installation):
         try:
             with tempfile.TemporaryFile(dir=there):
                 pass
@@ -99,23 +97,28 @@ def folders(installation: Installation) -> Iterator[Outcome]:
         if folder.exists() and stat.S_IMODE(folder.stat().st_mode) & stat.S_IWOTH:
             yield fail(f"{name}: {folder} may be written by every user", f"chmod o-w {folder}")
         elif others := foreign(folder) if folder.exists() else []:
-            for one in others:
-                paths = ", ".join(map(str, one.paths)) + (f" and {one.more} more" if one.more else "")
+            for other in others:
+                paths = ", ".join(map(str, other.paths)) + (f" and {other.more} more" if other.more else "")
                 yield fail(
-                    f"{name}: {paths} belongs to {one.owner}, and {one.who} can't write it",
-                    f"as root: chown -R {one.who} {folder}; then give every command as {one.who}",
+                    f"{name}: {paths} belongs to {other.owner}, and {other.user} can't write it",
+                    f"as root: chown -R {other.user} {folder}; then give every command as {other.user}",
                 )
         else:
             yield ok(f"{name}: {folder}" + ("" if folder.exists() else " (not made yet)"))
 
 
+def _folders(installation: Installation) -> Iterator[tuple[str, Path, Path]]:
+    """Per folder that is written: its variable, itself, and it or the nearest folder above that exists."""
+    for name, folder in (("USAGE_DATA", installation.places.data), ("DAGSTER_HOME", installation.places.home)):
+        yield name, folder, existing(folder)
+
+
 @probe("disk")
 def disk(installation: Installation) -> Iterator[Outcome]:
     """Whether there is room for the warehouse to grow, to be compacted and saved."""
-    places = installation.places
-    warehouse = places.warehouse.stat().st_size if places.warehouse.exists() else 0
-    for name, folder in (("USAGE_DATA", places.data), ("DAGSTER_HOME", places.home)):
-        there = next(path for path in (folder, *folder.parents) if path.exists())
+    path = installation.places.warehouse
+    warehouse = path.stat().st_size if path.exists() else 0
+    for name, _, there in _folders(installation):
         free = shutil.disk_usage(there).free
         found = f"{name}: {free / _GB:.1f} GB free, the warehouse has {warehouse / _GB:.2f} GB"
         if free < max(warehouse, 0.2 * _GB):
@@ -134,16 +137,16 @@ def clock(installation: Installation) -> Iterator[Outcome]:
         yield fail(fault, "mend it and restart the service")
     yield ok(f"nightly at {nightly.cron} {nightly.timezone}; now {installation.now:%Y-%m-%d %H:%M} UTC")
     if installation.instance is not None:
-        newest = installation.instance.get_run_records(limit=1)
-        if newest and newest[0].create_timestamp.timestamp() > installation.now.timestamp() + 60:
-            at = f"{newest[0].create_timestamp:%Y-%m-%d %H:%M}"
-            yield fail(f"the newest run was made at {at}, which lies ahead", "set the machine's clock")
+        for newest in installation.instance.get_run_records(limit=1):
+            if newest.create_timestamp.timestamp() > installation.now.timestamp() + 60:
+                at = f"{newest.create_timestamp:%Y-%m-%d %H:%M}"
+                yield fail(f"the newest run was created at {at}, which lies ahead", "set the machine's clock")
 
 
 @probe("packages")
-def packages(installation: Installation) -> Iterator[Outcome]:  # noqa: ARG001 - every question has the same shape
+def packages(installation: Installation) -> Iterator[Outcome]:  # noqa: ARG001 - all probes have the same shape
     """Whether what is installed fits together."""
-    bad = False
+    faults = []
     needs = [(name, Requirement(each)) for name in ("usage-assets", "dagster-duckdb") for each in requires(name) or ()]
     for name, need in needs:
         if need.marker is not None and not need.marker.evaluate({"extra": ""}):
@@ -153,24 +156,21 @@ def packages(installation: Installation) -> Iterator[Outcome]:  # noqa: ARG001 -
         except PackageNotFoundError:
             found = "none"
         if found == "none" or not need.specifier.contains(found, prereleases=True):
-            bad = True
-            yield fail(
-                f"{name} needs {need.name}{need.specifier}, found {found}", "install requirements.lock anew (make)"
-            )
-    if not bad:
-        shown = ", ".join(f"{name} {version(name)}" for name in _SHOWN)
-        yield ok(f"usage-assets {version('usage-assets')}, Python {sys.version.split()[0]}, {shown}")
+            faults.append(f"{name} needs {need.name}{need.specifier}, found {found}")
+    shown = ", ".join(f"{name} {version(name)}" for name in _SHOWN)
+    good = ok(f"usage-assets {version('usage-assets')}, Python {sys.version.split()[0]}, {shown}")
+    yield from [fail(fault, "install requirements.lock anew (make)") for fault in faults] or [good]
 
 
 @probe("addresses")
-def addresses(installation: Installation) -> Iterator[Outcome]:  # noqa: ARG001 - every question has the same shape
+def addresses(installation: Installation) -> Iterator[Outcome]:  # noqa: ARG001 - all probes have the same shape
     """Whether UI and plots are served to this machine alone: neither asks who one is."""
-    named = {"UI_HOST": os.environ.get("UI_HOST", "127.0.0.1"), "USAGE_PLOTS_HOST": settings.plots_host()}
-    for name, host in named.items():
-        if host not in _LOOPBACK:
-            yield warn(
-                f"{name} is {host}: whoever reaches it may start runs and read everything",
-                "serve loopback, behind a proxy that asks for a password",
-            )
-    if all(host in _LOOPBACK for host in named.values()):
+    hosts = {"UI_HOST": os.environ.get("UI_HOST", "127.0.0.1"), "USAGE_PLOTS_HOST": settings.plots_host()}
+    reached = {name: host for name, host in hosts.items() if host not in settings.LOOPBACK}
+    for name, host in reached.items():
+        yield warn(
+            f"{name} is {host}: whoever reaches it may start runs and read everything",
+            "serve loopback, behind a proxy that asks for a password",
+        )
+    if not reached:
         yield ok("UI and plots are for this machine alone")

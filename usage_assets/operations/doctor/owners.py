@@ -19,9 +19,9 @@ _MOST = 200_000
 
 @dataclass(frozen=True)
 class Foreign:
-    """What can't be written by whom; its first few folders and files, and how many more there are."""
+    """What a user can't write, and who owns it; the first few folders and files, and how many more there are."""
 
-    who: str
+    user: str
     owner: str
     paths: tuple[Path, ...]
     more: int
@@ -30,41 +30,41 @@ class Foreign:
 def foreign(top: Path) -> list[Foreign]:
     """What lies below a folder and can't be written by the user of this process; the topmost of each branch.
 
-    Root may write everything, so for root it is asked what the folder's own user may write.
+    Root may write everything, so for root it is what the folder's own user can't write.
     """
     me = os.geteuid()
-    asked = top.stat().st_uid if me == 0 else me
+    writer = top.stat().st_uid if me == 0 else me
     found: dict[int, list[Path]] = {}
-    for path, about in _blocked(top, asked):
-        found.setdefault(about.st_uid, []).append(path)
+    for path, status in _blocked(top, writer):
+        found.setdefault(status.st_uid, []).append(path)
     return [
-        Foreign(user(asked), user(owner), tuple(sorted(paths)[:_SHOWN]), max(0, len(paths) - _SHOWN))
+        Foreign(user(writer), user(owner), tuple(sorted(paths)[:_SHOWN]), max(0, len(paths) - _SHOWN))
         for owner, paths in sorted(found.items())
     ]
 
 
-def _blocked(top: Path, who: int) -> Iterator[tuple[Path, os.stat_result]]:
+def _blocked(top: Path, writer: int) -> Iterator[tuple[Path, os.stat_result]]:
     todo, seen = [top], 0
     while todo and seen < _MOST:
         try:
             with os.scandir(todo.pop()) as entries:
                 each = [(Path(entry.path), entry.stat(follow_symlinks=False)) for entry in entries]
         except OSError:
-            continue  # what can't be listed was told as a folder that can't be written
+            continue  # a folder that can't be listed was yielded as one that can't be written
         seen += len(each)
-        for path, about in each:
-            folder = stat.S_ISDIR(about.st_mode)
-            if (folder or path.name.endswith(_WRITTEN_IN_PLACE)) and not _may_write(about, who):
-                yield path, about
+        for path, status in each:
+            folder = stat.S_ISDIR(status.st_mode)
+            if (folder or path.name.endswith(_WRITTEN_IN_PLACE)) and not _may_write(status, writer):
+                yield path, status
             elif folder:
                 todo.append(path)
 
 
-def _may_write(about: os.stat_result, who: int) -> bool:
+def _may_write(status: os.stat_result, writer: int) -> bool:
     """Whether the mode of a file or folder lets a user write it; a folder also has to be entered."""
-    need = 0o3 if stat.S_ISDIR(about.st_mode) else 0o2
-    mode = stat.S_IMODE(about.st_mode)
-    if about.st_uid == who:
-        return mode >> 6 & need == need
-    mine = who == os.geteuid() and about.st_gid in {os.getegid(), *os.getgroups()}
-    return (mode >> 3 if mine else mode) & need == need
+    need = 0o3 if stat.S_ISDIR(status.st_mode) else 0o2
+    if status.st_uid == writer:
+        shift = 6
+    else:
+        shift = 3 if writer == os.geteuid() and status.st_gid in {os.getegid(), *os.getgroups()} else 0
+    return stat.S_IMODE(status.st_mode) >> shift & need == need

@@ -1,8 +1,8 @@
 """Probes of an installation: how they are registered and run, and what they return."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -15,30 +15,19 @@ from usage_assets.operations.live import instance_of
 from usage_assets.operations.places import RUNS, Places
 from usage_assets.sites.book import SiteBook
 
-State = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a probe found and, where it is not `ok`, what to do about it."""
-
-    probe: str
-    state: State
-    found: str
-    do: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """The result as `doctor --json` prints it."""
-        return {"question": self.probe, "state": self.state, "found": self.found, "do": self.do}
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of a probe, without the probe's name."""
+    """What a probe found and, where it is not `ok`, what to do about it; `examine` fills in the probe's name."""
 
-    state: State
+    state: Literal["ok", "warn", "fail"]
     found: str
     do: str = ""
+    probe: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The outcome as `doctor --json` prints it."""
+        return {"question": self.probe} | {name: text for name, text in asdict(self).items() if name != "probe"}
 
 
 def ok(found: str) -> Outcome:
@@ -64,7 +53,6 @@ class Installation:
     now: datetime
     offline: bool = False
     seconds: float = 20.0
-    _opened: list[dg.DagsterInstance] = field(default_factory=list)
 
     @cached_property
     def book(self) -> SiteBook:
@@ -74,11 +62,8 @@ class Installation:
     @cached_property
     def instance(self) -> dg.DagsterInstance | None:
         """Dagster's storage; None where nothing has run yet."""
-        if not (self.places.home / RUNS).is_file() and not self.in_postgres:
-            return None
-        found = instance_of(self.places.home)
-        self._opened.append(found)
-        return found
+        has_run = (self.places.home / RUNS).is_file() or self.in_postgres
+        return instance_of(self.places.home) if has_run else None
 
     @cached_property
     def in_postgres(self) -> bool:
@@ -94,10 +79,15 @@ class Installation:
         except SiteError:
             return SiteBook({})
 
+    def hours_since(self, at: datetime | float) -> float:
+        """Hours from an instant (aware, or seconds since 1970) until now."""
+        return (self.now.timestamp() - (at if isinstance(at, float) else at.timestamp())) / 3600
+
     def close(self) -> None:
         """Let go of Dagster's storage."""
-        while self._opened:
-            self._opened.pop().dispose()
+        instance = vars(self).pop("instance", None)
+        if instance is not None:
+            instance.dispose()
 
 
 Probe = Callable[[Installation], Iterable[Outcome]]
@@ -105,25 +95,13 @@ PROBES: dict[str, Probe] = {}
 
 
 def probe(name: str) -> Callable[[Probe], Probe]:
-    """Register a probe under the name that its results are shown with."""
+    """Register a probe under the name that its outcomes are shown with."""
 
     def register(probe: Probe) -> Probe:
         PROBES[name] = probe
         return probe
 
     return register
-
-
-def examine(installation: Installation) -> Iterator[Result]:
-    """Results of all probes, in order."""
-    from usage_assets.operations.doctor import configuration, service, storage  # noqa: F401, PLC0415 - they register probes
-
-    try:
-        for name, probe in PROBES.items():
-            for outcome in outcomes_of(probe, installation):
-                yield Result(name, outcome.state, outcome.found, outcome.do)
-    finally:
-        installation.close()
 
 
 def outcomes_of(probe: Probe, installation: Installation) -> list[Outcome]:
@@ -133,8 +111,7 @@ def outcomes_of(probe: Probe, installation: Installation) -> list[Outcome]:
     except UsageError as error:
         return [fail(str(error), "")]
     except OSError as error:
-        return [
-            fail(f"{error.filename or 'a file'}: {os.strerror(error.errno or 0)}", "look at the file's owner and mode")
-        ]
+        found = f"{error.filename or 'a file'}: {os.strerror(error.errno or 0)}"
+        return [fail(found, "look at the file's owner and mode")]
     except Exception as error:
         return [fail(f"can't be answered ({type(error).__name__})", "report this")]

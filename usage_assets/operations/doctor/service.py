@@ -1,4 +1,4 @@
-"""Questions about what should be at work: sources, daemon, schedules, the last night, runs that hang."""
+"""Probes of what should be at work: sources, daemon, schedules, the last night, runs that hang."""
 
 import queue
 import threading
@@ -29,7 +29,7 @@ def sources(installation: Installation) -> Iterator[Outcome]:
         return
     answers: queue.Queue[tuple[str, SiteAccess | UsageError]] = queue.Queue()
     for site in book.values():
-        threading.Thread(target=_look, args=(site, answers), daemon=True).start()
+        threading.Thread(target=_check, args=(site, answers), daemon=True).start()
     waiting = set(book)
     end = time.monotonic() + installation.seconds
     while waiting:
@@ -43,7 +43,7 @@ def sources(installation: Installation) -> Iterator[Outcome]:
         yield fail(f"{key}: no answer within {installation.seconds:.0f} s", f"usage-assets check-site {key}")
 
 
-def _look(site: Site, answers: "queue.Queue[tuple[str, SiteAccess | UsageError]]") -> None:
+def _check(site: Site, answers: "queue.Queue[tuple[str, SiteAccess | UsageError]]") -> None:
     try:
         answers.put((site.key, kind_of(site).check_site(site, kind_of(site).raw_tables, count=False)))
     except UsageError as error:
@@ -52,43 +52,40 @@ def _look(site: Site, answers: "queue.Queue[tuple[str, SiteAccess | UsageError]]
         answers.put((site.key, UsageError(f"{site.key}: can't be asked ({type(error).__name__})")))
 
 
-def _access(key: str, found: SiteAccess) -> Iterator[Outcome]:
-    denied = [one.source for one in found.tables if one.state == "not granted"]
+def _access(key: str, access: SiteAccess) -> Iterator[Outcome]:
+    """Outcomes of one site's access report."""
+    denied = [table.source for table in access.tables if table.state == "not granted"]
+    damaged = [table for table in access.tables if table.state == "unreadable"]
     if denied:
         yield fail(f"{key}: not granted: {', '.join(denied)}", f"usage-assets grants {key}")
-    damaged = [one for one in found.tables if one.state == "unreadable"]
-    for one in damaged:
-        yield fail(f"{key}: {one.note}", f"usage-assets check-site {key}")
-    for server in found.servers:
-        for warning in server.warnings:
-            yield warn(f"{key}: {warning}", "")
+    for table in damaged:
+        yield fail(f"{key}: {table.note}", f"usage-assets check-site {key}")
+    for server in access.servers:
+        yield from (warn(f"{key}: {warning}", "") for warning in server.warnings)
     if not denied and not damaged:
-        there = sum(one.state == "found" for one in found.tables)
+        found = sum(table.state == "found" for table in access.tables)
         transports = ", ".join(
-            f"{server.label}{f' ({server.transport})' if server.transport else ''}" for server in found.servers
+            f"{server.label} ({server.transport})" if server.transport else server.label for server in access.servers
         )
-        yield ok(f"{key}: {there} tables, {transports}")
+        yield ok(f"{key}: {found} tables, {transports}")
 
 
 @probe("daemon")
 def daemon(installation: Installation) -> Iterator[Outcome]:
     """Whether a daemon is at work: without one there is no nightly and no alert."""
-    if installation.instance is None:
-        yield warn("none has ever run here", "start the service (docs/operations.md), or make ui")
-        return
-    beats = list(installation.instance.get_daemon_heartbeats().values())
+    instance = installation.instance
+    beats = [] if instance is None else list(instance.get_daemon_heartbeats().values())
     if not beats:
         yield warn("none has ever run here", "start the service (docs/operations.md), or make ui")
         return
-    ago = installation.now.timestamp() - max(beat.timestamp for beat in beats)
-    if ago > _DAEMON_SECONDS:
-        yield fail(f"none since {ago / 3600:.1f} h", "start the service: without it there is no nightly and no alert")
-        return
+    hours = installation.hours_since(max(beat.timestamp for beat in beats))
     bad = sorted(beat.daemon_type for beat in beats if beat.errors)
-    if bad:
+    if hours * 3600 > _DAEMON_SECONDS:
+        yield fail(f"none since {hours:.1f} h", "start the service: without it there is no nightly and no alert")
+    elif bad:
         yield warn(f"at work, with faults in {', '.join(bad)}", "look at the daemon's log")
     else:
-        yield ok(f"at work, last heard of {max(ago, 0):.0f} s ago")
+        yield ok(f"at work, last heard of {max(hours * 3600, 0):.0f} s ago")
 
 
 @probe("schedules")
@@ -96,10 +93,8 @@ def schedules(installation: Installation) -> Iterator[Outcome]:
     """Whether somebody stopped a schedule or a sensor in the UI."""
     states = [] if installation.instance is None else installation.instance.all_instigator_state()
     stopped = sorted(state.name for state in states if not state.is_running)
-    for name in stopped:
-        yield warn(f"{name} is stopped", "turn it on in the UI, page Automation")
-    if not stopped:
-        yield ok("none is stopped")
+    advice = "turn it on in the UI, page Automation"
+    yield from [warn(f"{name} is stopped", advice) for name in stopped] or [ok("none is stopped")]
 
 
 @probe("nightly")
@@ -110,43 +105,40 @@ def nightly(installation: Installation) -> Iterator[Outcome]:
         yield ok("there is no site")
     for key in installation.good_sites():
         tags = {"usage/trigger": "nightly", "usage/site": key}
-        found = [] if instance is None else instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
-        if not found:
+        records = [] if instance is None else instance.get_run_records(dg.RunsFilter(tags=tags), limit=1)
+        if not records:
             yield warn(f"{key}: no nightly run yet", "it starts by itself once the service runs")
             continue
-        run, at = found[0].dagster_run, found[0].create_timestamp
-        hours = (installation.now - _aware(at)).total_seconds() / 3600
-        said = f"{key}: {run.status.value.lower()}, {hours:.0f} h ago (run {run.run_id[:8]})"
+        run = records[0].dagster_run
+        hours = installation.hours_since(_aware(records[0].create_timestamp))
+        found = f"{key}: {run.status.value.lower()}, {hours:.0f} h ago (run {run.run_id[:8]})"
         if hours > _NIGHT_HOURS:
-            yield fail(f"{said}; none since", "look at the daemon and at the schedule's ticks in the UI")
+            yield fail(f"{found}; none since", "look at the daemon and at the schedule's ticks in the UI")
         elif run.status in {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}:
-            yield fail(said, "the run's page in the UI says why; usage-assets backfill repeats it")
+            yield fail(found, "the run's page in the UI says why; usage-assets backfill repeats it")
         else:
-            yield ok(said)
+            yield ok(found)
 
 
 @probe("runs")
 def stuck(installation: Installation) -> Iterator[Outcome]:
     """Whether a run hangs: its process gone, without an end for hours, or never begun."""
-    instance = installation.instance
-    if instance is None:
+    if installation.instance is None:
         yield ok("no run yet")
         return
-    hung = False
-    records = instance.get_run_records(dg.RunsFilter(statuses=[*BEGUN, dg.DagsterRunStatus.QUEUED]))
+    hung = []
+    records = installation.instance.get_run_records(dg.RunsFilter(statuses=[*BEGUN, dg.DagsterRunStatus.QUEUED]))
     for record in records:
-        run = record.dagster_run
-        hours = (installation.now - _aware(record.create_timestamp)).total_seconds() / 3600
+        run, state = record.dagster_run, record.dagster_run.status.value.lower()
+        hours = installation.hours_since(_aware(record.create_timestamp))
         queued = run.status == dg.DagsterRunStatus.QUEUED
         if not queued and is_gone(run):
-            hung = True
-            yield fail(f"run {run.run_id[:8]}: its process is gone", "the daemon, or the next backfill, reports it")
+            text = f"run {run.run_id[:8]}: its process is gone"
+            hung.append(fail(text, "the daemon, or the next backfill, reports it"))
         elif hours > (_QUEUED_HOURS if queued else _STUCK_HOURS):
-            hung = True
-            state = run.status.value.lower()
-            yield fail(f"run {run.run_id[:8]}: {state} for {hours:.0f} h", "terminate it on its page in the UI")
-    if not hung:
-        yield ok(f"{len(records)} under way, none hangs")
+            text = f"run {run.run_id[:8]}: {state} for {hours:.0f} h"
+            hung.append(fail(text, "terminate it on its page in the UI"))
+    yield from hung or [ok(f"{len(records)} under way, none hangs")]
 
 
 def _aware(at: datetime) -> datetime:

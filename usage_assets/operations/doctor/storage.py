@@ -1,4 +1,4 @@
-"""Questions about what is stored: the warehouse, Dagster's storage, locks, the published snapshot, backups."""
+"""Probes of what is stored: the warehouse, Dagster's storage, locks, the published snapshot, backups."""
 
 import fcntl
 from collections.abc import Iterator
@@ -30,30 +30,23 @@ def warehouse(installation: Installation) -> Iterator[Outcome]:
         return
     version = Warehouse(installation.places.warehouse).version(wait_seconds=_WAIT_SECONDS) or 1
     size = f"{installation.places.warehouse.stat().st_size / 1e6:.0f} MB"
-    lacks = migrations.pending(version)
-    if lacks:
-        what = "; ".join(each.description for each in lacks)
-        yield warn(
-            f"{size}, schema version {version}: the next run upgrades it to {migrations.newest()} ({what})",
-            "make a backup first: an older release can't read it afterwards",
-        )
-    else:
-        yield ok(f"{size}, schema version {version}")
+    found = f"{size}, schema version {version}"
+    changes = "; ".join(step.description for step in migrations.pending(version))
+    upgrade = f"{found}: the next run upgrades it to {migrations.newest()} ({changes})"
+    yield warn(upgrade, "make a backup first: an older release can't read it afterwards") if changes else ok(found)
 
 
 @probe("restore")
 def restored(installation: Installation) -> Iterator[Outcome]:
     """Whether a restore was killed halfway."""
-    begun = unfinished(installation.places)
-    if begun is not None:
-        yield fail(f"the restore of {begun} did not end", f"usage-assets restore {begun}")
-    else:
-        yield ok("none is unfinished")
+    backup = unfinished(installation.places)
+    unended = fail(f"the restore of {backup} did not end", f"usage-assets restore {backup}")
+    yield ok("none is unfinished") if backup is None else unended
 
 
 @probe("Dagster storage")
 def dagster_storage(installation: Installation) -> Iterator[Outcome]:
-    """Whether Dagster's tables are those of the installed Dagster, and PostgreSQL is spoken to by the right driver."""
+    """Whether Dagster's tables are those of the installed Dagster, and PostgreSQL is reached by the right driver."""
     if installation.in_postgres and find_spec("dagster_postgres") is None:
         yield fail("dagster.yaml names PostgreSQL, and dagster-postgres is not installed", "install the extra postgres")
         return
@@ -61,8 +54,9 @@ def dagster_storage(installation: Installation) -> Iterator[Outcome]:
     if instance is None:
         yield ok("nothing has run yet")
         return
-    driver = _driver(instance.event_log_storage)
-    if driver not in {None, "psycopg2"}:
+    address = getattr(instance.event_log_storage, "postgres_url", None)  # none where it is in files
+    driver = make_url(address).get_driver_name() if address else "psycopg2"
+    if driver != "psycopg2":
         yield fail(
             f"dagster.yaml names Dagster's stock storage with an address for {driver}, by which runs fail",
             "write `storage` in dagster.yaml as docs/operations.md does",
@@ -73,23 +67,10 @@ def dagster_storage(installation: Installation) -> Iterator[Outcome]:
         "events": instance.event_log_storage,
         "schedules": instance.schedule_storage,
     }
-    old = []
-    for name, storage in storages.items():
-        found = storage.alembic_version() if storage is not None else None
-        if found is not None and found[0] != found[1]:
-            old.append(name)
-    if old:
-        yield fail(
-            f"tables of another Dagster: {', '.join(old)}", "stop the service, make a backup, dagster instance migrate"
-        )
-    else:
-        yield ok("its tables are those of the installed Dagster")
-
-
-def _driver(storage: object) -> str | None:
-    """Name of the driver that PostgreSQL is spoken to by; None for files."""
-    address = getattr(storage, "postgres_url", None)
-    return None if address is None else make_url(address).get_driver_name()
+    versions = {name: storage.alembic_version() for name, storage in storages.items() if storage is not None}
+    old = ", ".join(name for name, found in versions.items() if found is not None and found[0] != found[1])
+    other = fail(f"tables of another Dagster: {old}", "stop the service, make a backup, dagster instance migrate")
+    yield other if old else ok("its tables are those of the installed Dagster")
 
 
 @probe("history")
@@ -101,35 +82,35 @@ def history(installation: Installation) -> Iterator[Outcome]:
     runs = installation.instance.get_runs_count()
     size = sum(path.stat().st_size for path in databases(installation.places.home) if path.is_file())
     found = f"{runs} runs, {size / 1e6:.0f} MB"
-    if runs > _MANY_RUNS or size > _MANY_BYTES:
-        yield warn(found, "usage-assets prune --keep-days 90")
-    else:
-        yield ok(found)
+    is_large = runs > _MANY_RUNS or size > _MANY_BYTES
+    yield warn(found, "usage-assets prune --keep-days 90") if is_large else ok(found)
 
 
 @probe("locks")
 def locks(installation: Installation) -> Iterator[Outcome]:
     """Who holds the warehouse or a site now."""
-    held = False
     data = installation.places.data
-    for lock in (data / ".warehouse.lock", *sorted((data / ".locks").glob("*.lock"))):
-        try:
-            holder = _holder(lock)
-        except PermissionError:
-            held = True
-            yield fail(f"{lock} can't be opened", blocked(lock))
-            continue
-        if holder is None:
-            continue
-        held = True
-        hours = (installation.now.timestamp() - lock.stat().st_mtime) / 3600
-        found = f"{lock.name.strip('.')}: held by {holder or 'a reader'}"
-        if holder and hours > _LONG_HELD_HOURS:
-            yield warn(f"{found} for {hours:.0f} h", "look at that process; a lock is free as soon as it ends")
-        else:
-            yield ok(found)
-    if not held:
-        yield ok("none is held")
+    held = [
+        outcome
+        for lock in (data / ".warehouse.lock", *sorted((data / ".locks").glob("*.lock")))
+        if (outcome := _held(lock, installation)) is not None
+    ]
+    yield from held or [ok("none is held")]
+
+
+def _held(lock: Path, installation: Installation) -> Outcome | None:
+    """The outcome of one lock; None where it is free."""
+    try:
+        holder = _holder(lock)
+    except PermissionError:
+        return fail(f"{lock} can't be opened", blocked(lock))
+    if holder is None:
+        return None
+    hours = installation.hours_since(lock.stat().st_mtime)
+    found = f"{lock.name.strip('.')}: held by {holder or 'a reader'}"
+    if holder and hours > _LONG_HELD_HOURS:
+        return warn(f"{found} for {hours:.0f} h", "look at that process; a lock is free as soon as it ends")
+    return ok(found)
 
 
 def _holder(lock: Path) -> str | None:
@@ -153,7 +134,7 @@ def published(installation: Installation) -> Iterator[Outcome]:
         yield ok("nothing is published yet")
         return
     found = pointer.verify(folder)
-    hours = (installation.now.replace(tzinfo=None) - found.written_at).total_seconds() / 3600
+    hours = installation.hours_since(found.written_at.replace(tzinfo=UTC))
     yield ok(f"generation {found.generation}, {hours:.0f} h old, whole")
 
 
@@ -163,15 +144,10 @@ def saved(installation: Installation) -> Iterator[Outcome]:
     folder = settings.backups_dir()
     whole = backups(folder)
     if not whole:
-        if installation.places.warehouse.exists():
-            yield warn(f"there is none in {folder}", "usage-assets backup, nightly by a timer; set USAGE_BACKUPS")
-        else:
-            yield ok("nothing to save yet")
+        none = warn(f"there is none in {folder}", "usage-assets backup, nightly by a timer; set USAGE_BACKUPS")
+        yield none if installation.places.warehouse.exists() else ok("nothing to save yet")
         return
     at = datetime.strptime(whole[-1].name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    days = (installation.now - at).total_seconds() / 86400
+    days = installation.hours_since(at) / 24
     found = f"{whole[-1]}, {days:.0f} days old"
-    if days > _OLD_BACKUP_DAYS:
-        yield warn(found, "usage-assets backup")
-    else:
-        yield ok(found)
+    yield warn(found, "usage-assets backup") if days > _OLD_BACKUP_DAYS else ok(found)

@@ -18,7 +18,7 @@ from usage_assets.cli import app as commands
 from usage_assets.core.errors import WarehouseError
 from usage_assets.core.file_faults import advice, sentence
 from usage_assets.core.locks import file_lock
-from usage_assets.operations.doctor.probes import PROBES, Installation, examine, outcomes_of
+from usage_assets.operations.doctor.probes import PROBES, Installation, outcomes_of
 from usage_assets.operations.places import Places
 from usage_assets.serving.publish import publish
 from usage_assets.warehouse import Warehouse
@@ -200,7 +200,6 @@ def stored(data: Path) -> Warehouse:
 def test_doctor_fails_and_names_folders_of_another_user(data: Path, stored: Warehouse):
     places = Places(data, data.parent / "home", data.parent / "sites", data.parent / "alerts.yaml")
     patient = Installation(places, datetime.now(tz=UTC), offline=True)
-    list(examine(Installation(places, datetime.now(tz=UTC), offline=True)))  # registers the questions
     assert [said.state for said in outcomes_of(PROBES["folders"], patient)] == ["ok", "ok"]
     with after_root_was_here(data, "published", ".locks"):
         found = outcomes_of(PROBES["folders"], patient)

@@ -21,8 +21,8 @@ from usage_assets.alerts.sent_mail import LETTERS, Sent
 from usage_assets.cli.app import app
 from usage_assets.core import settings
 from usage_assets.operations.backup import make_backup
-from usage_assets.operations.doctor import probes
-from usage_assets.operations.doctor.probes import PROBES, Installation, Outcome, examine, outcomes_of
+from usage_assets.operations.doctor import examine, probes
+from usage_assets.operations.doctor.probes import PROBES, Installation, Outcome, outcomes_of
 from usage_assets.operations.places import Places
 from usage_assets.serving.publish import publish
 from usage_assets.sites.base import Site
@@ -44,9 +44,6 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
 
 @pytest.fixture
 def patient(places: Places) -> Iterator[Installation]:
-    list(
-        examine(Installation(places_in(Path("/nowhere")), datetime.now(tz=UTC), offline=True))
-    )  # registers the questions
     found = Installation(places, datetime.now(tz=UTC), offline=True)
     yield found
     found.close()
@@ -291,7 +288,6 @@ def test_a_restore_that_did_not_end_fails(patient: Installation):
 def test_tables_of_an_older_dagster_fail(patient: Installation):
     assert states(patient, "Dagster storage") == ["ok"]
     patient.close()
-    del patient.instance
     with closing(sqlite3.connect(patient.places.home / "history" / "runs.db")) as con:
         con.execute("UPDATE alembic_version SET version_num = '7e2f3204cf8e'")
         con.commit()
