@@ -137,7 +137,7 @@ def profile(folder: Path, first: str, last: str, sites: Sequence[str]) -> None:
         months = [date.fromisoformat(f"{month}-01") for month in (first, last)]
         windows = backfill.plan(load_sites(), *months, today=naive_utc_now().date())
         profiler = cProfile.Profile()
-        profiler.runcall(backfill.run, load_sites(), windows, purge_known=False, in_process=True)
+        profiler.runcall(backfill.run, load_sites(), windows, in_process=True)
         stats = pstats.Stats(profiler)
         stats.sort_stats("cumulative").print_stats(r"usage_assets|dagster/_core/(storage|execution|instance)", 70)
         stats.sort_stats("tottime").print_stats(45)

@@ -1,4 +1,4 @@
-"""`usage-assets backfill`: which windows, by whom, and what came of it."""
+"""`usage-assets backfill`: plan the windows, build them by a daemon or in this process, and report the outcome."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ _YEARS = 2
 
 
 def plan(sites: Mapping[str, Site], first: date, last: date, *, today: date) -> list[Window]:
-    """The months to build, a window per site and two years; wrong usage is said with what is allowed."""
+    """The months to build, a window per site and two years; BadParameter says which months are allowed."""
     current = month_of(today)
     if first > last:
         raise typer.BadParameter(f"{first:%Y-%m} comes after --to {last:%Y-%m}", param_hint="--from")
@@ -45,19 +45,22 @@ def run(
     sites: Mapping[str, Site],
     windows: Sequence[Window],
     *,
-    purge_known: bool,
-    in_process: bool,
+    purge_known: bool = False,
     allow_missing: bool = False,
+    in_process: bool = False,
 ) -> int:
     """Build the windows; the exit code."""
     try:
         with interrupts():
-            said = {"purge_known": purge_known, "allow_missing": allow_missing}
-            outcome = _build(sites, windows, said, in_process=in_process)
+            from usage_assets.orchestration.raw_step import MISSING_TAG, PURGE_TAG
+
+            flags = {PURGE_TAG: purge_known, MISSING_TAG: allow_missing}
+            tags = {tag: "true" for tag, wanted in flags.items() if wanted} | {"usage/trigger": "command"}
+            outcome = _build(sites, windows, tags, in_process=in_process)
     except KeyboardInterrupt:
         outcome = Outcome(interrupted=True)
     report(outcome)
-    if outcome.interrupted:  # whatever still works in other threads ends here, as by a kill
+    if outcome.interrupted:  # ends what still works in other threads, as a kill would
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(INTERRUPTED)
@@ -65,7 +68,7 @@ def run(
 
 
 def _build(
-    sites: Mapping[str, Site], windows: Sequence[Window], said: Mapping[str, bool], *, in_process: bool
+    sites: Mapping[str, Site], windows: Sequence[Window], tags: Mapping[str, str], *, in_process: bool
 ) -> Outcome:
     home = dagster_home()
     if in_process:
@@ -75,11 +78,11 @@ def _build(
 
         server, why_not = find_daemon(sites, windows, home=home)
         if server is not None:
-            return submit(server, sites, windows, **said)
+            return submit(server, sites, windows, tags)
         errors.print(f"no daemon: {why_not}; building in this process")
     from usage_assets.cli.local import build
 
-    return build(sites, windows, **said)
+    return build(sites, windows, tags)
 
 
 @contextmanager

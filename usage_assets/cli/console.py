@@ -1,4 +1,4 @@
-"""What every command needs: the consoles, the exit codes, and the arguments that name sites and months.
+"""What every command needs: the consoles, the exit codes, and options that name sites, months and instants.
 
 Imports neither Dagster nor polars, and no command.
 """
@@ -20,7 +20,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class PlainConsole(Console):
-    """Shows texts as they are: what a database or a file holds is no markup, and moves no cursor."""
+    """A console that prints texts as they are: values of a database are never markup, and move no cursor."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         """The text without markup."""
@@ -36,9 +36,9 @@ SiteNames = Annotated[list[str] | None, typer.Option("--site", help="Key of a si
 
 
 def chosen_sites(names: list[str] | None, hint: str = "--site") -> SiteBook:
-    """The sites named (by the argument or option `hint`), or all; an unknown one is wrong usage and lists the others.
+    """The sites of these keys, or all; an unknown key, given by the argument or option `hint`, is a BadParameter.
 
-    A site whose file has a fault is no hindrance to the others: the fault is told, and only who names it is refused.
+    A site whose file has a fault does not stop the others: the fault is printed; asking for that very site raises it.
     """
     book = load_book()
     if not book and not book.faults:
@@ -54,7 +54,7 @@ def chosen_sites(names: list[str] | None, hint: str = "--site") -> SiteBook:
 
 
 def one_site(name: str, hint: str = "--site") -> Site:
-    """The site named."""
+    """The site of that key."""
     return chosen_sites([name], hint)[name]
 
 

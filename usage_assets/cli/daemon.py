@@ -1,18 +1,17 @@
 """A backfill by the daemon, submitted over the webserver's GraphQL: the UI shows it, and it outlives this command."""
 
 import json
-import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from usage_assets.cli.console import console, errors
 from usage_assets.cli.outcome import Outcome
-from usage_assets.cli.progress import Display, time_left
+from usage_assets.cli.progress import Display
 from usage_assets.core import settings
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import PARTITION, RANGE_END, RANGE_START, Window
@@ -23,7 +22,6 @@ from usage_assets.reports.exports.tables import EXPORTS
 from usage_assets.sites.base import Site
 
 DEFAULT_URL = "http://127.0.0.1:3000"
-PURGE_TAG, MISSING_TAG = "usage/purge_known", "usage/allow_missing"
 _POLL_SECONDS = 2.0
 _ENDED = {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
 
@@ -55,13 +53,13 @@ fragment Why on PythonError { message }
 
 
 class Webserver:
-    """A Dagster webserver's GraphQL."""
+    """The GraphQL interface of a Dagster webserver."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
     def ask(self, query: str, seconds: float = 30.0, **variables: object) -> dict[str, Any]:
-        """The data of an answer; UsageError when it is none."""
+        """The data of the answer; UsageError where there is none."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(  # noqa: S310 - the scheme is the operator's own
             f"{self.url}/graphql", data=body, headers={"Content-Type": "application/json"}
@@ -70,36 +68,45 @@ class Webserver:
             with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 - as above
                 found = json.load(answer)
         except (OSError, ValueError) as error:
-            msg = f"the webserver at {self.url} gave no answer ({_cause(error)})"
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            cause = "nothing listens there" if isinstance(reason, ConnectionRefusedError) else reason
+            msg = f"the webserver at {self.url} gave no answer ({cause})"
             raise UsageError(msg) from None
         if not isinstance(found, dict) or "data" not in found or found.get("errors"):
             msg = f"the webserver at {self.url} refused the question: {str(found)[:300]}"
             raise UsageError(msg)
         return found["data"]
 
-
-def _cause(error: Exception) -> str:
-    """Why there was no answer, in a few words."""
-    reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    return "nothing listens there" if isinstance(reason, ConnectionRefusedError) else str(reason)
+    def events(self, run_id: str, after: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+        """Events of a run behind a cursor, and the cursor behind them; none of a run that is not there."""
+        events: list[dict[str, Any]] = []
+        while True:
+            page = self.ask(_EVENTS, id=run_id, after=after)["logsForRun"]
+            if page["__typename"] != "EventConnection":
+                return events, after
+            events += page["events"]
+            after = page["cursor"]
+            if not page["hasMore"]:
+                return events, after
 
 
 def find_daemon(sites: Mapping[str, Site], windows: Sequence[Window], *, home: Path) -> tuple[Webserver | None, str]:
     """The webserver whose daemon can build the windows; else none, and why, address by address.
 
-    Asked are the address of `USAGE_WEBSERVER_URL` alone, and UsageError tells where that can't; or else that of the
-    last `usage-assets ui` of this DAGSTER_HOME, and the usual one.
+    With `USAGE_WEBSERVER_URL` that address alone is tried, and UsageError says why it can't; else that of the last
+    `usage-assets ui` of this DAGSTER_HOME, and the default.
     """
-    named = os.environ.get("USAGE_WEBSERVER_URL")
+    configured = settings.webserver_url()
     keys = _keys_by_kind(sites, windows)
     reasons = []
-    for url in dict.fromkeys([named] if named else [*filter(None, [settings.last_ui().get("ui")]), DEFAULT_URL]):
+    urls = [configured] if configured else [settings.last_ui().get("ui") or DEFAULT_URL, DEFAULT_URL]
+    for url in dict.fromkeys(urls):
         server = Webserver(url)
-        reason = _why_not(server, home, keys)
+        reason = _why_not(server, None if configured else home, keys)
         if reason is None:
             return server, ""
         reasons.append(reason)
-    if named:
+    if configured:
         msg = f"{reasons[0]}; unset USAGE_WEBSERVER_URL, or give --in-process"
         raise UsageError(msg)
     return None, "; ".join(reasons)
@@ -110,25 +117,15 @@ def _keys_by_kind(sites: Mapping[str, Site], windows: Sequence[Window]) -> dict[
     return {kind: _asset_keys(kind) for kind in kinds}
 
 
-def submit(
-    server: Webserver,
-    sites: Mapping[str, Site],
-    windows: Sequence[Window],
-    *,
-    purge_known: bool,
-    allow_missing: bool = False,
-) -> Outcome:
+def submit(server: Webserver, sites: Mapping[str, Site], windows: Sequence[Window], tags: Mapping[str, str]) -> Outcome:
     """Submit the backfill to the daemon behind a webserver, and follow it to its end."""
     outcome = Outcome()
     for kind, paths in _keys_by_kind(sites, windows).items():
         own = [window for window in windows if sites[window.site].kind == kind]
-        tags = [{"key": "usage/trigger", "value": "command"}]
-        said = {PURGE_TAG: purge_known, MISSING_TAG: allow_missing}
-        tags += [{"key": tag, "value": "true"} for tag, so in said.items() if so]
         params = {
             "assetSelection": [{"path": path} for path in paths],
             "partitionNames": [str(key) for window in own for key in partition_keys(window)],
-            "tags": tags,
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
             "title": f"usage-assets backfill {', '.join(sorted({window.site for window in own}))}",
         }
         launched = server.ask(_LAUNCH, params=params)["launchPartitionBackfill"]
@@ -154,8 +151,8 @@ def _asset_keys(kind: str) -> list[list[str]]:
     return [[kind, stage, name] for stage, tables in names.items() for name in tables]
 
 
-def _why_not(server: Webserver, home: Path, keys: Mapping[str, list[list[str]]]) -> str | None:
-    """Why the daemon behind a webserver can't do it; None when it can."""
+def _why_not(server: Webserver, home: Path | None, keys: Mapping[str, list[list[str]]]) -> str | None:
+    """Why the daemon of a webserver, of that DAGSTER_HOME if given, can't build these assets; None if it can."""
     try:
         instance = server.ask(_HELLO, seconds=3.0)["instance"]
         wanted = [path for paths in keys.values() for path in paths]
@@ -166,7 +163,7 @@ def _why_not(server: Webserver, home: Path, keys: Mapping[str, list[list[str]]])
         return f"the webserver at {server.url} has no running daemon"
     if len(known) < len(wanted):
         return f"the webserver at {server.url} does not know the assets of this project"
-    if not os.environ.get("USAGE_WEBSERVER_URL") and str(home) not in (instance["info"] or ""):
+    if home is not None and str(home) not in (instance["info"] or ""):
         return f"the webserver at {server.url} serves another DAGSTER_HOME"
     return None
 
@@ -175,10 +172,9 @@ def _follow(server: Webserver, backfill: str, outcome: Outcome) -> None:
     """Show the backfill's progress until it ends; an interrupt leaves it to the daemon."""
     page = f"{server.url}/runs/b/{backfill}"
     console.print(f"the daemon builds: {page}")
-    began = time.monotonic()
-    heard = _Heard(server)
+    log = _RunLog(server)
     try:
-        with Display(errors) as display:
+        with Display() as display:
             while True:
                 found = server.ask(_LOOK, id=backfill)["partitionBackfillOrError"]
                 if found["__typename"] != "PartitionBackfill":
@@ -186,10 +182,9 @@ def _follow(server: Webserver, backfill: str, outcome: Outcome) -> None:
                     raise UsageError(msg)
                 if found["status"] in _ENDED:
                     break
-                for line in heard.warnings(found["runs"]):
+                for line in log.warnings(found["runs"]):
                     errors.print(line)
-                part = _part(found)
-                display.show("daemon", heard.what, part, time_left(time.monotonic() - began, part))
+                display.show("daemon", log.latest, _part(found))
                 time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         outcome.interrupted = True
@@ -199,7 +194,7 @@ def _follow(server: Webserver, backfill: str, outcome: Outcome) -> None:
 
 
 def _part(found: Mapping[str, Any]) -> float:
-    """What part of a backfill's assets and months is done."""
+    """The part of a backfill's assets and months that is done, 0 to 1."""
     counts = (found["assetBackfillData"] or {}).get("assetBackfillStatuses") or []
     total = sum(one.get("numPartitionsTargeted", 0) for one in counts)
     done = sum(one.get("numPartitionsMaterialized", 0) + one.get("numPartitionsFailed", 0) for one in counts)
@@ -207,77 +202,59 @@ def _part(found: Mapping[str, Any]) -> float:
 
 
 @dataclass
-class _Heard:
-    """What the runs under way have said so far."""
+class _RunLog:
+    """The log of the runs under way; `latest` is its last message."""
 
     server: Webserver
-    what: str = "waiting for the daemon (it looks every 30 s)"
+    latest: str = "waiting for the daemon (it looks every 30 s)"
     _cursors: dict[str, str | None] = field(default_factory=dict)
 
     def warnings(self, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-        """The new warnings of runs under way, such as what they wait for; `what` is their last word."""
+        """New warnings of runs under way, such as what they wait for."""
         under_way = [run for run in runs if run["status"] == "STARTED"]
         if runs and not under_way:
-            self.what = f"waiting for one of {len(runs)} run(s) to start"
+            self.latest = f"waiting for one of {len(runs)} run(s) to start"
         out = []
         for run in under_way:
             label = f"run {run['id'][:8]}"
             if run["id"] not in self._cursors:
-                self.what = label
-            for event in self._new_events(run["id"]):
+                self.latest = label
+            events, self._cursors[run["id"]] = self.server.events(run["id"], self._cursors.get(run["id"]))
+            for event in events:
                 if event["__typename"] == "ExecutionStepStartEvent":
-                    self.what = f"{label}: {event['stepKey']}"
+                    self.latest = f"{label}: {event['stepKey']}"
                 elif event["__typename"] == "LogMessageEvent" and event["level"] in {"INFO", "WARNING", "ERROR"}:
-                    self.what = f"{label}: {event['message'][:60]}"
+                    self.latest = f"{label}: {event['message'][:60]}"
                     if event["level"] != "INFO":
                         out.append(f"{label}: {event['message']}")
         return out
 
-    def _new_events(self, run_id: str) -> list[dict[str, Any]]:
-        page = self.server.ask(_EVENTS, id=run_id, after=self._cursors.get(run_id))["logsForRun"]
-        if page["__typename"] != "EventConnection":
-            return []
-        self._cursors[run_id] = page["cursor"]
-        return list(page["events"])
-
 
 def _collect(server: Webserver, found: Mapping[str, Any], outcome: Outcome) -> None:
+    """Add what a finished backfill's runs and checks reported to the outcome."""
     outcome.runs += len(found["runs"])
-    told = False
+    is_explained = False
     for run in found["runs"]:
         tags = {tag["key"]: tag["value"] for tag in run["tags"]}
         span = [tags[name] for name in (RANGE_START, RANGE_END, PARTITION) if name in tags]
         where = f"run {run['id'][:8]} of {' to '.join(span)}" if span else f"run {run['id'][:8]}"
         status = run["status"].lower()
-        for event in _events(server, run["id"]):
+        for event in server.events(run["id"])[0]:
             if event["__typename"] == "ExecutionStepFailureEvent":
-                said = (event["failureMetadata"] or {}).get("description")
-                status = f"{event['stepKey']}: {why(said, [*messages_of(event['error'])]) or UNKNOWN}"
+                text = (event["failureMetadata"] or {}).get("description")
+                status = f"{event['stepKey']}: {why(text, [*messages_of(event['error'])]) or UNKNOWN}"
             elif event["__typename"] == "AssetCheckEvaluationEvent" and not event["evaluation"]["success"]:
                 outcome.checks += _failures(event["evaluation"], span[0] if span else "")
         if run["status"] != "SUCCESS":
-            told = True
+            is_explained = True
             outcome.failed.append(f"{where}: {status}")
-    if found["status"] in {"FAILED", "CANCELED", "COMPLETED_FAILED"} and not told:
+    if found["status"] in {"FAILED", "CANCELED", "COMPLETED_FAILED"} and not is_explained:
         outcome.failed.append(f"backfill {found['status'].lower()}: {(found['error'] or {}).get('message', '')}")
 
 
 def _failures(found: Mapping[str, Any], key: str) -> list[Failure]:
-    """What a failed evaluation says of the months of its run, whose first partition key is given."""
-    site = key.partition("|")[2]
-    text = found["description"] or "failed"
-    said = Failure(found["severity"], text, "/".join(found["assetKey"]["path"]), found["checkName"], site)
+    """Failures by month of a failed evaluation in a run whose first partition key is given."""
+    asset, text = "/".join(found["assetKey"]["path"]), found["description"] or "failed"
+    failure = Failure(found["severity"], text, asset, found["checkName"], key.partition("|")[2])
     metadata = {entry["label"]: entry["jsonString"] for entry in found["metadataEntries"] if "jsonString" in entry}
-    return failures_in(said, found["partition"], metadata)
-
-
-def _events(server: Webserver, run_id: str) -> Iterator[dict[str, Any]]:
-    after = None
-    while True:
-        page = server.ask(_EVENTS, id=run_id, after=after)["logsForRun"]
-        if page["__typename"] != "EventConnection":
-            return
-        yield from page["events"]
-        if not page["hasMore"]:
-            return
-        after = page["cursor"]
+    return failures_in(failure, found["partition"], metadata)

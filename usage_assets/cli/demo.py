@@ -1,4 +1,4 @@
-"""`usage-assets demo`: make the demo sites' sources, build their last months, say where the plots are."""
+"""`usage-assets demo`: make the sources of the demo sites, build their last months, name the plots."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from usage_assets.cli.outcome import INTERRUPTION
 from usage_assets.core import settings
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import UsageError
-from usage_assets.core.months import Window, month_of, months_between
+from usage_assets.core.months import month_of, months_between
 from usage_assets.demo.make import DEMOS, POOLS, make_site
 from usage_assets.kinds.site_files import load_book
 from usage_assets.sites.base import Site
@@ -29,13 +29,13 @@ from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import FAILED_CHECKS
 
 _POOL_MONTHS = 12
-"""Of a pool the last year at most: a month of it is half a million rows."""
+"""Months of a pool at most: one is half a million rows."""
 _BY_WEIGHT = ("demo_metal", "demo_pool", "demo_kvm", "demo_edge")
 """The demo sites, the one that takes longest first."""
 
 _PAGES = (("stack",), ("usage_stack",))
 _POOL_PAGES = (("stack", "gpu_weekly"), ("usage_stack", "gpu_classes", "gpu_heatmap", "gpu_user_hours"))
-"""The plots that are named: of the whole history, and of the last month."""
+"""The plots to name: of the whole history, and of the last month."""
 
 
 def run_demo(months: int, only: Collection[str]) -> int:
@@ -56,7 +56,7 @@ def run_demo(months: int, only: Collection[str]) -> int:
     code = _build_beside(shares, months) if len(shares) > 1 else _build(sites, months)
     if not only and code != INTERRUPTED:
         _say_warnings()
-        _say(sites)
+        _name_plots(sites)
     return code
 
 
@@ -90,19 +90,14 @@ def _build(sites: Mapping[str, Site], months: int) -> int:
         folder = settings.data_dir() / "demo" / name
         console.print(f"{name}: making its source ...")
         counts = make_site(name, folder, until=now.replace(tzinfo=UTC))
-        what = "files" if name in POOLS else "tables"
-        told = f"{name}: created {sum(counts.values()):,} rows in {len(counts)} {what} under {folder}"
-        console.print(told)
-    return run(sites, _windows(sites, months, now.date()), purge_known=False, in_process=False)
-
-
-def _windows(sites: Mapping[str, Site], months: int, today: date) -> list[Window]:
-    every = months_between(date(2016, 1, 1), month_of(today))
-    out = []
+        holds = f"{len(counts)} {'files' if name in POOLS else 'tables'}"
+        console.print(f"{name}: created {sum(counts.values()):,} rows in {holds} under {folder}")
+    every = months_between(date(2016, 1, 1), month_of(now.date()))
+    windows = []
     for name, site in sites.items():
-        first = every[-min(months, _POOL_MONTHS, len(every)) if name in POOLS else -min(months, len(every))]
-        out += plan({name: site}, first, every[-1], today=today)
-    return out
+        count = min(months, _POOL_MONTHS) if name in POOLS else months
+        windows += plan({name: site}, every[-count:][0], every[-1], today=now.date())
+    return run(sites, windows)
 
 
 def _build_beside(shares: Sequence[Sequence[str]], months: int) -> int:
@@ -113,14 +108,13 @@ def _build_beside(shares: Sequence[Sequence[str]], months: int) -> int:
     processes = []
     for share in shares:
         chosen = [part for name in share for part in ("--site", name)]
-        command = [sys.executable, "-m", "usage_assets", "demo", "--months", str(months), *chosen]
         processes.append(
             subprocess.Popen(  # noqa: S603 - our own
-                command,
+                [sys.executable, "-m", "usage_assets", "demo", "--months", str(months), *chosen],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                start_new_session=True,  # a terminal's Ctrl-C reaches this process alone, which tells them once
+                start_new_session=True,  # a terminal's Ctrl-C reaches this process alone, which interrupts them once
             )
         )
     interrupted = threading.Event()
@@ -144,7 +138,7 @@ def _build_beside(shares: Sequence[Sequence[str]], months: int) -> int:
 
 
 def _pass_on(process: subprocess.Popen[str], interrupted: threading.Event) -> None:
-    """Pass on the lines of a process until all are told to end."""
+    """Pass on the lines of a process until all are interrupted."""
     assert process.stdout is not None
     for line in process.stdout:
         if not interrupted.is_set():
@@ -152,7 +146,7 @@ def _pass_on(process: subprocess.Popen[str], interrupted: threading.Event) -> No
 
 
 def _say_warnings() -> None:
-    """Say whether all that fails at the demo sites was planted; name what was not."""
+    """Say whether all checks that fail at the demo sites were planted; name those that were not."""
     from usage_assets.demo.planted import unplanted
 
     with Warehouse.default().read() as reader:
@@ -170,13 +164,12 @@ def _say_warnings() -> None:
         console.print(f'All {len(failed)} warnings are planted: see "What the demo warns of" in the README.')
 
 
-def _say(sites: Iterable[str]) -> None:
+def _name_plots(sites: Iterable[str]) -> None:
     last = month_of(naive_utc_now().date())
     console.print("\nPlots:")
     for name in sites:
         whole, monthly = _POOL_PAGES if name in POOLS else _PAGES
-        pages = [f"{name}_{page}" for page in whole] + [f"{last:%Y-%m}/{page}" for page in monthly]
-        for page in pages:
+        for page in [f"{name}_{page}" for page in whole] + [f"{last:%Y-%m}/{page}" for page in monthly]:
             path = settings.plots_dir() / name / f"{page}.html"
             if path.is_file():
                 console.print(f"  {path}")

@@ -24,15 +24,15 @@ _RESOURCES = ("nodes", "vcpus", "gpus", "devices")
 
 
 def show_dumps(site: Site, *, table: str | None, month: date | None, last: int, as_json: bool) -> None:
-    """The last dumps of a site, youngest at the end; of one table with its months."""
+    """The last dumps of a site, newest at the end; of one table with its months."""
     with Warehouse.default().read() as reader:
         rows = dumps(reader, site.key, months=None if month is None else [month], table=table)
         names = sorted(last_dumps(reader, site.key))
     if table is not None and names and table not in names:
         msg = f"site {site.key} has no dump of {table}; there are: {', '.join(names)}"
         raise typer.BadParameter(msg, param_hint="--table")
-    each = _numbered(rows).filter(pl.col("dump") >= pl.col("dump").max() - last + 1)
-    found = each if table is not None else _summed(each)
+    by_month = _numbered(rows).filter(pl.col("dump") >= pl.col("dump").max() - last + 1)
+    found = by_month if table is not None else _summed(by_month)
     if as_json:
         kept = found.drop("dump", "site", "is_latest", "occurrence", strict=False)
         print(json.dumps(kept.to_dicts(), indent=2, default=_plain))  # noqa: T201 - for other programs: nothing folded
@@ -40,13 +40,9 @@ def show_dumps(site: Site, *, table: str | None, month: date | None, last: int, 
     if found.is_empty():
         console.print(f"site {site.key}: no dump yet; usage-assets backfill --site {site.key} ...")
         return
-    what = table or "all raw tables"
-    lines = table_of_lines(
-        f"{site.name} ({site.key}), dumps of {what}",
-        "read at (UTC)", "months", "tables", "rows", "new", "changed", "moved", "gone", "",
-    )  # fmt: skip
-    for column in lines.columns[2:8]:
-        column.justify = "right"
+    numbers = ("tables", "rows", "new", "changed", "moved", "gone")
+    title = f"{site.name} ({site.key}), dumps of {table or 'all raw tables'}"
+    lines = table_of_lines(title, "read at (UTC)", "months", *numbers, "", numbers=numbers)
     for row in found.iter_rows(named=True):
         shrank = row["shrank"]
         lines.add_row(
@@ -58,7 +54,7 @@ def show_dumps(site: Site, *, table: str | None, month: date | None, last: int, 
             style="yellow" if shrank else None,
         )
     console.print(lines)
-    noted = each.filter(pl.col("note").is_not_null(), pl.col("dump") == pl.col("dump").max())
+    noted = by_month.filter(pl.col("note").is_not_null(), pl.col("dump") == pl.col("dump").max())
     for row in noted.unique(["table_name", "note"], maintain_order=True).iter_rows(named=True):
         console.print(f"- {row['table_name']}: {row['note']}")
 
@@ -66,23 +62,18 @@ def show_dumps(site: Site, *, table: str | None, month: date | None, last: int, 
 def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows with the number of their dump, oldest first.
 
-    A run dumps once, with a time per server that it read; of older releases only the time is known.
+    A run dumps once, with a time per server that it read; dumps of older releases have no run, only a time.
     """
-    once = pl.int_range(pl.len()).over("run_id", "table_name", "month")
-    return (
-        rows.with_columns(occurrence=pl.when(pl.col("run_id").is_null()).then(None).otherwise(once))
-        .with_columns(
-            read_at=pl.when(pl.col("run_id").is_null())
-            .then("extracted_at")
-            .otherwise(pl.col("extracted_at").max().over("run_id", "occurrence"))
-        )
-        .with_columns(dump=pl.struct("read_at", "run_id", "occurrence").rank("dense").cast(pl.Int64))
-        .drop("read_at")
+    has_run = pl.col("run_id").is_not_null()
+    occurrence = pl.int_range(pl.len()).over("run_id", "table_name", "month")
+    read_at = pl.when(has_run).then(pl.col("extracted_at").max().over("run_id", "occurrence")).otherwise("extracted_at")
+    return rows.with_columns(occurrence=pl.when(has_run).then(occurrence)).with_columns(
+        dump=pl.struct(read_at.alias("read_at"), "run_id", "occurrence").rank("dense").cast(pl.Int64)
     )
 
 
 def _summed(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row per dump: by the youngest of its clocks all that it gave is there."""
+    """One row per dump, with the last time at which one of its servers was read."""
     noted = pl.concat_str("table_name", pl.lit(": "), "note").drop_nulls()
     return (
         rows.sort("dump", "table_name", "month")
@@ -106,8 +97,8 @@ def run_as_of(site: Site, at: datetime, *, first: date | None, last: date | None
     """Rebuild the site as it was believed to be at an instant, and compare its hours with those of today."""
     from usage_assets.orchestration.as_of import hours, rebuild
 
-    folder, name = settings.as_of_dir(), f"{site.key}-{at:%Y%m%dT%H%M%S}"
-    # made here in any case: locks and scratch files are nothing to leave in a folder of someone else
+    folder, name = settings.data_dir() / "as_of", f"{site.key}-{at:%Y%m%dT%H%M%S}"
+    # built here in any case: locks and scratch files do not belong into the folder of an output
     path = folder / (f"{name}.duckdb" if output is None else f".{name}.{os.getpid()}.duckdb")
     source = Warehouse.default()
     if output is not None and output.exists():
@@ -116,19 +107,18 @@ def run_as_of(site: Site, at: datetime, *, first: date | None, last: date | None
     end = last or month_of(at.date())
     if start > end:
         raise typer.BadParameter(f"{start:%Y-%m} comes after {end:%Y-%m}", param_hint="--from")
-    made = rebuild(site, at, months_between(start, end), source, path)
-    title = f"{site.name} ({site.key}) as of {at:%Y-%m-%d %H:%M:%S} UTC, {ranges(made.months)}"
+    built = rebuild(site, at, months_between(start, end), source, path)
     with Warehouse(path).read() as reader:
-        then = hours(reader, site.key, made.months)
+        then = hours(reader, site.key, built.months)
     with source.read() as reader:
-        now = hours(reader, site.key, made.months)
+        now = hours(reader, site.key, built.months)
+    title = f"{site.name} ({site.key}) as of {at:%Y-%m-%d %H:%M:%S} UTC, {ranges(built.months)}"
     console.print(_compared(title, then, now))
-    if made.never:
-        console.print(f"not read by then, and left out: {ranges(made.never)}")
-    for names in sorted(set(made.partly.values())):
-        months = [month for month, lacks in made.partly.items() if lacks == names]
-        text = f"{ranges(months)}: not read by then, so what needs them waits: {', '.join(names)}"
-        console.print(text)
+    if built.never:
+        console.print(f"not read by then, and left out: {ranges(built.never)}")
+    for tables in sorted(set(built.partly.values())):
+        months = ranges([month for month, missing in built.partly.items() if missing == tables])
+        console.print(f"{months}: not read by then, so what needs them waits: {', '.join(tables)}")
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         path = Path(shutil.move(path, output))
@@ -140,20 +130,20 @@ def _compared(title: str, then: pl.DataFrame, now: pl.DataFrame) -> Table:
     from usage_assets.kinds import kind_metrics
     from usage_assets.timelines.metrics import metrics_with
 
-    lines = table_of_lines(title, "metric", "resource", "hours then", "hours now", "now - then")
-    for column in lines.columns[2:]:
-        column.justify = "right"
-    old, new = (dict(zip(zip(f["metric"], f["resource"], strict=True), f["hours"], strict=True)) for f in (then, now))
+    numbers = ("hours then", "hours now", "now - then")
+    lines = table_of_lines(title, "metric", "resource", *numbers, numbers=numbers)
+    old, new = (
+        {(metric, resource): hours for metric, resource, hours in frame["metric", "resource", "hours"].rows()}
+        for frame in (then, now)
+    )
     for resource in _RESOURCES:
         for metric in metrics_with(kind_metrics()).by_name:
-            key = metric, resource
-            before, after = old.get(key), new.get(key)
+            before, after = (hours.get((metric, resource)) for hours in (old, new))
             if not before and not after:
                 continue
-            differ = None if before is None or after is None else after - before
-            changed = differ is not None and abs(differ) >= _SHOWN_HOURS
-            cells = [f"{value:,.2f}" if value is not None else "" for value in (before, after)]
-            lines.add_row(
-                metric, resource, *cells, f"{differ:+,.2f}" if changed else "", style="yellow" if changed else None
-            )
+            change = 0.0 if before is None or after is None else after - before
+            is_shown = abs(change) >= _SHOWN_HOURS
+            cells = ["" if value is None else f"{value:,.2f}" for value in (before, after)]
+            cells.append(f"{change:+,.2f}" if is_shown else "")
+            lines.add_row(metric, resource, *cells, style="yellow" if is_shown else None)
     return lines

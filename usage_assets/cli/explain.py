@@ -1,4 +1,4 @@
-"""`usage-assets explain`: what a number is made of, down to the source rows."""
+"""`usage-assets explain`: the intervals that make a number, down to the source rows."""
 
 import json
 from collections.abc import Mapping
@@ -34,8 +34,8 @@ def show(site: Site, question: Question, *, as_json: bool) -> None:
 def document(answer: Answer) -> dict[str, Any]:
     """The answer as JSON has it."""
     out = asdict(answer)
-    for told, term in zip(out["terms"], answer.terms, strict=True):
-        told["agrees_with_usage_steps"] = term.agrees
+    for fields, term in zip(out["terms"], answer.terms, strict=True):
+        fields["agrees_with_usage_steps"] = term.agrees
     return out
 
 
@@ -44,8 +44,8 @@ def lines(site: Site, answer: Answer) -> list[str]:
     asked = answer.question
     part = "".join(f", {name} {value}" for name, value in (("type", asked.node_type), ("of", asked.entity)) if value)
     if asked.rejected:
-        what = f"rejected{f' of {asked.metric}' if asked.metric else ''}"
-        out = [f"{site.name} ({site.key}): {what} at {asked.at:%Y-%m-%d %H:%M} UTC{part}"]
+        rows = f"rejected of {asked.metric}" if asked.metric else "rejected"
+        out = [f"{site.name} ({site.key}): {rows} at {asked.at:%Y-%m-%d %H:%M} UTC{part}"]
         counts = ", ".join(f"{reason} {count}" for reason, count in answer.reasons.items())
         out.append(f"  {sum(answer.reasons.values())} row(s): {counts}" if counts else "  nothing")
         return [*out, *_pieces(answer.rejected, sum(answer.reasons.values()))]
@@ -58,17 +58,13 @@ def lines(site: Site, answer: Answer) -> list[str]:
         signs = " ".join(f"{'-' if term.weight < 0 else '+'} {term.metric}" for term in answer.terms if term.weight)
         out.append(f"  {_amounts(answer.totals)} = {signs.removeprefix('+ ')}")
     for term in answer.terms:
-        out += _term(term)
+        head = f"{term.metric}: {_amounts(term.totals)}, of {term.count} interval(s){_compared(term)}"
+        out += ["", head, *_pieces(term.pieces, term.count)]
     return out
 
 
-def _term(term: Term) -> list[str]:
-    head = f"{term.metric}: {_amounts(term.totals)}, of {term.count} interval(s){_compared(term)}"
-    return ["", head, *_pieces(term.pieces, term.count)]
-
-
 def _compared(term: Term) -> str:
-    """What timelines.usage_steps says of the same instant."""
+    """The comparison with timelines.usage_steps at the same instant."""
     if term.steps is None:
         return ""
     if not term.steps:
@@ -84,15 +80,14 @@ def _pieces(pieces: list[Piece], count: int) -> list[str]:
     out: list[str] = []
     for piece in pieces:
         row = piece.row
-        names = " ".join(dict.fromkeys(_text(row[name]) for name in _HEAD if name in row))
+        head = " ".join(dict.fromkeys(_text(row[name]) for name in _HEAD if name in row))
         span = " to ".join(f"{row[name]:%Y-%m-%d %H:%M:%S}" for name in _SPAN)
-        out += ["", f"  {names}: {span} ({row['metric']}, from {row['source']})"]
+        out += ["", f"  {head}: {span} ({row['metric']}, from {row['source']})"]
         if "reason" in row:
             who = f"; {row['action']}" if "action" in row else ""
             out.append(f"    {row['reason']}: {row['reason_in_words']}{who}")
-        details = {name: row[name] for name in (*_HELD, "original_start_at", "original_end_at") if name in row}
-        amounts = {name: row[name] for name in RESOURCE_NAMES if name in row}
-        out.append(f"    {_fields(amounts | details)}")
+        names = (*RESOURCE_NAMES, *_HELD, "original_start_at", "original_end_at")
+        out.append(f"    {_fields({name: row[name] for name in names if name in row})}")
         out += [f"    raw.{table}: {_fields(found)}" for table, found in piece.origins]
         if not piece.origins:
             out.append(f"    no raw row: {row['source']} is not a table of this month")

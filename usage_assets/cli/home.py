@@ -24,7 +24,7 @@ def shipped(name: str) -> Path:
 
 def dagster_home() -> Path:
     """`DAGSTER_HOME`, by default `./.dagster`; made and set for this process."""
-    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").resolve()
+    home = settings.dagster_home()
     home.mkdir(parents=True, exist_ok=True)
     config = home / _CONFIG
     if not config.exists():
@@ -39,8 +39,7 @@ def dagster_home() -> Path:
 def make_home() -> Path:
     """`DAGSTER_HOME` with Dagster's storage in it, for processes that are started at once.
 
-    Each process that finds no storage makes one, and of two that do so at once the second dies. So here one waits for
-    the other.
+    Each process that finds no storage makes one, and of two that do so at once the second dies: here one waits.
     """
     home = dagster_home()
     with file_lock(home / ".home.lock", "making Dagster's storage", wait_seconds=settings.lock_wait_seconds()):

@@ -1,8 +1,8 @@
 """A backfill in this process: one Dagster run per site and two years, which the UI shows like any other.
 
 The runs are in a thread of their own, so that an interrupt never strikes inside a database call (DuckDB may then keep
-its file open for ever). It marks the run as canceled and ends the process where it stands: what is stored is whole, as
-after a kill.
+its file open for ever). It marks the run as canceled and ends the process at once: stored data is consistent, as after
+a kill.
 """
 
 import time
@@ -26,32 +26,29 @@ from usage_assets.orchestration.failed_runs import failures_of
 from usage_assets.orchestration.orphaned_runs import process_tag, report_dead_runs
 from usage_assets.orchestration.partitions import partition_keys
 from usage_assets.orchestration.publish_sensor import JOB as PUBLISH
-from usage_assets.orchestration.raw_step import MISSING_TAG, PURGE_TAG
 from usage_assets.sites.base import Site
 
 _LOGGER = "progress"
 DATA, REPORTS = ("raw", "facts", "timelines"), "reports"
 
 
-def build(
-    sites: Mapping[str, Site], windows: Sequence[Window], *, purge_known: bool, allow_missing: bool = False
-) -> Outcome:
+def build(sites: Mapping[str, Site], windows: Sequence[Window], tags: Mapping[str, str]) -> Outcome:
     """Materialize the windows one after another; a failed run does not keep the others from running."""
     outcome = Outcome()
-    said = {PURGE_TAG: purge_known, MISSING_TAG: allow_missing}
-    tags = {tag: "true" for tag, so in said.items() if so}
     home = make_home()  # two commands on a new machine may start at once
     runs = runs_of(windows)
-    with command_instance(home) as instance, Progress(runs, errors) as progress:
+    with command_instance(home) as instance, Progress(runs) as progress:
         for run_id in report_dead_runs(instance):
             errors.print(f"run {run_id[:8]} of a killed process was reported as failed")
-        # also of sites that are not built now: checks and plots speak of all of them
-        defs = build_defs(_every(sites), automation=False, loggers={_LOGGER: progress.logger})
+        every = load_book()  # also the sites that are not built now: checks and plots cover all of them
+        defs = build_defs(
+            every if set(sites) <= set(every) else sites, automation=False, loggers={_LOGGER: progress.logger}
+        )
         for window, stages in runs:
             job = defs.resolve_job_def(sites[window.site].kind)
             assets = [key for key in job.asset_layer.selected_asset_keys if key.path[1] in stages]
             progress.begin(window, stages, assets)
-            _run(job, instance, window, outcome, progress, assets=assets, said=tags)
+            _run(job, instance, window, outcome, progress, assets=assets, tags=tags)
             if outcome.interrupted:
                 break
         if not outcome.interrupted:
@@ -60,14 +57,8 @@ def build(
     return outcome
 
 
-def _every(sites: Mapping[str, Site]) -> Mapping[str, Site]:
-    """All sites of the installation, where the chosen ones are among them."""
-    book = load_book()
-    return book if set(sites) <= set(book) else sites
-
-
 def _publish(instance: dg.DagsterInstance, defs: dg.Definitions, outcome: Outcome, progress: Progress) -> None:
-    """Let readers have what was built; its checks speak of months that nobody asked for, so no exit code."""
+    """Publish what was built; its checks cover months that were not asked for, so they do not set the exit code."""
     run = _execute(defs.resolve_job_def(PUBLISH), instance, {"usage/trigger": "command"}, outcome, progress)
     if run is not None:
         outcome.failed += [f"publishing: {found.text}" for found in failures_of(instance, run) if found.check is None]
@@ -78,15 +69,15 @@ def runs_of(windows: Sequence[Window]) -> list[tuple[Window, tuple[str, ...]]]:
 
     A browser starts once, and a history of ten years is drawn once and not eleven times.
     """
-    out: list[tuple[Window, tuple[str, ...]]] = []
+    runs: list[tuple[Window, tuple[str, ...]]] = []
     for site, group in groupby(windows, key=lambda window: window.site):
-        each = list(group)
-        if len(each) == 1:
-            out.append((each[0], (*DATA, REPORTS)))
+        own = list(group)
+        if len(own) == 1:
+            runs.append((own[0], (*DATA, REPORTS)))
             continue
-        out += [(window, DATA) for window in each]
-        out.append((Window(site, tuple(month for window in each for month in window.months)), (REPORTS,)))
-    return out
+        runs += [(window, DATA) for window in own]
+        runs.append((Window(site, tuple(month for window in own for month in window.months)), (REPORTS,)))
+    return runs
 
 
 def _run(
@@ -97,22 +88,20 @@ def _run(
     progress: Progress,
     *,
     assets: Sequence[dg.AssetKey],
-    said: dict[str, str],
+    tags: Mapping[str, str],
 ) -> None:
     keys = [str(key) for key in partition_keys(window)]
-    tags = {RANGE_START: keys[0], RANGE_END: keys[-1], "usage/site": window.site, "usage/trigger": "command"}
+    own = {RANGE_START: keys[0], RANGE_END: keys[-1], "usage/site": window.site}
     began = time.monotonic()
-    run = _execute(job, instance, tags | said, outcome, progress, asset_selection=list(assets))
+    run = _execute(job, instance, {**tags, **own}, outcome, progress, asset_selection=list(assets))
     outcome.runs += 1
     if run is None:
         return
     seconds = time.monotonic() - began
-    failures = failures_of(instance, run)
-    bad = run.status != dg.DagsterRunStatus.SUCCESS
-    what = " plots" if all(key.path[1] == REPORTS for key in assets) else ""
-    ended = "failed" if bad else "done"
-    console.print(f"{window}{what}: {ended} in {seconds:.1f} s (run {run.run_id[:8]})")
-    for failure in failures:
+    label = f"{window} plots" if all(key.path[1] == REPORTS for key in assets) else str(window)
+    ended = "done" if run.status == dg.DagsterRunStatus.SUCCESS else "failed"
+    console.print(f"{label}: {ended} in {seconds:.1f} s (run {run.run_id[:8]})")
+    for failure in failures_of(instance, run):
         if failure.check is None:
             outcome.failed.append(f"{window}: {failure.text}")
         else:

@@ -1,4 +1,4 @@
-"""What came of a backfill, its exit code, and how it is told."""
+"""Outcome of a backfill: its exit code, and what is printed of it."""
 
 from dataclasses import dataclass, field
 
@@ -11,16 +11,16 @@ INTERRUPTION = "interrupted: stored data is consistent; run the same command aga
 
 @dataclass
 class Outcome:
-    """What came of a backfill."""
+    """Outcome of a backfill."""
 
     runs: int = 0
     failed: list[str] = field(default_factory=list)
-    """What is to be said of each failed run."""
+    """A sentence per failed run."""
     checks: list[Failure] = field(default_factory=list)
-    """What checks found in the months that were built."""
+    """Failed checks of the months that were built."""
     interrupted: bool = False
     interruption: str = INTERRUPTION
-    """What is to be said of that."""
+    """The sentence that is printed then."""
 
     @property
     def code(self) -> int:
@@ -32,7 +32,7 @@ class Outcome:
 
 
 def report(outcome: Outcome) -> None:
-    """Say what failed, errors first; nothing of it scrolls by unseen."""
+    """Print what failed, errors first, at the end, where it does not scroll by."""
     for text in outcome.failed:
         errors.print(text, style="red")
     for line in lines(outcome.checks):

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from usage_assets.schema.table import Column, Table
@@ -43,20 +42,16 @@ _STAGES = {
 def markdown() -> str:
     """The whole page."""
     found = tables()
-    parts = [_HEAD, *_contents(found)]
+    contents = [(f"[{t.qualified}](#{t.qualified.replace('.', '')})", t.description) for t, _ in found]
+    parts = [_HEAD, _rows(("table", "rows are"), contents)]
     for stage, text in _STAGES.items():
-        if not any(table.stage == stage for table, _ in found):
-            continue
-        parts += [f"## {stage}", text]
-        for table, rule in found:
-            if table.stage == stage:
-                parts += _table(table, rule)
+        if own := [part for table, rule in found if table.stage == stage for part in _table(table, rule)]:
+            parts += [f"## {stage}", text, *own]
     return "\n\n".join(part.strip() for part in [*parts, *_metrics()]) + "\n"
 
 
 def tables() -> list[tuple[Table, str]]:
-    """Every table of the warehouse, with what a month of it holds where that is a rule of its own."""
-    # imported here: the shape of tables knows nothing of the tables there are
+    """Every table of the warehouse; of a raw table also which rows a month of it holds."""
     from usage_assets.facts import tables as facts
     from usage_assets.kinds import KINDS
     from usage_assets.reports import tables as reports
@@ -64,14 +59,14 @@ def tables() -> list[tuple[Table, str]]:
     from usage_assets.warehouse import bookkeeping
 
     raw = [(raw.table, _month_rule(raw)) for kind in KINDS.values() for raw in kind.raw_tables]
-    declared = [table for module in (facts, timelines, reports, bookkeeping) for table in _declared(module)]
-    made = [asset.table for kind in KINDS.values() for asset in kind.tables]
-    own = {table.qualified: table for table in [*declared, *made]}
-    return [*raw, *((table, "") for table in own.values())]
+    shared = [each for module in (facts, timelines, reports, bookkeeping) for each in vars(module).values()]
+    own = [asset.table for kind in KINDS.values() for asset in kind.tables]
+    declared = {table.qualified: table for table in [*shared, *own] if isinstance(table, Table)}
+    return [*raw, *((table, "") for table in declared.values())]
 
 
 def _month_rule(raw: "RawTable") -> str:
-    """What a month of a raw table holds, in words."""
+    """The rows that a month of a raw table holds, in words."""
     from usage_assets.specs import raw_table
 
     match raw.months:
@@ -103,20 +98,8 @@ def _month_rule(raw: "RawTable") -> str:
     raise TypeError(msg)
 
 
-def _declared(module: ModuleType) -> Iterator[Table]:
-    return (value for value in vars(module).values() if isinstance(value, Table))
-
-
-def _contents(found: Sequence[tuple[Table, str]]) -> Iterator[str]:
-    yield _rows(
-        ("table", "rows are"),
-        ((f"[{t.qualified}](#{t.qualified.replace('.', '')})", t.description) for t, _ in found),
-    )
-
-
 def _table(table: Table, rule: str) -> Iterator[str]:
-    yield f"### {table.qualified}"
-    yield table.description
+    yield from (f"### {table.qualified}", table.description)
     if rule:
         yield f"A month holds {rule}."
     key = ", ".join(f"`{name}`" for name in table.unique_key)

@@ -1,7 +1,7 @@
 """The Dagster UI with its daemon, and the plots beside it: two processes that end together.
 
-They are started in sessions of their own and told to end once, however the command itself is told: Ctrl-C in a
-terminal, or a signal where it runs in the background (a shell's background job ignores interrupts, and a shell can't
+They are started in sessions of their own and interrupted once, however the command itself is ended: by Ctrl-C in a
+terminal, or by a signal where it runs in the background (a shell's background job ignores interrupts, and a shell can't
 undo that for what it starts).
 """
 
@@ -12,10 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from urllib.parse import urlsplit
 
 from usage_assets.cli.console import console
@@ -37,7 +35,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def serve(host: str, port: int, plots_port: int | None) -> int:
     """Run both until one ends or a signal comes; 130 after a signal, else the exit code of the one that ended."""
-    _site_files()
+    folder = settings.sites_dir()
+    if not folder.is_dir():
+        msg = (
+            f"{folder}: no such folder of site files; run usage-assets demo for sites made up, write your own (see "
+            "docs/adding-a-site.md), or set USAGE_SITES"
+        )
+        raise SiteError(msg)
     ui, plots, plots_port = addresses(host, port, plots_port)
     for address, at, option in ((host, port, "--port"), (settings.plots_host(), plots_port, "--plots-port")):
         _require_free(address, at, option)
@@ -47,13 +51,14 @@ def serve(host: str, port: int, plots_port: int | None) -> int:
         console.print(f"warning: {host} is not loopback, and the Dagster UI has no login", style="yellow")
     console.print(f"UI at {ui}, plots at {plots}; Ctrl-C ends both")
     received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in _SIGNALS}
+    before = {number: signal.signal(number, lambda number, _frame: received.append(number)) for number in _SIGNALS}
     own = {"USAGE_PLOTS_URL": plots} | ({} if "USAGE_UI_URL" in os.environ else {"USAGE_UI_URL": ui})
-    children = [_start(command, own) for command in _commands(host, port, plots_port)]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | {"PATH": path, **own}
+    children = [
+        subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - our own
+        for command in _commands(host, port, plots_port)
+    ]
     try:
         while not received and all(child.poll() is None for child in children):
             time.sleep(0.1)
@@ -67,18 +72,17 @@ def serve(host: str, port: int, plots_port: int | None) -> int:
 
 def addresses(host: str, port: int, plots_port: int | None) -> tuple[str, str, int]:
     """Addresses of the UI and of the plots, and the plots' port: as given, as `USAGE_PLOTS_URL` says, or the next."""
-    named = os.environ.get("USAGE_PLOTS_URL", "").rstrip("/")
-    there = urlsplit(named)
+    configured = settings.value("USAGE_PLOTS_URL").rstrip("/")
+    there = urlsplit(configured)
     if plots_port is None and there.hostname in settings.LOOPBACK and there.port:
         plots_port = there.port
     at = plots_port or (port + 1 if port < _LAST_PORT else port - 1)
-    is_elsewhere = bool(named) and there.hostname not in settings.LOOPBACK  # behind a proxy, whatever port it asks here
+    is_elsewhere = (
+        bool(configured) and there.hostname not in settings.LOOPBACK
+    )  # behind a proxy, whatever port it asks here
     reached = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
-    return f"http://{_bracketed(reached)}:{port}", named if is_elsewhere else f"http://127.0.0.1:{at}", at
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    reached = f"[{reached}]" if ":" in reached else reached
+    return f"http://{reached}:{port}", configured if is_elsewhere else f"http://127.0.0.1:{at}", at
 
 
 def _require_free(host: str, port: int, option: str) -> None:
@@ -92,22 +96,11 @@ def _require_free(host: str, port: int, option: str) -> None:
         raise UsageError(msg) from None
 
 
-def _site_files() -> None:
-    """SiteError where there is no folder of site files, with what to do."""
-    folder = settings.sites_dir()
-    if not folder.is_dir():
-        msg = (
-            f"{folder}: no such folder of site files; run usage-assets demo for sites made up, write your own (see "
-            "docs/adding-a-site.md), or set USAGE_SITES"
-        )
-        raise SiteError(msg)
-
-
 def reload() -> None:
     """Have a running service read its site files and its code anew; runs go on as they began."""
     from usage_assets.cli.daemon import DEFAULT_URL, Webserver
 
-    server = Webserver(os.environ.get("USAGE_WEBSERVER_URL") or settings.last_ui().get("ui") or DEFAULT_URL)
+    server = Webserver(settings.webserver_url() or settings.last_ui().get("ui") or DEFAULT_URL)
     found = server.ask(_RELOAD, seconds=_RELOAD_SECONDS, name=_LOCATION)["reloadRepositoryLocation"]
     loaded = found.get("locationOrLoadError") or found
     if loaded["__typename"] != "RepositoryLocation":
@@ -120,11 +113,6 @@ def _commands(host: str, port: int, plots_port: int) -> list[list[str]]:
     dagster = ["usage_assets.cli.dev", "dev", "-w", str(shipped("workspace.yaml")), "-h", host, "-p", str(port)]
     modules = [["usage_assets.reports.serve", str(plots_port)], dagster]
     return [[sys.executable, "-m", *module] for module in modules]
-
-
-def _start(command: list[str], own: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return subprocess.Popen(command, env=os.environ | {"PATH": path, **own}, start_new_session=True)  # noqa: S603 - our own
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:

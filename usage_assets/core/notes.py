@@ -1,6 +1,6 @@
-"""What a step says while it works: in the log of its run, and on the terminal of the command that builds.
+"""Messages of a step at work: in the log of its run, and on the terminal of the command that builds.
 
-Outside of a run notes are dropped, and warnings go to the standard error.
+Outside of a run notes are dropped, and warnings go to standard error.
 """
 
 import logging
@@ -9,10 +9,10 @@ _LOG = logging.getLogger("dagster.builtin.usage_assets")  # what Dagster takes i
 
 
 def note(text: str) -> None:
-    """Say how far a step is."""
+    """Log how far a step is."""
     _LOG.info("%s", text)
 
 
 def warn(text: str) -> None:
-    """Say what an operator should see at once, such as what is waited for."""
+    """Log what an operator should see at once, such as which lock is waited for."""
     _LOG.warning("%s", text)

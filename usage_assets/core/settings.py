@@ -15,8 +15,6 @@ from typing import Any, Literal
 from usage_assets.core.errors import UsageError
 from usage_assets.core.text_files import read_checked
 
-NIGHTLY_CRON, COVERAGE_CRON, TIMEZONE = "15 2 * * *", "0 12 * * *", "UTC"
-"""Defaults; they also hold where a cron line or time zone can't be used."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 """Hosts that only this machine reaches."""
 _UI_FILE = "ui.json"
@@ -33,9 +31,9 @@ _VARIABLES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "USAGE_PLOTS_HOST": (str, "127.0.0.1", {}),
     "USAGE_UI_URL": (str, "", {}),
     "USAGE_WEBSERVER_URL": (str, "", {}),
-    "USAGE_NIGHTLY_CRON": (str, NIGHTLY_CRON, {}),
-    "USAGE_COVERAGE_CRON": (str, COVERAGE_CRON, {}),
-    "USAGE_TIMEZONE": (str, TIMEZONE, {}),
+    "USAGE_NIGHTLY_CRON": (str, "15 2 * * *", {}),
+    "USAGE_COVERAGE_CRON": (str, "0 12 * * *", {}),
+    "USAGE_TIMEZONE": (str, "UTC", {}),
     "USAGE_LOCK_WAIT": (float, 600.0, {"ge": 0, "description": "a number of seconds, such as 600"}),
     "USAGE_STALE_HOURS": (
         float, 36.0, {"gt": 0, "allow_inf_nan": False, "description": "a number of hours above 0, such as 36"},
@@ -47,7 +45,7 @@ _VARIABLES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 
 @lru_cache(maxsize=100)
 def _parsed(variable: str, text: str | None) -> Any:
-    """The value of a variable that holds `text`, or its default; UsageError where it can't be used."""
+    """The value of a variable whose text is `text`."""
     # loaded when a value is first asked for: pydantic takes a tenth of a second, and --help asks for none
     from pydantic import Field, ValidationError, create_model  # noqa: PLC0415
     from pydantic_settings import BaseSettings, SettingsConfigDict  # noqa: PLC0415
@@ -65,12 +63,18 @@ def _parsed(variable: str, text: str | None) -> Any:
         raise UsageError(msg) from None
 
 
-def _value(variable: str) -> Any:
+def value(variable: str) -> Any:
+    """The value of a variable, or its default; UsageError names variable, value and what to write."""
     return _parsed(variable, os.environ.get(variable))
 
 
+def default(variable: str) -> Any:
+    """What holds where a variable is not set."""
+    return _VARIABLES[variable][1]
+
+
 def _path(variable: str) -> Path:
-    return _value(variable).expanduser().resolve()
+    return value(variable).expanduser().resolve()
 
 
 def sites_dir() -> Path:
@@ -90,17 +94,12 @@ def warehouse_path() -> Path:
 
 def backups_dir() -> Path:
     """Folder of the backups: `USAGE_BACKUPS`, by default `backups` in the data folder; better on another disk."""
-    return _path("USAGE_BACKUPS") if _value("USAGE_BACKUPS") else data_dir() / "backups"
+    return _path("USAGE_BACKUPS") if value("USAGE_BACKUPS") else data_dir() / "backups"
 
 
 def alerts_file() -> Path:
     """File of the channels that alerts go to: `USAGE_ALERTS`, by default `./alerts.yaml`; it need not be there."""
     return _path("USAGE_ALERTS")
-
-
-def as_of_dir() -> Path:
-    """Folder of the files that `usage-assets as-of` makes."""
-    return data_dir() / "as_of"
 
 
 def published_dir() -> Path:
@@ -115,22 +114,22 @@ def plots_dir() -> Path:
 
 def plots_url() -> str:
     """Base address under which the plots folder is served: `USAGE_PLOTS_URL`, else where `ui` last served it."""
-    return (_value("USAGE_PLOTS_URL") or last_ui().get("plots") or "http://127.0.0.1:3001").rstrip("/")
+    return (value("USAGE_PLOTS_URL") or last_ui().get("plots") or "http://127.0.0.1:3001").rstrip("/")
 
 
 def plots_host() -> str:
     """Address that the server of the plots listens on: `USAGE_PLOTS_HOST`, by default loopback."""
-    return _value("USAGE_PLOTS_HOST")
+    return value("USAGE_PLOTS_HOST")
 
 
 def ui_url() -> str:
     """Base address of Dagster's UI, which alerts link to: `USAGE_UI_URL`, else where `ui` last served it."""
-    return (_value("USAGE_UI_URL") or last_ui().get("ui") or "http://127.0.0.1:3000").rstrip("/")
+    return (value("USAGE_UI_URL") or last_ui().get("ui") or "http://127.0.0.1:3000").rstrip("/")
 
 
 def webserver_url() -> str:
     """The one address at which commands look for the service: `USAGE_WEBSERVER_URL`; empty where it is not set."""
-    return _value("USAGE_WEBSERVER_URL")
+    return value("USAGE_WEBSERVER_URL")
 
 
 def dagster_home() -> Path:
@@ -162,37 +161,22 @@ def alerts_state() -> Path:
 
 def lock_wait_seconds() -> float:
     """How long to wait for the warehouse or a site before giving up: `USAGE_LOCK_WAIT`, by default 600."""
-    return _value("USAGE_LOCK_WAIT")
-
-
-def nightly_cron() -> str:
-    """When the nightly runs start: `USAGE_NIGHTLY_CRON`, by default 02:15."""
-    return _value("USAGE_NIGHTLY_CRON")
-
-
-def coverage_cron() -> str:
-    """When coverage is built whatever ran in the night: `USAGE_COVERAGE_CRON`, by default at noon."""
-    return _value("USAGE_COVERAGE_CRON")
-
-
-def timezone() -> str:
-    """Time zone of both: `USAGE_TIMEZONE`, by default UTC."""
-    return _value("USAGE_TIMEZONE")
+    return value("USAGE_LOCK_WAIT")
 
 
 def stale_hours() -> float:
     """How old the last dump of a month may be that can still change: `USAGE_STALE_HOURS`, by default 36."""
-    return _value("USAGE_STALE_HOURS")
+    return value("USAGE_STALE_HOURS")
 
 
 def pictures() -> str:
     """Which plots have a PNG: `USAGE_PICTURES`, `auto` (all of a month by itself, else the main ones), all, none."""
-    return _value("USAGE_PICTURES")
+    return value("USAGE_PICTURES")
 
 
 def secrets_file() -> Path | None:
     """File of NAME=value lines with what the environment should not hold: `USAGE_SECRETS`; None where it is not set."""
-    return _path("USAGE_SECRETS") if _value("USAGE_SECRETS") else None
+    return _path("USAGE_SECRETS") if value("USAGE_SECRETS") else None
 
 
 def secret(name: str) -> str | None:

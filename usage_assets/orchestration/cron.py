@@ -22,23 +22,24 @@ class Clock:
 
 def nightly_clock() -> Clock:
     """When the nightly runs start."""
-    return _clock("USAGE_NIGHTLY_CRON", settings.nightly_cron(), settings.NIGHTLY_CRON)
+    return _clock("USAGE_NIGHTLY_CRON")
 
 
 def coverage_clock() -> Clock:
     """When coverage is looked at."""
-    return _clock("USAGE_COVERAGE_CRON", settings.coverage_cron(), settings.COVERAGE_CRON)
+    return _clock("USAGE_COVERAGE_CRON")
 
 
-def _clock(variable: str, cron: str, default: str) -> Clock:
+def _clock(variable: str) -> Clock:
     faults = []
-    zone = settings.timezone()
+    cron, default, utc = settings.value(variable), settings.default(variable), settings.default("USAGE_TIMEZONE")
+    zone = settings.value("USAGE_TIMEZONE")
     if not _is_valid(default, zone):
         faults.append(
             f"USAGE_TIMEZONE is {zone!r}, which is no time zone; write one such as Europe/Berlin. Until then it is "
-            f"{settings.TIMEZONE}"
+            f"{utc}"
         )
-        zone = settings.TIMEZONE
+        zone = utc
     if not _is_valid(cron, zone):
         faults.append(
             f"{variable} is {cron!r}, which is no cron line of five fields (minute, hour, day, month, weekday); write "

@@ -246,7 +246,7 @@ def webserver(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
 def test_a_backfill_is_submitted_where_a_webserver_answers(webserver: list[dict], tmp_path: Path):
     server, _ = find_daemon({"a": site("a")}, WINDOWS, home=tmp_path)
     assert server is not None
-    outcome = submit(server, {"a": site("a")}, WINDOWS, purge_known=True)
+    outcome = submit(server, {"a": site("a")}, WINDOWS, {"usage/purge_known": "true"})
     params = next(one["variables"]["params"] for one in webserver if "params" in one["variables"])
     assert params["partitionNames"] == ["2020-01-01|a", "2020-02-01|a"]
     assert {"path": ["openstack", "timelines", "usage"]} in params["assetSelection"]
