@@ -47,4 +47,4 @@ def load(path: Path | None = None) -> Alerts:
     try:
         return Alerts.model_validate(data)
     except ValidationError as error:
-        raise AlertError(describe(path, error, lines, Alerts.model_fields, unsaid=KINDS)) from None
+        raise AlertError(describe(path, error, lines, Alerts.model_fields, discriminators=KINDS)) from None

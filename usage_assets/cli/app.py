@@ -30,6 +30,10 @@ from usage_assets.core.errors import SiteError, UsageError
 from usage_assets.core.file_faults import sentence
 from usage_assets.core.settings import data_dir
 
+SiteKey = Annotated[str, typer.Option("--site", help="Key of a site")]
+Instant = Annotated[
+    datetime, typer.Option(parser=instant, metavar="INSTANT", help="Instant in UTC, such as 2026-03-01T12:00")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="For other programs")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -71,7 +75,7 @@ def _main(
 
 @app.command()
 def backfill(
-    site: Annotated[list[str], typer.Option("--site", help="Key of a site; may be given several times")],
+    site: Annotated[list[str], typer.Option(help="Key of a site; may be given several times")],
     first: Annotated[date, month_option("--from", "First month")],
     last: Annotated[date, month_option("--to", "Last month")],
     *,
@@ -121,18 +125,13 @@ def grants(site: SiteName) -> None:
 
 @app.command()
 def explain(
-    site: Annotated[str, typer.Option("--site", help="Key of a site")],
-    at: Annotated[
-        datetime,
-        typer.Option("--at", parser=instant, metavar="INSTANT", help="Instant in UTC, such as 2024-05-03T12:00"),
-    ],
+    site: SiteKey,
+    at: Instant,
     *,
-    metric: Annotated[str | None, typer.Option("--metric", help="Metric of the usage timeline")] = None,
-    node_type: Annotated[str | None, typer.Option("--node-type", help="Machines of this type only")] = None,
-    entity: Annotated[
-        str | None, typer.Option("--entity", help="One entity, node, reservation or lease only, by its id")
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", help="How many intervals to show", min=0)] = 20,
+    metric: Annotated[str | None, typer.Option(help="Metric of the usage timeline")] = None,
+    node_type: Annotated[str | None, typer.Option(help="Machines of this type only")] = None,
+    entity: Annotated[str | None, typer.Option(help="One entity, node, reservation or lease only, by its id")] = None,
+    limit: Annotated[int, typer.Option(help="How many intervals to show", min=0)] = 20,
     rejected: Annotated[bool, typer.Option("--rejected", help="What does not count at that instant, and why")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -148,11 +147,11 @@ def explain(
 
 @app.command()
 def dumps(
-    site: Annotated[str, typer.Option("--site", help="Key of a site")],
+    site: SiteKey,
     *,
-    table: Annotated[str | None, typer.Option("--table", help="One raw table, such as nova_instances")] = None,
+    table: Annotated[str | None, typer.Option(help="One raw table, such as nova_instances")] = None,
     month: Annotated[date | None, month_option("--month", "One month only")] = None,
-    last: Annotated[int, typer.Option("--last", help="How many dumps to show", min=1)] = 20,
+    last: Annotated[int, typer.Option(help="How many dumps to show", min=1)] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List the dumps of a site: when its source was read, and what was new, changed, moved and gone."""
@@ -163,16 +162,13 @@ def dumps(
 
 @app.command("as-of")
 def as_of(
-    site: Annotated[str, typer.Option("--site", help="Key of a site")],
-    at: Annotated[
-        datetime,
-        typer.Option("--at", parser=instant, metavar="INSTANT", help="Instant in UTC, such as 2026-03-01T00:00"),
-    ],
+    site: SiteKey,
+    at: Instant,
     *,
     first: Annotated[date | None, month_option("--from", "First month; default: all")] = None,
     last: Annotated[date | None, month_option("--to", "Last month; default: that of INSTANT")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE.duckdb", help="Default: a file below $USAGE_DATA/as_of")
+        Path | None, typer.Option(metavar="FILE.duckdb", help="Default: a file below $USAGE_DATA/as_of")
     ] = None,
 ) -> None:
     """Rebuild facts and timelines from what was stored at an instant, into a file of its own, and compare them."""
@@ -191,12 +187,11 @@ def publish() -> None:
 
 @app.command()
 def collect(
-    site: Annotated[str, typer.Option("--site", help="Key of a site whose file names a collector")],
+    site: Annotated[str, typer.Option(help="Key of a site whose file names a collector")],
     *,
     once: Annotated[bool, typer.Option("--once", help="Ask now and end; 1 where no poll was written")] = False,
     every: Annotated[
-        int | None,
-        typer.Option("--every", metavar="SECONDS", help="Default: the site's poll_minutes", min=1, max=86400),
+        int | None, typer.Option(metavar="SECONDS", help="Default: the site's poll_minutes", min=1, max=86400)
     ] = None,
     tidy: Annotated[
         bool, typer.Option("--tidy", help="Ask nobody: take polls into the files of their months and end")
@@ -235,8 +230,7 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on; the UI has no login")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the UI", min=1, max=65535)] = 3000,
     plots_port: Annotated[
-        int | None,
-        typer.Option("--plots-port", help="Port of the plots; default: the next after the UI's", min=1, max=65535),
+        int | None, typer.Option(help="Port of the plots; default: the next after the UI's", min=1, max=65535)
     ] = None,
 ) -> None:
     """Run the Dagster UI with its daemon, and the plots beside it, until interrupted."""
@@ -255,7 +249,7 @@ def reload() -> None:
 
 @app.command()
 def prune(
-    keep_days: Annotated[int, typer.Option("--keep-days", help="Runs that ended before this are removed", min=1)],
+    keep_days: Annotated[int, typer.Option(help="Runs that ended before this are removed", min=1)],
 ) -> None:
     """Remove old runs from Dagster's storage; runs that the UI still shows as a month's latest are kept."""
     from usage_assets.cli.upkeep import prune_runs
@@ -264,7 +258,7 @@ def prune(
 
 
 @app.command()
-def scrub(site: Annotated[str, typer.Option("--site", help="Key of a site")]) -> None:
+def scrub(site: Annotated[str, typer.Option(help="Key of a site")]) -> None:
     """Hash or drop in stored rows what the site's file now wants hidden (personal), evidence included."""
     from usage_assets.cli.stored import scrub_site
 
@@ -281,8 +275,8 @@ def compact() -> None:
 
 @app.command()
 def backup(
-    to: Annotated[Path | None, typer.Option("--to", help="Folder of the backups; USAGE_BACKUPS unless given")] = None,
-    keep: Annotated[int | None, typer.Option("--keep", help="Remove older backups beyond that many", min=1)] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder of the backups; USAGE_BACKUPS unless given")] = None,
+    keep: Annotated[int | None, typer.Option(help="Remove older backups beyond that many", min=1)] = None,
     *,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Plots can be made again")] = True,
 ) -> None:
@@ -307,7 +301,7 @@ def restore(
 
 @app.command("alert-test")
 def alert_test(
-    channel: Annotated[str | None, typer.Option("--channel", help="Name of one channel; else all are tried")] = None,
+    channel: Annotated[str | None, typer.Option(help="Name of one channel; else all are tried")] = None,
 ) -> None:
     """Send a test message through the channels of alerts.yaml and report whether each channel accepted it."""
     from usage_assets.cli.alerts import try_channels

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: room asked for first, written beside their place, put there in one step."""
+"""Files that are complete or not there: check room first, write beside their place, rename into it in one step."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def put_in_place(fresh: Path, target: Path) -> None:
-    """Let a whole file or folder take its place in one step, on the disk before it returns: safe from a power cut."""
+    """Rename a complete file or folder into its place, flushed to the disk: it survives a power cut."""
     sync(fresh)
     fresh.replace(target)
     sync_one(target.parent)
@@ -53,7 +53,7 @@ def size_of(path: Path) -> int:
 
 
 def copy_whole(source: Path, target: Path) -> None:
-    """Copy a file or a folder to a place that is free, which holds all of it or nothing."""
+    """Copy a file or a folder to a free place, which then holds all of it or nothing."""
     part = target.with_name(f".{target.name}.part")
     discard(part)
     if source.is_dir():
@@ -72,7 +72,7 @@ def discard(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or every file and folder below a folder, on the disk."""
+    """Flush a file, or every file and folder below a folder, to the disk."""
     for each in [*path.rglob("*"), path] if path.is_dir() else [path]:
         sync_one(each)
 
@@ -84,7 +84,7 @@ def remove(path: Path) -> None:
 
 
 def sync_one(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

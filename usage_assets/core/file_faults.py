@@ -1,7 +1,7 @@
-"""What is wrong with a file of ours that can't be opened, read or written, and what to do: one answer for every place.
+"""Why a file of ours can't be opened, read or written, and what to do: one answer for every place.
 
-DuckDB tells everything as an IO error. A damaged file, a folder of another user and a full disk ask for different
-things, and an operator who is sent to the wrong one loses a night.
+DuckDB reports everything as an IO error. A damaged file, a folder of another user and a full disk need different steps,
+and an operator who is sent to the wrong one loses a night.
 """
 
 import errno
@@ -21,25 +21,25 @@ _WAL = re.compile(r"\bWAL\b")
 _DENIED = re.compile(r"permission denied|operation not permitted", re.IGNORECASE)
 _FULL = re.compile(r"no space left|disk quota|disk is full|could not write .*(?:space|quota)", re.IGNORECASE)
 _READ_ONLY = re.compile(r"read-only file system", re.IGNORECASE)
-_NAMED = re.compile(r'"(/[^"]+)"')
+_QUOTED_PATH = re.compile(r'"(/[^"]+)"')
 _MENDED = {errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _SHORT = 200
 
 
 def damage(error: BaseException, path: Path) -> str | None:
-    """What to say of a warehouse, or another file of DuckDB, that is damaged; None of any other fault."""
+    """The message for a damaged file of DuckDB, such as the warehouse; None for any other error."""
     text = str(error)
     if not _is_of_duckdb(error) or not _DAMAGED.search(text):
         return None
     if _WAL.search(text):
         wal = path.with_name(f"{path.name}.wal")
         return (
-            f"{wal} is damaged ({_said(error)}). It holds what a killed process had written last and {path.name} has "
+            f"{wal} is damaged ({_short(error)}). It holds what a killed process had written last and {path.name} has "
             f"not taken in. Move it aside (mv {wal} {wal}.damaged) and build the months of that run again: its last "
             "write is lost, all before it is in the file. Or put the last backup back: usage-assets restore"
         )
     return (
-        f"{path} is damaged ({_said(error)}). Put the last backup back (usage-assets restore FOLDER --force moves the "
+        f"{path} is damaged ({_short(error)}). Put the last backup back (usage-assets restore FOLDER --force moves the "
         "damaged file aside; usage-assets doctor names the newest backup) and build the months since then again"
     )
 
@@ -50,11 +50,12 @@ def advice(error: BaseException, folder: Path) -> str:
     found = damage(error, folder / "warehouse.duckdb")
     if found is not None:
         return found
-    number = error.errno if isinstance(error, OSError) else None
-    named = _NAMED.search(text)
-    path = Path(os.fsdecode(error.filename)) if isinstance(error, OSError) and error.filename else folder
-    if named and not isinstance(error, OSError):
-        path = Path(named[1])
+    number, path = None, folder
+    if isinstance(error, OSError):
+        number = error.errno
+        path = Path(os.fsdecode(error.filename)) if error.filename else folder
+    elif quoted := _QUOTED_PATH.search(text):
+        path = Path(quoted[1])
     if number in {errno.EACCES, errno.EPERM} or _DENIED.search(text):
         return blocked(path)
     if number in {errno.ENOSPC, errno.EDQUOT} or _FULL.search(text):
@@ -67,16 +68,16 @@ def advice(error: BaseException, folder: Path) -> str:
 
 
 def sentence(error: BaseException, folder: Path) -> str | None:
-    """The fault and what to do in one sentence; None where it is none that an operator can mend."""
+    """The error and what to do in one sentence; None where an operator can't mend it."""
     if isinstance(error, OSError) and error.errno in _MENDED:
         return f"{error.filename or folder}: {error.strerror}. What to do: {advice(error, folder)}"
     if _is_of_duckdb(error):
-        return damage(error, folder / "warehouse.duckdb") or f"{_said(error)}. What to do: {advice(error, folder)}"
+        return damage(error, folder / "warehouse.duckdb") or f"{_short(error)}. What to do: {advice(error, folder)}"
     return None
 
 
 def blocked(path: Path) -> str:
-    """Who owns what this user may not open or write, and how to mend that."""
+    """Who owns what this user may not open or write, and the command that mends it."""
     there = next((each for each in (path, *path.parents) if os.path.exists(each)), path)  # noqa: PTH110 - never raises
     if _may(there) and not _may(there.parent):
         there = there.parent
@@ -112,9 +113,9 @@ def _may(path: Path) -> bool:
 
 
 def _is_of_duckdb(error: BaseException) -> bool:
-    """Whether DuckDB raised it; commands that open no file of DuckDB do without loading it."""
+    """Whether DuckDB raised it, found without loading DuckDB."""
     return any(base.__module__ in {"duckdb", "_duckdb"} for base in type(error).__mro__)
 
 
-def _said(error: BaseException) -> str:
+def _short(error: BaseException) -> str:
     return line(re.sub(r"^(?:IO|Serialization|Internal|Fatal) Error: ", "", str(error)), _SHORT)

@@ -1,4 +1,4 @@
-"""Texts from databases and files as people may see them: nothing in them moves a cursor or turns a line."""
+"""Texts from databases and files made safe to print: no control characters, no changed reading direction."""
 
 
 def printable(text: str) -> str:
@@ -7,7 +7,7 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The same line by line."""
+    """The text with each of its lines printable."""
     return "\n".join(printable(line) for line in text.replace("\t", "    ").split("\n"))
 
 
@@ -21,7 +21,7 @@ def cut(text: str, length: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text without line ends and runs of blanks; what can't be seen is written out."""
+    """The text without line ends and runs of blanks, its characters printable."""
     return printable(" ".join(text.split()))
 
 

@@ -1,7 +1,8 @@
-"""YAML files of an operator: the mapping, the line of every key, and faults that name file, line and key."""
+"""YAML files of an operator: the mapping, the line of every key, and errors that name file, line and key."""
 
 import re
 from collections.abc import Container, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def masked(text: str) -> str:
-    """A fault's text without what may be secret in it: of URLs only the scheme is left, whatever key they stand in."""
+    """An error's text of bounded length without what may be secret: of URLs only the scheme is left."""
     text = _URL.sub(r"\1***", text)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
 
@@ -43,22 +44,22 @@ def parse(path: Path, text: str, error: type[UsageError], *, help_at: str) -> tu
 
 
 def parse_any(path: Path, text: str, error: type[UsageError]) -> tuple[Any, Lines]:
-    """The same of a file whose content may be of any shape."""
+    """The content of a file of any shape, and the line of each key path."""
     lines: Lines = {}
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         _refuse_expansions(path, root, error)
         _walk(path, root, (), lines, error)
-        # of the tree that was looked at; constructing changes it
+        # from the tree that was checked, not parsed again
         data = None if root is None else yaml.SafeLoader("").construct_document(root)
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        msg = f"{path.name}:{line}: is not YAML ({getattr(fault, 'problem', None) or 'it can not be read'})"
+        problem = getattr(fault, "problem", None) or "it can not be read"
+        msg = f"{path.name}:{mark.line + 1 if mark else 1}: is not YAML ({problem})"
         raise error(masked(msg)) from None  # its own text repeats the line, with what may be secret in it
     except (ValueError, RecursionError) as fault:  # a date such as 2026-02-30, or brackets without an end
-        msg = masked(f"{path.name}: holds what is no value ({fault})")
-        raise error(msg) from None
+        msg = f"{path.name}: holds what is no value ({fault})"
+        raise error(masked(msg)) from None
     return data, lines
 
 
@@ -68,16 +69,16 @@ def describe(
     lines: Mapping[At, int],
     allowed: Iterable[str],
     *,
-    unsaid: Container[str | int] = (),
+    discriminators: Container[str | int] = (),
 ) -> str:
-    """What a model found wrong, a line per fault.
+    """The faults that a model found, a line each with file, line and key.
 
-    `allowed` are the keys of the file's top level, `unsaid` parts of a fault's place that no key of the file is: the
-    kinds by which models are told apart.
+    `allowed` are the keys of the file's top level; `discriminators` are parts of a fault's place that are no keys of
+    the file, but the kinds by which models are told apart.
     """
     out = []
     for fault in error.errors(include_url=False, include_input=False):
-        at = tuple(part for part in fault["loc"] if part != "[key]" and part not in unsaid)
+        at = tuple(part for part in fault["loc"] if part != "[key]" and part not in discriminators)
         line = next((lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in lines), 1)
         text = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
@@ -93,12 +94,10 @@ def _refuse_expansions(path: Path, root: yaml.Node | None, error: type[UsageErro
 
     def size(node: yaml.Node) -> int:
         if id(node) not in sizes:
-            sizes[id(node)] = 0  # until it is known
-            parts: Iterable[yaml.Node] = ()
+            sizes[id(node)] = 0  # while its parts are counted
+            parts = [] if isinstance(node, yaml.ScalarNode) else node.value
             if isinstance(node, yaml.MappingNode):
-                parts = (part for pair in node.value for part in pair)
-            elif isinstance(node, yaml.SequenceNode):
-                parts = node.value
+                parts = chain.from_iterable(parts)
             sizes[id(node)] = 1 + sum(map(size, parts))
         elif not sizes[id(node)]:
             msg = f"{path.name}:{node.start_mark.line + 1}: a part of it holds itself (&name ... *name)"
@@ -107,18 +106,17 @@ def _refuse_expansions(path: Path, root: yaml.Node | None, error: type[UsageErro
 
     whole = 0 if root is None else size(root)
     if whole > max(LARGEST_EXPANSION, 2 * len(sizes)):
-        msg = (
-            f"{path.name}: its aliases (&name ... *name) make {whole:,} values of {len(sizes):,}; write it without them"
-        )
+        values = f"{whole:,} values of {len(sizes):,}"
+        msg = f"{path.name}: its aliases (&name ... *name) make {values}; write it without them"
         raise error(msg)
 
 
 def _walk(path: Path, node: yaml.Node | None, prefix: At, lines: Lines, error: type[UsageError]) -> None:
-    """Note the line of every key; YAML itself would take the last of two equal keys, and read 010 as 8."""
+    """Add the line of every key to `lines`; YAML itself would take the last of two equal keys, and read 010 as 8."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                continue  # no key that can be: constructing says so
+                continue  # constructing refuses such a key
             at = (*prefix, key.value)
             if at in lines:
                 msg = f"{path.name}:{key.start_mark.line + 1}: {_dotted(at)} stands twice (also in line {lines[at]})"

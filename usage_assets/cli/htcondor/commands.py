@@ -36,7 +36,7 @@ def allocation(
 def timeseries(
     request: Request,
     *,
-    bucket_minutes: Annotated[int, typer.Option("--bucket-minutes", help="Width of a bucket", min=1)] = 60,
+    bucket_minutes: Annotated[int, typer.Option(help="Width of a bucket", min=1)] = 60,
 ) -> None:
     """How many GPUs each class held from bucket to bucket; a bucket that no poll saw is empty."""
     from usage_assets.cli.htcondor.tables import show_series
@@ -66,14 +66,11 @@ def model_at(
     at: Annotated[
         str,
         typer.Option(
-            "--at",
             metavar="TIME",
             help="By the pool's clocks, or with an offset; the nearest poll answers, at most two intervals off",
         ),
     ],
-    model: Annotated[
-        str | None, typer.Option("--model", help="Display name of a model; without it all are listed")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Display name of a model; without it all are listed")] = None,
 ) -> None:
     """What one poll saw of a model: its GPUs, who held them, and which were idle."""
     from usage_assets.cli.htcondor.tables import show_model
@@ -88,7 +85,7 @@ def monthly(
     *,
     month: Annotated[date | None, month_option("--month", "Local month; default: the last whole one")] = None,
     model: Model = None,
-    table: Annotated[str | None, typer.Option("--table", help="One table only, such as devices (CSV needs it)")] = None,
+    table: Annotated[str | None, typer.Option(help="One table only, such as devices (CSV needs it)")] = None,
 ) -> None:
     """The tables of one month by the pool's clocks: classes, devices, memory, users, with the month's coverage."""
     from usage_assets.cli.htcondor.tables import show_month
@@ -113,9 +110,7 @@ def report(
     mail: Annotated[
         bool, typer.Option("--mail", help="Mail it, to the receivers of the site's file or of --to")
     ] = False,
-    to: Annotated[
-        list[str] | None, typer.Option("--to", help="Receiver of the mail; may be given several times")
-    ] = None,
+    to: Annotated[list[str] | None, typer.Option(help="Receiver of the mail; may be given several times")] = None,
 ) -> None:
     """A report with all sections, as text or as a page of its own; with --mail it is sent, too."""
     from usage_assets.cli.htcondor.report import run

@@ -17,23 +17,18 @@ if TYPE_CHECKING:
 class Request:
     """Which pool, window and machines a command is asked about, and how to show the answer."""
 
-    site: Annotated[
-        str | None, typer.Option("--site", help="Key of a GPU pool; may be left out where there is one")
-    ] = None
+    site: Annotated[str | None, typer.Option(help="Key of a GPU pool; may be left out where there is one")] = None
     hours_back: Annotated[
-        float | None, typer.Option("--hours-back", help="Length of the window; 24 unless --start is given", min=0.01)
+        float | None, typer.Option(help="Length of the window; 24 unless --start is given", min=0.01)
     ] = None
     start: Annotated[
-        str | None,
-        typer.Option("--start", metavar="TIME", help="By the pool's clocks, 2026-03-01T06:00, or with an offset"),
+        str | None, typer.Option(metavar="TIME", help="By the pool's clocks, 2026-03-01T06:00, or with an offset")
     ] = None
     end: Annotated[
-        str | None,
-        typer.Option("--end", metavar="TIME", help="Exclusive; the newest poll unless given (also exclusive)"),
+        str | None, typer.Option(metavar="TIME", help="Exclusive; the newest poll unless given (also exclusive)")
     ] = None
     host: Annotated[
-        list[str] | None,
-        typer.Option("--host", help="Name of a machine or a pattern (gpu2*); may be given several times"),
+        list[str] | None, typer.Option(help="Name of a machine or a pattern (gpu2*); may be given several times")
     ] = None
     all_devices: Annotated[bool, typer.Option("--all-devices", help="Leave out no family of devices")] = False
     classes: Annotated[
@@ -44,9 +39,7 @@ class Request:
         Literal["text", "html", "json", "csv"],
         typer.Option("--format", metavar="text|html|json|csv", help="CSV holds one table"),
     ] = "text"
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write there instead of printing")] = (
-        None
-    )
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write there instead of printing")] = None
     published: Annotated[bool, typer.Option("--published", help="Read the published snapshot, not the warehouse")] = (
         False
     )

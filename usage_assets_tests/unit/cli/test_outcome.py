@@ -1,6 +1,6 @@
 """What a backfill says of its findings: grouped and short, what it means, and what to do next."""
 
-from usage_assets.cli.findings import lines, where
+from usage_assets.cli.outcome import lines, where
 from usage_assets.orchestration.run_faults import Failure
 from usage_assets_tests import ROOT
 
