@@ -8,16 +8,10 @@ import dagster as dg
 from usage_assets.core import clock
 from usage_assets.operations.places import RUNS
 from usage_assets.orchestration.orphaned_runs import is_gone
+from usage_assets.orchestration.run_status import BEGUN
 
 BEAT_SECONDS = 45.0
 """Age of a heartbeat up to which its daemon counts as running; it sends one every 30 s."""
-BEGUN = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-"""Statuses of a run that has left the queue and not ended."""
 
 
 def in_the_way(home: Path, *, unfinished_runs: bool) -> list[str]:

@@ -20,9 +20,10 @@ import dagster as dg
 from usage_assets.core import clock
 from usage_assets.core.disk import copy_whole, discard, existing, put_in_place, require_room, same_disk, size_of, sync
 from usage_assets.core.errors import BackupError, DiskError, WarehouseError
-from usage_assets.operations.live import BEGUN, in_the_way, instance_of
+from usage_assets.operations.live import in_the_way, instance_of
 from usage_assets.operations.manifest import Manifest, sha256
 from usage_assets.operations.places import ALERTS, DAGSTER, EXPORTS, PLOTS, RUNS, SITES, WAREHOUSE, Places, asked_for
+from usage_assets.orchestration.run_status import BEGUN
 from usage_assets.sites.listing import SUFFIXES
 from usage_assets.warehouse import Warehouse, migrations
 

@@ -14,17 +14,12 @@ from pathlib import Path
 import dagster as dg
 
 from usage_assets.orchestration.dagster_private import GRPC_INFO_TAG, EngineEventData
+from usage_assets.orchestration.run_status import BEGUN
 
 PROCESS = ".dagster/usage_process"
 """Tag with the process that a run lives in; Dagster shows no tag of this prefix."""
 _EARLIER = {"host": "usage/host", "boot": "usage/boot_id", "pid": "usage/pid", "since": "usage/pid_since"}
 """Tags that said the same before, in plain sight."""
-_UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def process_tag(run_id: str, pid: int | None = None) -> dict[str, str]:
@@ -87,7 +82,7 @@ def name_processes(instance: dg.DagsterInstance) -> None:
 def report_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Report as failed every unfinished run whose process is gone; their ids."""
     dead = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=BEGUN)):
         run = record.dagster_run
         if is_gone(run):
             ended = instance.get_run_by_id(run.run_id)

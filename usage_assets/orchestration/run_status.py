@@ -1,6 +1,12 @@
-"""Which statuses of a Dagster run are its last, and which are not."""
+"""Which statuses of a Dagster run are its last, which are not, and which are a run's that has left the queue."""
 
 import dagster as dg
 
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 UNFINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED]
+BEGUN = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]

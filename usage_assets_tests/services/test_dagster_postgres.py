@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from usage_assets.operations.doctor.probes import PROBES, Installation, Outcome, outcomes_of
+from usage_assets.operations.doctor import PROBES
+from usage_assets.operations.doctor.probes import Installation, Outcome, outcomes_of
 from usage_assets.orchestration.postgres_storage import with_driver
 from usage_assets_tests import ROOT
 from usage_assets_tests.unit.operations.installation import job, places_in

@@ -1,16 +1,39 @@
 """`usage-assets doctor`: small probes of an installation; each says what was found and what to do.
 
-A probe is a function in `configuration`, `storage` or `service` under `@probe`; it yields one outcome or several and
+A probe is a function in `configuration`, `storage` or `service`, listed below; it yields one outcome or several and
 changes nothing. One that raises gives a failure; the others still run. What mends something stays out.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from usage_assets.operations.doctor import configuration, service, storage  # noqa: F401 - they register their probes
-from usage_assets.operations.doctor.probes import PROBES, Installation, Outcome, outcomes_of
+from usage_assets.operations.doctor import configuration, service, storage
+from usage_assets.operations.doctor.probes import Installation, Outcome, Probe, outcomes_of
 
-__all__ = ["examine"]
+PROBES: dict[str, Probe] = {
+    "site files": configuration.site_files,
+    "alerts": configuration.alert_channels,
+    "mailed reports": configuration.mailed_reports,
+    "secrets": configuration.secrets,
+    "folders": configuration.folders,
+    "disk": configuration.disk,
+    "clock": configuration.clock,
+    "packages": configuration.packages,
+    "addresses": configuration.addresses,
+    "sources": service.sources,
+    "daemon": service.daemon,
+    "schedules": service.schedules,
+    "nightly": service.nightly,
+    "runs": service.stuck,
+    "warehouse": storage.warehouse,
+    "restore": storage.restored,
+    "Dagster storage": storage.dagster_storage,
+    "history": storage.history,
+    "locks": storage.locks,
+    "published": storage.published,
+    "backups": storage.saved,
+}
+"""Every probe by the name that its outcomes are shown with, in order."""
 
 
 def examine(installation: Installation) -> Iterator[Outcome]:

@@ -18,7 +18,7 @@ from usage_assets.core.disk import existing
 from usage_assets.core.errors import AlertError
 from usage_assets.kinds import kind_of
 from usage_assets.operations.doctor.owners import foreign
-from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, probe, warn
+from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, warn
 from usage_assets.operations.places import asked_for
 from usage_assets.orchestration.cron import coverage_clock, nightly_clock
 from usage_assets.orchestration.mail_sensor import mail_channel, wanted_of
@@ -28,7 +28,6 @@ _SHOWN = ("dagster", "dagster-duckdb", "duckdb", "polars")
 _GB = 1e9
 
 
-@probe("site files")
 def site_files(installation: Installation) -> Iterator[Outcome]:
     """Whether every site file can be read."""
     book = installation.book
@@ -40,7 +39,6 @@ def site_files(installation: Installation) -> Iterator[Outcome]:
         yield warn(f"there is none in {installation.places.sites}", "see docs/adding-a-site.md")
 
 
-@probe("alerts")
 def alert_channels(installation: Installation) -> Iterator[Outcome]:
     """Whether alerts reach somebody."""
     path = installation.places.alerts
@@ -51,7 +49,6 @@ def alert_channels(installation: Installation) -> Iterator[Outcome]:
     yield ok(f"{path.name}: {', '.join(names)}")
 
 
-@probe("mailed reports")
 def mailed_reports(installation: Installation) -> Iterator[Outcome]:
     """Whether the reports that site files want mailed have a mail channel, and were taken by its server."""
     failing = Sent(installation.places.home / LETTERS).failures()
@@ -70,7 +67,6 @@ def mailed_reports(installation: Installation) -> Iterator[Outcome]:
     yield ok(f"{wanted} wanted" if wanted else "no site file names receivers")
 
 
-@probe("secrets")
 def secrets(installation: Installation) -> Iterator[Outcome]:
     """Whether what site files and alerts.yaml name as `${NAME}` is set, and the secrets file is its owner's alone."""
     path = settings.secrets_file()
@@ -84,7 +80,6 @@ def secrets(installation: Installation) -> Iterator[Outcome]:
             yield fail(f"{file.name} names {', '.join(missing)}, not set", "set it in the environment or secrets file")
 
 
-@probe("folders")
 def folders(installation: Installation) -> Iterator[Outcome]:
     """Whether what is to be written can be, by this user and by no stranger."""
     for name, folder, there in _folders(installation):
@@ -97,11 +92,10 @@ def folders(installation: Installation) -> Iterator[Outcome]:
         if folder.exists() and stat.S_IMODE(folder.stat().st_mode) & stat.S_IWOTH:
             yield fail(f"{name}: {folder} may be written by every user", f"chmod o-w {folder}")
         elif others := foreign(folder) if folder.exists() else []:
-            for other in others:
-                paths = ", ".join(map(str, other.paths)) + (f" and {other.more} more" if other.more else "")
+            for user, owner, paths in others:
                 yield fail(
-                    f"{name}: {paths} belongs to {other.owner}, and {other.user} can't write it",
-                    f"as root: chown -R {other.user} {folder}; then give every command as {other.user}",
+                    f"{name}: {paths} belongs to {owner}, and {user} can't write it",
+                    f"as root: chown -R {user} {folder}; then give every command as {user}",
                 )
         else:
             yield ok(f"{name}: {folder}" + ("" if folder.exists() else " (not made yet)"))
@@ -113,7 +107,6 @@ def _folders(installation: Installation) -> Iterator[tuple[str, Path, Path]]:
         yield name, folder, existing(folder)
 
 
-@probe("disk")
 def disk(installation: Installation) -> Iterator[Outcome]:
     """Whether there is room for the warehouse to grow, to be compacted and saved."""
     path = installation.places.warehouse
@@ -129,7 +122,6 @@ def disk(installation: Installation) -> Iterator[Outcome]:
             yield ok(found)
 
 
-@probe("clock")
 def clock(installation: Installation) -> Iterator[Outcome]:
     """Whether the schedules' hour and zone can be used, and the clock has not gone back."""
     nightly = nightly_clock()
@@ -143,7 +135,6 @@ def clock(installation: Installation) -> Iterator[Outcome]:
                 yield fail(f"the newest run was created at {at}, which lies ahead", "set the machine's clock")
 
 
-@probe("packages")
 def packages(installation: Installation) -> Iterator[Outcome]:  # noqa: ARG001 - all probes have the same shape
     """Whether what is installed fits together."""
     faults = []
@@ -162,7 +153,6 @@ def packages(installation: Installation) -> Iterator[Outcome]:  # noqa: ARG001 -
     yield from [fail(fault, "install requirements.lock anew (make)") for fault in faults] or [good]
 
 
-@probe("addresses")
 def addresses(installation: Installation) -> Iterator[Outcome]:  # noqa: ARG001 - all probes have the same shape
     """Whether UI and plots are served to this machine alone: neither asks who one is."""
     hosts = {"UI_HOST": os.environ.get("UI_HOST", "127.0.0.1"), "USAGE_PLOTS_HOST": settings.plots_host()}

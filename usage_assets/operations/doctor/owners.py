@@ -6,7 +6,6 @@ Typical: root once gave a command without the wrapper of the service, and what i
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from usage_assets.core.file_faults import user
@@ -17,18 +16,10 @@ _SHOWN = 5
 _MOST = 200_000
 
 
-@dataclass(frozen=True)
-class Foreign:
-    """What a user can't write, and who owns it; the first few folders and files, and how many more there are."""
+def foreign(top: Path) -> list[tuple[str, str, str]]:
+    """Per owner what lies below a folder and can't be written by the user of this process: user, owner, first paths.
 
-    user: str
-    owner: str
-    paths: tuple[Path, ...]
-    more: int
-
-
-def foreign(top: Path) -> list[Foreign]:
-    """What lies below a folder and can't be written by the user of this process; the topmost of each branch.
+    Of each branch only the topmost is named.
 
     Root may write everything, so for root it is what the folder's own user can't write.
     """
@@ -37,10 +28,11 @@ def foreign(top: Path) -> list[Foreign]:
     found: dict[int, list[Path]] = {}
     for path, status in _blocked(top, writer):
         found.setdefault(status.st_uid, []).append(path)
-    return [
-        Foreign(user(writer), user(owner), tuple(sorted(paths)[:_SHOWN]), max(0, len(paths) - _SHOWN))
-        for owner, paths in sorted(found.items())
-    ]
+    out = []
+    for owner, paths in sorted(found.items()):
+        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+        out.append((user(writer), user(owner), ", ".join(map(str, sorted(paths)[:_SHOWN])) + more))
+    return out
 
 
 def _blocked(top: Path, writer: int) -> Iterator[tuple[Path, os.stat_result]]:

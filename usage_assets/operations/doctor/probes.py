@@ -1,4 +1,4 @@
-"""Probes of an installation: how they are registered and run, and what they return."""
+"""What probes are given (an installation) and return (outcomes), and how one is run."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -91,17 +91,6 @@ class Installation:
 
 
 Probe = Callable[[Installation], Iterable[Outcome]]
-PROBES: dict[str, Probe] = {}
-
-
-def probe(name: str) -> Callable[[Probe], Probe]:
-    """Register a probe under the name that its outcomes are shown with."""
-
-    def register(probe: Probe) -> Probe:
-        PROBES[name] = probe
-        return probe
-
-    return register
 
 
 def outcomes_of(probe: Probe, installation: Installation) -> list[Outcome]:

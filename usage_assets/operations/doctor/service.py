@@ -10,9 +10,9 @@ import dagster as dg
 
 from usage_assets.core.errors import UsageError
 from usage_assets.kinds import kind_of
-from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, probe, warn
-from usage_assets.operations.live import BEGUN
+from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, warn
 from usage_assets.orchestration.orphaned_runs import is_gone
+from usage_assets.orchestration.run_status import BEGUN
 from usage_assets.sites.base import Site
 from usage_assets.specs.access_report import SiteAccess
 
@@ -20,7 +20,6 @@ _DAEMON_SECONDS = 300.0
 _NIGHT_HOURS, _STUCK_HOURS, _QUEUED_HOURS = 36.0, 12.0, 1.0
 
 
-@probe("sources")
 def sources(installation: Installation) -> Iterator[Outcome]:
     """Whether each site's databases answer, and let its account read and do no more; all sites at once."""
     book = installation.good_sites()
@@ -70,7 +69,6 @@ def _access(key: str, access: SiteAccess) -> Iterator[Outcome]:
         yield ok(f"{key}: {found} tables, {transports}")
 
 
-@probe("daemon")
 def daemon(installation: Installation) -> Iterator[Outcome]:
     """Whether a daemon is at work: without one there is no nightly and no alert."""
     instance = installation.instance
@@ -88,7 +86,6 @@ def daemon(installation: Installation) -> Iterator[Outcome]:
         yield ok(f"at work, last heard of {max(hours * 3600, 0):.0f} s ago")
 
 
-@probe("schedules")
 def schedules(installation: Installation) -> Iterator[Outcome]:
     """Whether somebody stopped a schedule or a sensor in the UI."""
     states = [] if installation.instance is None else installation.instance.all_instigator_state()
@@ -97,7 +94,6 @@ def schedules(installation: Installation) -> Iterator[Outcome]:
     yield from [warn(f"{name} is stopped", advice) for name in stopped] or [ok("none is stopped")]
 
 
-@probe("nightly")
 def nightly(installation: Installation) -> Iterator[Outcome]:
     """Whether each site was read last night."""
     instance = installation.instance
@@ -120,7 +116,6 @@ def nightly(installation: Installation) -> Iterator[Outcome]:
             yield ok(found)
 
 
-@probe("runs")
 def stuck(installation: Installation) -> Iterator[Outcome]:
     """Whether a run hangs: its process gone, without an end for hours, or never begun."""
     if installation.instance is None:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from usage_assets.core import settings
 from usage_assets.core.file_faults import blocked
 from usage_assets.operations.backup import backups, databases
-from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, probe, warn
+from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, warn
 from usage_assets.operations.restore import unfinished
 from usage_assets.serving import pointer
 from usage_assets.warehouse import Warehouse, migrations
@@ -22,7 +22,6 @@ _OLD_BACKUP_DAYS = 8
 _LONG_HELD_HOURS = 2
 
 
-@probe("warehouse")
 def warehouse(installation: Installation) -> Iterator[Outcome]:
     """Whether this release can open the warehouse, and at which version it is."""
     if not installation.places.warehouse.exists():
@@ -36,7 +35,6 @@ def warehouse(installation: Installation) -> Iterator[Outcome]:
     yield warn(upgrade, "make a backup first: an older release can't read it afterwards") if changes else ok(found)
 
 
-@probe("restore")
 def restored(installation: Installation) -> Iterator[Outcome]:
     """Whether a restore was killed halfway."""
     backup = unfinished(installation.places)
@@ -44,7 +42,6 @@ def restored(installation: Installation) -> Iterator[Outcome]:
     yield ok("none is unfinished") if backup is None else unended
 
 
-@probe("Dagster storage")
 def dagster_storage(installation: Installation) -> Iterator[Outcome]:
     """Whether Dagster's tables are those of the installed Dagster, and PostgreSQL is reached by the right driver."""
     if installation.in_postgres and find_spec("dagster_postgres") is None:
@@ -73,7 +70,6 @@ def dagster_storage(installation: Installation) -> Iterator[Outcome]:
     yield other if old else ok("its tables are those of the installed Dagster")
 
 
-@probe("history")
 def history(installation: Installation) -> Iterator[Outcome]:
     """Whether the history of runs has grown beyond use."""
     if installation.instance is None:
@@ -86,7 +82,6 @@ def history(installation: Installation) -> Iterator[Outcome]:
     yield warn(found, "usage-assets prune --keep-days 90") if is_large else ok(found)
 
 
-@probe("locks")
 def locks(installation: Installation) -> Iterator[Outcome]:
     """Who holds the warehouse or a site now."""
     data = installation.places.data
@@ -126,7 +121,6 @@ def _holder(lock: Path) -> str | None:
     return None
 
 
-@probe("published")
 def published(installation: Installation) -> Iterator[Outcome]:
     """Whether readers find a whole snapshot."""
     folder = settings.published_dir()
@@ -138,7 +132,6 @@ def published(installation: Installation) -> Iterator[Outcome]:
     yield ok(f"generation {found.generation}, {hours:.0f} h old, whole")
 
 
-@probe("backups")
 def saved(installation: Installation) -> Iterator[Outcome]:
     """Whether there is a backup of late."""
     folder = settings.backups_dir()

@@ -18,7 +18,8 @@ from usage_assets.cli import app as commands
 from usage_assets.core.errors import WarehouseError
 from usage_assets.core.file_faults import advice, sentence
 from usage_assets.core.locks import file_lock
-from usage_assets.operations.doctor.probes import PROBES, Installation, outcomes_of
+from usage_assets.operations.doctor import PROBES
+from usage_assets.operations.doctor.probes import Installation, outcomes_of
 from usage_assets.operations.places import Places
 from usage_assets.serving.publish import publish
 from usage_assets.warehouse import Warehouse

@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 from usage_assets.alerts.sent_mail import LETTERS, Sent
 from usage_assets.cli.app import app
 from usage_assets.core import settings
+from usage_assets.operations import doctor
 from usage_assets.operations.backup import make_backup
-from usage_assets.operations.doctor import examine, probes
-from usage_assets.operations.doctor.probes import PROBES, Installation, Outcome, outcomes_of
+from usage_assets.operations.doctor import PROBES, examine
+from usage_assets.operations.doctor.probes import Installation, Outcome, outcomes_of
 from usage_assets.operations.places import Places
 from usage_assets.serving.publish import publish
 from usage_assets.sites.base import Site
@@ -337,7 +338,7 @@ def test_a_question_that_breaks_is_an_answer_and_tells_no_secret(
     def breaks(patient: Installation) -> list[Outcome]:
         raise ValueError("mysql://usage:s3cret-word@db/nova")
 
-    monkeypatch.setitem(probes.PROBES, "breaks", breaks)
+    monkeypatch.setitem(doctor.PROBES, "breaks", breaks)
     answers = list(examine(patient))
     assert [answer.found for answer in answers if answer.probe == "breaks"] == ["can't be answered (ValueError)"]
     assert len({answer.probe for answer in answers}) == len(PROBES)
