@@ -125,12 +125,11 @@ def _build_beside(shares: Sequence[Sequence[str]], months: int) -> int:
                     readers.submit(_pass_on, process, interrupted)
                 while any(process.poll() is None for process in processes):
                     time.sleep(0.2)  # a signal may reach another thread: look up now and then
-            codes = [process.wait() for process in processes]
         except KeyboardInterrupt:
             interrupted.set()
             for process in processes:
                 process.send_signal(signal.SIGINT)
-            codes = [INTERRUPTED, *(process.wait() for process in processes)]
+        codes = [process.wait() for process in processes]
     if interrupted.is_set():
         errors.print(INTERRUPTION)
         return INTERRUPTED

@@ -41,17 +41,19 @@ def document(answer: Answer) -> dict[str, Any]:
 
 def lines(site: Site, answer: Answer) -> list[str]:
     """The answer as text."""
-    asked = answer.question
-    part = "".join(f", {name} {value}" for name, value in (("type", asked.node_type), ("of", asked.entity)) if value)
-    if asked.rejected:
-        rows = f"rejected of {asked.metric}" if asked.metric else "rejected"
-        out = [f"{site.name} ({site.key}): {rows} at {asked.at:%Y-%m-%d %H:%M} UTC{part}"]
+    question = answer.question
+    limits = {"type": question.node_type, "of": question.entity}
+    parts = [f"{name} {value}" for name, value in limits.items() if value]
+    at = ", ".join([f"{question.at:%Y-%m-%d %H:%M} UTC", *parts])
+    if question.rejected:
+        rows = f"rejected of {question.metric}" if question.metric else "rejected"
+        out = [f"{site.name} ({site.key}): {rows} at {at}"]
         counts = ", ".join(f"{reason} {count}" for reason, count in answer.reasons.items())
         out.append(f"  {sum(answer.reasons.values())} row(s): {counts}" if counts else "  nothing")
         return [*out, *_pieces(answer.rejected, sum(answer.reasons.values()))]
-    assert asked.metric is not None
-    metric = metrics_with(kind_of(site).metrics).by_name[asked.metric]
-    out = [f"{site.name} ({site.key}): {metric.name} at {asked.at:%Y-%m-%d %H:%M} UTC{part}", f"  {metric.description}"]
+    assert question.metric is not None
+    metric = metrics_with(kind_of(site).metrics).by_name[question.metric]
+    out = [f"{site.name} ({site.key}): {metric.name} at {at}", f"  {metric.description}"]
     if metric.is_ratio:
         out.append(f"  {' + '.join(metric.plus)} / {' or '.join(metric.over)}, whose terms are:")
     elif not metric.is_counted:

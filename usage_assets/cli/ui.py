@@ -125,7 +125,7 @@ def _end(children: list[subprocess.Popen[bytes]]) -> None:
         with suppress(subprocess.TimeoutExpired):
             child.wait(max(0.1, limit - time.monotonic()))
         with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGINT)  # what it left behind, as when it was told to end while it started
+            os.killpg(child.pid, signal.SIGINT)  # what it left running, if interrupted while it started
             while time.monotonic() < limit:
                 os.killpg(child.pid, 0)
                 time.sleep(0.1)

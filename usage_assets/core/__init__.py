@@ -1,4 +1,4 @@
-"""What every part of the package needs and that knows neither sites nor tables: time, settings, errors, files, text.
+"""Helpers without a domain that any package may use: time, months, settings, errors, locks, files, text.
 
 What belongs here: helpers without a domain. What stays out: whatever names a table, a site, a kind or Dagster.
 """

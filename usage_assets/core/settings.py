@@ -18,8 +18,6 @@ from usage_assets.core.text_files import read_checked
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 """Hosts that only this machine reaches."""
 _UI_FILE = "ui.json"
-
-
 _VARIABLES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "DAGSTER_HOME": (Path, Path(".dagster"), {}),
     "USAGE_SITES": (Path, Path("sites"), {}),
