@@ -157,8 +157,6 @@ def _stacked(scene: Scene) -> dict[str, Any]:
     return {"site": scene.site.key, "resources": list(resources), "metrics": list(metrics)}
 
 
-# --- leases -------------------------------------------------------------------------------------------------------
-
 _SAMPLE = 500
 """Leases of a group drawn as points: enough to show where they lie. A browser takes a second for each 5,000."""
 _GROUPS = 5
@@ -182,10 +180,9 @@ SELECT lease_id, created_at, requested, effective,
 {_LEASES}
 """
 _KINDS = ("requested", "effective", "late")
-
-
-def _quartiles(kind: str) -> str:
-    return f"{{'leases': count({kind}), 'of': quantile_cont({kind}, [0.25, 0.5, 0.75])}} AS {kind}"
+_QUARTILES = ", ".join(
+    f"{{'leases': count({kind}), 'of': quantile_cont({kind}, [0.25, 0.5, 0.75])}} AS {kind}" for kind in _KINDS
+)
 
 
 _PERIODS = f"""
@@ -199,7 +196,7 @@ WITH grouped AS ({_GROUPED}),
      ),
      found AS (
        SELECT date_trunc(CASE months WHEN 3 THEN 'quarter' ELSE 'month' END, created_at)::TIMESTAMP AS start, months,
-              node_group, {", ".join(map(_quartiles, _KINDS))}
+              node_group, {_QUARTILES}
        FROM every JOIN sizes USING (node_group) GROUP BY ALL
      ),
      long AS (UNPIVOT found ON {", ".join(_KINDS)} INTO NAME kind VALUE quartiles)
@@ -252,8 +249,6 @@ def leadtime_history(reader: Reader, scene: Scene) -> LeadtimeHistory | None:
     first, last = counts.select(pl.col("first").min(), pl.col("last").max()).row(0)
     return LeadtimeHistory(periods, sample, tuple(groups), int(counts["leases"].sum()), first, last)
 
-
-# --- the legacy usage counter, and all sites ------------------------------------------------------------------------
 
 _BOTH = """
 site = $site AND month = $month AND resource = 'nodes' AND metric IN (SELECT unnest($metrics::VARCHAR[]))

@@ -85,11 +85,12 @@ def month_series(usage: pl.DataFrame, scene: Scene, resource: str, metrics: Sequ
     registry = metrics_with(scene.kind_metrics)
     rows = usage.filter((pl.col("timestamp") >= start) & (pl.col("timestamp") < end))
     wide = _wide(rows, resource, metrics or registry.shown)
-    bucket = _bucket(wide, timedelta(minutes=scene.site.bucket_minutes))
+    found = wide["timestamp"].diff().min()
+    bucket = found if isinstance(found, timedelta) else timedelta(minutes=scene.site.bucket_minutes)
     extracted = scene.extracted_at
     end = min(end, extracted) if extracted is not None and extracted > start else end
-    dense, missing = _dense(wide, start, end, bucket), _missing(rows, resource, registry.shown)
-    return Series(resource, dense, bucket, end, missing, registry.stacked)
+    values, missing = dense(wide, start, end, bucket), _missing(rows, resource, registry.shown)
+    return Series(resource, values, bucket, end, missing, registry.stacked)
 
 
 def history_series(
@@ -100,8 +101,7 @@ def history_series(
     if wide.is_empty():
         return Series(resource, wide, DAY, _NEVER)
     first, last = wide["timestamp"][0], wide["timestamp"][-1]
-    dense = _dense(wide, first, last + DAY, DAY)
-    return Series(resource, dense, DAY, last + DAY, missing, metrics.stacked)
+    return Series(resource, dense(wide, first, last + DAY, DAY), DAY, last + DAY, missing, metrics.stacked)
 
 
 def runs(values: Sequence[Any]) -> Iterator[tuple[int, int, Any]]:
@@ -179,14 +179,10 @@ def _missing(usage: pl.DataFrame, resource: str, metrics: Sequence[str]) -> tupl
     return tuple(sorted(rows.filter(partly)["node_type"].unique()))
 
 
-def _bucket(wide: pl.DataFrame, otherwise: timedelta) -> timedelta:
-    found = wide["timestamp"].diff().min()
-    return found if isinstance(found, timedelta) else otherwise
-
-
-def _dense(wide: pl.DataFrame, start: datetime, end: datetime, bucket: timedelta) -> pl.DataFrame:
+def dense(rows: pl.DataFrame, start: datetime, end: datetime, bucket: timedelta) -> pl.DataFrame:
+    """A row per bucket of a time, null where there is none for it."""
     grid = pl.select(timestamp=pl.datetime_range(start, end, bucket, closed="left", time_unit="us"))
-    return grid.join(wide, on="timestamp", how="left", maintain_order="left")
+    return grid.join(rows, on="timestamp", how="left", maintain_order="left")
 
 
 def extremes(values: pl.Series) -> tuple[float, float]:

@@ -54,7 +54,8 @@ class PlotsHandler(SimpleHTTPRequestHandler):
                 return super().send_head()
             page = landing.page_of(root, parts)
             if page is not None and not is_folder:
-                return self._to(f"{quote(parts[-1])}/")  # relative: a proxy may serve the folder below a path
+                # relative: a proxy may serve the folder below a path
+                return self._page("", HTTPStatus.MOVED_PERMANENTLY, location=f"{quote(parts[-1])}/")
             if page is not None:
                 return self._page(page, HTTPStatus.OK)
         return self._page(landing.missing(root, parts), HTTPStatus.NOT_FOUND)
@@ -76,9 +77,11 @@ class PlotsHandler(SimpleHTTPRequestHandler):
         if len(args) > 1 and str(args[1])[:1] in "45":
             super().log_message(format, *args)
 
-    def _page(self, text: str, status: HTTPStatus, kind: str = "text/html") -> BytesIO:
+    def _page(self, text: str, status: HTTPStatus, kind: str = "text/html", location: str | None = None) -> BytesIO:
         content = text.encode()
         self.send_response(status)
+        if location is not None:
+            self.send_header("Location", location)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -86,12 +89,6 @@ class PlotsHandler(SimpleHTTPRequestHandler):
 
     def _say(self, status: HTTPStatus, text: str) -> BytesIO:
         return self._page(f"{text}\n", status, "text/plain")
-
-    def _to(self, place: str) -> None:
-        self.send_response(HTTPStatus.MOVED_PERMANENTLY)
-        self.send_header("Location", place)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
 
 
 def path_parts(target: str) -> list[str] | None:

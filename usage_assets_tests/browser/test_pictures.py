@@ -6,7 +6,8 @@ import zlib
 import polars as pl
 import pytest
 
-from usage_assets.reports import figures, pictures
+from usage_assets.reports import pictures
+from usage_assets.reports.figures import cross_site, leadtime, leadtime_history, legacy, stack, utilization
 from usage_assets.reports.figures.cross_site import SitesHistory
 from usage_assets.reports.figures.leadtime_history import LeadtimeHistory
 from usage_assets.reports.frame import HEIGHT
@@ -41,19 +42,23 @@ def every_plot() -> dict[str, Figure]:
     compared = both(legacy_total=[5.0, 6.0], current_total=[6.0, 6.0])
     hours = timeline(*(("requested", "a", float(n)) for n in range(20)))
     return {
-        "usage_stack": figures.usage_stack(usage(), MONTH),
-        "utilization": figures.utilization(usage(), MONTH),
-        "node_types": figures.node_types(cells(("small", 1.0, 0.0, 2.0, 4.0), ("lost", None, 0.0, 2.0, 4.0)), MONTH),
-        "leadtime": figures.leadtime(hours, MONTH),
-        "leadtime_compare": figures.leadtime_compare(asked, MONTH),
-        "leadtime_projected": figures.leadtime_projected(asked, MONTH),
-        "legacy_facet": figures.legacy_facet(compared, MONTH),
-        "collector_difference": figures.collector_difference(differences((3, "total", "unexplained", -9.0)), MONTH),
-        "site_stack": figures.site_stack(usage(), WHOLE),
-        "site_facet": figures.legacy_facet(compared, WHOLE),
-        "site_leadtime": figures.site_leadtime(history, WHOLE),
-        "site_leadtime_compare": figures.site_leadtime_compare(history, WHOLE),
-        "cross_site_usage": figures.cross_site_usage(SitesHistory(site_rows(one=[(9.0, 4.0)] * 9), frozenset()), WHOLE),
+        "usage_stack": stack.usage_stack(usage(), MONTH),
+        "utilization": utilization.utilization(usage(), MONTH),
+        "node_types": utilization.node_types(
+            cells(("small", 1.0, 0.0, 2.0, 4.0), ("lost", None, 0.0, 2.0, 4.0)), MONTH
+        ),
+        "leadtime": leadtime.leadtime(hours, MONTH),
+        "leadtime_compare": leadtime.leadtime_compare(asked, MONTH),
+        "leadtime_projected": leadtime.leadtime_projected(asked, MONTH),
+        "legacy_facet": legacy.legacy_facet(compared, MONTH),
+        "collector_difference": legacy.collector_difference(differences((3, "total", "unexplained", -9.0)), MONTH),
+        "site_stack": stack.site_stack(usage(), WHOLE),
+        "site_facet": legacy.legacy_facet(compared, WHOLE),
+        "site_leadtime": leadtime_history.site_leadtime(history, WHOLE),
+        "site_leadtime_compare": leadtime_history.site_leadtime_compare(history, WHOLE),
+        "cross_site_usage": cross_site.cross_site_usage(
+            SitesHistory(site_rows(one=[(9.0, 4.0)] * 9), frozenset()), WHOLE
+        ),
     }
 
 

@@ -64,12 +64,9 @@ def target() -> str | None:
 def load(site: str, loads: Sequence[Load]) -> dict[str, int]:
     """Replace the months of a site in all tables at once; how many rows of the site each has then."""
     url, scrub = _url(settings.secret(VARIABLE) or "")
-    engine = None
     try:
-        engine = _engine(url)
-        with engine.connect() as con, _alone(con):
-            target = _TARGETS[con.dialect.name](con)
-            return target.replace(site, loads)
+        with _engine(url).connect() as con, _alone(con):
+            return _TARGETS[con.dialect.name](con).replace(site, loads)
     except ExportError:
         raise
     except Exception as error:  # drivers raise what they like
@@ -78,10 +75,7 @@ def load(site: str, loads: Sequence[Load]) -> dict[str, int]:
             f"site {site}: export to {_shown(url)}: {cause}; its tables are "
             f"as they were. Look at {VARIABLE}, and that the account may create, drop, insert and select there"
         )
-    finally:
-        if engine is not None:
-            engine.dispose()
-    raise ExportError(msg)
+    raise ExportError(msg)  # outside, so that it has no context that would show the driver's text
 
 
 def _url(text: str) -> tuple[URL, Scrubber]:

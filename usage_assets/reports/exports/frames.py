@@ -13,13 +13,8 @@ from usage_assets.reports.exports.reading import PARITY_METRICS
 from usage_assets.reports.exports.tables import PARITY, USAGE_LONG, USAGE_WIDE
 from usage_assets.timelines.usage import Scope
 
-_OF_METRIC = {
-    "total": "total",
-    "reservable": "reservable",
-    "committed": "committed",
-    "occupied_ondemand": "occupied_ondemand",
-    "occupied_reserved": "occupied_reservation",
-}
+_OF_METRIC = {name: name for name in ("total", "reservable", "committed", "occupied_ondemand")}
+_OF_METRIC["occupied_reserved"] = "occupied_reservation"
 _ACTIVE = {"active_ondemand": "occupied_ondemand", "active_reserved": "occupied_reserved"}
 _BUCKET = ["month", "timestamp", "resource"]
 _DECIMALS = 9

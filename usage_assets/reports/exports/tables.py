@@ -54,6 +54,10 @@ def _mean(name: str, description: str) -> Column:
     return Column(name, Type.FLOAT, f"{description}; mean over the bucket", "unit of the resource")
 
 
+def _hours(name: str, description: str) -> Column:
+    return Column(name, Type.INT, description, "node-hours")
+
+
 USAGE_WIDE = ExportTable(
     name="usage_wide",
     description="Use of a site per bucket and resource, a column per metric: the shape that older reports read.",
@@ -93,13 +97,11 @@ PARITY = ExportTable(
         Column("date", Type.INSTANT, "Day", nullable=False),
         _SITE,
         Column("node_type", Type.TEXT, "Type of the machines", nullable=False),
-        Column(
-            "maint_hours", Type.INT, "Total less reservable: maintenance, and what may not be reserved", "node-hours"
-        ),
-        Column("reserved_hours", Type.INT, "Committed and not used", "node-hours"),
-        Column("used_hours", Type.INT, "Held by servers within their reservation", "node-hours"),
-        Column("idle_hours", Type.INT, "Reservable and not committed", "node-hours"),
-        Column("total_hours", Type.INT, "What exists; the sum of the four", "node-hours"),
+        _hours("maint_hours", "Total less reservable: maintenance, and what may not be reserved"),
+        _hours("reserved_hours", "Committed and not used"),
+        _hours("used_hours", "Held by servers within their reservation"),
+        _hours("idle_hours", "Reservable and not committed"),
+        _hours("total_hours", "What exists; the sum of the four"),
         _complete("Whether all machines' part of the hours is known"),
     ),
 )

@@ -10,7 +10,7 @@ import polars as pl
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Label, Panel, axis, stamp
-from usage_assets.reports.series import DAY, NOTHING, Series, extremes, runs, span
+from usage_assets.reports.series import DAY, NOTHING, Series, dense, extremes, runs, span
 from usage_assets.specs.plot_context import Figure, Scene, Trace
 
 # used and available of a site: a dark and a light tone of one hue. Told apart by colour-blind readers; in grey print
@@ -54,7 +54,6 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
         return frame.sentence(title, "nothing built yet", NOTHING)
     first, last = span(history.rows["timestamp"])
     window = (first, last + DAY)
-    grid = pl.select(timestamp=pl.datetime_range(*window, DAY, closed="left", time_unit="us"))
     columns: list[pl.Series] = []
     styles: dict[str, Trace] = {}
     spans: list[Trace] = []
@@ -67,24 +66,23 @@ def cross_site_usage(history: SitesHistory, scene: Scene) -> Figure:
         resource, rows = _of_site(rows, scene.machines_of[key])
         units[resource] = unit = frame.unit_of(resource)
         unknown.append((f"{frame.count_of(resource)} of {site}", history.missing.get((key, resource), ())))
-        dense = grid.join(rows, on="timestamp", how="left", maintain_order="left").with_columns(
-            known=pl.col("total").is_not_null() & pl.col("occupied").is_not_null()
-        )
+        is_known = pl.col("total").is_not_null() & pl.col("occupied").is_not_null()
+        days = dense(rows, *window, DAY).with_columns(known=is_known)
         name = site + ("" if resource == "nodes" else f" ({unit})")
         values = (("used", pl.col("occupied")), ("available", pl.col("total") - pl.col("occupied")))
         for (part, value), colour in zip(values, colours[key], strict=True):
-            column = dense.select(pl.when("known").then(value).alias(f"{key} {part}")).to_series()
+            column = days.select(pl.when("known").then(value).alias(f"{key} {part}")).to_series()
             columns.append(column)
             style = {"name": f"{name}, {part}", "fillcolor": colour, "line": {"width": 0, "shape": "hv"}}
             styles[column.name] = style | {"hovertemplate": "%{y:,.1f}", "legendrank": 200 - len(styles)}
         bar: Trace = {"type": "scatter", "mode": "lines", "yaxis": axis(1), "y": [number, number], "name": name}
         bar |= {"line": {"width": 9, "color": colours[key][0]}, "showlegend": False, "hoverinfo": "skip"}
-        known = _spans(dense, pl.col("known"))
+        known = _spans(days, pl.col("known"))
         spans += [bar | {"meta": "known", "x": [stamp(start), stamp(end)]} for start, end in known]
-        for start, end in _spans(dense, pl.col("has_row") & ~pl.col("known")):
+        for start, end in _spans(days, pl.col("has_row") & ~pl.col("known")):
             text = f"{site}: use not known" if end - start >= _LABELLED * DAY else ""
             labels.append(Label(start, end, text, frame.FAINT))
-    series = Series("nodes", grid, DAY, window[1])
+    series = Series("nodes", days.select("timestamp"), DAY, window[1])
     traces = [*steps.areas(columns, steps.points_of(series, long=True), styles.__getitem__, stack="r"), *spans]
     _, top = extremes(pl.DataFrame(columns).sum_horizontal())
     names = [escape(scene.sites[key].name) for key in sites]
@@ -130,9 +128,9 @@ def _axis_title(units: Mapping[str, str]) -> str:
     return " and ".join(filter(None, ["Machines" if "nodes" in units or not others else "", ", ".join(others)]))
 
 
-def _spans(dense: pl.DataFrame, condition: pl.Expr) -> Iterator[tuple[datetime, datetime]]:
+def _spans(days: pl.DataFrame, condition: pl.Expr) -> Iterator[tuple[datetime, datetime]]:
     """Start and end of each run of days for which a condition holds."""
-    days = dense["timestamp"]
-    for first, last, holds in runs(dense.select(condition.fill_null(value=False)).to_series().to_list()):
+    at = days["timestamp"]
+    for first, last, holds in runs(days.select(condition.fill_null(value=False)).to_series().to_list()):
         if holds:
-            yield days[first], days[last - 1] + DAY
+            yield at[first], at[last - 1] + DAY

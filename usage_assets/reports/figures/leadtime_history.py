@@ -19,18 +19,13 @@ from usage_assets.specs.plot_context import Figure, Scene, Trace
 
 _FEWEST = 5  # leases that a kind of machine must have for a panel of its own
 _MAX_NAMES = 5  # kinds that the foot names of those without a panel
-_NAME = {"requested": "Requested", "effective": "Effective", "late": "Difference"}
-_BAND = {"requested": "rgba(0,114,178,0.20)", "late": "rgba(122,75,0,0.18)"}
-_POINT = {
-    kind: {"color": colour, "symbol": symbol, "size": 3, "opacity": 0.3}
-    for kind, colour, symbol in (
-        ("requested", "#0072B2", "circle"),
-        ("effective", "#D55E00", "diamond"),
-        ("late", "#7A4B00", "circle"),
-    )
+_KINDS = {
+    "requested": ("Requested", "#0072B2", "circle"),
+    "effective": ("Effective", "#D55E00", "diamond"),
+    "late": ("Difference", "#7A4B00", "circle"),
 }
-_LINE = {kind: {"color": point["color"], "width": 1.6} for kind, point in _POINT.items()}
-_LINE["effective"]["dash"] = "3px,2px"
+"""Name, colour and symbol of each kind of lead time."""
+_BAND = {"requested": "rgba(0,114,178,0.20)", "late": "rgba(122,75,0,0.18)"}
 
 
 @dataclass(frozen=True)
@@ -131,8 +126,10 @@ def _figure(
 
 
 def _points(rows: pl.DataFrame, kind: str, number: int) -> list[Trace]:
+    name, colour, symbol = _KINDS[kind]
+    marker = {"color": colour, "symbol": symbol, "size": 3, "opacity": 0.3}
     known = rows.filter(pl.col(kind).is_not_null()).rename({"created_at": "at"})
-    return hours.points(known, kind, f"{_NAME[kind]}, one lease", _POINT[kind], number=number, label=kind)
+    return hours.points(known, kind, f"{name}, one lease", marker, number=number, label=kind)
 
 
 def _both_bands(periods: pl.DataFrame, number: int) -> list[Trace]:
@@ -153,6 +150,7 @@ def _band(periods: pl.DataFrame, kind: str, number: int) -> list[Trace]:
     at = (dense["start"] + timedelta(days=15 * months)).dt.strftime("%Y-%m-%d").to_list()
     places = dense.select(hours.place(pl.col(name)).alias(name) for name in ("low", "middle", "high"))
     low, middle, high = (column.to_list() for column in places)
+    name, colour, _ = _KINDS[kind]
     common: Trace = {"type": "scatter", "yaxis": axis(number), "meta": kind}
     out: list[Trace] = []
     if kind in _BAND:
@@ -160,17 +158,17 @@ def _band(periods: pl.DataFrame, kind: str, number: int) -> list[Trace]:
             if known:
                 outline = {"x": at[first:last] + at[first:last][::-1], "y": high[first:last] + low[first:last][::-1]}
                 shape = {"mode": "lines", "line": {"width": 0}, "fill": "toself", "fillcolor": _BAND[kind]}
-                label = f"{_NAME[kind]}, quartiles"
+                label = f"{name}, quartiles"
                 entry = {"name": label, "legendgroup": label, "showlegend": not out, "hoverinfo": "skip"}
                 out.append(common | outline | shape | entry)
-    label = f"{_NAME[kind]}, median"
+    label = f"{name}, median"
     line: Trace = {
         "mode": "lines",
         "x": at,
         "y": middle,
         "customdata": dense["middle"].round(3).to_list(),
         "text": dense["leases"].to_list(),
-        "line": _LINE[kind],
+        "line": {"color": colour, "width": 1.6} | ({"dash": "3px,2px"} if kind == "effective" else {}),
         "name": label,
         "legendgroup": label,
         "showlegend": True,

@@ -9,7 +9,7 @@ import polars as pl
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Panel, axis
-from usage_assets.reports.series import DAY, Series, extremes, span
+from usage_assets.reports.series import DAY, Series, dense, extremes, span
 from usage_assets.specs.plot_context import Figure, Scene, Trace
 from usage_assets.timelines.metrics import SHARED_METRICS
 
@@ -127,10 +127,8 @@ def collector_difference(differences: pl.DataFrame, scene: Scene) -> Figure:
 
 def _series(rows: pl.DataFrame, window: frame.Window) -> Series:
     """A value per day of the window; null where there is none."""
-    start, end = window
-    grid = pl.select(timestamp=pl.datetime_range(start, end, DAY, closed="left", time_unit="us"))
-    found = rows.select(pl.col("timestamp").cast(pl.Datetime("us")), "value")
-    return Series("nodes", grid.join(found, on="timestamp", how="left", maintain_order="left"), DAY, end)
+    values = dense(rows.select(pl.col("timestamp").cast(pl.Datetime("us")), "value"), *window, DAY)
+    return Series("nodes", values, DAY, window[1])
 
 
 def _reach(rows: pl.DataFrame) -> tuple[float, float]:

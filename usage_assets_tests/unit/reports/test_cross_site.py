@@ -5,8 +5,7 @@ import polars as pl
 from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports import reading
-from usage_assets.reports.figures import cross_site_usage
-from usage_assets.reports.figures.cross_site import SitesHistory
+from usage_assets.reports.figures.cross_site import SitesHistory, cross_site_usage
 from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.tables import USAGE
 from usage_assets.warehouse import Warehouse

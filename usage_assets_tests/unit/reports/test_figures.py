@@ -10,7 +10,7 @@ import pytest
 
 from usage_assets.kinds import kind_metrics
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.reports.figures import site_stack, usage_stack
+from usage_assets.reports.figures.stack import site_stack, usage_stack
 from usage_assets.reports.frame import INK, Label, Panel, layout
 from usage_assets.specs.plot_context import Scene
 from usage_assets.timelines.metrics import metrics_with

@@ -7,14 +7,9 @@ import pytest
 
 from usage_assets.facts.tables import LEASES
 from usage_assets.reports import reading
-from usage_assets.reports.figures import (
-    hours,
-    leadtime,
-    leadtime_compare,
-    leadtime_projected,
-    site_leadtime,
-    site_leadtime_compare,
-)
+from usage_assets.reports.figures import hours
+from usage_assets.reports.figures.leadtime import leadtime, leadtime_compare, leadtime_projected
+from usage_assets.reports.figures.leadtime_history import site_leadtime, site_leadtime_compare
 from usage_assets.specs.plot_context import Scene
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.reports.test_figures import JAN, START, drawn, named, site

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from usage_assets.reports.figures import collector_difference, legacy_facet
+from usage_assets.reports.figures.legacy import collector_difference, legacy_facet
 from usage_assets.specs.plot_context import Scene
 from usage_assets_tests.unit.reports.test_figures import DAY, JAN, START, drawn, named, site
 

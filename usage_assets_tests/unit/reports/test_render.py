@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from usage_assets.reports import pictures, render, thumbnail
-from usage_assets.reports.figures import site_stack, usage_stack
+from usage_assets.reports.figures.stack import site_stack, usage_stack
 from usage_assets.specs.plot_context import Scene
 from usage_assets_tests.unit.reports.test_figures import JAN, site, usage
 

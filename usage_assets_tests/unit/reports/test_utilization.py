@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from usage_assets.reports.figures import node_types, utilization
+from usage_assets.reports.figures.utilization import node_types, utilization
 from usage_assets.specs.plot_context import Scene
 from usage_assets_tests.unit.reports.test_figures import DAY, JAN, START, drawn, named, site, usage
 

@@ -21,8 +21,9 @@ from usage_assets.kinds.htcondor.pool.classes import CLASSES
 from usage_assets.kinds.htcondor.pool.metrics import BY_NAME, METRICS
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.reports import thumbnail
-from usage_assets.reports.figures import cross_site_usage, node_types, usage_stack
-from usage_assets.reports.figures.cross_site import SitesHistory
+from usage_assets.reports.figures.cross_site import SitesHistory, cross_site_usage
+from usage_assets.reports.figures.stack import usage_stack
+from usage_assets.reports.figures.utilization import node_types
 from usage_assets.reports.plots import plots_of
 from usage_assets.specs.plot_context import Scene
 from usage_assets.warehouse import Warehouse
