@@ -214,7 +214,7 @@ def _title(line: Line, group: Group) -> str:
 
 
 def _links(line: Line, group: Group) -> list[tuple[str, str]]:
-    """Where to look in the UI, with a word for each."""
+    """(word, address) of pages of the UI for the check."""
     base = settings.ui_url()
     out = []
     if line.run_id:
@@ -256,7 +256,7 @@ def _mapping(group: Group) -> dict[str, Any]:
 
 
 def _escape(text: str) -> str:
-    """Slack reads & < > as markup and nothing else that could mention people or hide a link."""
+    """The text with & < > escaped: nothing else is markup to Slack that mentions people or hides a link."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -69,7 +69,7 @@ class Health:
 
 
 class State:
-    """The open file. Every method works on it as it is; `transaction` makes several of them one."""
+    """The open file. Each method is a statement of its own; within `transaction` they are one."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ class State:
         return [row[0] for row in self._db.execute("SELECT run_id FROM runs WHERE NOT is_read ORDER BY storage_id")]
 
     def run_was_read(self, run_id: str) -> None:
-        """Do not look at a run again."""
+        """Note that a run was read."""
         self._db.execute("UPDATE runs SET is_read = 1 WHERE run_id = ?", (run_id,))
 
     def run_resists(self, run_id: str) -> int:
@@ -146,7 +146,7 @@ class State:
         )
 
     def forget_read_runs(self) -> None:
-        """Forget the runs of a storage that is no more."""
+        """Forget the runs of a storage that no longer exists."""
         self._db.execute("DELETE FROM runs WHERE is_read")
 
     # causes
@@ -228,7 +228,7 @@ class State:
         return {site: (plan, datetime.fromtimestamp(since, tz=UTC)) for site, plan, since in rows}
 
     def set_plans(self, plans: Mapping[str, tuple[str, datetime]]) -> None:
-        """Replace them."""
+        """Replace the schedules of all sites."""
         self._db.execute("DELETE FROM nightlies")
         rows = [(site, plan, since.timestamp()) for site, (plan, since) in plans.items()]
         self._db.executemany("INSERT INTO nightlies VALUES (?, ?, ?)", rows)

@@ -1,4 +1,4 @@
-"""The audit as a page that can be read on paper: plots/<site>/<month>/audit.html."""
+"""The audit as a printable page: plots/<site>/<month>/audit.html."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -21,7 +21,8 @@ _DOUBLED = (
 
 
 def page(site: Site, month: date, rows: pl.DataFrame, extracted: datetime | None, order: Sequence[str]) -> str:
-    """The page of one month, of its rows of reports.audit; `order` has the assets as they build on each other."""
+    """The page of a month from its rows of reports.audit; `order` has the assets as they build on each other."""
+    places = {asset: place for place, asset in enumerate(order)}  # others last, in the order of their names
     return render_template(
         "audit.html.j2",
         name=site.name,
@@ -31,19 +32,14 @@ def page(site: Site, month: date, rows: pl.DataFrame, extracted: datetime | None
         example=f"{month:%Y-%m}-15T12:00",
         assets=[
             {"title": asset, "sources": [_source(source, part) for source, part in _groups(own, "source")]}
-            for asset, own in sorted(_groups(rows, "asset"), key=lambda group: _place(order, group[0]))
+            for asset, own in sorted(_groups(rows, "asset"), key=lambda group: places.get(group[0], len(order)))
         ],
         words=OUTCOMES | REASONS,
     )
 
 
-def _place(order: Sequence[str], asset: str) -> tuple[int, str]:
-    return (order.index(asset) if asset in order else len(order), asset)
-
-
 def _groups(frame: pl.DataFrame, by: str) -> list[tuple[str, pl.DataFrame]]:
-    parts = frame.sort(by).partition_by(by, as_dict=True)
-    return [(str(name), part) for (name,), part in parts.items()]
+    return [(str(name), part) for (name,), part in frame.sort(by).partition_by(by, as_dict=True).items()]
 
 
 def _source(name: str, rows: pl.DataFrame) -> dict[str, Any]:

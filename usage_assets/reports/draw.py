@@ -33,19 +33,15 @@ _FEW = 1
 """Runs of at most so many months have a picture of every plot; a night has those that are always pictured."""
 
 
-CONTRACT = Check(
-    "contract", "The page could be drawn and is complete.", per_run="with a page that failed or is cut off"
-)
-COVERAGE = Check(
-    "coverage",
-    "Every month since the site's first one has its page, where the plot applies to the site.",
-    per_run="not drawn",
-)
+_COMPLETE = "The page could be drawn and is complete."
+_EVERY_MONTH = "Every month since the site's first one has its page, where the plot applies to the site."
+CONTRACT = Check("contract", _COMPLETE, per_run="with a page that failed or is cut off")
+COVERAGE = Check("coverage", _EVERY_MONTH, per_run="not drawn")
 
 
 @dataclass
 class Drawn:
-    """What a run drew: the pages by plot and month (none for the history), and the months left as they were, why.
+    """Result of drawing: pages by plot and month (None: whole history), and why blocked months were left as they were.
 
     `faults` says of each plot and month that could not be drawn what went wrong; an older page of it is left as it is.
     `empty` are the plots of a whole history that have nothing to show though it was built, such as lead times of a
@@ -91,42 +87,35 @@ def draw_window(
         horizon_days=kind.horizon_days(site),
     )
     renderer = Renderer()
-    named: dict[tuple[str, date | None], str] = {}
-
-    def pictured(plot: Plot) -> bool:
-        policy = settings.pictures()
-        few = len(window.months) <= _FEW
-        return policy == "all" or (policy == "auto" and (few or plot.always_pictured))
+    names: dict[tuple[str, date | None], str] = {}
 
     def add(plot: Plot, scene: Scene, rows: Any) -> None:
         name = plot.page(site.key, scene.month)
         with _apart(out, site, [plot], scene.month):
-            renderer.add(name, plot.draw(rows, scene), picture=pictured(plot))
-            named[plot.name, scene.month] = name
+            policy, few = settings.pictures(), len(window.months) <= _FEW
+            picture = policy == "all" or (policy == "auto" and (few or plot.always_pictured))
+            renderer.add(name, plot.draw(rows, scene), picture=picture)
+            names[plot.name, scene.month] = name
 
-    for first in range(0, len(window.months) if monthly else 0, _AT_ONCE):
-        scenes = [
-            replace(whole_scene, month=at, extracted_at=extracted.get(at))
-            for at in window.months[first : first + _AT_ONCE]
-        ]
+    for part in window.parts(_AT_ONCE) if monthly else ():
+        scenes = [replace(whole_scene, month=month, extracted_at=extracted.get(month)) for month in part.months]
         todo = [(plot, scene) for scene in scenes for plot in monthly if (plot.name, scene.month) not in out.blocked]
-        asked = {(plot.read, scene.month): scene for plot, scene in todo}
-        read = {}
+        rows_of: dict[tuple[Any, date | None], Any] = {}
         with warehouse.read() as reader:
-            for (of, at), scene in asked.items():
-                with _apart(out, site, [plot for plot in monthly if plot.read is of], at):
-                    read[of, at] = of(reader, scene)
-        for at, own in groupby(todo, key=lambda one: one[1].month):
-            note(f"{window}: plots of {at:%Y-%m}")
+            for (read, month), scene in {(plot.read, scene.month): scene for plot, scene in todo}.items():
+                with _apart(out, site, [plot for plot in monthly if plot.read is read], month):
+                    rows_of[read, month] = read(reader, scene)
+        for month, own in groupby(todo, key=lambda one: one[1].month):
+            note(f"{window}: plots of {month:%Y-%m}")
             for plot, scene in own:
-                if (plot.read, scene.month) in read:
-                    add(plot, scene, read[plot.read, scene.month])
+                if (plot.read, month) in rows_of:
+                    add(plot, scene, rows_of[plot.read, month])
     scene = replace(whole_scene, sites=sites or {site.key: site})
-    for of in dict.fromkeys(plot.read for plot in whole):
-        these = [plot for plot in whole if plot.read is of]
+    for read in dict.fromkeys(plot.read for plot in whole):
+        these = [plot for plot in whole if plot.read is read]
         rows = None
         with warehouse.read() as reader, _apart(out, site, these, None):
-            rows = of(reader, scene)
+            rows = read(reader, scene)
             for plot in these if rows is None else ():
                 blocked = blocked_months(reader, site, window.months, kind.upstream(site, plot.after))
                 if len(blocked) < len(window.months):
@@ -134,13 +123,13 @@ def draw_window(
         for plot in these if rows is not None else ():
             add(plot, scene, rows)
     done = renderer.finish()
-    out.pages = {key: done[name] for key, name in named.items()}
+    out.pages = {key: done[name] for key, name in names.items()}
     return out
 
 
 @contextmanager
 def _apart(out: Drawn, site: Site, plots: Sequence[Plot], month: date | None) -> Iterator[None]:
-    """What goes wrong within costs these plots of this month alone; a disk that can't be written ends the run."""
+    """An exception within fails these plots of this month alone; a disk that can't be written ends the run."""
     try:
         yield
     except (OSError, MemoryError):
@@ -153,27 +142,21 @@ def _apart(out: Drawn, site: Site, plots: Sequence[Plot], month: date | None) ->
             _LOG.warning("site %s, %s: plot %s could not be drawn", site.key, when, plot.name, exc_info=True)
 
 
-def check_pages(
-    kind: Kind,
-    site: Site,
-    window: Window,
-    plot: Plot,
-    drawn: Drawn,
-) -> dict[Check, Findings]:
+def check_pages(kind: Kind, site: Site, window: Window, plot: Plot, drawn: Drawn) -> dict[Check, Findings]:
     """The page of each month is complete, and there is one for each month that should have one."""
     contract = dict.fromkeys(window.months, GOOD)
     coverage = dict.fromkeys(window.months, GOOD)
     for month in window.months if plot.applies(kind, site) else ():
         path = settings.plots_dir() / f"{plot.page(site.key, month)}.html"
-        there = path.is_file()
+        exists = path.is_file()
         fault = drawn.faults.get((plot.name, month if plot.scope == "month" else None))
         if fault:
-            said = "An older page, if there is one, was left; the run's stderr has the place in the code"
-            contract[month] = Finding(False, f"plot {plot.name} could not be drawn: {fault}. {said}")
-        elif there and not _is_whole(path):
+            text = "An older page, if there is one, was left; the run's stderr has the place in the code"
+            contract[month] = Finding(False, f"plot {plot.name} could not be drawn: {fault}. {text}")
+        elif exists and not _is_whole(path):
             contract[month] = Finding(False, f"{path.name} is cut off; draw it again")
         why = drawn.blocked.get((plot.name, month))
-        if (why or not (there or plot.name in drawn.empty)) and expected(site, month):
+        if (why or not (exists or plot.name in drawn.empty)) and expected(site, month):
             coverage[month] = Finding(False, f"not drawn: {why or 'there is no page'}")
     return {CONTRACT: contract, COVERAGE: coverage}
 

@@ -22,6 +22,11 @@ from usage_assets.warehouse.readiness import extracted_at
 
 TOLERANCE = 1e-6
 _COVERS = "start_at <= $at AND end_at > $at"
+_CONDITIONS = {
+    "metrics": "metric IN (SELECT unnest($metrics::VARCHAR[]))",
+    "node_type": "node_type = $node_type",
+    "entity": "$entity IN (entity_id, node, reservation_id, lease_id) OR lower($entity) IN (entity_id, node)",
+}
 _ENDED = "least(coalesce(deleted_at, CASE WHEN deleted THEN coalesce(updated_at, created_at) END), gone_at)"
 
 
@@ -149,7 +154,7 @@ def _weighted(terms: Sequence[Term]) -> dict[str, float | None]:
 
 @dataclass(frozen=True)
 class _Sources:
-    """The tables that answer a question about a site."""
+    """Queries that answer a question about a site."""
 
     reader: Reader
     kind: Kind
@@ -197,24 +202,18 @@ class _Sources:
         return Term(metric, weight, rows.height, totals, steps, self.pieces(rows))
 
     def covering(self, table: Table, metrics: Sequence[str] | None) -> pl.DataFrame:
-        """Rows of a table whose span covers the instant, of these metrics (None: of all) and of what is asked for."""
+        """Rows of a table whose span covers the instant, of these metrics (None: of all), node type and entity."""
         if not self.reader.has(table):
             return table.empty()
-        options = {
-            "metrics": (metrics, "metric IN (SELECT unnest($metrics::VARCHAR[]))"),
-            "node_type": (self.question.node_type, "node_type = $node_type"),
-            "entity": (
-                self.question.entity,
-                "$entity IN (entity_id, node, reservation_id, lease_id) OR lower($entity) IN (entity_id, node)",
-            ),
-        }
-        chosen = {name: option for name, option in options.items() if option[0] is not None}
-        conditions = ["site = $site AND month = $month", _COVERS, *(sql for _, sql in chosen.values())]
+        question = self.question
+        options = {"metrics": metrics, "node_type": question.node_type, "entity": question.entity}
+        given = {name: value for name, value in options.items() if value is not None}
+        conditions = ["site = $site AND month = $month", _COVERS, *(_CONDITIONS[name] for name in given)]
         names = ", ".join(f'"{name}"' for name in table.names)
         where = " AND ".join(f"({condition})" for condition in conditions)
         return self.reader.sql(
             f"SELECT {names} FROM {table.qualified} WHERE {where} ORDER BY metric, node_type, entity_id, start_at",
-            self._moment | {name: value for name, (value, _) in chosen.items()},
+            self._moment | given,
         )
 
     def _steps(self, metric: str) -> dict[str, float | None]:

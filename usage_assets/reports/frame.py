@@ -1,4 +1,4 @@
-"""What surrounds the data of a figure: title, panels over one time axis, known gaps, remarks, legend, type and paper.
+"""The layout of a figure: title, panels over one time axis, known gaps, remarks, legend, fonts and colours.
 
 A figure is a plain mapping of `data` and `layout` as plotly takes them. Plotly's own classes would check each of its
 thousand properties anew for every page; the tests do that once.

@@ -1,6 +1,6 @@
 """Pages that lead to the plots: all sites, one site, one of its months, and what to do where there is no page.
 
-They are made on request of what lies in the plots folder and of one small file that coverage leaves there
+They are made on request from the files of the plots folder and from a small file that coverage writes there
 (`coverage.front`): no warehouse is opened, so that they never wait. Nothing is loaded from elsewhere, every link is
 relative: the folder may be served below any path.
 """
@@ -53,7 +53,7 @@ _NEEDS |= dict.fromkeys(("leadtime", "leadtime_compare", "leadtime_projected"), 
 
 @dataclass(frozen=True)
 class Link:
-    """A page to go to, and its thumbnail; none where it has none."""
+    """A link to a page, with its thumbnail; none where it has none."""
 
     title: str
     href: str
@@ -80,7 +80,7 @@ def page_of(folder: Path, parts: Sequence[str]) -> str | None:
 
 
 def missing(folder: Path, parts: Sequence[str]) -> str:
-    """The page that says why there may be no such page, and where to go on."""
+    """The page for an address without a page: possible reasons, and links."""
     front = _front(folder)
     depth = max(len(parts) - 1, 0)
     site = parts[0] if parts and (folder / parts[0]).is_dir() else None

@@ -86,7 +86,7 @@ def _end(kaleido: Any) -> None:
 
 
 def _printed(figure: Figure) -> Figure:
-    """The figure without what only a screen needs."""
+    """The figure for a picture: without the controls of a page, and no finer than the pixels."""
     xaxis = {key: value for key, value in figure["layout"].get("xaxis", {}).items() if key != "rangeselector"}
     return thinned({"data": figure["data"], "layout": figure["layout"] | {"xaxis": xaxis}}, PLOT_WIDTH_PX)
 

@@ -65,7 +65,11 @@ class Renderer:
             # before the page: an older picture must never stand beside a newer page
             png.unlink(missing_ok=True)
             write_file(html, content)
-        _write_thumbnail(place.with_suffix(".svg"), small)
+        svg = place.with_suffix(".svg")
+        if small is None:  # a plot that says it has nothing to show has none
+            svg.unlink(missing_ok=True)
+        elif not svg.is_file() or svg.read_text(encoding="utf-8") != small:
+            write_file(svg, small.encode())
         url = f"{settings.plots_url()}/{quote(name)}.html"
         inline = None if small is None else thumbnail.markdown(small, " ".join(PurePosixPath(name).parts))
         note = None if picture or same else "no picture: left out of a long run (USAGE_PICTURES)"
@@ -131,14 +135,6 @@ def _fingerprint(path: Path) -> tuple[int, bytes]:
     """Size and first lines: they name the version of plotly.js."""
     with path.open("rb") as file:
         return path.stat().st_size, file.read(200)
-
-
-def _write_thumbnail(path: Path, text: str | None) -> None:
-    """What the pages that lead to a plot show of it; a plot that says it has nothing to show has none."""
-    if text is None:
-        path.unlink(missing_ok=True)
-    elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_file(path, text.encode())
 
 
 def write_file(path: Path, content: bytes) -> None:

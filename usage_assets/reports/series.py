@@ -1,4 +1,4 @@
-"""What figures draw: one site, one resource, a row per bucket and a column per metric."""
+"""Series that figures draw: one site, one resource, a row per bucket and a column per metric."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Series:
     stacked: tuple[str, ...] = ()
 
     def has(self, metric: str) -> bool:
-        """Whether the site has the metric and knows a value of it."""
+        """Whether the site has the metric, with a value that is not null."""
         return metric in self.values.columns and self.values[metric].null_count() < self.values.height
 
     @property
@@ -137,7 +137,7 @@ def share(series: Series, of: str, over: str) -> pl.Series:
 
 
 def utilization_over(fixed: str | None, series: Series) -> str:
-    """What utilization is a share of, as timelines have it: reservable where nothing ran on demand, else total.
+    """Base of utilization, as in the timelines: reservable where nothing ran on demand, else total.
 
     The site's file may have `fixed` it. Over a whole history it is one and the same.
     """
@@ -180,7 +180,7 @@ def _missing(usage: pl.DataFrame, resource: str, metrics: Sequence[str]) -> tupl
 
 
 def dense(rows: pl.DataFrame, start: datetime, end: datetime, bucket: timedelta) -> pl.DataFrame:
-    """A row per bucket of a time, null where there is none for it."""
+    """A row per bucket of a span of time; null where `rows` have none for it."""
     grid = pl.select(timestamp=pl.datetime_range(start, end, bucket, closed="left", time_unit="us"))
     return grid.join(rows, on="timestamp", how="left", maintain_order="left")
 

@@ -32,7 +32,7 @@ class PlotsHandler(SimpleHTTPRequestHandler):
     sys_version = ""
 
     def send_head(self) -> Any:
-        """Refuse what is no request for a page of the folder, then a file, a page that leads to plots, or why not."""
+        """Answer a request: refused, a file, a page that leads to plots, or why there is none."""
         if fault := refused_host(self.headers.get_all("Host") or []):
             return self._say(*fault)
         parts = path_parts(self.path)
@@ -61,7 +61,7 @@ class PlotsHandler(SimpleHTTPRequestHandler):
         return self._page(landing.missing(root, parts), HTTPStatus.NOT_FOUND)
 
     def translate_path(self, path: str) -> str:
-        """The file of a path that was looked at; it is decoded once, as here."""
+        """The file of a path that `path_parts` has checked and decoded."""
         return str(Path(self.directory).joinpath(*(path_parts(path) or ())))
 
     def end_headers(self) -> None:
@@ -73,7 +73,7 @@ class PlotsHandler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
-        """Only what went wrong is worth a line."""
+        """Log failed requests only."""
         if len(args) > 1 and str(args[1])[:1] in "45":
             super().log_message(format, *args)
 
@@ -108,7 +108,7 @@ def path_parts(target: str) -> list[str] | None:
 
 
 def refused_host(hosts: list[str]) -> tuple[HTTPStatus, str] | None:
-    """What to answer to a request by these Host headers; None where they name this server."""
+    """Status and text that refuse a request with these Host headers; None where they name this server."""
     found = _HOST.fullmatch(hosts[0].strip()) if len(hosts) == 1 else None
     if found is None:
         return HTTPStatus.BAD_REQUEST, "A request needs one Host header."

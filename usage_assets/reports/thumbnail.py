@@ -25,7 +25,7 @@ def fitting(figure: Figure) -> str | None:
 
 
 def markdown(text: str, title: str) -> str:
-    """A thumbnail as a markdown image of at most 8 kB; `title` says what it shows to those who do not see it."""
+    """A thumbnail as a markdown image of at most 8 kB; `title` is its alternative text."""
     return f"![{title}](data:image/svg+xml;base64,{b64encode(text.encode()).decode()})"
 
 
@@ -91,14 +91,14 @@ def _cells(traces: list[Trace], points: int) -> list[str]:
 
 
 def _colour(scale: list[tuple[float, str]], place: float) -> str:
-    """The colour of a scale nearest to a place on it, of two at one place that which goes on."""
+    """The colour of a scale nearest to a place on it; of two at one place the upper one."""
     upper = next((n for n, (edge, _) in enumerate(scale) if edge > place), len(scale) - 1)
     lower = max(upper - 1, 0)
     return str(scale[upper if abs(scale[upper][0] - place) < abs(place - scale[lower][0]) else lower][1])
 
 
 def _marks(traces: list[Trace], window: Window, reach: tuple[float, float], points: int) -> list[str]:
-    """Points, bars and lines; of many evenly some."""
+    """Points, bars and lines; of many points evenly a part."""
     start, end = window
     low, high = reach
     dots = max(1, sum(len(trace["y"]) for trace in traces if trace.get("mode") == "markers") // (2 * points))

@@ -1,10 +1,10 @@
-"""When two counts of a day's node-hours are taken for equal: old and new count differently to the minute."""
+"""Tolerance of comparing two counts of a day's node-hours: old and new count differently to the minute."""
 
 import polars as pl
 
 TOLERANCE_HOURS = 0.5
 TOLERANCE_SHARE = 0.005
-"""The greater of the two counts: half an hour, or half a percent of what is compared with."""
+"""The greater of the two applies: half an hour, or half a percent of the other count."""
 
 
 def close_to(one: str | pl.Expr, other: str | pl.Expr) -> pl.Expr:
@@ -14,5 +14,5 @@ def close_to(one: str | pl.Expr, other: str | pl.Expr) -> pl.Expr:
 
 
 def tolerance(hours: pl.Expr) -> pl.Expr:
-    """How far from these hours others may be."""
+    """Difference up to which others count as equal to these hours."""
     return pl.max_horizontal(pl.lit(TOLERANCE_HOURS), hours.abs() * TOLERANCE_SHARE)

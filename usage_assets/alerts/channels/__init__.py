@@ -7,7 +7,7 @@ from pydantic import Field
 from usage_assets.alerts.channels.base import Channel
 from usage_assets.alerts.channels.log import Log
 from usage_assets.alerts.channels.mail import Mail
-from usage_assets.alerts.channels.webhook import Slack, Webhook
+from usage_assets.alerts.channels.web import Slack, Webhook
 
 AnyChannel = Annotated[Log | Mail | Webhook | Slack, Field(discriminator="kind")]
 KINDS = ("log", "mail", "webhook", "slack")

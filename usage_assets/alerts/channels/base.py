@@ -19,7 +19,7 @@ class Channel(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, which its outbox goes by."""
+        """Its name, which is that of its outbox."""
 
     @property
     def warnings(self) -> bool:

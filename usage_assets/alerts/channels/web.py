@@ -1,15 +1,21 @@
-"""HTTP requests of alerts: an answer of 2xx or an AlertError that names the host and nothing else of the address."""
+"""HTTP requests of alerts, and webhooks: a POST of JSON, for programs or for Slack and what understands the same.
+
+A request has an answer of 2xx, or it is an AlertError that names the host and nothing else of the address.
+"""
 
 import http.client
+import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
-from usage_assets.alerts.channels.base import SECONDS, VARIABLE, with_secrets
+from usage_assets.alerts.channels.base import SECONDS, VARIABLE, Named, with_secrets
+from usage_assets.alerts.message import Message
 from usage_assets.core.errors import AlertError
 
 
@@ -22,6 +28,9 @@ def _address(value: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+
+
+_TYPE = {"Content-Type": "application/json"}
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -59,3 +68,34 @@ def request(url: str, *, where: str, body: bytes | None = None, headers: Mapping
         reason = getattr(error, "reason", error)
         msg = f"{where}: {host} can't be reached ({type(reason if isinstance(reason, Exception) else error).__name__})"
         raise AlertError(msg) from None
+
+
+def _header(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        msg = f"{name!r} is no name of a header"
+        raise ValueError(msg)
+    return name
+
+
+class Webhook(Named):
+    """A POST of `{"subject", "text", "errors", "warnings", "recovered", "groups", "groups_left_out"}`."""
+
+    kind: Literal["webhook"]
+    url: Address
+    headers: dict[Annotated[str, AfterValidator(_header)], str] = Field(default_factory=dict)
+
+    def send(self, message: Message) -> None:
+        """POST the message."""
+        request(self.url, where=f"channel {self.name}", body=message.as_json(), headers=_TYPE | self.headers)
+
+
+class Slack(Named):
+    """An incoming webhook of Slack, Mattermost, Rocket.Chat or whatever takes `{"text": ...}` in Slack's markup."""
+
+    kind: Literal["slack"]
+    url: Address
+
+    def send(self, message: Message) -> None:
+        """POST the message."""
+        body = json.dumps({"text": message.slack(), "unfurl_links": False}).encode()
+        request(self.url, where=f"channel {self.name}", body=body, headers=_TYPE)

@@ -1,5 +1,5 @@
-"""What leaves the warehouse: tables for dashboards and reports, as files, in a database and as a DuckDB snapshot.
+"""Exports: usage tables for dashboards and reports, as files, in a database and as a DuckDB snapshot.
 
-`tables` says which and of what shape, `frames` makes them (pure), `reading` adds up what they need; `files`, `snapshot`
-and `database` are where they go.
+What belongs here: `tables` declares them, `reading` adds up the usage that they need, `frames` makes their rows (pure),
+`export` writes them by `files`, `snapshot` and `database`. What stays out: how usage is computed.
 """

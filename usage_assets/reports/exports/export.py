@@ -11,7 +11,7 @@ from usage_assets.core import settings
 from usage_assets.core.locks import file_lock
 from usage_assets.core.months import Window
 from usage_assets.reports.exports import database, frames, reading
-from usage_assets.reports.exports.files import month_path, site_paths, write_month
+from usage_assets.reports.exports.files import site_paths, write_month
 from usage_assets.reports.exports.snapshot import write_snapshot
 from usage_assets.reports.exports.tables import USAGE_LONG, USAGE_WIDE, ExportTable
 from usage_assets.sites.base import Site
@@ -25,7 +25,7 @@ _MONTHS_AT_ONCE = 12
 
 @dataclass
 class Exported:
-    """What a run exported: rows per table and month, and the months left as they were with the reason.
+    """Result of an export: rows per table and month, and why blocked months were left as they were.
 
     `left_out` says per month which node types are in no sum, by resource.
     """
@@ -59,21 +59,13 @@ def export_window(
                     part = parts.get(month, rows.clear())
                     write_month(table, site.key, month, part)
                     out.rows[table.name][month] = part.height
-    with file_lock(
-        settings.data_dir() / ".locks" / "export.lock",
-        f"exports of {window}",
-        wait_seconds=settings.lock_wait_seconds(),
-    ):
+    lock = settings.data_dir() / ".locks" / "export.lock"
+    with file_lock(lock, f"exports of {window}", wait_seconds=settings.lock_wait_seconds()):
         write_snapshot([(site.key, month) for month in window.months])
         if out.target is not None and any(out.rows.values()):
-            loads = [
-                database.Load(
-                    table,
-                    {month: month_path(table, site.key, month) for month in out.rows[table.name]},
-                    site_paths(table, site.key),
-                )
-                for table in tables
-            ]
+            files = {table: site_paths(table, site.key) for table in tables}
+            written = {table: {month: files[table][month] for month in out.rows[table.name]} for table in tables}
+            loads = [database.Load(table, written[table], files[table]) for table in tables]
             out.in_database = database.load(site.key, loads)
     return out
 

@@ -91,8 +91,7 @@ class SiteUsage:
     `added`: month, timestamp, metric, resource, value of the node types that are known, together; null where none is;
     complete: whether all of all node types is known. `coverage` is a metric too, where a site was only seen now and
     then.
-    `left_out`: month, resource, node_types of which some sum of the month lacks all or a part, since nothing tells how
-    much they have.
+    `left_out`: month, resource, node_types of which some sum of the month lacks all or a part: their amount is unknown.
     `active`: month, timestamp, metric (a booking), resource, hours in which servers of that booking ran; a row only
     where some did. `daily`: month, date, node_type, metric, hours of nodes; complete: whether all of them are known.
     """

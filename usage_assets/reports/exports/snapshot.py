@@ -28,7 +28,7 @@ def snapshot_path() -> Path:
 
 
 def write_snapshot(written: Collection[SiteMonth] = ()) -> Path:
-    """Make the file anew and put it in the old one's place; readers keep what they opened.
+    """Write a new file and put it in the old one's place; readers keep the file that they opened.
 
     Its rows come from the Parquet files, thousands of them after some years. So the new file is a copy of the old one
     in which those months are exchanged whose files are younger than it, and those just `written`: a clock may have been
@@ -59,7 +59,7 @@ def write_snapshot(written: Collection[SiteMonth] = ()) -> Path:
 
 
 def _exchanged(path: Path, fresh: Path, written: Collection[SiteMonth]) -> bool:
-    """Make the new file of the old one; false where there is none, or it is not what this release writes."""
+    """Make the new file from the old one; false where there is none, or its tables are not those of this release."""
     if not path.is_file():
         return False
     since = path.stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""All sites over their whole history: what is used and what is available, in machines."""
+"""All sites over their whole history: machines used and available."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

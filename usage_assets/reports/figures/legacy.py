@@ -1,4 +1,4 @@
-"""Our usage beside that of the legacy usage counter, and what lies between them."""
+"""Our usage beside that of the legacy usage counter, and the differences between them."""
 
 from collections.abc import Mapping
 from datetime import timedelta
