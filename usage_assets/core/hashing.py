@@ -22,12 +22,12 @@ def hashes(texts: Collection[str], salt: str) -> dict[str, str]:
     return {text: text if _HASH.fullmatch(text) else hashed(text, salt) for text in texts}
 
 
-def salt_of(site: str, wish: str) -> str:
+def salt_of(site: str, reason: str) -> str:
     """The salt; UsageError where there is none, naming what of the site's file asks for it."""
     salt = settings.secret(SALT)
     if not salt:
         msg = (
-            f"site {site}: {wish}, but the environment has no {SALT}, nor has the secrets file; set it to a long "
+            f"site {site}: {reason}, but the environment has no {SALT}, nor has the secrets file; set it to a long "
             "secret text and keep it: another salt gives other hashes, and months no longer fit together"
         )
         raise UsageError(msg)

@@ -1,4 +1,4 @@
-"""What held before, between and after the rows that say it."""
+"""Segments stretched over the gaps before, between and after them."""
 
 from collections.abc import Sequence
 

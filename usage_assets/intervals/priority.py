@@ -1,4 +1,4 @@
-"""Several sources that say the same kind of thing, each believed as far as its policy goes."""
+"""Several sources of the same intervals, combined by the policy of each."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -28,18 +28,18 @@ def resolve(sources: Sequence[Ranked], *, by: Sequence[str]) -> list[pl.LazyFram
     counting: list[pl.LazyFrame] = []
     known: list[pl.LazyFrame] = []
     for intervals, policy in sources:
-        mine = materialize(intervals)
-        said = mine.select(*keys, "start_at", "end_at")
+        rows = materialize(intervals)
+        spans = rows.select(*keys, "start_at", "end_at")
         if not counting:
-            counts = mine
+            counts = rows
         elif policy == "authoritative":
-            counting = [materialize(subtract(earlier, said, on=keys)) for earlier in counting]
-            counts = mine
+            counting = [materialize(subtract(earlier, spans, on=keys)) for earlier in counting]
+            counts = rows
         elif policy == "gap_fill":
             covered = pl.concat([earlier.select(*keys, "start_at", "end_at") for earlier in counting])
-            counts = materialize(subtract(mine, covered, on=keys))
+            counts = materialize(subtract(rows, covered, on=keys))
         else:
-            counts = materialize(mine.join(pl.concat(known).unique(), on=keys, how="anti"))
+            counts = materialize(rows.join(pl.concat(known).unique(), on=keys, how="anti"))
         counting.append(counts)
-        known.append(mine.select(keys))
+        known.append(rows.select(keys))
     return counting

@@ -37,7 +37,7 @@ def step_function(intervals: pl.LazyFrame, *, by: Sequence[str], amounts: Sequen
 
 
 def held_values(amounts: Sequence[str]) -> list[pl.Expr]:
-    """Of rows sorted by group and instant, with `_first`: each amount as last said in its group, 0 before that."""
+    """Of rows sorted by group and instant, with `_first`: the last amount known in its group, 0 before the first."""
     return [
         pl.when(pl.col("_first")).then(pl.col(name).fill_null(0.0)).otherwise(pl.col(name)).forward_fill().alias(name)
         for name in amounts

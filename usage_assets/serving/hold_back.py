@@ -23,7 +23,7 @@ STAGES = ("raw", "facts", "timelines", "reports")
 _RANK_OF_SCHEMA = {"raw": 0, "evidence": 0, "facts": 1, "timelines": 2, "reports": 3}
 _OF_NOW = ("serving.failed_checks", "serving.held_back", "reports.coverage")
 """Tables that speak of the warehouse as it is, whatever the snapshot holds of it."""
-_SAID = 3
+_MOST_REASONS = 3
 _TEXT = 200
 
 
@@ -38,7 +38,7 @@ class Held:
     reason: str
 
 
-def find(reader: Reader, generation: int, before: Sequence[Held] = ()) -> list[Held]:
+def find_held(reader: Reader, generation: int, before: Sequence[Held] = ()) -> list[Held]:
     """What a generation is to hold back; `before` is what the one before it did."""
     why: dict[tuple[str, date], dict[str, list[str]]] = {}
 
@@ -98,15 +98,15 @@ def hold_back(writer: Writer, held: Sequence[Held]) -> None:
         for site in sites:
             months = sorted({one.month for one in held if one.site == site})
             # the range lets the storage skip the months outside it; without it each table is read as a whole
-            mine = (
+            condition = (
                 "t.site = $site AND t.month BETWEEN $first AND $last AND EXISTS "
                 f"(SELECT 1 FROM held h WHERE h.site = $site AND h.month = t.month AND h.rank <= {rank})"
             )
             params = {"site": site, "first": months[0], "last": months[-1]}
-            writer.con.execute(f"DELETE FROM {name} t WHERE {mine}", params).fetchall()
+            writer.con.execute(f"DELETE FROM {name} t WHERE {condition}", params).fetchall()
             if common:
                 writer.con.execute(
-                    f"INSERT INTO {name} BY NAME SELECT {common} FROM previous.{name} t WHERE {mine}", params
+                    f"INSERT INTO {name} BY NAME SELECT {common} FROM previous.{name} t WHERE {condition}", params
                 ).fetchall()
     writer.con.execute("DROP TABLE held").fetchall()
 
@@ -138,5 +138,5 @@ def _rank(name: str, columns: Sequence[str]) -> str | None:
 
 
 def _reason(texts: Sequence[str]) -> str:
-    more = f"; and {len(texts) - _SAID} more" if len(texts) > _SAID else ""
-    return "; ".join(texts[:_SAID]) + more
+    more = f"; and {len(texts) - _MOST_REASONS} more" if len(texts) > _MOST_REASONS else ""
+    return "; ".join(texts[:_MOST_REASONS]) + more

@@ -17,7 +17,7 @@ from usage_assets.core.disk import copy_file, put_in_place, remove, require_room
 from usage_assets.core.errors import SnapshotError
 from usage_assets.core.file_faults import advice
 from usage_assets.core.locks import file_lock
-from usage_assets.serving.hold_back import Held, find, held_in, hold_back
+from usage_assets.serving.hold_back import Held, find_held, held_in, hold_back
 from usage_assets.serving.pointer import Pointer, digest, generations, read_pointer, snapshot_name, write_pointer
 from usage_assets.serving.state_hash import state_hash
 from usage_assets.warehouse import Reader, Warehouse, Writer, migrations
@@ -84,7 +84,7 @@ def _finish(
     with connect(part, copy_of=copy_of) as con:
         mark = state_hash(Reader(con))  # before anything is held back: it is the warehouse's
         before = () if previous is None else _held_back(previous)
-        held = find(Reader(con), generation, before)
+        held = find_held(Reader(con), generation, before)
         _hold_back(con, folder, held, previous)
         con.execute("CHECKPOINT").fetchall()
     with ThreadPoolExecutor(max_workers=1) as pool:

@@ -1,4 +1,4 @@
-"""The change mark: a short text that differs when what would be published differs."""
+"""State hash: a short text that differs when what would be published differs."""
 
 import hashlib
 from datetime import date
@@ -34,7 +34,7 @@ def unchecked(reader: Reader) -> list[tuple[str, date, str]]:
 
 
 def state_hash(reader: Reader) -> str:
-    """The mark of the state that is read: versions, gates, failing checks, unchecked rows, and the tables' shapes."""
+    """The hash of the state that is read: versions, gates, failing checks, unchecked rows, and the tables' shapes."""
     parts: list[object] = [reader.sql(_SHAPES).item()]
     parts += [reader.sql(query.format(table.qualified)).item() for table, query in _STATES if reader.has(table)]
     parts += unchecked(reader)

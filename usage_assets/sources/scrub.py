@@ -11,7 +11,7 @@ from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import CHECKED, VERSIONS
 
 _IDENTITIES = ("user_id", "project_id")
-NOBODY = "none"  # whose time it was, where it was nobody's
+NOBODY = "none"  # in place of an id where the time belongs to nobody
 
 
 def scrub(kind: Kind, site: Site, warehouse: Warehouse) -> dict[str, int]:
@@ -36,10 +36,10 @@ def scrub(kind: Kind, site: Site, warehouse: Warehouse) -> dict[str, int]:
                     changed[table.qualified] = changed.get(table.qualified, 0) + done
         for identity in _IDENTITIES:
             alike = next((column for column in redactor.rules if column.endswith(f".{identity}")), None)
-            for made in work.made(identity) if alike is not None else ():
-                changed[made] = changed.get(made, 0) + work.rewrite_made(made, str(alike))
+            for name in work.derived_tables(identity) if alike is not None else ():
+                changed[name] = changed.get(name, 0) + work.rewrite_derived(name, str(alike))
         if any(changed.values()):
-            _speak(writer, site.key)
+            _mark_changed(writer, site.key)
     return {name: number for name, number in changed.items() if number}
 
 
@@ -61,16 +61,16 @@ class _Scrub:
             return self._run(f'{change} AND "{name}" IS DISTINCT FROM {part}')
         return self._replace(table, name, column)
 
-    def rewrite_made(self, table: str, column: str) -> int:
-        """The same in a table that was made of raw rows."""
+    def rewrite_derived(self, table: str, column: str) -> int:
+        """The same in a table derived from raw rows."""
         name = column.partition(".")[2]
         if self.redactor.rules[column] == "drop" and table.startswith("timelines."):
             # a row per person: without persons its rows are others
             return self._run(f"DELETE FROM {table} WHERE site = $site AND \"{name}\" <> 'none'")
         return self.rewrite(table, column)
 
-    def made(self, identity: str) -> list[str]:
-        """Tables made of raw rows that say whose time it was."""
+    def derived_tables(self, identity: str) -> list[str]:
+        """Tables derived from raw rows that have this column of an identity."""
         found = self.writer.sql(
             "SELECT c.schema_name || '.' || c.table_name AS name FROM duckdb_columns() c JOIN duckdb_tables() t "
             "ON t.table_oid = c.table_oid AND t.database_oid = c.database_oid "
@@ -101,8 +101,8 @@ class _Scrub:
         return int(self.writer.con.execute(statement, {"site": self.site}).fetchall()[0][0])
 
 
-def _speak(writer: Writer, site: str) -> None:
-    """Other rows than before, and no other numbers: what was checked stays checked, what is published is not yet it."""
+def _mark_changed(writer: Writer, site: str) -> None:
+    """Raise the versions, so that the change is published; rows stay checked, as no number changed."""
     now = clock.naive_utc_now()
     if writer.has(VERSIONS):
         writer.con.execute(

@@ -181,19 +181,20 @@ def _series(scope: Scope, facts: pl.LazyFrame, node_types: pl.LazyFrame, windows
 
 
 def _known(facts: pl.LazyFrame, series: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
-    """Per series whether it knows a resource, as columns knows_<resource>.
+    """For each series and resource: is the amount known? As columns knows_<resource>.
 
-    One with intervals does if one of them tells the amount. One without any is zero, unless nobody knows how much of
-    the resource its node type has: no interval of the type tells it, or, of a type without intervals, none of the
-    month. Machines are no devices, and devices are no machines: of each other they have none, which is known.
+    It is where the amount is non-null in at least one interval of the series. A series without intervals is zero where
+    an interval of its node type has an amount; of a type without intervals, where one of the month has, or the month
+    has no interval. Else it is unknown. Machines are no devices, and devices no machines: of each other they have none,
+    which is known.
     """
-    told = [
+    is_known = [
         (pl.lit(value=True) if name == "devices" else pl.col(name).is_not_null() | pl.col("_is_device")).alias(name)
         for name in scope.resources
     ]
     levels = (list(_GROUP), ["month", "node_type"], ["month"])
     found = series.select(_GROUP)
-    marks = facts.select(*_GROUP, *told)
+    marks = facts.select(*_GROUP, *is_known)
     for depth, keys in enumerate(levels):
         marks = materialize(marks.group_by(keys).agg(pl.col(name).any() for name in scope.resources))
         found = found.join(marks.rename({name: f"{name}_{depth}" for name in scope.resources}), on=keys, how="left")

@@ -1,4 +1,4 @@
-"""Connections to DuckDB files: how they are opened, and that they are let go of."""
+"""Connections to DuckDB files: how they are opened, and that they are released."""
 
 import re
 import time
@@ -73,17 +73,19 @@ def connect(path: Path, *, read_only: bool = False, copy_of: Path | None = None)
     try:
         con = _when_free(path, lambda: duckdb.connect(str(path), read_only=read_only, config=config))
     except duckdb.Error as error:
-        said = damage(error, copy_of or path)
-        msg = said or f"{path} can't be opened: {error}; nothing was changed. What to do: {advice(error, path.parent)}"
+        damaged = damage(error, copy_of or path)
+        msg = (
+            damaged or f"{path} can't be opened: {error}; nothing was changed. What to do: {advice(error, path.parent)}"
+        )
         raise WarehouseError(msg) from error
     try:
         con.execute("SET TimeZone = 'UTC'").fetchall()
         yield con
     except BaseException as error:
-        _let_go(error)
-        said = damage(error, copy_of or path)
-        if said is not None:
-            raise WarehouseError(said) from error
+        _release(error)
+        damaged = damage(error, copy_of or path)
+        if damaged is not None:
+            raise WarehouseError(damaged) from error
         raise
     finally:
         con.close()
@@ -94,7 +96,7 @@ def _when_free(path: Path, opened: Callable[[], _T]) -> _T:
     wait = settings.lock_wait_seconds()
     began = time.monotonic()
     deadline = began + wait
-    said = False
+    warned = False
     while True:
         try:
             return opened()
@@ -108,13 +110,13 @@ def _when_free(path: Path, opened: Callable[[], _T]) -> _T:
                     "(dashboards and notebooks read the published snapshot instead), or raise USAGE_LOCK_WAIT"
                 )
                 raise WarehouseError(msg) from None
-            if not said and time.monotonic() - began >= SAID_SECONDS:
-                said = True
+            if not warned and time.monotonic() - began >= SAID_SECONDS:
+                warned = True
                 warn(f"waiting for {path}, held by {found[1]}")
         time.sleep(_POLL_SECONDS)
 
 
-def _let_go(error: BaseException) -> None:
+def _release(error: BaseException) -> None:
     """Free what the frames of an error hold: an unfinished result keeps the file's instance alive.
 
     The next connection of this process to the file would then wait for its end for ever (seen with DuckDB 1.5).

@@ -27,7 +27,7 @@ class Migration:
     apply: Callable[[duckdb.DuckDBPyConnection], None]
 
 
-def _tell_versions_apart(con: duckdb.DuckDBPyConnection) -> None:
+def _add_seen_from(con: duckdb.DuckDBPyConnection) -> None:
     """Rows of raw tables say since when they are as they are: of older ones their last dump is all that is known."""
     for table in stored_tables(con, "raw"):
         if "seen_from" not in con.sql(f"SELECT * FROM raw.{table} LIMIT 0").columns:
@@ -35,7 +35,7 @@ def _tell_versions_apart(con: duckdb.DuckDBPyConnection) -> None:
     add_optional(con, "serving.dumps", {"run_id": "VARCHAR"})
 
 
-def _tell_capsules(con: duckdb.DuckDBPyConnection) -> None:
+def _add_capsules(con: duckdb.DuckDBPyConnection) -> None:
     """Containers say which capsule they belong to; of rows dumped before it is not known."""
     for schema in ("raw", "evidence"):
         add_optional(con, f"{schema}.zun_container", {"container_type": "BIGINT", "capsule_id": "BIGINT"})
@@ -67,19 +67,17 @@ def _mark_deleted_rows(con: duckdb.DuckDBPyConnection) -> None:
     add_optional(con, "serving.dumps", {"undated": "BIGINT"})
 
 
-def _tell_more_of_raw_rows(con: duckdb.DuckDBPyConnection) -> None:
+def _upgrade_raw_rows(con: duckdb.DuckDBPyConnection) -> None:
     """Raw rows hold what rules of this release ask of them: null in rows that were dumped before."""
-    _tell_capsules(con)
+    _add_capsules(con)
     _read_joined_names_again(con)
     add_optional(con, "serving.accounts", {"reasons": "VARCHAR"})
     _mark_deleted_rows(con)
 
 
 MIGRATIONS: tuple[Migration, ...] = (
-    Migration(2, "versions of raw rows are told apart, every dump is recorded", _tell_versions_apart),
-    Migration(
-        3, "raw rows say which are deleted, and what is needed to count each device once", _tell_more_of_raw_rows
-    ),
+    Migration(2, "versions of raw rows are told apart, every dump is recorded", _add_seen_from),
+    Migration(3, "raw rows say which are deleted, and what is needed to count each device once", _upgrade_raw_rows),
 )
 
 
@@ -138,26 +136,26 @@ def upgrade(con: duckdb.DuckDBPyConnection) -> None:
     a migration fails; the file is then as it was.
     """
     version = stored_version(con)
-    lacks = pending(version or 1)
-    if version is not None and not lacks:
+    missing = pending(version or 1)
+    if version is not None and not missing:
         return
     if _is_empty(con):
-        lacks = []
+        missing = []
     con.execute("BEGIN").fetchall()
     try:
-        _apply(con, lacks)
-        _write_down(con, [each.version for each in lacks] or [newest()])
+        _apply(con, missing)
+        _record_versions(con, [each.version for each in missing] or [newest()])
     except BaseException:
         con.execute("ROLLBACK").fetchall()
         raise
     con.execute("COMMIT").fetchall()
-    if lacks:
-        done = "; ".join(each.description for each in lacks)
+    if missing:
+        done = "; ".join(each.description for each in missing)
         _log.warning("usage_assets: warehouse upgraded from version %d to %d: %s", version or 1, newest(), done)
 
 
-def _apply(con: duckdb.DuckDBPyConnection, lacks: list[Migration]) -> None:
-    for migration in lacks:
+def _apply(con: duckdb.DuckDBPyConnection, missing: list[Migration]) -> None:
+    for migration in missing:
         try:
             migration.apply(con)
         except duckdb.Error as error:
@@ -169,7 +167,7 @@ def _apply(con: duckdb.DuckDBPyConnection, lacks: list[Migration]) -> None:
             raise WarehouseError(msg) from error
 
 
-def _write_down(con: duckdb.DuckDBPyConnection, versions: list[int]) -> None:
+def _record_versions(con: duckdb.DuckDBPyConnection, versions: list[int]) -> None:
     con.execute("CREATE SCHEMA IF NOT EXISTS serving").fetchall()
     con.execute(
         "CREATE TABLE IF NOT EXISTS serving.schema_version "

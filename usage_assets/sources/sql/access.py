@@ -43,13 +43,14 @@ def check_site(
         found = find_tables(servers, tables)
         seen = [_access(found[raw.name], count=count) for raw in tables]
         return SiteAccess(
-            tuple(
-                ServerAccess(server.label, server.transport.said if server.transport else "", tuple(warnings([server])))
-                for server in servers
-            ),
+            tuple(ServerAccess(one.label, _transport(one), tuple(warnings([one]))) for one in servers),
             tuple(_read_whole(seen, found) if count else seen),
             tuple(remarks(found)) if count else (),
         )
+
+
+def _transport(server: Server) -> str:
+    return server.transport.description if server.transport else ""
 
 
 def warnings(servers: Iterable[Server]) -> list[str]:
@@ -85,7 +86,7 @@ def _access(found: Found, *, count: bool) -> TableAccess:
 
 
 def _read_whole(seen: Sequence[TableAccess], found: Mapping[str, Found]) -> list[TableAccess]:
-    """The same, with the table of most rows unreadable where its rows do not come as they are counted.
+    """The reports, the largest table as unreadable where fewer of its rows come than the server counts.
 
     A dump would refuse them; a limit on the rows of an answer meets the largest table first.
     """

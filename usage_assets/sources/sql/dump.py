@@ -116,14 +116,14 @@ class _Dump:
             with self.warehouse.read() as reader:
                 refuse_lost_columns(reader, self.window, found.values())
         merged: dict[str, Merge] = {}
-        with stage.together():
+        with stage.one_transaction():
             months.create_window(self.con, self.window, self.site.first_month)
             for raw in needed:
                 columns, steps = self._columns(raw, wanted), steps_of(raw, found, self.catalogue)
                 staged = stage.read(found[raw.name], steps, names=columns)
                 if isinstance(raw.months, ServerLife):
                     stage.date_terminations(raw, *self._tables_of_terminations(servers, found, raw.months))
-                months.hold(self.con, raw, roots(raw, self.catalogue), self._namers(raw))
+                months.assign_months(self.con, raw, roots(raw, self.catalogue), self._namers(raw))
                 if staged.narrow:
                     stage.fill(found[raw.name], columns)
                 if raw.name in wanted:
@@ -132,7 +132,7 @@ class _Dump:
                     now = server.now if server else self.extracted_at
                     merged[raw.name] = Merge(found[raw.name], now, note, steps, roots(raw, self.catalogue))
                     evidence.assemble(self.con, merged[raw.name], self.site.key)
-                stage.settle(staged.read)
+                stage.commit_if_large(staged.read)
                 self.log(f"{self.window}: {raw.name}: {staged.read} row(s) read")
         self._merge(stage, merged)
         self._follow_gone(stage, needed, merged)
@@ -157,7 +157,7 @@ class _Dump:
         for raw in needed:
             owners, namers = roots(raw, self.catalogue), self._gone_namers(raw, merged)
             if namers or any(owner.name in moved for owner, _ in owners):
-                months.hold(self.con, raw, owners, [*self._namers(raw), *namers])
+                months.assign_months(self.con, raw, owners, [*self._namers(raw), *namers])
                 moved.add(raw.name)
                 if raw.name in merged:
                     again[raw.name] = merged[raw.name]
@@ -229,7 +229,7 @@ class _Dump:
         return [f'(SELECT DISTINCT m.month, CAST(s."{column}" AS VARCHAR) AS name FROM {rows})']
 
     def _gone_namers(self, raw: RawTable, merged: Mapping[str, Merge]) -> list[str]:
-        """The same of rows that are kept though the source has lost them."""
+        """The same for rows that are kept though the source has lost them."""
         other, column = namer_of(raw) or ("", "")
         if other not in merged or not any(counts.rows_gone for counts in merged[other].counts.values()):
             return []

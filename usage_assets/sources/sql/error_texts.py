@@ -105,14 +105,14 @@ def fault(site: str, where: str, error: BaseException, scrub: Scrubber, advice: 
     cause = getattr(error, "orig", None) or error  # SQLAlchemy's own text would repeat the whole statement
     text = _text(cause, scrub)
     if not advice:
-        advice = next((say for pattern, say in _ADVICE.items() if re.search(pattern, text, re.IGNORECASE)), "")
+        advice = next((todo for pattern, todo in _ADVICE.items() if re.search(pattern, text, re.IGNORECASE)), "")
     return SourceError(f"site {site}: {where}: {text}" + (f"; {advice}" if advice else ""))
 
 
 def no_connection(
     site: str, where: str, error: BaseException, scrub: Scrubber, *, url: URL, tls_is_named: bool
 ) -> SourceError:
-    """The same of a connection that did not come about: what the URL and the site's file ask of it matters."""
+    """A SourceError for a connection that failed; the advice depends on what the URL and the site's file ask for."""
     text = _text(getattr(error, "orig", None) or error, scrub)
     asks = sorted(name for name in url.query if name.startswith("ssl"))
     if _NO_TLS.search(text):
@@ -134,7 +134,7 @@ def _text(cause: BaseException, scrub: Scrubber) -> str:
 
 
 def short_read(site: str, where: str, *, counted: int, read: int) -> SourceError:
-    """The error of an answer that was cut: something keeps rows back, and what came must not be taken for all."""
+    """The error of an answer with fewer rows than the server counts."""
     return SourceError(
         f"site {site}: {where}: the server counts {counted:,} rows and gave {read:,} of them; nothing was stored. "
         "Something limits the rows of an answer (a proxy's cap, a policy of the account): lift it for this account, "

@@ -18,7 +18,7 @@ import duckdb
 
 from usage_assets.core.errors import EvidenceError, SourceError
 from usage_assets.core.months import Window
-from usage_assets.sources.sql.months import ended, hold, life_of, undated
+from usage_assets.sources.sql.months import assign_months, ended, life_of, undated
 from usage_assets.sources.sql.reflection import Found
 from usage_assets.sources.sql.stage import Stage
 from usage_assets.sources.sql.statements import Step
@@ -211,7 +211,7 @@ def keep(stage: Stage, item: Merge, site: str, *, purge_known: bool) -> None:
             "was written. Mend the site's file or the grants; if it was removed for good, run once with purge_known"
         )
         raise SourceError(msg)
-    _ask(stage, item, site)
+    _find_moved(stage, item, site)
     same = " AND ".join(f'v."{name}" = k."{name}"' for name in raw.key)
     left = 0
     for month, moved in con.execute(
@@ -246,7 +246,7 @@ def keep(stage: Stage, item: Merge, site: str, *, purge_known: bool) -> None:
     ).fetchall()
 
 
-def _ask(stage: Stage, item: Merge, site: str) -> None:
+def _find_moved(stage: Stage, item: Merge, site: str) -> None:
     """Write `asked`: which keys of the rows missed the source still has, live or archived.
 
     SourceError where such a row touches its month still: then the read was short, and the row did not move.
@@ -265,9 +265,9 @@ def _ask(stage: Stage, item: Merge, site: str) -> None:
     ]
     if not keys:
         return
-    with stage.aside():
+    with stage.separate_schema():
         stage.read_again(found, item.steps, stage.columns(raw), keys)
-        hold(con, raw, item.roots, ())
+        assign_months(con, raw, item.roots, ())
         con.execute(f"INSERT INTO asked SELECT {key} FROM s_{raw.name} SEMI JOIN {missed} USING ({key})").fetchall()
         short = con.execute(
             f"SELECT month, count(*) FROM {missed} JOIN m_{raw.name} m USING (month, {key}) "

@@ -83,10 +83,10 @@ def life_of(raw: RawTable) -> Life:
     return raw.months if isinstance(raw.months, Life) else OWN_LIFE
 
 
-def hold(
+def assign_months(
     con: duckdb.DuckDBPyConnection, raw: RawTable, roots: Sequence[tuple[RawTable, str]], namers: Sequence[str]
 ) -> None:
-    """Write `m_<raw name>`.
+    """Write `m_<raw name>`: which months hold which rows.
 
     `roots` are the tables that hold the rows a satellite belongs to, with the column that names them; `namers` are
     relations (month, name) of rows that a machine's table holds because another row names them.

@@ -87,7 +87,7 @@ def _shown(server: Server, statement: str) -> list[str]:
         result = server.con.exec_driver_sql(statement.replace("%", "%%"))
         return [str(row[0]) for row in result.all()] if result.returns_rows else []
     except sa.exc.DBAPIError:
-        return []  # what the account may not look at can't be said
+        return []  # the account may not see it
 
 
 def _concerns(schemas: Iterable[str], where: str) -> bool:

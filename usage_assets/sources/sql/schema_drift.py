@@ -31,7 +31,7 @@ def refuse_lost_columns(reader: Reader, window: Window, found: Iterable[Found]) 
             continue
         table = item.raw.table.qualified
         latest = f"SELECT max(month) FROM {table} WHERE site = $site"
-        held = ", ".join(f'bool_or({_says("t", name)}) AS "{name}"' for name in lost)
+        held = ", ".join(f'bool_or({_has_value("t", name)}) AS "{name}"' for name in lost)
         frame = reader.sql(
             f"SELECT month, {held} FROM {table} t WHERE site = $site AND gone_at IS NULL AND "
             f"(month IN (SELECT unnest($months::DATE[])) OR month = ({latest})) GROUP BY month ORDER BY month",
@@ -56,14 +56,14 @@ def refuse_emptied(con: duckdb.DuckDBPyConnection, window: Window, found: Found)
         months = con.execute(
             f"SELECT DISTINCT t.month FROM stored.{raw.table.qualified} t JOIN out_{raw.name} o ON {same} "
             f"WHERE t.site = $site AND t.month IN (SELECT unnest($months::DATE[])) AND t.gone_at IS NULL "
-            f"AND {_says('t', name)} AND NOT coalesce({_says('o', name)}, false) ORDER BY 1",
+            f"AND {_has_value('t', name)} AND NOT coalesce({_has_value('o', name)}, false) ORDER BY 1",
             bound({"site": window.site, "months": list(window.months)}),
         ).fetchall()
         if months:
             raise _lost(window.site, found, name, [month for (month,) in months])
 
 
-def _says(row: str, name: str) -> str:
+def _has_value(row: str, name: str) -> str:
     """SQL: whether a row holds a value of the column that its loss would take away; a live row's mark is none."""
     return f"{row}.deleted" if name == HELD_AS_DELETED.name else f'{row}."{name}" IS NOT NULL'
 

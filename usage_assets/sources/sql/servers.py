@@ -28,7 +28,7 @@ BATCH_ROWS = 5_000  # larger batches are no faster, and text costs four times as
 BATCH_BYTES = 4_000_000
 _FIRST_BATCH = 500
 
-Question = sa.Select[Any] | sa.TextualSelect
+Query = sa.Select[Any] | sa.TextualSelect
 _SEARCH_PATH = re.compile(r"-c\s*search_path=\s*\"?([^\s\",]+)\"?\S*")
 
 
@@ -52,7 +52,7 @@ class Server:
     transport: Transport | None = None
     now: datetime = field(default_factory=_wall_clock)
     busy: threading.Lock = field(default_factory=threading.Lock)
-    """Held while the connection is asked something."""
+    """Held while a query runs."""
     used_at: float = field(default_factory=time.monotonic)
     lost: Exception | None = None
     """What ended the connection while it was idle."""
@@ -62,8 +62,8 @@ class Server:
         found = [row for batch in self.stream(statement, where) for row in batch]
         return [[_readable(value) for value in row] for row in found] if self.dialect == "sqlite" else found
 
-    def count(self, statement: Question, where: str) -> int:
-        """How many rows the server says that a question has, in the same snapshot."""
+    def count(self, statement: Query, where: str) -> int:
+        """How many rows the server counts for a query, in the same snapshot."""
         if isinstance(statement, sa.Select):
             asked = statement.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
         else:
@@ -73,7 +73,7 @@ class Server:
             raise short_read(self.site, where, counted=1, read=0)
         return int(answer[0][0])
 
-    def whole(self, statement: Question, where: str) -> Iterator[Sequence[Sequence[Any]]]:
+    def whole(self, statement: Query, where: str) -> Iterator[Sequence[Sequence[Any]]]:
         """As `stream`; SourceError at its end where fewer rows came than the server counts of the same condition.
 
         Counted first: tables without snapshots (MyISAM) may grow in between.
@@ -221,10 +221,10 @@ def _open(site: str, group: _Group, scrub: Scrubber, tls: Tls | None) -> Iterato
     con = None
     server = None
     try:
-        said = f"site {site}: {where}"
-        engine = _engine(group, site, {} if tls is None or backend == "sqlite" else arguments(group.url, tls, said))
+        place = f"site {site}: {where}"
+        engine = _engine(group, site, {} if tls is None or backend == "sqlite" else arguments(group.url, tls, place))
         con = engine.connect()
-        transport = None if backend == "sqlite" else transport_of(con, group.url, tls, said)
+        transport = None if backend == "sqlite" else transport_of(con, group.url, tls, place)
         server = Server(site, group.label, backend, group.schemas, con, scrub, transport)
         BEGIN[backend](server)
         if backend == "sqlite":

@@ -86,7 +86,7 @@ BEGIN: dict[str, Callable[["Server"], None]] = {
 
 @contextmanager
 def kept_alive(servers: Sequence["Server"]) -> Iterator[None]:
-    """Within the block a server that is not asked anything for a while gets a question, in its own transaction."""
+    """Ping servers that are idle for a while, each in its own transaction, during the block."""
     remote = [server for server in servers if server.dialect != "sqlite"]
     ended = threading.Event()
     thread = threading.Thread(target=_watch, args=(remote, ended), name="keep-alive", daemon=True)
@@ -111,7 +111,7 @@ def _watch(servers: Sequence["Server"], ended: threading.Event) -> None:
 
 
 def _ping(server: "Server") -> None:
-    """Ask by the driver itself; what fails is kept for whoever asks next."""
+    """Run a query by the driver itself; an error is kept for the next query of the server."""
     if server.lost is not None:
         return
     try:

@@ -99,7 +99,7 @@ class Stage:
         self._together = False
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def one_transaction(self) -> Iterator[None]:
         """One transaction for many small tables, so that each does not wait for the disk; large ones end it early."""
         self.con.execute("BEGIN").fetchall()
         self._together = True
@@ -107,7 +107,7 @@ class Stage:
         self._together = False
         self.con.execute("COMMIT").fetchall()
 
-    def settle(self, rows: int) -> None:
+    def commit_if_large(self, rows: int) -> None:
         """Commit what a large table has so far: rows of an open transaction stay in memory."""
         if self._together and rows >= LARGE_ROWS:
             self.con.execute("COMMIT").fetchall()
@@ -189,20 +189,20 @@ class Stage:
             f"CREATE OR REPLACE TABLE s_{raw.name} AS SELECT s.* REPLACE (h._root AS _root) FROM s_{raw.name} s "
             f"JOIN held_rows h USING ({key})"
         ).fetchall()
-        wanted, came = self._count("held_rows"), self._count(f"s_{raw.name}")
-        if came < wanted:
-            raise short_read(found.server.site, found.relations[0].where, counted=wanted, read=came)
+        wanted, stored = self._count("held_rows"), self._count(f"s_{raw.name}")
+        if stored < wanted:
+            raise short_read(found.server.site, found.relations[0].where, counted=wanted, read=stored)
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def separate_schema(self) -> Iterator[None]:
         """Staged tables made within the block stand apart and are gone after it; those of the dump are seen there."""
-        self.con.execute("CREATE SCHEMA aside").fetchall()
-        self.con.execute("SET search_path = 'aside,main'").fetchall()
+        self.con.execute("CREATE SCHEMA separate_schema").fetchall()
+        self.con.execute("SET search_path = 'separate_schema,main'").fetchall()
         try:
             yield
         finally:
             self.con.execute("SET search_path = 'main'").fetchall()
-            self.con.execute("DROP SCHEMA aside CASCADE").fetchall()
+            self.con.execute("DROP SCHEMA separate_schema CASCADE").fetchall()
 
     def read_again(self, found: Found, steps: Sequence[Step], names: Sequence[str], keys: Sequence[str]) -> None:
         """Read the rows with these keys whatever their dates; of a key of several columns all rows there are."""
@@ -224,7 +224,7 @@ class Stage:
                 statement = plain(found, relation, names, only, keys=keys)
             read += self._insert(found, relation, names, server.whole(statement, relation.where), root=root)
         if steps and not is_joined:
-            self._follow(found.raw, steps)
+            self._find_roots(found.raw, steps)
         self._unique(found.raw)
         return read
 
@@ -249,8 +249,8 @@ class Stage:
         values = ", ".join(f'{self._redactor.sql(raw, c.name) or parsed(c)} AS "{c.name}"' for c in columns)
         select = (
             f"SELECT {values}, CAST({root} AS VARCHAR) AS _root, "
-            f"{str(live).lower()} AS _live, {skip} AS _skip, {_lost(instants)} AS _odd, {_lost(numbers)} AS _bad "
-            "FROM batch_of_source_rows"
+            f"{str(live).lower()} AS _live, {skip} AS _skip, {_unparsable(instants)} AS _odd, "
+            f"{_unparsable(numbers)} AS _bad FROM batch_of_source_rows"
         )
         count = 0
         for chunk in _chunks(batches, [*(c.name for c in columns), *extra]):
@@ -258,10 +258,10 @@ class Stage:
             self.con.execute(f"INSERT INTO s_{raw.name} BY NAME {select}").fetchall()
             self.con.unregister("batch_of_source_rows")
             count += chunk.num_rows
-            self.settle(chunk.num_rows)
+            self.commit_if_large(chunk.num_rows)
         return count
 
-    def _follow(self, raw: RawTable, steps: Sequence[Step]) -> None:
+    def _find_roots(self, raw: RawTable, steps: Sequence[Step]) -> None:
         """Find each row's root where its parents lie on another server: their keys are read whole, and joined here."""
         self.con.execute(
             "CREATE OR REPLACE TEMP TABLE followed AS SELECT DISTINCT _root AS link, _root AS reached "
@@ -346,7 +346,7 @@ def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     return (keys[start : start + ASK_ROWS] for start in range(0, len(keys), ASK_ROWS))
 
 
-def _lost(columns: Sequence[Column]) -> str:
+def _unparsable(columns: Sequence[Column]) -> str:
     """SQL: how many of these columns hold text that can't be read as their type."""
     if not columns:
         return "0"

@@ -114,7 +114,7 @@ class Step:
 
 
 class Filter:
-    """What a server leaves out of one run: rows that surely touch none of its months."""
+    """Conditions by which a server leaves out rows that surely touch none of a run's months."""
 
     def __init__(self, window: Window) -> None:
         self._start = window.start_at - _SLACK

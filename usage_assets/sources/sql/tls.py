@@ -30,7 +30,7 @@ class Transport:
     password: bool
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """In a few words."""
         if self.protocol is None:
             return "NOT encrypted" + (" (this machine)" if self.local else "")
@@ -95,9 +95,9 @@ def _context(tls: Tls, where: str) -> ssl.SSLContext:
         if tls.cert is not None:
             context.load_cert_chain(tls.cert, tls.key, password="")  # no prompt on a terminal that nobody watches
     except (ssl.SSLError, OSError, ValueError) as error:
-        said = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
+        cause = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
         files = ", ".join(str(Path(path).name) for path in (tls.ca, tls.cert, tls.key) if path is not None)
-        msg = f"{where}: tls: {files} can't be used ({said}); they must be PEM files, the key without a passphrase"
+        msg = f"{where}: tls: {files} can't be used ({cause}); they must be PEM files, the key without a passphrase"
         raise SourceError(msg) from None
     return context
 

@@ -27,7 +27,7 @@ def test_only_sockets_and_loopback_addresses_are_local(url, local):
 
 def test_a_password_in_the_clear_to_another_machine_is_warned_of():
     transport = Transport("db.example", local=False, protocol=None, checked=False, password=True)
-    assert transport.said == "NOT encrypted"
+    assert transport.description == "NOT encrypted"
     assert transport.warning is not None
     assert transport.warning.startswith("password and rows travel unencrypted to db.example")
 
