@@ -61,15 +61,15 @@ class Redactor:
         known = self._memo.setdefault("" if keeps is None else column, {})
         fresh = [text for text in texts if text not in known]
         if fresh:
-            made: dict[str, str | None] = dict(hashes(fresh, self._salt))
+            hashed: dict[str, str | None] = dict(hashes(fresh, self._salt))
             if keeps is not None:
-                clear = pl.Series(fresh, dtype=pl.String)
-                kept = set(clear.filter(clear.str.contains(keeps)))
-                blind = pl.Series(list(made.values()), dtype=pl.String)
+                matching = pl.Series([*fresh, *hashed.values()], dtype=pl.String)
+                kept = set(matching.filter(matching.str.contains(keeps)))
                 # hexadecimal digits that happen to match would pass for a text that is kept
-                mistaken = set(blind.filter(blind.str.contains(keeps)))
-                made = {t: t if t in kept else None if new in mistaken else new for t, new in made.items()}
-            known |= made
+                hashed = {
+                    text: text if text in kept else None if value in kept else value for text, value in hashed.items()
+                }
+            known |= hashed
         return known
 
     def stored(self, column: str, texts: Collection[str]) -> list[str]:
