@@ -62,7 +62,11 @@ def record(
     if not failing and not checked:
         with warehouse.read() as reader:
             standing = _standing(reader, evaluated)
-        void = [one for one in evaluated if any(_is_void(one, found, site, months) for found in _of(standing, one))]
+        void = [
+            one
+            for one in evaluated
+            if any(_is_void(one, found, site, months) for found in standing[one.asset, one.check])
+        ]
         if not void:
             return standing
     now = clock.naive_utc_now()
@@ -113,10 +117,6 @@ def _standing(reader: Reader, evaluated: Sequence[Evaluated]) -> Standing:
         for asset, check, site, month, text in found.iter_rows():
             out[asset, check].append(Fails(site, month, text))
     return out
-
-
-def _of(standing: Standing, one: Evaluated) -> list[Fails]:
-    return standing[one.asset, one.check]
 
 
 def _is_void(one: Evaluated, found: Fails, site: str, months: Collection[date]) -> bool:

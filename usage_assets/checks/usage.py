@@ -75,7 +75,7 @@ def conservation(reader: Reader, site: Site, window: Window) -> dict[date, Findi
     out = dict.fromkeys(window.months, GOOD)
     if not (reader.has(USAGE) and reader.has(INTERVALS)):
         return out
-    found = reader.sql(_CONSERVATION, _of(window) | {"derived": list(DERIVED)})
+    found = reader.sql(_CONSERVATION, _scope(window) | {"derived": list(DERIVED)})
     faults: dict[date, list[str]] = {}
     unknown = dict.fromkeys(window.months, 0)
     compared = dict.fromkeys(window.months, 0)
@@ -123,7 +123,7 @@ def order(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
             f"JOIN (SELECT * FROM {USAGE.qualified} WHERE {_CURRENT} AND metric = $narrow) n "
             "USING (month, timestamp, node_type, resource) "
             f"WHERE n.value > w.value + {_VALUE_TOLERANCE} AND {_COMPARABLE} GROUP BY w.month",
-            _of(window) | _limits(shared) | {"wide": wide, "narrow": narrow},
+            _scope(window) | _limits(shared) | {"wide": wide, "narrow": narrow},
         )
         for month, count, worst, days in found.iter_rows():
             text = f"{count} value(s) of {narrow} exceed {wide} on {days} day(s), at most by {worst:.6g}"
@@ -135,7 +135,7 @@ def order(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
 
 def _shared(reader: Reader, window: Window) -> list[str]:
     """Node types whose machines servers share, or that may give more than they have."""
-    return reader.sql(_SHARED, _of(window))["node_type"].to_list() if reader.has(INTERVALS) else []
+    return reader.sql(_SHARED, _scope(window))["node_type"].to_list() if reader.has(INTERVALS) else []
 
 
 def _limits(shared: Sequence[str]) -> dict[str, object]:
@@ -147,7 +147,7 @@ def _negative(
 ) -> dict[date, Finding]:
     out = dict.fromkeys(window.months, GOOD)
     if reader.has(USAGE):
-        params = _of(window) | _limits(shared) | {"derived": list(DERIVED), "is_derived": is_derived}
+        params = _scope(window) | _limits(shared) | {"derived": list(DERIVED), "is_derived": is_derived}
         for month, count, worst, metric, days in reader.sql(_NEGATIVE, params).iter_rows():
             sentence = f"{count} value(s) {text}, on {days} day(s), at worst {metric} = {worst:.6g}"
             out[month] = Finding(False, sentence, {"count": count, "worst": worst, "days": days})
@@ -158,7 +158,8 @@ def buckets(
     reader: Reader, site: Site, window: Window, extracted: dict[date, datetime], covered: dict[date, Finding]
 ) -> dict[date, Finding]:
     """Every bucket of the site's resolution up to the dump is there, from the site's first month on."""
-    have = _count(reader, window, f"SELECT month, count(DISTINCT timestamp) FROM {USAGE.qualified}")
+    query = f"SELECT month, count(DISTINCT timestamp) FROM {USAGE.qualified} WHERE {_CURRENT} GROUP BY month"
+    have = dict(reader.sql(query, _scope(window)).iter_rows()) if reader.has(USAGE) else {}
     width = timedelta(minutes=site.bucket_minutes)
     out = dict(covered)
     for month, finding in covered.items():
@@ -184,19 +185,12 @@ def month_starts(reader: Reader, window: Window, covered: dict[date, Finding]) -
         f"SELECT month, count(*) FROM (SELECT month, min(timestamp) AS first FROM {USAGE_STEPS.qualified} "
         f"WHERE {_CURRENT} GROUP BY month, node_type, metric, resource) "
         "WHERE first <> month GROUP BY month",
-        {"site": window.site, "months": list(window.months)},
+        _scope(window),
     )
     for month, count in found.iter_rows():
         out[month] = Finding(False, f"{count} series without a value at the month's start", {"series": count})
     return out
 
 
-def _count(reader: Reader, window: Window, query: str) -> dict[date, int]:
-    if not reader.has(USAGE):
-        return {}
-    found = reader.sql(f"{query} WHERE {_CURRENT} GROUP BY month", {"site": window.site, "months": list(window.months)})
-    return dict(found.iter_rows())
-
-
-def _of(window: Window) -> dict[str, object]:
+def _scope(window: Window) -> dict[str, object]:
     return {"site": window.site, "months": list(window.months)}

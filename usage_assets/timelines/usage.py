@@ -110,7 +110,7 @@ def build_usage(
     if observed is None:
         whole = pl.concat([counted, *_derived(scope, counted)], how="diagonal").with_columns(observed=_WIDTH)
     else:
-        covered = materialize(observed_hours(observed, _each_once(buckets)))
+        covered = materialize(observed_hours(observed, buckets.select("month", "bucket_at", "until").unique()))
         counted = materialize(known_buckets(counted, covered, scope.resources).drop("observed"))
         parts = [counted, *_derived(scope, counted)]
         whole = pl.concat(parts, how="diagonal").join(covered, on=["month", "bucket_at", "until"], how="left")
@@ -136,11 +136,6 @@ def _without_absent(rows: pl.LazyFrame, absent: Mapping[str, Sequence[date]]) ->
     for name, months in absent.items():
         rows = rows.filter((pl.col("resource") != name) | ~pl.col("month").is_in(list(months)))
     return rows
-
-
-def _each_once(buckets: pl.LazyFrame) -> pl.LazyFrame:
-    """month, bucket_at, until: each bucket once."""
-    return buckets.select("month", "bucket_at", "until").unique()
 
 
 def _coverage(scope: Scope, counted: pl.LazyFrame, covered: pl.LazyFrame) -> pl.LazyFrame:

@@ -56,10 +56,10 @@ def _transport(server: Server) -> str:
 def warnings(servers: Iterable[Server]) -> list[str]:
     """What an operator should mend though rows can be read: accounts that may write, passwords in the clear."""
     return [
-        said
+        warning
         for server in servers
-        for said in (server.transport.warning if server.transport else None, *beyond_reading(server))
-        if said is not None
+        for warning in (server.transport.warning if server.transport else None, *beyond_reading(server))
+        if warning is not None
     ]
 
 
@@ -102,8 +102,8 @@ def _read_whole(seen: Sequence[TableAccess], found: Mapping[str, Found]) -> list
     read = sum(len(batch) for batch in server.stream(keys.limit(PROBE_ROWS), relation.where))
     if read >= counted:
         return list(seen)
-    said = str(short_read(server.site, relation.where, counted=counted, read=read))
-    return [replace(one, state="unreadable", note=said) if one is largest else one for one in seen]
+    note = str(short_read(server.site, relation.where, counted=counted, read=read))
+    return [replace(one, state="unreadable", note=note) if one is largest else one for one in seen]
 
 
 def _span(found: Found, server: Server, relation: Relation) -> tuple[int, datetime | None, datetime | None]:
@@ -125,15 +125,15 @@ def grants(site: SqlSite, tables: Sequence[RawTable]) -> str:
     """The SQL that gives the site's accounts what a dump reads, and nothing else; never with a password."""
     out: list[str] = []
     for database, template in site.databases.items():
-        mine = [raw for raw in tables if raw.database == database]
+        its_tables = [raw for raw in tables if raw.database == database]
         url = _url(site, database, template)
         backend = url.get_backend_name()
         if backend == "sqlite":
             out.append(f"-- {database}: an SQLite file needs no grant; the process must be able to read the file")
         elif backend in MYSQL:
-            out += _of_mysql(url, mine)
+            out += _of_mysql(url, its_tables)
         elif backend == "postgresql":
-            out += _of_postgresql(url, mine)
+            out += _of_postgresql(url, its_tables)
     return "\n".join(out) + "\n"
 
 

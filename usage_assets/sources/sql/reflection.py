@@ -1,7 +1,7 @@
 """Which declared tables and columns a source has, and which of them the account may read."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
@@ -93,9 +93,9 @@ def find_tables(servers: Sequence[Server], tables: Iterable[RawTable]) -> dict[s
     found: dict[str, Found] = {}
     for server in servers:
         _require_schemas(server)
-        mine = [raw for raw in tables if raw.database in server.schemas]
-        relations = _relations(server, mine)
-        for raw in mine:
+        its_tables = [raw for raw in tables if raw.database in server.schemas]
+        relations = _relations(server, its_tables)
+        for raw in its_tables:
             found[raw.name] = _find(server, raw, relations)
     for raw in tables:
         if raw.name not in found:
@@ -188,14 +188,12 @@ def _of_mysql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[str, st
         sa.bindparam("schemas", sorted(wanted), expanding=True),
         sa.bindparam("names", sorted(set().union(*wanted.values())), expanding=True),
     )
-    out: dict[tuple[str, str], Relation] = {}
-    answer = (row for batch in server.whole(statement.columns(), "its tables") for row in batch)
-    for schema, name, column, kind, charset, collation, key, privileges in answer:
-        granted = set(str(privileges).lower().split(","))
-        relation = out.setdefault((schema, name), Relation(schema, name, {}))
-        if "select" in granted:
-            relation.columns[column] = SourceColumn(column, str(kind), charset, collation, key == "PRI")
-    out = {at: relation if relation.columns else _denied(relation) for at, relation in out.items()}
+    out = _granted(
+        (schema, name, SourceColumn(column, str(kind), charset, collation, key == "PRI"), "select" in rights.split(","))
+        for batch in server.whole(statement.columns(), "its tables")
+        for schema, name, column, kind, charset, collation, key, privileges in batch
+        for rights in (str(privileges).lower(),)
+    )
     for schema, names in wanted.items():
         for name in names - {name for at, name in out if at == schema}:
             if _refused_by_mysql(server, schema, name):
@@ -203,8 +201,14 @@ def _of_mysql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[str, st
     return out
 
 
-def _denied(relation: Relation) -> Relation:
-    return Relation(relation.schema, relation.name, {}, readable=False)
+def _granted(columns: Iterable[tuple[str, str, SourceColumn, bool]]) -> dict[tuple[str, str], Relation]:
+    """Tables of (schema, table, column, whether it may be read): one without a readable column is not readable."""
+    out: dict[tuple[str, str], Relation] = {}
+    for schema, name, column, may_read in columns:
+        relation = out.setdefault((schema, name), Relation(schema, name, {}))
+        if may_read:
+            relation.columns[column.name] = column
+    return {at: replace(relation, readable=bool(relation.columns)) for at, relation in out.items()}
 
 
 def _refused_by_mysql(server: Server, schema: str, name: str) -> bool:
@@ -237,13 +241,11 @@ def _of_postgresql(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[st
         "WHERE n.nspname = ANY(:schemas) AND c.relname = ANY(:names) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') "
         "ORDER BY a.attnum"
     ).bindparams(schemas=sorted(wanted), names=sorted(set().union(*wanted.values())))
-    out: dict[tuple[str, str], Relation] = {}
-    answer = (row for batch in server.whole(statement.columns(), "its tables") for row in batch)
-    for schema, name, column, kind, primary, granted in answer:
-        relation = out.setdefault((schema, name), Relation(schema, name, {}))
-        if granted:
-            relation.columns[column] = SourceColumn(column, str(kind), primary=bool(primary))
-    return {at: relation if relation.columns else _denied(relation) for at, relation in out.items()}
+    return _granted(
+        (schema, name, SourceColumn(column, str(kind), primary=bool(primary)), bool(may_read))
+        for batch in server.whole(statement.columns(), "its tables")
+        for schema, name, column, kind, primary, may_read in batch
+    )
 
 
 def _of_sqlite(server: Server, wanted: dict[str, set[str]]) -> dict[tuple[str, str], Relation]:

@@ -95,13 +95,13 @@ def not_live(found: Found, archived: Side) -> Expression:
 
 def equal(dialect: str, child: tuple[Expression, SourceColumn], parent: tuple[Expression, SourceColumn]) -> Expression:
     """Whether child = parent, also where the two databases compare text differently or hold the id in another type."""
-    (mine, source), (theirs, other) = child, parent
+    (value, source), (key, other) = child, parent
     if dialect == "postgresql" and source.is_text != other.is_text:
-        return sa.cast(mine, sa.String) == sa.cast(theirs, sa.String)
+        return sa.cast(value, sa.String) == sa.cast(key, sa.String)
     if dialect in MYSQL and source.collation and other.collation and source.collation != other.collation:
         # convert the child's side: the index of the parent then still serves
-        mine = sa.collate(sa.func.convert(mine.op("USING")(sa.text(str(other.charset)))), other.collation)
-    return mine == theirs
+        value = sa.collate(sa.func.convert(value.op("USING")(sa.text(str(other.charset)))), other.collation)
+    return value == key
 
 
 @dataclass(frozen=True)
@@ -219,11 +219,11 @@ def with_parents(
         # one join per table, each by its own index: a union of live and archived rows has none
         for parent, relation_there in relations:
             there = side_of(parent, relation_there, f"p{number}_{len(sides)}")
-            mine, theirs = here(step.here), there.column(step.there)
-            assert mine is not None
-            assert theirs is not None
+            child, parent_key = here(step.here), there.column(step.there)
+            assert child is not None
+            assert parent_key is not None
             earlier = [other[step.there].is_(None) for other in sides]
-            joined = joined.outerjoin(there.clause, sa.and_(equal(dialect, mine, theirs), *earlier))
+            joined = joined.outerjoin(there.clause, sa.and_(equal(dialect, child, parent_key), *earlier))
             sides.append(there)
         here = either_of(sides)
     root, source = here(steps[-1].there) or (sa.null(), SourceColumn("", "text"))
@@ -245,16 +245,16 @@ def terminations(
     """Server and start of each successful step of this name on these servers; None where the source lacks a column."""
     dialect = steps.dialect
     here, there = side_of(steps, step, "e"), side_of(requests, request, "a")
-    mine, theirs = here.column("action_id"), there.column("id")
+    action, request_id = here.column("action_id"), there.column("id")
     server, start = there.column("instance_uuid"), here.column("start_time")
-    if mine is None or theirs is None or server is None or start is None:
+    if action is None or request_id is None or server is None or start is None:
         return None
     return (
         sa.select(
             as_text(dialect, *server, Type.TEXT).label("uuid"),
             as_text(dialect, *start, Type.INSTANT).label("start_time"),
         )
-        .select_from(here.clause.join(there.clause, equal(dialect, mine, theirs)))
+        .select_from(here.clause.join(there.clause, equal(dialect, action, request_id)))
         .where(here["event"] == named, here["result"] == "Success", server[0].in_(list(uuids)))
     )
 

@@ -50,9 +50,9 @@ def arguments(url: URL, tls: Tls, where: str) -> dict[str, Any]:
     SourceError where a file is not there or holds no certificate, where the URL has TLS options of its own, or where
     the driver is none that this is known of.
     """
-    mine = sorted(name for name in url.query if name.startswith("ssl"))
-    if mine:
-        msg = f"{where}: the URL has {', '.join(mine)} and the site's file has tls; leave one of them"
+    options = sorted(name for name in url.query if name.startswith("ssl"))
+    if options:
+        msg = f"{where}: the URL has {', '.join(options)} and the site's file has tls; leave one of them"
         raise SourceError(msg)
     for name, path in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)):
         if path is not None and not path.is_file():
