@@ -1,4 +1,4 @@
-"""What `check-site` and `doctor` find of a GPU pool: its folders, the files by month, the newest poll, its lists."""
+"""Findings of `check-site` and `doctor` on a GPU pool: its folders, the files by month, the newest poll, its lists."""
 
 import sqlite3
 import tempfile
@@ -13,8 +13,9 @@ from usage_assets.core import clock
 from usage_assets.core.errors import SourceError
 from usage_assets.kinds.htcondor.pool.hosts import HostList
 from usage_assets.kinds.htcondor.raw.files import SQLITE, Copy, SnapshotFile, find_files, kind_of, still
-from usage_assets.kinds.htcondor.raw.read import Inspected, inspect, relation, remarks, time_of, unreadable
+from usage_assets.kinds.htcondor.raw.read import Inspected, columns_of, inspect, relation, remarks, time_of, unreadable
 from usage_assets.kinds.htcondor.raw.sqlite import TABLE, Rows, columns, connect
+from usage_assets.kinds.htcondor.raw.sqlite import unreadable as unreadable_sqlite
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE, SOURCE, TIME, require_columns
 from usage_assets.kinds.htcondor.raw.wallclock import polls_of, repeated_day
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
@@ -56,17 +57,8 @@ def _file(con: duckdb.DuckDBPyConnection, site: HTCondorSite, file: SnapshotFile
     missing = tuple(each for each in SOURCE.values() if each.lower() not in have)
     notes = [f"{name} has no column {', '.join(missing)}"] if missing else []
     notes += [f"{name}: {text!r} is no time" for text in sorted(map(str, polls.bad))]
-    first, last = polls.frame["poll_at"].min(), polls.frame["poll_at"].max()
-    return TableAccess(
-        GPU_STATE.name,
-        name,
-        "found",
-        rows,
-        first if isinstance(first, datetime) else None,
-        last if isinstance(last, datetime) else None,
-        missing,
-        "; ".join(notes) or None,
-    )
+    times = polls.frame["poll_at"].sort().to_list() or [None]
+    return TableAccess(GPU_STATE.name, name, "found", rows, times[0], times[-1], missing, "; ".join(notes) or None)
 
 
 def _of_sqlite(file: SnapshotFile) -> tuple[list[str], int, list[str | datetime | None]]:
@@ -81,8 +73,7 @@ def _of_sqlite(file: SnapshotFile) -> tuple[list[str], int, list[str | datetime 
                 for found in con.execute(f'SELECT "{TIME}" FROM {TABLE} ORDER BY rowid {way} LIMIT 1')
             ]
     except sqlite3.Error as error:
-        msg = f"{file.path}: can't be read as SQLite ({error}); is it damaged, cut off, or still being copied?"
-        raise SourceError(msg) from error
+        raise unreadable_sqlite(file.path, error) from error
     return names, rows, [None if end is None else str(end) for end in ends]
 
 
@@ -91,24 +82,20 @@ def _of_parquet(
 ) -> tuple[list[str], int, list[str | datetime | None]]:
     copy = still(file, folder / "file.parquet", rows=Rows()) if file.has_polls else Copy(file, file.path, "Parquet")
     try:
-        known = {
-            name.lower(): (name, kind)
-            for name, kind, *_ in con.execute(f"DESCRIBE SELECT * FROM {relation(copy)}").fetchall()
-        }
+        known = columns_of(con, copy)
         require_columns(known, file.path)
-        time = time_of(f'"{known[TIME][0]}"', known[TIME][1])
-        rows, first, last = con.execute(f"SELECT count(*), min({time}), max({time}) FROM {relation(copy)}").fetchall()[
-            0
-        ]
+        name, kind = known[TIME]
+        time = time_of(f'"{name}"', kind)
+        ((rows, *ends),) = con.execute(f"SELECT count(*), min({time}), max({time}) FROM {relation(copy)}").fetchall()
     except duckdb.Error as error:
         raise unreadable(copy, error) from error
-    zone = UTC if known[TIME][1] == "TIMESTAMP WITH TIME ZONE" else None
-    ends = [end.replace(tzinfo=zone) if isinstance(end, datetime) else end for end in (first, last)]
-    return list(known), int(rows), [end if isinstance(end, (str, datetime)) else None for end in ends]
+    zone = UTC if kind == "TIMESTAMP WITH TIME ZONE" else None
+    times = [end.replace(tzinfo=zone) if isinstance(end, datetime) else end for end in ends]
+    return list(known), int(rows), [end if isinstance(end, (str, datetime)) else None for end in times]
 
 
 def _late(site: HTCondorSite, found: Iterable[TableAccess]) -> str | None:
-    """That no poll came for some time, which is a collector that stands still."""
+    """A warning where the newest poll is old: the collector may have stopped."""
     newest = max((one.last_at for one in found if one.last_at is not None), default=None)
     if newest is None:
         return None
@@ -120,80 +107,71 @@ def _late(site: HTCondorSite, found: Iterable[TableAccess]) -> str | None:
 
 def _long(age: timedelta) -> str:
     hours = age / timedelta(hours=1)
-    return (
-        f"{age / timedelta(minutes=1):.0f} min" if hours < 2 else f"{hours:.0f} h" if hours < 72 else f"{age.days} days"
-    )
+    if hours < 2:
+        return f"{60 * hours:.0f} min"
+    return f"{hours:.0f} h" if hours < 72 else f"{age.days} days"
 
 
 def check_files(site: HTCondorSite) -> list[str]:
     """Sentences on how files tell times and GPUs, and on the lists of hosts; SiteError where a list has a fault."""
     hosted, masked = site.hosted_hosts(), site.masked_hosts()
     pool = site.pool()
-    out = []
+    out: list[str] = []
+    machines: list[str] = []
     files = [file for found in find_files(site).values() for file in found]
     newest = _newest(site, files[-1]) if files else None
     if newest is not None:
         machines, inspected = newest
         name = inspected.copy.file.path.name
-        polls = inspected.polls["poll_at"]
-        last = polls.max()
+        last = inspected.polls["poll_at"].max()
         if isinstance(last, datetime):
             age = clock.naive_utc_now() - last
             out.append(f"{name}: newest poll {last:%Y-%m-%d %H:%M:%S} UTC, {_long(age)} ago, {len(machines)} machines")
         if inspected.bad_times:
             out.append(f"{name}: {inspected.bad_times} row(s) whose time is none")
         out += remarks(inspected)
-    else:
-        machines = []
-    out += [said for file in files for said in _of_repeated_hour(site, file) if said not in out]
-    for what, names, finds in (
-        ("hosted", hosted, [machine for machine in machines if pool.is_hosted(machine)]),
-        ("masked", tuple(masked), [machine for machine in machines if pool.mask_reason(machine) is not None]),
-    ):
-        if names:
-            said = f"{what}: {len(names)} host(s)"
-            absent = _absent(names, finds)
-            if machines and absent:
-                more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
-                said += f", never seen in the newest file: {', '.join(absent[:_SHOWN])}{more}"
-            out.append(said)
+    out = list(dict.fromkeys([*out, *(remark for file in files for remark in _of_repeated_hour(site, file))]))
+    lists = {
+        "hosted": (hosted, [machine for machine in machines if pool.is_hosted(machine)]),
+        "masked": (tuple(masked), [machine for machine in machines if pool.mask_reason(machine) is not None]),
+    }
+    for kind, (names, there) in lists.items():
+        absent = [name for name in names if not any(machine in HostList([name]) for machine in there)]
+        line = f"{kind}: {len(names)} host(s)"
+        if machines and absent:
+            more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
+            line += f", never seen in the newest file: {', '.join(absent[:_SHOWN])}{more}"
+        out += [line] if names else []
     return out
 
 
-def _absent(names: Iterable[str], machines: Iterable[str]) -> list[str]:
-    """Names on a list that none of these machines has, with or without domain."""
-    machines = list(machines)
-    return [name for name in names if not any(machine in HostList([name]) for machine in machines)]
-
-
 def _of_repeated_hour(site: HTCondorSite, file: SnapshotFile) -> list[str]:
-    """What there is to say of the hour that the clock shows twice in a file's month; nothing of a month without one."""
+    """Remarks on the hour that the clock shows twice in a file's month; none of a month without one."""
     day = repeated_day(file.month, site.zone)
     if day is None:
         return []
-    found = _looked_at(site, file, Rows(first=day, last=day + timedelta(days=1)))
+    found = _inspected(site, file, Rows(first=day, last=day + timedelta(days=1)))
     return remarks(found[1]) if found is not None else []
 
 
 def _newest(site: HTCondorSite, file: SnapshotFile) -> tuple[list[str], Inspected] | None:
-    """The machines of a file's last rows, and its times; none where it can't be read, which is said elsewhere."""
+    """The machines of a file's last rows, and its times; null where it can't be read, which check_site reports."""
     try:
         after = max(_of_sqlite(file)[1] - _LAST_ROWS, 0) if kind_of(file) == SQLITE else 0
     except SourceError:
         return None
-    return _looked_at(site, file, Rows(after=after))
+    return _inspected(site, file, Rows(after=after))
 
 
-def _looked_at(site: HTCondorSite, file: SnapshotFile, rows: Rows) -> tuple[list[str], Inspected] | None:
-    """The machines of some rows of a file, and what inspecting them told; of Parquet all rows are looked at."""
+def _inspected(site: HTCondorSite, file: SnapshotFile, rows: Rows) -> tuple[list[str], Inspected] | None:
+    """The machines of some rows of a file, and what `inspect` finds in them; of Parquet all rows are read."""
     with tempfile.TemporaryDirectory() as folder, in_memory(Path(folder)) as con:
         try:
             copy = still(file, Path(folder) / "looked_at.parquet", rows=rows)
             found = inspect(con, copy, site.zone, timedelta(minutes=site.poll_minutes))
-            machines = con.execute(
-                f'SELECT DISTINCT "{found.names["machine"]}"::VARCHAR FROM {relation(copy)} '
-                f'WHERE "{found.names["machine"]}" IS NOT NULL'
-            ).fetchall()
+            machine = f'"{found.names["machine"]}"'
+            sql = f"SELECT DISTINCT {machine}::VARCHAR FROM {relation(copy)} WHERE {machine} IS NOT NULL"
+            machines = con.execute(sql).fetchall()
         except (SourceError, duckdb.Error, sqlite3.Error):
             return None
     return sorted(name for (name,) in machines), found

@@ -21,19 +21,15 @@ from usage_assets.core.file_faults import advice
 from usage_assets.core.months import Window, next_month
 from usage_assets.kinds.htcondor.raw.files import SnapshotFile, find_files
 from usage_assets.kinds.htcondor.raw.pull import Known, Pull, Pulled
-from usage_assets.kinds.htcondor.raw.store import MonthRows, Stored, merge, missed_polls
+from usage_assets.kinds.htcondor.raw.store import MonthRows, Stored, count, merge, missed_polls
 from usage_assets.kinds.htcondor.raw.tables import GPU_STATE
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.schema import Violation
 from usage_assets.sources import record
 from usage_assets.sources.record import DumpResult, TableMonth
 from usage_assets.specs.raw_table import RawTable
-from usage_assets.warehouse import Reader, Warehouse, Writer
+from usage_assets.warehouse import Warehouse, Writer
 from usage_assets.warehouse.bookkeeping import FILES, GATES
-
-
-def _silent(text: str) -> None:
-    """Log nothing."""
 
 
 def dump(
@@ -45,7 +41,7 @@ def dump(
     run_id: str,
     purge_known: bool = False,
     allow_missing: bool = False,
-    log: Callable[[str], None] = _silent,
+    log: Callable[[str], None] = lambda _: None,
 ) -> DumpResult:
     """Read the months of the window from the site's files and store them, each month by itself.
 
@@ -61,7 +57,7 @@ def dump(
             files = find_files(site)
             for month in window.months:
                 done = _Month(site, month, warehouse, files, folder, now, run_id).run(purge_known=purge_known)
-                log(f"{window}: {GPU_STATE.name} {month:%Y-%m}: {_said(done)}")
+                log(f"{window}: {GPU_STATE.name} {month:%Y-%m}: {_summary(done)}")
                 out.append(done)
     except (duckdb.Error, OSError) as error:
         msg = (
@@ -83,17 +79,12 @@ def _room(folder: Path) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _said(done: TableMonth) -> str:
+def _summary(done: TableMonth) -> str:
+    """What a dump did to a month, for its log."""
     if done.refused:
         return "; ".join(map(str, done.refused))
-    parts = [
-        f"{done.rows} row(s)",
-        *(
-            f"{n} {what}"
-            for n, what in ((done.rows_new, "new"), (done.rows_changed, "changed"), (done.rows_gone, "gone"))
-            if n
-        ),
-    ]
+    numbers = {"new": done.rows_new, "changed": done.rows_changed, "gone": done.rows_gone}
+    parts = [f"{done.rows} row(s)", *(f"{number} {name}" for name, number in numbers.items() if number)]
     return ", ".join([*parts, *([done.note] if done.note else [])])
 
 
@@ -113,10 +104,17 @@ class _Month:
 
     def run(self, *, purge_known: bool) -> TableMonth:
         """Store what is new of the month; refused where its own files can't be read."""
+        month, params = self.month, {"site": self.site.key, "month": self.month, "next": next_month(self.month)}
         with self.warehouse.read() as reader:
-            known = self._known(reader)
-            good = self._is_good(reader)
-            stored = self._stored(reader)
+            files = reader.frame(FILES, self.site.key, [month]).filter(pl.col("table_name") == GPU_STATE.name)
+            gates = reader.frame(GATES, self.site.key, [month], where=f"asset = '{self.asset}' AND ok")
+            # rows of the month's own files, without the hours of its neighbours' ones
+            sql = (
+                f"SELECT count(*) FROM {GPU_STATE.table.qualified} WHERE site = $site AND month = $month::DATE "
+                "AND local_at >= $month::DATE AND local_at < $next::DATE"
+            )
+            stored = int(reader.sql(sql, params).item()) if reader.has(GPU_STATE.table) else 0
+        known, good = {row["file"]: row for row in files.iter_rows(named=True)}, not gates.is_empty()
         if not stored and not self.pull.has_own:
             reason = self._absent()
             if reason is not None:
@@ -129,24 +127,6 @@ class _Month:
         except SourceError as error:
             return self._refuse(str(error))
         return self._store(pulled, known, purge_known=purge_known)
-
-    def _known(self, reader: Reader) -> dict[str, dict[str, Any]]:
-        rows = reader.frame(FILES, self.site.key, [self.month]).filter(pl.col("table_name") == GPU_STATE.name)
-        return {row["file"]: row for row in rows.iter_rows(named=True)}
-
-    def _is_good(self, reader: Reader) -> bool:
-        gates = reader.frame(GATES, self.site.key, [self.month], where=f"asset = '{self.asset}' AND ok")
-        return not gates.is_empty()
-
-    def _stored(self, reader: Reader) -> int:
-        """Rows of the month's own files, without the hours of its neighbours' ones."""
-        if not reader.has(GPU_STATE.table):
-            return 0
-        sql = (
-            f"SELECT count(*) FROM {GPU_STATE.table.qualified} WHERE site = $site AND month = $month::DATE "
-            "AND local_at >= $month::DATE AND local_at < $next::DATE"
-        )
-        return int(reader.sql(sql, {"site": self.site.key, "month": self.month, "next": next_month(self.month)}).item())
 
     def _absent(self) -> str | None:
         """What to say of a month without a file and without stored rows; nothing where none is expected."""
@@ -184,14 +164,7 @@ class _Month:
         """The month as it is, and that its files were looked at."""
         with self.warehouse.write(f"dump of {self.site.key} {self.month:%Y-%m}") as writer:
             stored = Stored()
-            stored.counts.rows, stored.counts.rows_gone, stored.doubles = (
-                int(n)
-                for n in writer.con.execute(
-                    "SELECT count(*), count(gone_at), coalesce(sum(copies - 1), 0)::BIGINT "
-                    f"FROM {GPU_STATE.table.qualified} WHERE site = $site AND month = $month::DATE",
-                    {"site": self.site.key, "month": self.month},
-                ).fetchall()[0]
-            )
+            count(writer, self.site.key, self.month, stored)
             stored.missed = missed_polls(writer, self.site.key, self.month, self.site.poll_minutes)
             done = self._done(stored, known, ["its files are as they were"] if known else [])
             record.record(writer, self.site.key, [done], self.run_id)
@@ -209,20 +182,20 @@ class _Month:
         return self._done(Stored(refused=refused), {}, [])
 
     def _done(self, stored: Stored, files: Known, notes: Sequence[str]) -> TableMonth:
-        sums = {
-            name: sum(int(row[name]) for row in files.values())
+        bad_times, bad_numbers, cut_texts, shifted_times = (
+            sum(int(row[name]) for row in files.values())
             for name in ("bad_times", "bad_numbers", "cut_texts", "shifted_times")
-        }
-        stored.counts.zero_dates = sums["bad_times"]
-        said = (
-            (stored.missed, "poll(s) missed"),
-            (stored.doubles, "row(s) that stand twice, held once"),
-            (sums["bad_times"], "row(s) whose time is none, left out"),
-            (sums["bad_numbers"], "number(s) that are none, null"),
-            (sums["cut_texts"], "text(s) cut"),
-            (sums["shifted_times"], "time(s) in the hour that the clock left out"),
         )
-        texts = [f"{number} {what}" for number, what in said if number]
+        stored.counts.zero_dates = bad_times
+        numbers = {
+            "poll(s) missed": stored.missed,
+            "row(s) that stand twice, held once": stored.doubles,
+            "row(s) whose time is none, left out": bad_times,
+            "number(s) that are none, null": bad_numbers,
+            "text(s) cut": cut_texts,
+            "time(s) in the hour that the clock left out": shifted_times,
+        }
+        texts = [f"{number} {name}" for name, number in numbers.items() if number]
         return TableMonth(
             **vars(stored.counts),
             table=GPU_STATE,

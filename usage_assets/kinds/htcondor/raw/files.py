@@ -18,12 +18,16 @@ SQLITE, PARQUET = "SQLite", "Parquet"
 _MAGIC = {SQLITE: b"SQLite format 3\x00", PARQUET: b"PAR1"}
 _MONTH = r"(?P<month>[0-9]{4}-(?:0[1-9]|1[0-2]))"
 _ALSO = ("-wal", "-shm", "-journal")
-_BLOCK = 1 << 20
 ATTEMPTS = 3
 
 
 class FileError(SourceError):
     """A snapshot file that can't be read; says which and why."""
+
+    @classmethod
+    def of(cls, path: Path, error: OSError, what: str = "read") -> "FileError":
+        """The error of a file that the system does not let us read, or copy."""
+        return cls(f"{path}: can't be {what} ({error.strerror})")
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,10 @@ def find_files(site: HTCondorSite) -> dict[date, list[SnapshotFile]]:
             )
             raise SourceError(msg) from error
         for pattern in snapshots.files:
-            named = re.compile(_regex(pattern))
+            expression = re.compile(_regex(pattern))
             for entry in entries:
                 path = own.month_file(entry) if entry.suffix == own.POLLS_ENDING else entry
-                found = named.fullmatch(path.name)
+                found = expression.fullmatch(path.name)
                 if found is None or path in seen or path.name.endswith(_ALSO):
                     continue
                 file = _look(path, date.fromisoformat(f"{found['month']}-01"))
@@ -89,8 +93,7 @@ def _look(path: Path, month: date) -> SnapshotFile | None:
     except FileNotFoundError:  # not made yet, or removed since the folder was listed
         return SnapshotFile(path, month, *polls, has_polls=True) if polls else None
     except OSError as error:
-        msg = f"{path}: can't be read ({error.strerror})"
-        raise FileError(msg) from error
+        raise FileError.of(path, error) from error
     if not path.is_file():
         return None
     if polls:
@@ -117,8 +120,7 @@ def _look_at_polls(path: Path) -> tuple[int, int] | None:
                 continue
             size, modified = size + about.st_size, max(modified, about.st_mtime_ns)
     except OSError as error:
-        msg = f"{own.polls_folder(path)}: can't be read ({error.strerror})"
-        raise FileError(msg) from error
+        raise FileError.of(own.polls_folder(path), error) from error
     return (size, modified) if size else None
 
 
@@ -133,28 +135,21 @@ def kind_of_file(path: Path) -> str:
         with path.open("rb") as opened:
             head = opened.read(16)
     except OSError as error:
-        msg = f"{path}: can't be read ({error.strerror})"
-        raise FileError(msg) from error
-    if not head:
-        msg = f"{path}: is empty, not even a Parquet or SQLite file"
-        raise FileError(msg)
+        raise FileError.of(path, error) from error
     for kind, magic in _MAGIC.items():
         if head.startswith(magic):
             return kind
-    msg = f"{path}: is neither a Parquet nor an SQLite file, or was cut off at its beginning"
-    raise FileError(msg)
+    msg = "is neither a Parquet nor an SQLite file, or was cut off at its beginning"
+    raise FileError(f"{path}: {msg if head else 'is empty, not even a Parquet or SQLite file'}")
 
 
 def digest(path: Path) -> str:
     """A hash of the file's content."""
-    found = hashlib.blake2b(digest_size=16)
     try:
         with path.open("rb") as opened:
-            while block := opened.read(_BLOCK):
-                found.update(block)
+            found = hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16))
     except OSError as error:
-        msg = f"{path}: can't be read ({error.strerror})"
-        raise FileError(msg) from error
+        raise FileError.of(path, error) from error
     return found.hexdigest()
 
 
@@ -184,8 +179,7 @@ def still(file: SnapshotFile, target: Path, *, rows: Rows) -> Copy:
         try:
             shutil.copyfile(file.path, target)
         except OSError as error:
-            msg = f"{file.path}: can't be copied ({error.strerror})"
-            raise FileError(msg) from error
+            raise FileError.of(file.path, error, "copied") from error
         after = _look(file.path, file.month)
         if before is not None and before == after:
             return Copy(before, target, kind)
@@ -210,14 +204,12 @@ def _with_polls(file: SnapshotFile, target: Path) -> Copy:
         pq.write_table(own.joined(more), target)
         return Copy(file, target, PARQUET)
     except OSError as error:
-        msg = f"{file.path}: can't be copied ({error.strerror})"
-        raise FileError(msg) from error
+        raise FileError.of(file.path, error, "copied") from error
     if kind_of_file(target) != PARQUET:
         msg = f"{file.path}: is no Parquet file, but files of polls lie beside it"
         raise FileError(msg)
     first = min((at for table in tables for at in own.times_of(table)), default=None)
     more = own.without(tables, own.times_in(target, first)) if tables else []
-    if not more:
-        return Copy(file, target, PARQUET)
-    pq.write_table(own.joined(more), polls)
-    return Copy(file, target, PARQUET, polls)
+    if more:
+        pq.write_table(own.joined(more), polls)
+    return Copy(file, target, PARQUET, polls if more else None)

@@ -1,11 +1,12 @@
 """Polls that lie in files of their own beside the file of their month, as our collector leaves them for a day.
 
-The folder `gpu_state_2026-11.polls` belongs to `gpu_state_2026-11.parquet`; both are one file to whoever reads them. A
-poll's file is removed only when the month's file with that poll is in place. So whoever takes the polls' files first
-and the month's file after them has every poll, and leaves out the polls that he has from both.
+The folder `gpu_state_2026-11.polls` belongs to `gpu_state_2026-11.parquet`; readers take them as one file. A poll's
+file is removed only when the month's file with that poll is in place. So a reader that takes the polls' files first and
+the month's file after them has every poll, and leaves out those that it has from both.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from usage_assets.core.errors import SourceError
 from usage_assets.kinds.htcondor.raw.tables import TIME
 
 PARQUET_ENDING, POLLS_ENDING = ".parquet", ".polls"
-_DAMAGED = "is it damaged, cut off, or not whole?"
 
 
 def polls_folder(month_file: Path) -> Path:
@@ -45,15 +45,10 @@ def read_polls(paths: Iterable[Path]) -> list[pa.Table]:
     """The polls of files; one that was removed meanwhile is in the month's file. SourceError names a damaged one."""
     out = []
     for path in paths:
-        try:
-            with pq.ParquetFile(path) as opened:
-                table = opened.read(use_threads=False)
-        except FileNotFoundError:
-            continue
-        except (pa.ArrowException, OSError) as error:
-            raise SourceError(_unreadable(path, error)) from error
-        _require_instants(table.schema, path)
-        out.append(table)
+        with suppress(FileNotFoundError), _errors_named(path, FileNotFoundError), pq.ParquetFile(path) as opened:
+            table = opened.read(use_threads=False)
+            _require_instants(table.schema, path)
+            out.append(table)
     return out
 
 
@@ -64,10 +59,8 @@ def times_of(table: pa.Table) -> set[datetime]:
 
 def schema_of(path: Path) -> pa.Schema:
     """The columns of a file that our collector wrote; SourceError where it did not, or the file is damaged."""
-    try:
+    with _errors_named(path):
         schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(_unreadable(path, error)) from error
     _require_instants(schema, path)
     return schema
 
@@ -75,16 +68,13 @@ def schema_of(path: Path) -> pa.Schema:
 def times_in(path: Path, since: datetime | None = None) -> set[datetime]:
     """The instants that a file of polls holds, from `since` on; SourceError where it is damaged or not ours."""
     out: set[datetime] = set()
-    try:
-        with pq.ParquetFile(path) as opened:
-            _require_instants(opened.schema_arrow, path)
-            place = opened.schema_arrow.get_field_index(TIME)
-            for number in range(opened.num_row_groups):
-                known = opened.metadata.row_group(number).column(place).statistics
-                if since is None or known is None or not known.has_min_max or known.max >= since:
-                    out |= times_of(opened.read_row_group(number, columns=[TIME]))
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(_unreadable(path, error)) from error
+    with _errors_named(path), pq.ParquetFile(path) as opened:
+        _require_instants(opened.schema_arrow, path)
+        place = opened.schema_arrow.get_field_index(TIME)
+        for number in range(opened.num_row_groups):
+            known = opened.metadata.row_group(number).column(place).statistics
+            if since is None or known is None or not known.has_min_max or known.max >= since:
+                out |= times_of(opened.read_row_group(number, columns=[TIME]))
     return {at for at in out if at is not None and (since is None or at >= since)}
 
 
@@ -115,5 +105,14 @@ def _require_instants(schema: pa.Schema, path: Path) -> None:
         raise SourceError(msg)
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    return f"{path}: can't be read as Parquet ({str(error).splitlines()[0][:300]}); {_DAMAGED}"
+@contextmanager
+def _errors_named(path: Path, *passed: type[OSError]) -> Iterator[None]:
+    """SourceError of a file that can't be read; errors of the types `passed` as they are."""
+    try:
+        yield
+    except passed:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        text = str(error).splitlines()[0][:300]
+        msg = f"{path}: can't be read as Parquet ({text}); is it damaged, cut off, or not whole?"
+        raise SourceError(msg) from error

@@ -1,6 +1,7 @@
 """The files of one month, read: which polls of which file are to be stored, and what is wrong with their rows."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -28,12 +29,12 @@ _COUNTS = ("rows", "bad_times", "bad_numbers", "cut_texts", "shifted_times")
 
 
 class DoubtError(Exception):
-    """What was read of a file before is no longer what it begins with."""
+    """A file no longer begins with the rows that were read of it before."""
 
 
 @dataclass
 class Pulled:
-    """What was read of the files, ready to be stored.
+    """The content of the files that is to be stored.
 
     With `whole` it is all there is of the month, but for the local months `kept`, whose files can't be read. `files`
     are rows of serving.files; `taken` the polls found so far: of two files that hold a poll the first one counts.
@@ -92,17 +93,13 @@ class Pull:
 
         `good` says that what is stored may be built upon.
         """
-        follows = good and self.is_running and set(known) <= {file.name for file in self.files}
-        if follows and not any(self._is_unclear(known[file.name]) for file in changed if file.name in known):
-            try:
+        newest = [known[file.name]["newest_at"] for file in changed if file.name in known]
+        # in an hour that comes twice the order of all its rows is needed
+        is_clear = not any(at is None or is_ambiguous(at, self.site.zone) for at in newest)
+        if is_clear and good and self.is_running and set(known) <= {file.name for file in self.files}:
+            with suppress(DoubtError):
                 return self._read_files(changed, known, whole=False)
-            except DoubtError:
-                pass
         return self._read_files(self.files, {}, whole=True)
-
-    def _is_unclear(self, row: Mapping[str, Any]) -> bool:
-        """Whether the newest time lies in an hour that comes twice: then the order of all its rows is needed."""
-        return row["newest_at"] is None or is_ambiguous(row["newest_at"], self.site.zone)
 
     def _read_files(self, files: Collection[SnapshotFile], known: Known, *, whole: bool) -> Pulled:
         out = Pulled(whole)
@@ -134,30 +131,24 @@ class Pull:
             wanted = Rows(first=self.days[0] - timedelta(days=1), last=self.days[1] + timedelta(days=1))
         copy = still(file, target, rows=wanted)
         found = inspect(con, copy, self.site.zone, timedelta(minutes=self.site.poll_minutes))
-        since = None if known is None else known["newest_at"]
-        if since is not None:
-            self._follow(found, since, 0 if is_sqlite else known["rows_before"] if known else 0)
         inside = pl.col("poll_at").is_between(self.start, self.end, closed="left")
         polls = found.polls.filter(inside).with_columns(is_new=pl.lit(value=True))
-        if since is not None:
+        if known is not None and known["newest_at"] is not None:
+            since = known["newest_at"]
+            _require_same_beginning(found, since, 0 if is_sqlite else known["rows_before"])
             polls = polls.filter(pl.col("local_at") >= since).with_columns(is_new=pl.col("local_at") > since)
         again = polls.join(out.taken, on="poll_at", how="semi")
         polls = polls.join(out.taken, on="poll_at", how="anti")
         if not again.is_empty():
             out.notes.append(f"{again.height} poll(s) of {file.path.name} are in another file too")
         out.taken = pl.concat([out.taken, polls.select("poll_at").unique()])
-        bad, cut = self._judge(con, found, polls, out) if not polls.is_empty() else (0, 0)
+        counts = dict.fromkeys(_COUNTS, 0) | {"rows": found.rows}
         if not polls.is_empty():
+            counts["bad_numbers"], counts["cut_texts"] = self._inspect(con, found, polls, out)
             out.parts.append(Part(found, polls))
         if own:
-            out.notes += [*_lacking(found), *remarks(found)]
-        counts = {
-            "rows": found.rows,
-            "bad_times": found.bad_times if own else 0,
-            "bad_numbers": bad,
-            "cut_texts": cut,
-            "shifted_times": found.shifted if own else 0,
-        }
+            out.notes += [*_remarks_on_columns(found), *remarks(found)]
+            counts |= {"bad_times": found.bad_times, "shifted_times": found.shifted}
         if known is not None:  # what was counted before: of Parquet all times were looked at again
             before = _COUNTS if is_sqlite else ("bad_numbers", "cut_texts")
             counts |= {name: counts[name] + int(known[name]) for name in before}
@@ -166,9 +157,8 @@ class Pull:
     def _row(
         self, con: duckdb.DuckDBPyConnection, found: Inspected, counts: Mapping[str, int], *, is_sqlite: bool
     ) -> dict[str, Any]:
-        """What is remembered of a file."""
+        """Row of serving.files."""
         copy, newest = found.copy, found.newest
-        older = found.polls.filter(pl.col("local_at") < newest)["rows"].sum() if newest is not None else 0
         return {
             "site": self.site.key,
             "month": self.month,
@@ -178,25 +168,17 @@ class Pull:
             "modified_ns": copy.file.modified_ns,
             "digest": None if self.is_running else digest(copy.file.path if is_sqlite else copy.path),
             "newest_at": newest,
-            "rows_before": int(older or 0),
+            "rows_before": _rows_before(found, newest) if newest is not None else 0,
             "position": _position(con, found, newest) if is_sqlite and newest is not None else None,
             "read_at": self.now,
             **counts,
         }
 
     @staticmethod
-    def _follow(found: Inspected, since: datetime, before: int) -> None:
-        """Raise unless the file goes on where it was left: from its newest poll, with as many rows before that."""
-        first = found.polls["local_at"].min()
-        older = int(found.polls.filter(pl.col("local_at") < since)["rows"].sum() or 0)
-        if first is None or older != before or since not in found.polls["local_at"]:
-            raise DoubtError
-
-    @staticmethod
-    def _judge(con: duckdb.DuckDBPyConnection, found: Inspected, polls: pl.DataFrame, out: Pulled) -> tuple[int, int]:
-        """Look at every row once: bad numbers and cut texts of new polls; rows that stand twice are noted."""
-        con.register("polls_to_judge", polls.to_arrow())
-        rows = select(found, "polls_to_judge", {"is_new": "p.is_new"}, since=polls["at"].min())
+    def _inspect(con: duckdb.DuckDBPyConnection, found: Inspected, polls: pl.DataFrame, out: Pulled) -> tuple[int, int]:
+        """Bad numbers and cut texts of new polls; rows that stand twice are added to `out`."""
+        con.register("polls_to_inspect", polls.to_arrow())
+        rows = select(found, "polls_to_inspect", {"is_new": "p.is_new"}, since=polls["at"].min())
         grouped = (
             "SELECT poll_at, h, count(*) AS n, sum(bad) AS bad, sum(cut) AS cut, any_value(is_new) AS is_new "
             f"FROM ({rows}) GROUP BY poll_at, h"
@@ -207,14 +189,22 @@ class Pull:
                 f"coalesce(sum(cut) FILTER (WHERE is_new), 0)::BIGINT FROM ({grouped})"
             ).fetchall()[0]
             if doubles:
-                twice = con.execute(f"SELECT poll_at, h FROM ({grouped}) WHERE n > 1").to_arrow_table()
-                frame = pl.from_arrow(twice)
-                assert isinstance(frame, pl.DataFrame)
-                out.doubles.append(frame.cast(pl.Schema(TWICE)))
+                twice = con.sql(f"SELECT poll_at, h FROM ({grouped}) WHERE n > 1").pl()
+                out.doubles.append(twice.cast(pl.Schema(TWICE)))
         except duckdb.Error as error:
             raise unreadable(found.copy, error) from error
-        con.unregister("polls_to_judge")
+        con.unregister("polls_to_inspect")
         return int(bad), int(cut)
+
+
+def _rows_before(found: Inspected, at: datetime) -> int:
+    return int(found.polls.filter(pl.col("local_at") < at)["rows"].sum() or 0)
+
+
+def _require_same_beginning(found: Inspected, since: datetime, before: int) -> None:
+    """DoubtError unless the file goes on where it was left: from its newest poll, with as many rows before that."""
+    if _rows_before(found, since) != before or since not in found.polls["local_at"]:
+        raise DoubtError
 
 
 def _is_same(file: SnapshotFile, row: Mapping[str, Any] | None) -> bool:
@@ -228,8 +218,8 @@ def _is_same(file: SnapshotFile, row: Mapping[str, Any] | None) -> bool:
         return False
 
 
-def _lacking(found: Inspected) -> list[str]:
-    """Which columns a file lacks, and that it holds rows of other months."""
+def _remarks_on_columns(found: Inspected) -> list[str]:
+    """Columns that a file lacks, and its rows of other months."""
     name = found.copy.file.path.name
     out = []
     if found.missing:

@@ -1,7 +1,7 @@
 """One file: its polls and what is wrong with its rows, and the SQL that gives them the shape of raw.gpu_state."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -43,10 +43,11 @@ class Inspected:
     bad_times: int
     shifted: int
     missing: tuple[str, ...]
-    is_text: bool = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.is_text = self.types[TIME] == "VARCHAR"
+    @property
+    def is_text(self) -> bool:
+        """Whether the file has its times as texts."""
+        return self.types[TIME] == "VARCHAR"
 
     @property
     def newest(self) -> datetime | None:
@@ -61,8 +62,7 @@ def inspect(con: duckdb.DuckDBPyConnection, copy: Copy, zone: ZoneInfo, interval
     `interval` is the time between polls.
     """
     try:
-        described = con.execute(f"DESCRIBE SELECT * FROM {relation(copy)}").fetchall()
-        known = {name.lower(): (name, kind) for name, kind, *_ in described}
+        known = columns_of(con, copy)
         require_columns(known, copy.file.path)
         time, kind = known[TIME]
         if kind not in {*_NAIVE, "VARCHAR", "TIMESTAMP WITH TIME ZONE"}:
@@ -90,16 +90,16 @@ def inspect(con: duckdb.DuckDBPyConnection, copy: Copy, zone: ZoneInfo, interval
         {texts: list(rows), "rows": list(rows.values())}, schema={texts: POLLS[texts], "rows": pl.Int64()}
     )
     frame = polls.frame.filter(pl.col("pass") == 0).join(counts, on=texts, how="left")
-    told = Passes(None) if order is None else passes(order, polls.frame, interval, zone)
-    if order is not None and told.jump is not None:
-        frame = _twice(polls.frame, frame, order.with_columns(pl.col("key").alias(texts)), texts, told.jump)
+    both = Passes(None) if order is None else passes(order, polls.frame, interval, zone)
+    if order is not None and both.jump is not None:
+        frame = _twice(polls.frame, frame, order.with_columns(pl.col("key").alias(texts)), texts, both.jump)
     frame = frame.with_columns(is_twice=pl.col(texts).is_in(polls.frame.filter(pl.col("pass") == 1)[texts].implode()))
     return Inspected(
         copy,
         frame,
         types,
         names,
-        told,
+        both,
         lists=lists_of(texts_of_gpus),
         odd={text: number for text, number in texts_of_gpus.items() if text.strip() and not ids_of(text)},
         rows=sum(number for _, number in counted),
@@ -116,6 +116,12 @@ def relation(copy: Copy, *, numbered: bool = False) -> str:
     return f"read_parquet({several}{f', {ROW} = true' if numbered and copy.kind == PARQUET else ''})"
 
 
+def columns_of(con: duckdb.DuckDBPyConnection, copy: Copy) -> dict[str, tuple[str, str]]:
+    """Name and type of each column of a copy, by its name in small letters."""
+    described = con.execute(f"DESCRIBE SELECT * FROM {relation(copy)}").fetchall()
+    return {name.lower(): (name, kind) for name, kind, *_ in described}
+
+
 def time_of(column: str, kind: str) -> str:
     """SQL of a time as polls are known by: a text as it is, else a time of whole microseconds."""
     if kind == "TIMESTAMP WITH TIME ZONE":
@@ -125,8 +131,8 @@ def time_of(column: str, kind: str) -> str:
 
 def unreadable(copy: Copy, error: duckdb.Error) -> FileError:
     """What to say of a file whose pages can't be read."""
-    said = str(error).splitlines()[0].replace(str(copy.path), copy.file.path.name)[:300]
-    return FileError(f"{copy.file.path}: can't be read as {copy.kind} ({said}); is it damaged, cut off, or not whole?")
+    text = str(error).splitlines()[0].replace(str(copy.path), copy.file.path.name)[:300]
+    return FileError(f"{copy.file.path}: can't be read as {copy.kind} ({text}); is it damaged, cut off, or not whole?")
 
 
 def _gpus(con: duckdb.DuckDBPyConnection, copy: Copy, text: str) -> dict[str, int]:
@@ -147,24 +153,20 @@ def _order(
     twice = polls.filter(pl.col("pass") == 1).select("raw", "at")
     con.register("twice", twice.to_arrow())
     column = "at" if twice["raw"].is_null().all() else "raw"
-    said = ", ".join(f'CAST("{names[name]}" AS VARCHAR) AS {name}' for name in ("slot", "gpu"))
-    order = pl.from_arrow(
-        con.execute(
-            f'SELECT k AS key, "row", slot, gpu FROM (SELECT {key} AS k, {ROW} AS "row", {said} '
-            f"FROM {relation(copy, numbered=True)}) "
-            f'WHERE k IN (SELECT "{column}" FROM twice)'
-        ).to_arrow_table()
-    )
+    texts = ", ".join(f'CAST("{names[name]}" AS VARCHAR) AS {name}' for name in ("slot", "gpu"))
+    order = con.sql(
+        f'SELECT k AS key, "row", slot, gpu FROM (SELECT {key} AS k, {ROW} AS "row", {texts} '
+        f'FROM {relation(copy, numbered=True)}) WHERE k IN (SELECT "{column}" FROM twice)'
+    ).pl()
     con.unregister("twice")
-    assert isinstance(order, pl.DataFrame)
     return order
 
 
-def _twice(polls: pl.DataFrame, once: pl.DataFrame, order: pl.DataFrame, key: str, jump: int) -> pl.DataFrame:
+def _twice(polls: pl.DataFrame, first_pass: pl.DataFrame, order: pl.DataFrame, key: str, jump: int) -> pl.DataFrame:
     """The polls of both passes, those of the hour with the rows that each has."""
-    counts = order.group_by(key, pl.when(pl.col("row") >= jump).then(1).otherwise(0).cast(pl.Int8).alias("pass"))
+    counts = order.group_by(key, (pl.col("row") >= jump).cast(pl.Int8).alias("pass"))
     of_hour = polls.join(counts.agg(rows=pl.len().cast(pl.Int64)), on=[key, "pass"])
-    return pl.concat([once.join(order, on=key, how="anti"), of_hour.select(once.columns)])
+    return pl.concat([first_pass.join(order, on=key, how="anti"), of_hour.select(first_pass.columns)])
 
 
 def select(found: Inspected, polls: str, constants: Mapping[str, str], *, since: object = None) -> str:
@@ -178,12 +180,9 @@ def select(found: Inspected, polls: str, constants: Mapping[str, str], *, since:
     if found.lists:
         rows, found = _split(found, rows), replace(found, types={**found.types, "gpu": "VARCHAR"})
     columns = {column.name: _value(found, column.name, column.type) for column in OWN}
-    bad = " + ".join(
-        _bad(found, column.name) for column in OWN if column.type != Type.TEXT and column.name in found.names
-    )
-    long = " + ".join(
-        _long(found, column.name) for column in OWN if column.type == Type.TEXT and column.name in found.names
-    )
+    there = [column for column in OWN if column.name in found.names]
+    bad = " + ".join(_bad(found, column.name, column.type) for column in there if column.type != Type.TEXT)
+    long = " + ".join(f"coalesce({_is_long(found, c.name)}, false)::INT" for c in there if c.type == Type.TEXT)
     key = time_of(f'f."{found.names[TIME]}"', found.types[TIME])
     on = f'p."{"raw" if found.is_text else "at"}" = {key}'
     if jump is not None:
@@ -238,16 +237,14 @@ def _text(column: str, kind: str) -> str:
 
 
 def _value(found: Inspected, name: str, type_: Type) -> str:
+    """SQL of a column's values in its type; null where they are none."""
     if name not in found.names:
         return f"CAST(NULL AS {type_})"
     column, kind = f'f."{found.names[name]}"', found.types[name]
     if type_ == Type.TEXT:
         text = _text(column, kind)
-        end = f"'...' || left(md5({text}), {_HASH})"
-        return (
-            f"CASE WHEN strlen({text}) > {TEXT_LIMIT} AND length({text}) > {TEXT_LIMIT} "
-            f"THEN left({text}, {_KEPT}) || {end} ELSE {text} END"
-        )
+        cut = f"left({text}, {_KEPT}) || '...' || left(md5({text}), {_HASH})"
+        return f"CASE WHEN {_is_long(found, name)} THEN {cut} ELSE {text} END"
     if kind == str(type_):
         return column
     if type_ == Type.INT and kind not in _NUMBERS:
@@ -256,21 +253,16 @@ def _value(found: Inspected, name: str, type_: Type) -> str:
     return f"TRY_CAST({column} AS {type_})"
 
 
-def _bad(found: Inspected, name: str) -> str:
-    """1 where there is a value that is no number; blank texts and NaN are nothing."""
-    type_ = next(column.type for column in OWN if column.name == name)
+def _bad(found: Inspected, name: str, type_: Type) -> str:
+    """SQL: 1 where there is a value that is no number; blank texts and NaN are nothing."""
     column, kind = f'f."{found.names[name]}"', found.types[name]
-    if kind in _NUMBERS and kind != "HUGEINT":
+    if (kind in _NUMBERS and kind != "HUGEINT") or (kind in _REALS and type_ == Type.FLOAT):
         return "0"
-    if kind in _REALS:
-        if type_ == Type.FLOAT:
-            return "0"
-        return f"(({_value(found, name, type_)}) IS NULL AND {column} IS NOT NULL AND NOT isnan({column}))::INT"
     text = f"lower(trim(CAST({column} AS VARCHAR)))"
-    return f"coalesce(({_value(found, name, type_)}) IS NULL AND {text} NOT IN ('', 'nan', 'none', 'null'), false)::INT"
+    is_value = f"NOT isnan({column})" if kind in _REALS else f"{text} NOT IN ('', 'nan', 'none', 'null')"
+    return f"coalesce(({_value(found, name, type_)}) IS NULL AND {is_value}, false)::INT"
 
 
-def _long(found: Inspected, name: str) -> str:
-    column, kind = f'f."{found.names[name]}"', found.types[name]
-    text = _text(column, kind)
-    return f"coalesce(strlen({text}) > {TEXT_LIMIT} AND length({text}) > {TEXT_LIMIT}, false)::INT"
+def _is_long(found: Inspected, name: str) -> str:
+    text = _text(f'f."{found.names[name]}"', found.types[name])
+    return f"strlen({text}) > {TEXT_LIMIT} AND length({text}) > {TEXT_LIMIT}"

@@ -30,21 +30,26 @@ class Rows:
     last: date | None = None
 
 
-def to_parquet(source: Path, target: Path, rows: Rows) -> int:
-    """Write the wanted rows, with their row numbers; the number of the last one. SourceError names the file.
+def to_parquet(source: Path, target: Path, rows: Rows) -> None:
+    """Write the wanted rows, with their row numbers; SourceError names the file.
 
     All columns are text, numbers written out.
     """
     try:
-        return _written(source, target, rows, str)
+        _write(source, target, rows, str)
     except sqlite3.Error as error:
         if "decode" not in str(error):
-            msg = f"{source}: can't be read as SQLite ({error}); is it damaged, cut off, or still being copied?"
-            raise SourceError(msg) from error
-    return _written(source, target, rows, _decoded)  # several times slower, and takes any bytes
+            raise unreadable(source, error) from error
+        # several times slower, and takes any bytes
+        _write(source, target, rows, lambda raw: raw.decode("utf-8", "replace"))
 
 
-def _written(source: Path, target: Path, rows: Rows, factory: Callable[[bytes], str]) -> int:
+def unreadable(source: Path, error: sqlite3.Error) -> SourceError:
+    """The error of a file whose pages can't be read."""
+    return SourceError(f"{source}: can't be read as SQLite ({error}); is it damaged, cut off, or still being copied?")
+
+
+def _write(source: Path, target: Path, rows: Rows, factory: Callable[[bytes], str]) -> None:
     with closing(connect(source)) as con:
         con.text_factory = factory
         names = columns(con, source)
@@ -52,22 +57,16 @@ def _written(source: Path, target: Path, rows: Rows, factory: Callable[[bytes], 
         chosen = [found for found in names if found.lower() in {name.lower() for name in (*SOURCE.values(), TIME)}]
         schema = pa.schema([pa.field(name, pa.string()) for name in chosen] + [pa.field(ROW, pa.int64())])
         time = next((name for name in chosen if name.lower() == TIME), None)
-        last = rows.after
+
         with pq.ParquetWriter(target, schema, compression="zstd", compression_level=1) as writer:
             for part in _parts(con, chosen, time, rows):
-                last = part[-1][0]
-                texts = [_texts(column) for column in _turned(part)]
-                writer.write_table(pa.table([*texts, pa.array([row[0] for row in part], pa.int64())], schema))
-        return last
+                numbers, *found = zip(*part, strict=True)
+                writer.write_table(pa.table([*map(_texts, found), pa.array(numbers, pa.int64())], schema))
 
 
 def connect(source: Path) -> sqlite3.Connection:
     """The file, opened for reading only; a write of the collector is waited for."""
     return sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
-
-
-def _decoded(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
 
 
 def columns(con: sqlite3.Connection, source: Path) -> list[str]:
@@ -80,22 +79,11 @@ def columns(con: sqlite3.Connection, source: Path) -> list[str]:
     return names
 
 
-def row_time(source: Path, row: int) -> str | None:
-    """The time in a row of the file; null where it has no such row."""
-    with closing(connect(source)) as con:
-        found = con.execute(f'SELECT "{TIME}" FROM {TABLE} WHERE rowid = ?', (row,)).fetchone()
-    return None if found is None or found[0] is None else str(found[0])
-
-
 def _parts(con: sqlite3.Connection, names: Sequence[str], time: str | None, rows: Rows) -> Iterator[list[Any]]:
     shown = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
-    wanted = ""
-    values: list[str] = []
-    if time is not None:
-        if rows.first is not None:
-            wanted, values = wanted + f' AND "{time}" >= ?', [*values, rows.first.isoformat()]
-        if rows.last is not None:
-            wanted, values = wanted + f' AND "{time}" < ?', [*values, rows.last.isoformat()]
+    bounds = {">=": rows.first, "<": rows.last} if time is not None else {}
+    values = [day.isoformat() for day in bounds.values() if day is not None]
+    wanted = "".join(f' AND "{time}" {sign} ?' for sign, day in bounds.items() if day is not None)
     after = rows.after
     while True:
         part = con.execute(
@@ -106,11 +94,6 @@ def _parts(con: sqlite3.Connection, names: Sequence[str], time: str | None, rows
             return
         yield part
         after = part[-1][0]
-
-
-def _turned(part: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """Columns of rows, less the row number."""
-    return list(zip(*part, strict=True))[1:]
 
 
 def _texts(column: Sequence[Any]) -> pa.Array:

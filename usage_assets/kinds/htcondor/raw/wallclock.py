@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -50,9 +51,7 @@ def polls_of(values: Iterable[str | datetime | None], zone: ZoneInfo, *, is_utc:
                 wall = instant.astimezone(zone).replace(tzinfo=None, fold=0)
                 rows.append((text, time, 0, instant.replace(tzinfo=None), wall))
                 continue
-            first, second = (at.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
-            assert first is not None
-            assert second is not None
+            first, second = _offsets(at, zone)
             rows.append((text, time, 0, at - first, at))
             if first > second:
                 ambiguous = True
@@ -140,21 +139,22 @@ def _of_one_time(rows: pl.DataFrame, hour: str) -> Passes | None:
 
 def _repeated(at: datetime, zone: ZoneInfo) -> timedelta:
     """How much time the clock shows twice around a time."""
-    first, second = (at.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
-    assert first is not None
-    assert second is not None
+    first, second = _offsets(at, zone)
     return first - second
+
+
+def _offsets(at: datetime, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
+    """Offsets of a wall clock time from UTC, in the first and in the second pass of an hour that comes twice."""
+    first, second = (at.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1))
+    return first, second
 
 
 def repeated_day(month: date, zone: ZoneInfo) -> date | None:
     """The local day of a month on which the clock shows some time twice; null where there is none."""
-    day = datetime.combine(month, time(), zone)
-    while day.date().replace(day=1) == month:
-        after = day + timedelta(days=1)
-        offsets = day.utcoffset(), after.utcoffset()
-        if None not in offsets and offsets[0] > offsets[1]:  # type: ignore[operator]
+    midnights = [datetime.combine(month, time(), zone) + timedelta(days=number) for number in range(32)]
+    for day, after in pairwise(midnights):
+        if day.month == month.month and (day.utcoffset() or timedelta()) > (after.utcoffset() or timedelta()):
             return day.date()
-        day = after
     return None
 
 
