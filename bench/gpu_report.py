@@ -24,7 +24,7 @@ from bench.gpu_year import END, SITE, START
 from bench.measure import run
 from usage_assets.core.months import month_of, months_between
 from usage_assets.kinds.htcondor.reports import assets
-from usage_assets.kinds.htcondor.reports.mailing import made
+from usage_assets.kinds.htcondor.reports.mailing import built_report
 from usage_assets.kinds.htcondor.reports.period import NAMES, newest
 from usage_assets.kinds.htcondor.reports.render import as_html, as_text
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
@@ -45,7 +45,7 @@ def one(folder: Path, name: str) -> None:
     report = next(each for each in NAMES if each == name)
     begun, cpu = time.perf_counter(), time.process_time()
     with Warehouse(folder / "data" / "warehouse.duckdb").read() as reader:
-        found = made(reader, site, newest(report, END, site.reports, site.timezone))
+        found = built_report(reader, site, newest(report, END, site.reports, site.timezone))
     counted = time.perf_counter()
     page, text = as_html(found), as_text(found)
     print(

@@ -8,7 +8,7 @@ import pytest
 
 from usage_assets.core import clock, settings
 from usage_assets.demo.htcondor.pool import make_pool
-from usage_assets.kinds.htcondor.reports.mailing import made
+from usage_assets.kinds.htcondor.reports.mailing import built_report
 from usage_assets.kinds.htcondor.reports.period import Period
 from usage_assets.kinds.htcondor.reports.render import as_text
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
@@ -68,7 +68,7 @@ def test_reports_are_made_once_and_again_where_their_facts_changed(
         rows = reader.sql("SELECT report, name, month, expected FROM reports.gpu_reports ORDER BY ALL").rows()
         # what is cut from the facts of a month is what is read of the day by itself
         window = Window.between(datetime(2025, 10, 29, 6), datetime(2025, 10, 30, 6), ZONE)
-        day = as_text(made(reader, masked, Period(window, "daily")))
+        day = as_text(built_report(reader, masked, Period(window, "daily")))
     assert ("daily", "2025-11-02", NOV, 25) in rows, "clocks go back that day"
     assert ("monthly", "2025-10", OCT, 744) in rows
     stored = (settings.plots_dir() / "pool" / "gpu_reports" / "daily" / "2025-10-30.txt").read_text()

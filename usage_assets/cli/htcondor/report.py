@@ -11,7 +11,7 @@ from usage_assets.cli.htcondor.request import Request
 from usage_assets.cli.htcondor.window import one_pool, reading, require_stored, window_of
 from usage_assets.core import clock
 from usage_assets.kinds.htcondor.reports.content import Report, report
-from usage_assets.kinds.htcondor.reports.mailing import letter_of
+from usage_assets.kinds.htcondor.reports.mailing import message_of
 from usage_assets.kinds.htcondor.reports.period import Name, Period, newest
 from usage_assets.kinds.htcondor.reports.render import as_html, as_text
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
@@ -80,7 +80,7 @@ def _send(site: HTCondorSite, built: Report, to: Sequence[str]) -> None:
     name = built.period.report
     now: datetime = clock.naive_utc_now()
     due = DueReport(name or "asked", built.period.name, (), built.period.window.end, now, to, site.reports.channel)
-    message = letter_of(built)
+    message = message_of(built)
     post(site.key, due, message)
     if name is not None and set(to) >= set(getattr(site.reports, name).to):
         Sent.here().note(site.key, due, now)  # all receivers of the site's file have it: it is not mailed again

@@ -1,11 +1,11 @@
-"""What the assets of reports do (`declare` lists them): the reports that belong to a UTC month, as pages and as text.
+"""The reports that belong to a UTC month, as pages and as text (`declare` lists their assets).
 
-A report is made anew only where its facts, the site's rules or this package's way to show them have changed: a year is
-some four hundred reports, and a night changes a few.
+A report is built again only where its facts, the site's rules or its form have changed: a year is some four hundred
+reports, and a night changes a few.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import ItemsView, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ from usage_assets.specs.asset import Built
 from usage_assets.warehouse import Reader
 
 FORM = 2
-"""Raised when reports say or show something else than before: all are made anew."""
+"""Raise it when the content or the look of reports changes: all are built again."""
 
 _ALWAYS = datetime(1, 1, 1)
 
@@ -78,25 +78,20 @@ def read_due(name: Name, reader: Reader, site: ReportedSite, months: Sequence[da
     horizon = seen[1] - timedelta(days=site.reports.days) if seen and name != "monthly" else _ALWAYS
     every = [period for found in periods.values() for period in found if period.window.end > horizon]
     prints = dict(zip(every, fingerprints(reader, site, every), strict=True))
-    found = reader.frame(GPU_REPORTS, site.key, where=f"report = '{name}'")
-    stored = {(row["month"], row["name"]): row for row in found.iter_rows(named=True)}
+    rows = reader.frame(GPU_REPORTS, site.key, where=f"report = '{name}'")
+    stored = {(row["month"], row["name"]): row for row in rows.iter_rows(named=True)}
     out: dict[date, list[Due]] = {}
     for month, several in periods.items():
         kept = {
-            period: row
+            period: Due(period, row["fingerprint"], row=row)
             for period in several
             if (row := stored.get((month, period.name))) is not None
             and prints.get(period) in {None, row["fingerprint"]}
             and _is_there(site.key, period)
         }
         facts = _facts(reader, site, [period for period in several if period in prints and period not in kept])
-        out[month] = [
-            Due(period, kept[period]["fingerprint"], row=kept[period])
-            if period in kept
-            else Due(period, prints[period], facts[period])
-            for period in several
-            if period in kept or period in facts
-        ]
+        due = kept | {period: Due(period, prints[period], found) for period, found in facts.items()}
+        out[month] = [due[period] for period in several if period in due]
     return out
 
 
@@ -133,38 +128,38 @@ def make_reports(
             if one.facts is None:
                 rows += [one.row] if one.row is not None else []
                 continue
-            made = report(one.facts, pool, one.period, site.reports, name=site.name)
+            built = report(one.facts, pool, one.period, site.reports, name=site.name)
             path = stem(site.key, one.period)
-            files[month] |= {f"{path}.html": as_html(made).encode(), f"{path}.txt": as_text(made).encode()}
-            rows.append(_row(site.key, month, made, one.fingerprint, path))
+            files[month] |= {f"{path}.html": as_html(built).encode(), f"{path}.txt": as_text(built).encode()}
+            rows.append(_row(site.key, month, built, one.fingerprint, path))
     schema = GPU_REPORTS.polars_schema
     return Built(pl.DataFrame([dict(row) for row in rows], schema=schema, orient="row"), files=files)
 
 
 def fingerprints(reader: Reader, site: ReportedSite, periods: Sequence[Period]) -> list[str]:
-    """A text per report that is another one where what it is made of has changed."""
+    """A hash per report of its facts, the rules and the way to show them."""
     if not periods or not (reader.has(GPU_RUNS) and reader.has(GPU_POLLS)):
         return ["" for _ in periods]
     starts, ends = ([getattr(period.window, edge) for period in periods] for edge in ("start", "end"))
     first, last = min(starts), max(ends)
-    params: dict[str, Any] = {"site": site.key, "starts": starts, "ends": ends}
-    params |= {"first": date(first.year, first.month, 1), "last": date(last.year, last.month, 1)}
+    months = {"first": first.date().replace(day=1), "last": last.date().replace(day=1)}
+    params: dict[str, Any] = {"site": site.key, "starts": starts, "ends": ends, **months}
     windows = (
         "WITH windows AS (SELECT row_number() OVER () AS number, * FROM "
         "(SELECT unnest($starts::TIMESTAMP[]) AS begins, unnest($ends::TIMESTAMP[]) AS ends)) "
     )
-    mine = "f.site = $site AND f.month BETWEEN $first AND $last"
-    what = ", ".join(f'f."{name}"' for name in KIND)
+    of_site = "f.site = $site AND f.month BETWEEN $first AND $last"
+    kind = ", ".join(f'f."{name}"' for name in KIND)
     # a run that goes on after the window is the same run within it
     runs = reader.sql(
-        f"{windows} SELECT number, count(*) AS n, bit_xor(hash({what}, greatest(f.start_at, begins), "
+        f"{windows} SELECT number, count(*) AS n, bit_xor(hash({kind}, greatest(f.start_at, begins), "
         f"least(f.end_at, ends))) AS h FROM windows JOIN {GPU_RUNS.qualified} f "
-        f"ON f.start_at < ends AND f.end_at > begins WHERE {mine} GROUP BY number",
+        f"ON f.start_at < ends AND f.end_at > begins WHERE {of_site} GROUP BY number",
         params,
     )
     polls = reader.sql(
         f"{windows} SELECT number, count(*) AS n, bit_xor(hash(f.poll_at)) AS h FROM windows "
-        f"JOIN {GPU_POLLS.qualified} f ON f.poll_at >= begins AND f.poll_at < ends WHERE {mine} GROUP BY number",
+        f"JOIN {GPU_POLLS.qualified} f ON f.poll_at >= begins AND f.poll_at < ends WHERE {of_site} GROUP BY number",
         params,
     )
     found = [{number: rest for number, *rest in frame.iter_rows()} for frame in (runs, polls)]
@@ -177,14 +172,9 @@ def fingerprints(reader: Reader, site: ReportedSite, periods: Sequence[Period]) 
 
 def _plain(pool: Pool) -> tuple[object, ...]:
     """The pool's rules in an order of their own: that of a set is another one in each process."""
-    return tuple(
-        sorted(value)
-        if isinstance(value, frozenset)
-        else sorted(value.items())
-        if isinstance(value, Mapping)
-        else value
-        for value in (getattr(pool, name) for name in Pool.__dataclass_fields__)
-    )
+    values = (getattr(pool, name) for name in Pool.__dataclass_fields__)
+    values = (value.items() if isinstance(value, Mapping) else value for value in values)
+    return tuple(sorted(value) if isinstance(value, (frozenset, ItemsView)) else value for value in values)
 
 
 def _seen(reader: Reader, site: str) -> tuple[datetime, datetime] | None:
@@ -200,16 +190,16 @@ def _is_there(site: str, period: Period) -> bool:
     return all((settings.plots_dir() / f"{stem(site, period)}.{end}").is_file() for end in ("html", "txt"))
 
 
-def _row(site: str, month: date, made: Report, fingerprint: str, path: str) -> dict[str, Any]:
-    about = made.metadata
+def _row(site: str, month: date, built: Report, fingerprint: str, path: str) -> dict[str, Any]:
+    about = built.metadata
     return {
         "site": site,
         "month": month,
-        "report": made.period.report,
-        "name": made.period.name,
+        "report": built.period.report,
+        "name": built.period.name,
         "start_at": about.start,
         "end_at": about.end,
-        "subject": made.subject,
+        "subject": built.subject,
         "page": f"{path}.html",
         "polls": about.polls,
         "first_poll": about.first_poll,

@@ -1,9 +1,7 @@
-"""Content: everything that a report of one period says, before it is shown as a page or as text."""
+"""The content of a report of one period, before it is rendered as a page or as text."""
 
 import time
 from dataclasses import dataclass, field
-
-import polars as pl
 
 from usage_assets.core.text import printable
 from usage_assets.kinds.htcondor.pool import classes
@@ -19,18 +17,14 @@ from usage_assets.kinds.htcondor.tables.facts import Facts
 from usage_assets.kinds.htcondor.tables.options import Metadata, Options
 
 _KINDS = {"daily": "daily report", "weekly": "weekly report", "monthly": "monthly report", None: "report"}
-_SHORT = {
-    classes.PRIORITIZED_RESEARCHER: "Researcher",
-    classes.PRIORITIZED_HOSTED: "Hosted",
-    classes.OPEN: "Open",
-}
+_SHORT = {classes.PRIORITIZED_RESEARCHER: "Researcher", classes.PRIORITIZED_HOSTED: "Hosted", classes.OPEN: "Open"}
 FEW = 0.95
 """A report says at its top when less of its intervals were seen."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a report of one period says."""
+    """The content of a report of one period."""
 
     period: Period
     title: str
@@ -46,26 +40,19 @@ class Report:
 
 
 def report(
-    facts: Facts,
-    pool: Pool,
-    period: Period,
-    reports: Reports | None = None,
-    *,
-    name: str,
-    options: Options | None = None,
+    facts: Facts, pool: Pool, period: Period, settings: Reports, *, name: str, options: Options | None = None
 ) -> Report:
     """The report of a period, for a site of that name."""
     begun = time.perf_counter()
-    said = reports or Reports()
-    cube = Cube.of(facts, pool, period.window, options or Options(model=said.model))
+    cube = Cube.of(facts, pool, period.window, options or Options(model=settings.model))
     about = cube.metadata()
-    sections = tuple(build(cube, said.wording) for build in SECTIONS)
-    drawing = picture.stacked(cube, class_titles(said.wording))
+    sections = tuple(build(cube, settings.wording) for build in SECTIONS)
+    drawing = picture.stacked(cube, class_titles(settings.wording))
     seconds = time.perf_counter() - begun
     return Report(
         period=period,
         title=printable(f"{name}: {_KINDS[period.report]}, {_title(period)}"),
-        subject=printable(f"{said.prefix} {_percentages(cube, period, said)}"),
+        subject=printable(f"{settings.prefix} {_percentages(cube, period, settings)}"),
         about=_about(about),
         warnings=_warnings(about),
         sections=sections,
@@ -79,12 +66,12 @@ def _title(period: Period) -> str:
     return period.span if period.report == "monthly" else f"{period.name} ({period.span})"
 
 
-def _percentages(cube: Cube, period: Period, said: Reports) -> str:
+def _percentages(cube: Cube, period: Period, settings: Reports) -> str:
     """Date, period, and how much of each class was held, in the order of the classes."""
     frame = allocation.allocation_by_class(cube).frame
     share = dict(frame.select("class", "allocated_percent").iter_rows())
-    legacy = frame.filter(pl.col("class") == "backfill")["allocated_percent"]
-    shown = {title: share.get(name) for name, title in _SHORT.items()} | {said.wording.backfill: legacy[0]}
+    titles = _SHORT | {"backfill": settings.wording.backfill}
+    shown = {title: share.get(name) for name, title in titles.items()}
     texts = [f"{title} {'-' if value is None else f'{cell(value)}%'}" for title, value in shown.items()]
     when = period.span if period.report == "monthly" else f"{period.name} {period.span}"
     return f"{when}: {' | '.join(texts)}"
@@ -104,12 +91,10 @@ def _seen(about: Metadata) -> tuple[str, ...]:
 
 
 def _warnings(about: Metadata) -> tuple[str, ...]:
-    out = []
     if not about.intervals:
-        out.append("No poll saw the pool in this period: nothing is known of it.")
-    elif about.coverage < FEW:
-        out.append(
-            f"Only {about.coverage:.1%} of this period was seen. Averages are of what was seen; observed GPU-hours are "
-            "of that time only, estimated ones of the whole period."
-        )
-    return (*out, *about.notes)
+        return ("No poll saw the pool in this period: nothing is known of it.", *about.notes)
+    few = (
+        f"Only {about.coverage:.1%} of this period was seen. Averages are of what was seen; observed GPU-hours are "
+        "of that time only, estimated ones of the whole period."
+    )
+    return (*([few] if about.coverage < FEW else []), *about.notes)

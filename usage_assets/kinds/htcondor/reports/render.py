@@ -1,4 +1,4 @@
-"""Render: a report as a page that needs nothing else, and as plain text. Both show the same cells."""
+"""A report as a page that needs nothing else, and as plain text. Both show the same cells."""
 
 import textwrap
 from functools import cache
@@ -18,46 +18,25 @@ METHODOLOGY = "methodology/gpu-reports.md"
 
 def as_html(report: Report, *, drawings: bool = True) -> str:
     """The report as one page; every text in it is escaped. Mails have no drawing: most readers of mail show none."""
-    return (
-        _templates()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            # drawn and escaped by this package
-            drawing=Markup(report.drawing) if drawings else "",  # noqa: S704
-            methodology=Markup(_methodology_html(report.metadata.bucket_minutes)),  # noqa: S704 - rendered with HTML switched off
-        )
-    )
+    drawing = Markup(report.drawing) if drawings else ""  # noqa: S704 - drawn and escaped by this package
+    text = Markup(_methodology_html(report.metadata.bucket_minutes))  # noqa: S704 - rendered with HTML switched off
+    return _templates().get_template("report.html.j2").render(report=report, drawing=drawing, methodology=text)
 
 
 def as_text(report: Report) -> str:
     """The report as plain text, lines of at most 100 characters."""
-    lines = [*_wrapped(report.title), "=" * min(len(report.title), WIDTH)]
-    for line in (*report.about, *report.warnings):
-        lines += _wrapped(line)
+    lines = [*_wrapped(report.title), "=" * min(len(report.title), WIDTH), *_wrapped(*report.about, *report.warnings)]
     for section in report.sections:
-        lines += ["", section.title, "-" * len(section.title)]
-        for note in section.notes:
-            lines += _wrapped(note)
+        lines += ["", section.title, "-" * len(section.title), *_wrapped(*section.notes)]
         for table in section.grids:
             lines += ["", *text_lines(table)]
-        if not section.grids:
-            lines += _wrapped(section.empty)
-    lines += [
-        "",
-        "Methodology",
-        "-----------",
-        *methodology(report.metadata.bucket_minutes).strip().splitlines(),
-        "",
-        "-" * WIDTH,
-    ]
-    for line in report.footer:
-        lines += _wrapped(line)
-    return "\n".join(lines) + "\n"
+        lines += [] if section.grids else _wrapped(section.empty)
+    lines += ["", "Methodology", "-----------", *methodology(report.metadata.bucket_minutes).strip().splitlines()]
+    return "\n".join([*lines, "", "-" * WIDTH, *_wrapped(*report.footer)]) + "\n"
 
 
 _INTERVAL = "an interval of 15 minutes (the site's file may set another one)"
-"""What the documentation says of the unit of counting, and a report by the length that its pool has."""
+"""The unit of counting in the documentation; a report has the length of its pool in its place."""
 
 
 @cache
@@ -84,11 +63,8 @@ def _documented() -> str:
 @cache
 def _methodology_html(minutes: int) -> str:
     # headings of the page begin below those of the report
-    return str(
-        MarkdownIt("commonmark", {"html": False})
-        .enable("table")
-        .render(methodology(minutes).replace("\n## ", "\n### "))
-    )
+    text = methodology(minutes).replace("\n## ", "\n### ")
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
 
 
 @cache
@@ -102,5 +78,5 @@ def _templates() -> Environment:
     )
 
 
-def _wrapped(line: str) -> list[str]:
-    return textwrap.wrap(line, WIDTH) or [""]
+def _wrapped(*texts: str) -> list[str]:
+    return [line for text in texts for line in textwrap.wrap(text, WIDTH) or [""]]

@@ -1,4 +1,4 @@
-"""Cube: a window reduced to what all its tables are sums of.
+"""A window of a pool reduced to the sums that all its tables are made of.
 
 Runs are never spread over polls: the weight of a run is the difference of two sums of the weights of polls. Per kind
 of run the weights are added up once; a table then groups some hundred thousand sums at most, mostly far fewer.
@@ -32,7 +32,7 @@ class Cube:
 
     `kinds` has a row per kind of run seen in the window: `kind`, the columns of facts.gpu_runs that are no time and no
     job (`device` is the display name, `model` the name at the source), `is_filtered`, `tier`, `band`; its
-    `weight` (seen.HOUR is that of an hour) and `first`, `last`, the places of the first and the last poll that saw it.
+    `weight` (poll_coverage.HOUR is that of an hour) and `first`, `last`, the places of its first and its last poll.
     Masked machines are there; `counted` leaves them out. `spans` has a row per run: kind, first, after.
     """
 
@@ -50,12 +50,13 @@ class Cube:
         observed = PollCoverage.of(facts.polls, window, pool.bucket_minutes)
         coded = facts.coded_in(window)
         wanted, notes = _chosen(coded.kinds, asked)
-        runs = coded.runs if wanted.height == coded.kinds.height else _only(coded.runs, wanted)
+        runs = coded.runs
+        if wanted.height < coded.kinds.height:
+            runs = runs.join(wanted.select("kind"), on="kind", how="semi")
         spans = observed.spans(runs)
-        sums = observed.sums
         weighed = (
             spans.lazy()
-            .with_columns(weight=sums.gather(spans["after"]) - sums.gather(spans["first"]))
+            .with_columns(observed.weights(spans))
             .group_by("kind")
             .agg(pl.col("weight").sum(), pl.col("first").min(), last=pl.col("after").max() - 1)
             .sort("kind")
@@ -89,8 +90,7 @@ class Cube:
     @cached_property
     def once(self) -> pl.DataFrame:
         """Each GPU once, whatever slots it is in: `counted`, with state claimed where a job holds it in any slot."""
-        state = pl.when(held()).then(pl.lit("claimed")).otherwise(pl.lit("idle"))
-        return self.counted.with_columns(state=state)
+        return self.counted.with_columns(state=pl.when(held()).then(pl.lit("claimed")).otherwise(pl.lit("idle")))
 
     @cached_property
     def levels(self) -> pl.DataFrame:
@@ -107,12 +107,11 @@ class Cube:
         return frame if self.options.all_devices else frame.filter(~pl.col("is_filtered"))
 
     def metadata(self, *, filtered: bool = False, notes: Iterable[str] = ()) -> Metadata:
-        """What a table of this window tells about; `filtered`: it leaves out the filtered families."""
+        """Metadata of a table of this window; `filtered`: it leaves out the filtered families."""
         window, observed = self.observed.window, self.observed
         hides = filtered and not self.options.all_devices
         hidden = self.counted.filter("is_filtered")["device"].cast(pl.String()).unique().sort() if hides else ()
-        masked = self.kinds.filter(pl.col("masked").is_not_null()).select("machine", "masked").unique()
-        reasons = masked.cast(pl.String()).sort("machine").iter_rows()
+        masked = self.kinds.select("machine", "masked").drop_nulls("masked").unique().cast(pl.String()).sort("machine")
         return Metadata(
             start=window.start,
             end=window.end,
@@ -129,7 +128,7 @@ class Cube:
             expected=observed.expected,
             coverage=observed.coverage,
             runs=self.spans.height,
-            masked_hosts=dict(reasons),
+            masked_hosts=dict(masked.iter_rows()),
             filtered_families=self.pool.filtered if hides else (),
             filtered_devices=tuple(hidden),
             hosts=self.options.hosts,
@@ -138,12 +137,8 @@ class Cube:
         )
 
 
-def _only(runs: pl.DataFrame, kinds: pl.DataFrame) -> pl.DataFrame:
-    return runs.join(kinds.select("kind"), on="kind", how="semi")
-
-
 def _chosen(kinds: pl.DataFrame, options: Options) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The kinds that options ask for, and remarks on options that meant nothing."""
+    """The kinds that options ask for, and remarks on options that match nothing."""
     notes: list[str] = []
     if options.hosts:
         machines = kinds["machine"].cast(pl.String()).unique().to_list()
@@ -167,10 +162,9 @@ def matching(machines: Iterable[str], asked: str) -> set[str]:
 
 def _without(kinds: pl.DataFrame, users: Iterable[str]) -> pl.DataFrame:
     """Kinds without the sides that these users hold, and without those of which nothing is left."""
-    gone = list(users)
     for side in ("primary", "backfill"):
-        held = pl.col(f"{side}_user").cast(pl.String()).is_in(gone).fill_null(value=False)
-        kinds = kinds.with_columns(pl.when(~held).then(f"{side}_{name}").alias(f"{side}_{name}") for name in OFFERS)
+        keeps = ~pl.col(f"{side}_user").cast(pl.String()).is_in(list(users)).fill_null(value=False)
+        kinds = kinds.with_columns(pl.when(keeps).then(f"{side}_{name}") for name in OFFERS)
     return kinds.filter(pl.any_horizontal(pl.col("primary_state", "backfill_state").is_not_null()))
 
 

@@ -105,6 +105,4 @@ def _episodes(cube: Cube, flag: str) -> pl.DataFrame:
         .group_by("machine", "gpu", "_episode")
         .agg(pl.col("device").last(), pl.col("first").min(), pl.col("after").max())
     )
-    sums = cube.observed.sums
-    weight = sums.gather(merged["after"]) - sums.gather(merged["first"])
-    return merged.with_columns(weight.alias("weight")).drop("_episode")
+    return merged.with_columns(cube.observed.weights(merged)).drop("_episode")

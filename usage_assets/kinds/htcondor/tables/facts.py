@@ -15,20 +15,8 @@ from usage_assets.core.errors import UsageError
 from usage_assets.kinds.htcondor.tables.window import Window
 
 KIND: tuple[str, ...] = (
-    "machine",
-    "gpu",
-    "device",
-    "memory_mb",
-    "primary_state",
-    "primary_class",
-    "primary_user",
-    "backfill_state",
-    "backfill_class",
-    "backfill_user",
-    "is_drained",
-    "is_refusing",
-    "reason",
-    "masked",
+    *("machine", "gpu", "device", "memory_mb", "primary_state", "primary_class", "primary_user", "backfill_state"),
+    *("backfill_class", "backfill_user", "is_drained", "is_refusing", "reason", "masked"),
 )
 """Columns of facts.gpu_runs that say what a run is, apart from its time and its jobs."""
 _TEXTS = tuple(name for name in KIND if name not in {"memory_mb", "is_drained", "is_refusing"})
@@ -153,10 +141,11 @@ def _key(frame: pl.DataFrame) -> pl.Series:
     numbers = [_number(frame[name]) for name in KIND]
     counts = [_count(frame[name]) for name in KIND]
     half = len(KIND) // 2
-    halves = [(numbers[:half], counts[:half]), (numbers[half:], counts[half:])]
     if math.prod(counts) < _MANY:
         # both halves at once; column by column, so that no more than one of them is spread out
-        low, high = frame.select(_joined(*part).alias(str(place)) for place, part in enumerate(halves)).get_columns()
+        low, high = frame.select(
+            _joined(numbers[:half], counts[:half]).alias("low"), _joined(numbers[half:], counts[half:]).alias("high")
+        ).get_columns()
         return (low * math.prod(counts[half:]) + high).alias("key")
     key, size = pl.zeros(frame.height, dtype=pl.Int64(), eager=True), 1
     for number, count in zip(numbers, counts, strict=True):
@@ -183,14 +172,12 @@ def _number(column: pl.Series) -> pl.Expr:
         known = column.drop_nulls().unique()
         numbers = pl.int_range(1, known.len() + 1, dtype=pl.Int64, eager=True)
         return value.replace_strict(known, numbers, default=0, return_dtype=pl.Int64)
-    physical = value if column.dtype == pl.Boolean() else value.to_physical()
-    return (physical.cast(pl.Int64) + 1).fill_null(0)
+    return (value.to_physical().cast(pl.Int64) + 1).fill_null(0)
 
 
 def _count(column: pl.Series) -> int:
     """How many numbers `_number` may give."""
     if column.dtype == pl.Int64():
         return column.n_unique() + 1
-    physical = column if column.dtype == pl.Boolean() else column.to_physical()
-    largest = physical.cast(pl.UInt32).max()
+    largest = column.to_physical().cast(pl.UInt32).max()
     return 2 + (largest if isinstance(largest, int) else 0)

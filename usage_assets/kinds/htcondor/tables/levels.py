@@ -1,4 +1,4 @@
-"""Levels: how many GPUs were offered and held at each poll of a window, by class or device.
+"""How many GPUs were offered and held at each poll of a window, by class or device.
 
 A run raises its counts at its first poll and lowers them after its last: sums of changes, no run is spread out.
 """
@@ -17,13 +17,11 @@ _STATES = ("primary_class", "primary_state", "backfill_class", "backfill_state",
 def class_levels(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage, classes: ClassSet) -> pl.DataFrame:
     """A row per poll, a column `<class>.<sum>` (figures.SUMS) per class and `total`, where anything counts."""
     shapes, of_kind = _shapes(kinds, _STATES)
-    parts = []
-    for side in ("primary", "backfill"):
-        offered = shapes.filter(pl.col(f"{side}_state").is_not_null())
-        named = class_of(classes, f"{side}_class")
-        parts.append(_measured(offered, pl.col(f"{side}_state") == "claimed", named))
-    parts.append(_measured(shapes, held(), pl.lit(TOTAL)))
-    return _levels(pl.concat(parts), of_kind, runs, observed)
+    sides = [
+        _measured(shapes.filter(state.is_not_null()), state == "claimed", class_of(classes, f"{side}_class"))
+        for side, state in (("primary", pl.col("primary_state")), ("backfill", pl.col("backfill_state")))
+    ]
+    return _levels(pl.concat([*sides, _measured(shapes, held(), pl.lit(TOTAL))]), of_kind, runs, observed)
 
 
 def device_levels(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage) -> pl.DataFrame:
@@ -48,7 +46,7 @@ def _shapes(kinds: pl.DataFrame, by: tuple[str, ...]) -> tuple[pl.DataFrame, pl.
 
 
 def _measured(shapes: pl.DataFrame, is_held: pl.Expr, name: pl.Expr) -> pl.DataFrame:
-    """shape, column: to which sums a GPU of that shape belongs."""
+    """shape, column: which sums a GPU of that shape is part of."""
     return (
         pl.concat(
             shapes.filter(condition).select("shape", name.alias("name"), pl.lit(measure).alias("measure"))

@@ -110,22 +110,21 @@ class PollCoverage:
     @property
     def first(self) -> datetime | None:
         """The first poll."""
-        return self.at(0) if self.count else None
+        return self.polls["poll_at"][0] if self.count else None
 
     @property
     def last(self) -> datetime | None:
         """The last poll."""
-        return self.at(self.count - 1) if self.count else None
-
-    def at(self, index: int) -> datetime:
-        """When a poll of the window was made."""
-        found: datetime = self.polls["poll_at"][index]
-        return found
+        return self.polls["poll_at"][-1] if self.count else None
 
     @cached_property
     def sums(self) -> pl.Series:
         """Weight of the first 0, 1, 2 ... polls: a stretch of polls weighs the difference of two of them."""
         return pl.concat([pl.Series("sums", [0], dtype=pl.Int64), self.polls["weight"].cum_sum()])
+
+    def weights(self, spans: pl.DataFrame) -> pl.Series:
+        """`weight` of spans `[first, after)` of polls."""
+        return (self.sums.gather(spans["after"]) - self.sums.gather(spans["first"])).alias("weight")
 
     def spans(self, runs: pl.DataFrame) -> pl.DataFrame:
         """Runs (start_at, end_at) that a poll of the window saw, as `[first, after)` in places of its polls."""
@@ -135,8 +134,7 @@ class PollCoverage:
 
     def _places(self, instants: pl.Series) -> pl.Series:
         """How many polls lie before each instant. Few instants differ: each is looked up once."""
-        name = "at"
-        values = instants.cast(_INSTANT).to_frame(name)
+        values = instants.cast(_INSTANT).to_frame("at")
         known = values.unique()
-        places = self.polls["poll_at"].search_sorted(known[name], side="left").cast(pl.UInt32)
-        return values.join(known.with_columns(place=places), on=name, how="left", maintain_order="left")["place"]
+        places = self.polls["poll_at"].search_sorted(known["at"], side="left").cast(pl.UInt32)
+        return values.join(known.with_columns(place=places), on="at", how="left", maintain_order="left")["place"]

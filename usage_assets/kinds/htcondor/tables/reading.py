@@ -1,6 +1,6 @@
-"""Reading: the facts of a window from the warehouse, reduced on the way. Nothing else here knows a store."""
+"""The facts of a window, read from the warehouse and reduced on the way. No other module here reads it."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -32,7 +32,7 @@ def read_facts(reader: Reader, site: str, window: Window) -> Facts:
 
 
 def read_moment(reader: Reader, site: str, at: datetime, within: timedelta | None = None) -> Facts:
-    """The facts that tell of the poll nearest to a naive UTC instant; UsageError where it is farther off than that."""
+    """The facts of the poll nearest to a naive UTC instant; UsageError where it is farther off than `within`."""
     polls = reader.frame(GPU_POLLS, site, columns=["poll_at"])
     poll = nearest_poll(polls, at, within)
     params = _params(site, poll, poll + timedelta(microseconds=1))
@@ -73,5 +73,5 @@ def _coded(reader: Reader, params: dict[str, Any]) -> Coded:
 
 
 def _params(site: str, start: datetime, end: datetime) -> dict[str, Any]:
-    months = {"first": date(start.year, start.month, 1), "last": date(end.year, end.month, 1)}
-    return {"site": site, "start": start, "end": end, **months}
+    first, last = (at.date().replace(day=1) for at in (start, end))
+    return {"site": site, "start": start, "end": end, "first": first, "last": last}

@@ -1,4 +1,4 @@
-"""Series: how many GPUs of each class were offered and held, from one stretch of time to the next."""
+"""How many GPUs of each class were offered and held, from one stretch of time to the next."""
 
 from datetime import datetime, timedelta
 
@@ -41,27 +41,23 @@ def weekly_trend(cube: Cube) -> Result:
     """
     window = cube.observed.window
     parts = list(window.parts("week"))
-    weeks = pl.DataFrame(
-        {
-            _STARTS: _calendar(window, "week"),
-            "is_whole": [part.is_whole("week") for part in parts],
-            "week_hours": [Window.of("week", part.local_start.date(), window.timezone).hours for part in parts],
-        }
-    )
+    starts = _calendar(window, "week")
+    hours = [Window.of("week", part.local_start.date(), window.timezone).hours for part in parts]
+    weeks = pl.DataFrame({_STARTS: starts, "is_whole": [part.is_whole("week") for part in parts], "_hours": hours})
     estimated = pl.col("gpu_hours_estimated")
-    rows = (
-        _classed(cube, weeks[_STARTS])
-        .join(weeks, on=_STARTS, how="left", maintain_order="left")
-        .with_columns(gpu_hours_estimated=pl.col("allocated_avg") * pl.col("week_hours"))
-        .drop("week_hours")
-    )
     before = estimated.shift(1).over("class")
+    rows = (
+        _classed(cube, starts)
+        .join(weeks, on=_STARTS, how="left", maintain_order="left")
+        .with_columns(gpu_hours_estimated=pl.col("allocated_avg") * pl.col("_hours"))
+        .drop("_hours")
+        .with_columns(change_percent=pl.when(before > 0).then(100 * (estimated / before - 1)))
+    )
     number = (pl.col(_STARTS) - window.start) / timedelta(weeks=1)
     known = rows.with_columns(number=number).filter("is_whole").drop_nulls("gpu_hours_estimated")
     slope = known.group_by("class").agg(
         trend_hours=pl.when(pl.len() > 1).then(pl.cov("number", "gpu_hours_estimated") / pl.col("number").var())
     )
-    rows = rows.with_columns(change_percent=pl.when(before > 0).then(100 * (estimated / before - 1)))
     return Result(rows.join(slope, on="class", how="left", maintain_order="left"), cube.metadata())
 
 

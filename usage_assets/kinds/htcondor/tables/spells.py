@@ -1,4 +1,4 @@
-"""Follow: each GPU from run to run, as far as backfill is concerned."""
+"""When backfill was offered GPUs and held them: each GPU from run to run."""
 
 from dataclasses import dataclass
 
@@ -33,14 +33,13 @@ class BackfillSpells:
 
 def backfill_spells(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage) -> BackfillSpells:
     """Follow the GPUs of some kinds; numbers stand for GPUs and users, so that runs stay small."""
-    coded = pl.Categorical()
-    user = pl.col("backfill_user").cast(pl.String()).fill_null(UNKNOWN).cast(coded)
-    named = kinds.select("kind", *_GPU, "device", pl.col("backfill_class").alias("class"), user.alias("user"))
+    user = pl.col("backfill_user").cast(pl.String()).fill_null(UNKNOWN).cast(pl.Categorical())
+    described = kinds.select("kind", *_GPU, "device", pl.col("backfill_class").alias("class"), user.alias("user"))
     gpus = kinds.select(_GPU).unique(maintain_order=True).with_row_index("place")
-    users = named.select("user").unique(maintain_order=True).with_row_index("holder")
+    users = described.select("user").unique(maintain_order=True).with_row_index("holder")
     state = pl.col("backfill_state")
     numbered = (
-        kinds.with_columns(named["user"])
+        kinds.with_columns(described["user"])
         .join(gpus, on=_GPU, how="left")
         .join(users, on="user", how="left")
         .select(
@@ -52,11 +51,11 @@ def backfill_spells(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCover
         )
     )  # fmt: skip
     ordered = _ordered(numbered, runs, observed)
-    described = [
-        _stretches(observed, ordered, value).join(named, on="kind", how="left", maintain_order="left").drop("kind")
+    spells, stints = (
+        _stretches(observed, ordered, value).join(described, on="kind", how="left", maintain_order="left").drop("kind")
         for value in (pl.when(_holder.is_not_null()).then(0), pl.when(_holder >= 0).then(_holder))
-    ]
-    return BackfillSpells(*described)
+    )
+    return BackfillSpells(spells, stints)
 
 
 def _ordered(numbered: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage) -> pl.DataFrame:
@@ -96,13 +95,11 @@ def _sorted_places(values: pl.Series) -> pl.Series:
 
 def _stretches(observed: PollCoverage, runs: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
     """Runs of a GPU alike in a value (null = in none) that follow one another, as one, and what came after them."""
-    sums = observed.sums
-    weight = (sums.gather(runs["after"]) - sums.gather(runs["first"])).alias("weight")
     before = [pl.col(name) == pl.col(name).shift(1) for name in ("place", "value")]
     goes_on = pl.all_horizontal(*before, _first == _after.shift(1)).fill_null(value=False)
     marked = (
         runs.lazy()
-        .with_columns(weight, value=value)
+        .with_columns(observed.weights(runs), value=value)
         .with_columns(
             goes_on=goes_on,
             used=pl.when(_holder >= 0).then("weight").otherwise(0).cum_sum(),
@@ -124,11 +121,5 @@ def _stretches(observed: PollCoverage, runs: pl.DataFrame, value: pl.Expr) -> pl
         .otherwise(pl.lit("withdrawn"))
     )  # fmt: skip
     both = pl.concat([starts, ends], how="horizontal")
-    return both.select(
-        "kind",
-        "first",
-        "after",
-        after.alias("ended_by"),
-        (sums.gather(both["after"]) - sums.gather(both["first"])).alias("weight"),
-        used=pl.col("used") - pl.col("used_before"),
-    )
+    used = pl.col("used") - pl.col("used_before")
+    return both.select("kind", "first", "after", after.alias("ended_by"), observed.weights(both), used.alias("used"))

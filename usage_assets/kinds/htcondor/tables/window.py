@@ -1,4 +1,4 @@
-"""Window: the time that a table tells about, half-open to the microsecond, UTC inside, chosen by local calendars."""
+"""The window of a table: half-open to the microsecond, UTC inside, chosen by local calendars."""
 
 import math
 from collections.abc import Iterator

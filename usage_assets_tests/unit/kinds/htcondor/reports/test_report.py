@@ -62,7 +62,7 @@ def pool(polls: list[datetime]) -> MadePool:
     return MadePool(polls, gpus, Pool(masked={"z": "broken <b>", "y": "gone"}))
 
 
-def made(polls: list[datetime] | None = None, period: Period = PERIOD, reports: Reports | None = None) -> Report:
+def made(polls: list[datetime] | None = None, period: Period = PERIOD, reports: Reports = Reports()) -> Report:
     of = pool(every(15, 24) if polls is None else polls)
     found = report(of.facts, of.pool, period, reports, name="Pool <i>")
     *rest, last = found.footer
@@ -186,7 +186,7 @@ def test_a_month_with_a_gap_has_its_own_coverage_in_every_section():
     of = pool(polls)
     of.pool = replace(of.pool, poll_minutes=60, bucket_minutes=60)
     period = Period(Window(datetime(2026, 3, 1), datetime(2026, 4, 1)), "monthly")
-    found = report(of.facts, of.pool, period, name="Pool")
+    found = report(of.facts, of.pool, period, Reports(), name="Pool")
     assert found.title == "Pool: monthly report, March 2026"
     assert found.subject.startswith("GPU pool March 2026: ")
     assert f"Intervals: {29 * 24} of {31 * 24} of 60 minutes seen (93.5%), by {29 * 24} polls" in found.footer
@@ -202,7 +202,7 @@ def test_the_model_of_the_site_is_listed():
     of = pool(every(15, 24))
     found = report(of.facts, of.pool, PERIOD, Reports(model="L40S"), name="Pool")
     assert found.sections[2].title == "L40S by slot type and user"
-    found = report(of.facts, of.pool, PERIOD, name="Pool", options=Options(model="B200"))
+    found = report(of.facts, of.pool, PERIOD, Reports(), name="Pool", options=Options(model="B200"))
     assert found.sections[2].empty == "No job held a GPU called B200 in this period."
     assert "No job held a GPU called B200" in as_text(found)
 
