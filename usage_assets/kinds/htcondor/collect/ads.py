@@ -1,4 +1,4 @@
-"""What a pool says of its slots -> rows, one per slot and GPU. Pure: no bindings, no files."""
+"""Slots as a pool describes them -> rows, one per slot and GPU. Pure: no bindings, no files."""
 
 import math
 import re
@@ -13,13 +13,13 @@ from usage_assets.kinds.htcondor.raw.tables import OWN, SOURCE, TIME
 from usage_assets.schema import Type
 
 Slot = Mapping[str, object]
-"""What is known of a slot, by the attributes that were asked for; lists of GPUs are their ids or what names them."""
+"""Attributes of a slot that were asked for; lists of GPUs are their ids, or the attributes that describe them."""
 
 LOCAL_TIME = "local_time"
-"""The wall clock of a poll, for who reads the files without us; `timestamp` says the same in UTC."""
+"""The wall clock of a poll, for other readers of the files; `timestamp` is the same in UTC."""
 HAS_GPUS = "GPUs >= 1"
 PREFIX = "GPUs_"
-"""How the name of an attribute begins that tells the properties of a GPU; its id follows."""
+"""Prefix of the attributes that hold the properties of a GPU; its id follows."""
 _ASSIGNED, _AVAILABLE = SOURCE["gpu"], SOURCE["available_gpus"]
 _TYPES = {SOURCE[column.name]: column.type for column in OWN}
 _ARROW = {Type.INT: pa.int64(), Type.FLOAT: pa.float64()}
@@ -42,7 +42,8 @@ def table_of(slots: Iterable[Slot], at: datetime, zone: ZoneInfo, more: Sequence
     """A poll as it is written: a row per slot and GPU, at the instant `at` (with its zone)."""
     names = attributes(more)
     rows = rows_of(slots)
-    columns = [pa.array([_typed(row.get(name), name) for row in rows], _type(name)) for name in names]
+    types = {name: _ARROW.get(_TYPES.get(name, Type.TEXT), pa.string()) for name in names}
+    columns = [pa.array([_typed(row.get(name), name) for row in rows], type_) for name, type_ in types.items()]
     instant = pa.array([at] * len(rows), pa.timestamp("us", tz="UTC"))
     wall = pa.array([at.astimezone(zone).replace(tzinfo=None)] * len(rows), pa.timestamp("us"))
     return pa.table([*columns, instant, wall], names=[*names, TIME, LOCAL_TIME])
@@ -56,7 +57,10 @@ def rows_of(slots: Iterable[Slot]) -> list[dict[str, object]]:
     primary slot that names no GPU has one without.
     """
     slots = list(slots)
-    known = _known_ids(slots)
+    known: dict[str, dict[str, str]] = {}  # of each machine the ids of its GPUs by how attributes spell them
+    for slot in slots:
+        of_machine = known.setdefault(str(slot.get("Machine")), {})
+        of_machine |= {spelled(gpu): gpu for gpu in names_of(slot.get(_ASSIGNED))}
     out: list[dict[str, object]] = []
     for slot in slots:
         of_machine = known.get(str(slot.get("Machine")), {})
@@ -65,9 +69,9 @@ def rows_of(slots: Iterable[Slot]) -> list[dict[str, object]]:
         lends = is_backfill(str(slot.get("Name") or ""))
         if lends and (available or slot.get("State") != "Claimed"):
             assigned = available
-        told = dict(slot) | {_AVAILABLE: ",".join(available) if slot.get(_AVAILABLE) is not None else None}
+        row = dict(slot) | {_AVAILABLE: ",".join(available) if slot.get(_AVAILABLE) is not None else None}
         gpus: list[str | None] = list(dict.fromkeys(assigned))
-        out += [told | {_ASSIGNED: gpu} for gpu in gpus or ([] if lends else [None])]
+        out += [row | {_ASSIGNED: gpu} for gpu in gpus or ([] if lends else [None])]
     return out
 
 
@@ -75,15 +79,6 @@ def names_of(value: object) -> list[str]:
     """The names in a list, or in a text with commas."""
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
     return [text for part in parts if part is not None and (text := str(part).strip())]
-
-
-def _known_ids(slots: Iterable[Slot]) -> dict[str, dict[str, str]]:
-    """Of each machine the ids of its GPUs by how attributes spell them."""
-    out: dict[str, dict[str, str]] = {}
-    for slot in slots:
-        of_machine = out.setdefault(str(slot.get("Machine")), {})
-        of_machine |= {spelled(gpu): gpu for gpu in names_of(slot.get(_ASSIGNED))}
-    return out
 
 
 def spelled(gpu: str) -> str:
@@ -97,10 +92,6 @@ def _id(name: str, known: Mapping[str, str]) -> str:
     if (found := known.get(spelled(bare))) is not None:
         return found
     return bare.replace("_", "-") if bare.startswith(("GPU_", "MIG_")) else bare
-
-
-def _type(name: str) -> pa.DataType:
-    return _ARROW.get(_TYPES.get(name, Type.TEXT), pa.string())
 
 
 def _typed(value: object, name: str) -> str | int | float | None:

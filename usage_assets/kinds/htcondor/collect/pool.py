@@ -1,4 +1,4 @@
-"""A pool that is asked through the bindings of HTCondor; whatever else can say what its slots are may stand for it."""
+"""A pool that is asked through the bindings of HTCondor, or through any other object with the same method."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,16 @@ from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.sites.base import expand
 
 INSTALL = "pip install 'htcondor>=23.0'"
-"""What the extra `htcondor` of this package brings, from a checkout and from a wheel alike."""
+"""The same as the extra `htcondor` of this package, from a checkout and from a wheel alike."""
 _BINDINGS = (("htcondor2", "classad2"), ("htcondor", "classad"))
-_SAID = 300
+_MOST_TEXT = 300
 
 
 class Pool(Protocol):
-    """Who can be asked for the slots of a pool."""
+    """A source of the slots of a pool."""
 
     def slots(self, constraint: str, attributes: Sequence[str]) -> list[Slot]:
-        """The slots that meet a condition; SourceError where nobody answers, without any secret."""
+        """The slots that meet a condition; SourceError, without any secret, where it does not answer."""
 
 
 def bindings() -> tuple[ModuleType, ModuleType]:
@@ -42,7 +42,7 @@ class CondorPool:
     def __init__(self, site: HTCondorSite) -> None:
         assert site.collector is not None
         self.site = site
-        self.named = site.collector.pool
+        self.collectors = site.collector.pool
         self.condor, self.classad = bindings()
         if site.collector.constraint is not None:
             try:
@@ -54,24 +54,21 @@ class CondorPool:
     def slots(self, constraint: str, attributes: Sequence[str]) -> list[Slot]:
         """The slots that meet a condition."""
         failed = []
-        for named in self.named:
-            address = expand(named, where=f"site {self.site.key}: collector")
+        kinds = getattr(self.condor, "AdTypes", None) or self.condor.AdType
+        for name in self.collectors:
+            address = expand(name, where=f"site {self.site.key}: collector")
             try:
-                found = self._ask(address, constraint, attributes)
+                collector = self.condor.Collector(address)
+                found = collector.query(kinds.Startd, constraint=constraint, projection=list(attributes))
                 return [plain(ad, attributes) for ad in found]
-            except Exception as error:  # the bindings raise what they like, and a poll is all that is lost
-                said = str(error).replace(address, named) or type(error).__name__
-                failed.append(f"{named}: {printable(' '.join(said.split()))[:_SAID]}")
+            except Exception as error:  # the bindings raise any type of error, and only a poll is lost
+                text = str(error).replace(address, name) or type(error).__name__
+                failed.append(f"{name}: {printable(' '.join(text.split()))[:_MOST_TEXT]}")
         msg = (
             f"site {self.site.key}: the pool does not answer ({'; '.join(failed)}). Look at collector in the site's "
             "file, the network, and whether this machine may read the pool (condor_status -pool HOST)"
         )
         raise SourceError(msg)
-
-    def _ask(self, address: str, constraint: str, attributes: Sequence[str]) -> list[Any]:
-        kinds = getattr(self.condor, "AdTypes", None) or self.condor.AdType
-        collector = self.condor.Collector(address)
-        return list(collector.query(kinds.Startd, constraint=constraint, projection=list(attributes)))
 
 
 def plain(ad: Any, attributes: Sequence[str]) -> dict[str, object]:
@@ -102,8 +99,8 @@ def _gpu(ad: Any, value: Any) -> object:
     name = str(value).strip() if _is_expression(value) else value
     if not isinstance(name, str):
         return name.get("Id") if _is_ad(name) else None if _is_nothing(name) else name
-    told: Any = ad.get(name) if name.startswith(PREFIX) else None
-    found = told.get("Id") if told is not None and _is_ad(told) else None
+    properties: Any = ad.get(name) if name.startswith(PREFIX) else None
+    found = properties.get("Id") if properties is not None and _is_ad(properties) else None
     return found if isinstance(found, str) and spelled(found) == name.removeprefix(PREFIX) else name
 
 

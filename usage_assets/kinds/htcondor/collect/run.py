@@ -1,4 +1,4 @@
-"""One poll, and polls one after another: what is asked, what is said of it, and what a failure leaves."""
+"""One poll, and polls one after another: asking the pool, writing the poll, and messages of both."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from usage_assets.core.clock import utc_now
-from usage_assets.core.errors import DiskError, SourceError, UsageError
+from usage_assets.core.errors import DiskError, UsageError
 from usage_assets.core.locks import file_lock
 from usage_assets.kinds.htcondor.collect.ads import attributes, constraint, table_of
 from usage_assets.kinds.htcondor.collect.clock import DAY, next_tick
@@ -22,7 +22,7 @@ _ADVICE = "one collector per folder is enough, so this one ends"
 
 @dataclass
 class Collection:
-    """The polls of a site: `step` are the seconds from one to the next, `say` takes what went well, `warn` what not."""
+    """The polls of a site: `step` are the seconds from one to the next, `say` and `warn` take its messages."""
 
     site: HTCondorSite
     pool: Pool
@@ -58,40 +58,38 @@ class Collection:
             return self._tidy(1)
 
     def _poll(self) -> bool:
-        try:
-            at, rows, machines = self._ask_and_write()
-        except UsageError as error:
-            self.warn(f"{error}; no poll was written")
-            return False
-        self.say(f"{at:%Y-%m-%d %H:%M:%S} UTC: {rows} row(s) of {machines} machine(s)")
-        self._tidy(max(DAY // self.step, 1))
-        return True
-
-    def _ask_and_write(self) -> tuple[datetime, int, int]:
         collector = self.site.collector
         assert collector is not None
         at = self.now()
-        slots = self.pool.slots(constraint(collector.constraint), attributes(collector.projection))
-        poll = table_of(slots, at, self.site.zone, collector.projection)
-        if not poll.num_rows:
-            msg = f"site {self.site.key}: the pool answers, but no slot of it has a GPU; did its collector just begin?"
-            raise SourceError(msg)
-        self.store.write(poll, at)
-        return at, poll.num_rows, len(poll.column("Machine").unique())
+        try:
+            slots = self.pool.slots(constraint(collector.constraint), attributes(collector.projection))
+            poll = table_of(slots, at, self.site.zone, collector.projection)
+            if not poll.num_rows:
+                found = "the pool answers, but no slot of it has a GPU; did its collector just begin?"
+                self.warn(f"site {self.site.key}: {found}; no poll was written")
+                return False
+            self.store.write(poll, at)
+        except UsageError as error:
+            self.warn(f"{error}; no poll was written")
+            return False
+        machines = len(poll.column("Machine").unique())
+        self.say(f"{at:%Y-%m-%d %H:%M:%S} UTC: {poll.num_rows} row(s) of {machines} machine(s)")
+        self._tidy(max(DAY // self.step, 1))
+        return True
 
     def _tidy(self, least: int) -> bool:
         """Take in the polls of months that are over, and those of the running one when there are that many."""
         running = self.now().astimezone(self.site.zone).date().replace(day=1)
         good = True
         for month, files in self.store.waiting().items():
-            if month < running or len(files) >= least:
-                try:
-                    done = self.store.tidy(month, files)
-                except UsageError as error:
-                    self.warn(str(error))
-                    good = False
-                else:
-                    self.say(f"{done.path.name}: {done.polls} poll(s) taken in, {done.files} file(s) of polls removed")
+            if month >= running and len(files) < least:
+                continue
+            try:
+                done = self.store.tidy(month, files)
+                self.say(f"{done.path.name}: {done.polls} poll(s) taken in, {done.files} file(s) of polls removed")
+            except UsageError as error:
+                self.warn(str(error))
+                good = False
         return good
 
     def _wait(self) -> datetime:

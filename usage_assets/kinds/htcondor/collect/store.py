@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,7 +54,7 @@ class Store:
             polls.schema_of(month)
         folder = polls.polls_folder(month)
         target = folder / f"{at:%Y%m%dT%H%M%S.%fZ}{polls.PARQUET_ENDING}"
-        fresh = target.with_name(f".{target.name}{_NEW}")
+        fresh = _being_written(target)
         try:
             if not folder.is_dir():
                 folder.mkdir(parents=True)
@@ -63,7 +62,7 @@ class Store:
             pq.write_table(poll, fresh, compression=_CODEC)
             put_in_place(fresh, target)
         except OSError as error:
-            _discard(fresh)
+            fresh.unlink(missing_ok=True)
             msg = f"{folder}: the poll could not be written ({error}); free some room, or let this account write there"
             raise DiskError(msg) from error
         return target
@@ -71,10 +70,10 @@ class Store:
     def waiting(self) -> dict[date, list[Path]]:
         """The files of polls that are not in the file of their month, by month."""
         before, after = self.pattern.removesuffix(polls.PARQUET_ENDING).split(MONTH)
-        named = re.compile(f"{re.escape(before)}([0-9]{{4}}-(?:0[1-9]|1[0-2])){re.escape(after)}")
+        of_month = re.compile(f"{re.escape(before)}([0-9]{{4}}-(?:0[1-9]|1[0-2])){re.escape(after)}")
         out = {}
         for folder in sorted(self.folder.glob(f"*{polls.POLLS_ENDING}")):
-            found = named.fullmatch(folder.name.removesuffix(polls.POLLS_ENDING))
+            found = of_month.fullmatch(folder.name.removesuffix(polls.POLLS_ENDING))
             if found is not None and (files := polls.poll_files(folder)):
                 out[date.fromisoformat(f"{found[1]}-01")] = files
         return out
@@ -83,7 +82,7 @@ class Store:
         """Remove what a killed collector was writing; how many files. Only who holds the lock may ask for it."""
         left = [path for inside in ("", f"*{polls.POLLS_ENDING}/") for path in self.folder.glob(f"{inside}.*{_NEW}")]
         for path in left:
-            _discard(path)
+            path.unlink(missing_ok=True)
         return len(left)
 
     def tidy(self, month: date, files: Sequence[Path]) -> Tidied:
@@ -93,7 +92,7 @@ class Store:
         they are, and readers have all of them.
         """
         target = self.month_file(month)
-        fresh = target.with_name(f".{target.name}{_NEW}")
+        fresh = _being_written(target)
         try:
             new = _take_in(target, files, fresh)
             for path in files:
@@ -106,29 +105,29 @@ class Store:
             msg = f"{target}: polls beside it are of another shape ({error}); move those aside that are not ours"
             raise SourceError(msg) from error
         finally:
-            _discard(fresh)
+            fresh.unlink(missing_ok=True)
         return Tidied(target, len(files), new)
 
 
-def _discard(path: Path) -> None:
-    path.unlink(missing_ok=True)
+def _being_written(target: Path) -> Path:
+    """The name under which a file is written before it is put in place."""
+    return target.with_name(f".{target.name}{_NEW}")
 
 
 def _take_in(target: Path, files: Sequence[Path], fresh: Path) -> int:
     """Write the month's file anew with the polls that it lacks; how many those are."""
     times = {path: polls.times_in(path) for path in files}
     first = min((at for found in times.values() for at in found), default=None)
-    old = [polls.schema_of(target)] if target.exists() else []
+    old = [target] if target.exists() else []
     held = polls.times_in(target, first) if old else set()
     lacking = [path for path, found in times.items() if found - held]
     if not lacking:
         return 0
-    schema = pa.unify_schemas([*old, *map(polls.schema_of, lacking)], promote_options="default")
-    size = sum(path.stat().st_size for path in [*lacking, *([target] if old else [])])
-    require_room(target.parent, size, f"take polls into {target.name}")
-    parts = chain(_row_groups([target] if old else []), _row_groups(lacking))
+    sources = [*old, *lacking]
+    schema = pa.unify_schemas(list(map(polls.schema_of, sources)), promote_options="default")
+    require_room(target.parent, sum(path.stat().st_size for path in sources), f"take polls into {target.name}")
     with pq.ParquetWriter(fresh, schema, compression=_CODEC) as writer:
-        for part in _together(parts):
+        for part in _together(_row_groups(sources)):
             writer.write_table(
                 polls.joined([schema.empty_table(), *part]).select(schema.names), row_group_size=_ROWS * 2
             )

@@ -1,6 +1,6 @@
 """When the machines of a pool drained or refused new jobs: a row per machine, a bar per stretch."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from html import escape
 
 import polars as pl
@@ -12,9 +12,8 @@ from usage_assets.reports.frame import Panel
 from usage_assets.specs.plot_context import Figure, Scene, Trace
 
 _MOST = 60
-_COLOURS = {"drained": BY_NAME["drained"].colour, "refusing": BY_NAME["refusing"].colour}
-_SAID = {"drained": "drained", "refusing": "prevented"}
-_LIFT = {"drained": 0.18, "refusing": -0.18}
+_STATES = {"drained": ("drained", 0.18), "refusing": ("prevented", -0.18)}
+"""State -> how a hint calls it, and how far its bars are above the middle of a row."""
 
 
 def gpu_draining_times(runs: pl.DataFrame, scene: Scene) -> Figure:
@@ -34,15 +33,15 @@ def gpu_draining_times(runs: pl.DataFrame, scene: Scene) -> Figure:
         .agg(pl.col("hours").sum())
         .sort("hours", "machine", descending=[True, False])
     )
-    sums = {state: _hours(runs.filter(pl.col("state") == state)) for state in _COLOURS}
-    told = [f"{BY_NAME[state].label.lower()} {hours:,.0f} GPU-hours" for state, hours in sums.items() if hours]
-    subtitle += ": " + ", ".join(told)
+    sums = {state: _hours(runs.filter(pl.col("state") == state)) for state in _STATES}
+    texts = [f"{BY_NAME[state].label.lower()} {hours:,.0f} GPU-hours" for state, hours in sums.items() if hours]
+    subtitle += ": " + ", ".join(texts)
     if ranked.height > _MOST:
         subtitle += f"; the {_MOST} machines with most of {ranked.height}"
     machines = ranked["machine"].to_list()[:_MOST]
     labels = {name: escape(name if len(name) <= 48 else f"{name[:47]}…") for name in sorted(machines)}
     place = {name: row for row, name in enumerate(labels)}
-    traces = [trace for state in _COLOURS for trace in _traces(bars, state, place)]
+    traces = [trace for state in _STATES for trace in _traces(bars, state, place)]
     axis = {
         "tickmode": "array", "tickvals": list(place.values()), "ticktext": list(labels.values()), "ticklen": 0,
     }  # fmt: skip
@@ -78,32 +77,26 @@ def _bars(runs: pl.DataFrame) -> pl.DataFrame:
 
 def _traces(bars: pl.DataFrame, state: str, place: dict[str, int]) -> list[Trace]:
     """One trace of all bars of a state, with holes between them: shown by one entry of the legend."""
+    called, lift = _STATES[state]
     x: list[str | None] = []
     y: list[float | None] = []
     text: list[str | None] = []
-    for machine, reason, start, end, gpus in (
-        bars.filter(pl.col("state") == state).select("machine", "reason", "start", "end", "gpus").iter_rows()
-    ):
-        if machine in place:
-            said = _said(machine, f"{_SAID[state]}: {reason[:120]}" if reason else _SAID[state], start, end, gpus)
-            middle = start + (end - start) / 2
-            x += [frame.stamp(start), frame.stamp(middle), frame.stamp(end), None]
-            y += [place[machine] + _LIFT[state]] * 3 + [None]
-            text += [said] * 3 + [None]
+    of_state = bars.filter(pl.col("state") == state, pl.col("machine").is_in(list(place)))
+    for machine, reason, start, end, gpus in of_state.select("machine", "reason", "start", "end", "gpus").iter_rows():
+        hint = (
+            f"<b>{escape(machine[:60])}</b> {escape(f'{called}: {reason[:120]}' if reason else called)}<br>"
+            f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {(end - start) / timedelta(hours=1):,.1f} h<br>"
+            f"{gpus} GPUs"
+        )
+        x += [frame.stamp(start), frame.stamp(start + (end - start) / 2), frame.stamp(end), None]
+        y += [place[machine] + lift] * 3 + [None]
+        text += [hint] * 3 + [None]
     if not x:
         return []
     return [{
         "type": "scatter", "mode": "lines", "x": x, "y": y, "text": text, "name": BY_NAME[state].label, "meta": state,
-        "line": {"width": 9, "color": _COLOURS[state]}, "hovertemplate": "%{text}<extra></extra>",
+        "line": {"width": 9, "color": BY_NAME[state].colour}, "hovertemplate": "%{text}<extra></extra>",
     }]  # fmt: skip
-
-
-def _said(machine: str, what: str, start: datetime, end: datetime, gpus: int) -> str:
-    hours = (end - start) / timedelta(hours=1)
-    return (
-        f"<b>{escape(machine[:60])}</b> {escape(what)}<br>{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, "
-        f"{hours:,.1f} h<br>{gpus} GPUs"
-    )
 
 
 def _hours(runs: pl.DataFrame) -> float:

@@ -1,6 +1,6 @@
 """What each GPU of a pool was over a month: a row per GPU, rows of a device together."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import escape
 from typing import Any
 
@@ -8,6 +8,7 @@ import polars as pl
 
 from usage_assets.kinds.htcondor.plots.reading import HeatMap, clocks
 from usage_assets.kinds.htcondor.pool.classes import CLASSES, LABELS
+from usage_assets.kinds.htcondor.pool.columns import applied
 from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.reports import frame
@@ -45,25 +46,13 @@ def gpu_heatmap(found: HeatMap, scene: Scene) -> Figure:
     names = list(STATES)
     colours = [STATES[name][1] for name in names]
     scale = [[edge / len(names), colour] for n, colour in enumerate(colours) for edge in (n, n + 1)]
-    traces: list[Trace] = [
-        {
-            "type": "heatmap",
-            "meta": "state",
-            "x0": frame.stamp(start + timedelta(hours=found.hours) / 2),
-            "dx": found.hours * 3_600_000,
-            "y": rows,
-            "z": grid,
-            "text": texts,
-            "zmin": -0.5,
-            "zmax": len(names) - 0.5,
-            "colorscale": scale,
-            "showscale": False,
-            "ygap": 0.6 if len(rows) <= 200 else 0,
-            "hovertemplate": "%{y}<br>%{x|%a %Y-%m-%d %H:%M} UTC ± "
-            f"{found.hours / 2:g} h<br>%{{text}}<extra></extra>",
-        },
-        *(_legend(STATES[names[code]], start) for code in used),
-    ]
+    hint = f"%{{y}}<br>%{{x|%a %Y-%m-%d %H:%M}} UTC ± {found.hours / 2:g} h<br>%{{text}}<extra></extra>"
+    cells: Trace = {
+        "type": "heatmap", "meta": "state", "x0": frame.stamp(start + timedelta(hours=found.hours) / 2),
+        "dx": found.hours * 3_600_000, "y": rows, "z": grid, "text": texts, "zmin": -0.5, "zmax": len(names) - 0.5,
+        "colorscale": scale, "showscale": False, "ygap": 0.6 if len(rows) <= 200 else 0, "hovertemplate": hint,
+    }  # fmt: skip
+    traces = [cells, *(_legend(STATES[names[code]], start) for code in used)]
     groups = _groups(gpus)
     axis: dict[str, Any] = {
         "type": "category", "categoryorder": "array", "categoryarray": rows, "showgrid": False, "ticklen": 0,
@@ -94,9 +83,8 @@ def gpu_heatmap(found: HeatMap, scene: Scene) -> Figure:
 def _ordered(gpus: pl.DataFrame, scene: Scene) -> pl.DataFrame:
     """The GPUs from the bottom up: devices by name from the top, within them machines by name."""
     called = scene.site.pool().display_name if isinstance(scene.site, HTCondorSite) else str
-    names = {device: called(device) for device in gpus["device"].unique()}
-    shown = pl.Series("shown", [names[device] for device in gpus["device"]], dtype=pl.String)
-    return gpus.with_columns(shown).sort("shown", "machine", "gpu", descending=True)
+    gpus = gpus.with_columns(shown=applied(called, pl.col("device"), pl.String()))
+    return gpus.sort("shown", "machine", "gpu", descending=True)
 
 
 def _groups(gpus: pl.DataFrame) -> list[tuple[str, int, int]]:
@@ -119,11 +107,10 @@ def _grid(gpus: pl.DataFrame, cells: pl.DataFrame, columns: int) -> tuple[list[l
     return grid, texts
 
 
-def _legend(state: tuple[str, str], at: Any) -> Trace:
+def _legend(state: tuple[str, str], at: datetime) -> Trace:
     """An entry of the legend; a heat map has none of its own."""
     label, colour = state
-    line = {"width": 1, "color": frame.FAINT}
-    marker = {"symbol": "square", "size": 11, "color": colour, "line": line}
+    marker = {"symbol": "square", "size": 11, "color": colour, "line": {"width": 1, "color": frame.FAINT}}
     return {
         "type": "scatter", "mode": "markers", "x": [frame.stamp(at)], "y": [None], "marker": marker, "name": label,
         "hoverinfo": "skip", "meta": "legend",

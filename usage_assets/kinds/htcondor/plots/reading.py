@@ -1,7 +1,8 @@
-"""What the figures of a pool need of the warehouse, added up there: a month's facts are millions of GPU-polls."""
+"""Rows for the figures of a pool, added up in the warehouse: a month's facts are millions of GPU-polls."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -79,31 +80,17 @@ class Days:
     last: datetime
 
 
-def classes(reader: Reader, scene: Scene) -> pl.DataFrame:
-    """A month's GPUs by class: timestamp, metric, resource, node_type, value."""
-    return reader.sql(_USAGE, _month(scene))
-
-
 def heatmap(reader: Reader, scene: Scene) -> HeatMap:
-    """What each GPU was, in stretches as short as the bound of cells allows; the first GPUs where they are too many."""
-    every = reader.sql(_GPUS, _month(scene))
+    """The state of each GPU, in stretches as short as CELLS allows; the first GPUs where they are too many."""
+    of_month = {"site": scene.site.key, "month": scene.month}
+    every = reader.sql(_GPUS, of_month)
     gpus = every.head(CELLS // 31)
     start, end = scene.window
     hours = (end - start) / timedelta(hours=1)
     width = next((each for each in _WIDTHS if gpus.height * hours / each <= CELLS), _WIDTHS[-1])
-    cells = reader.sql(_CELLS, _month(scene) | {"width": width * 3_600_000_000})
+    cells = reader.sql(_CELLS, of_month | {"width": width * 3_600_000_000})
     cells = cells.join(gpus, on=["machine", "gpu"], how="semi", maintain_order="left")
     return HeatMap(gpus, cells, width, every.height - gpus.height)
-
-
-def users(reader: Reader, scene: Scene) -> pl.DataFrame:
-    """A month's GPU-hours by user and class."""
-    return reader.sql(_USERS, _month(scene))
-
-
-def closed_hosts(reader: Reader, scene: Scene) -> pl.DataFrame:
-    """Runs of a month in which a GPU was drained or refused jobs: machine, gpu, start_at, end_at, state, reason."""
-    return reader.sql(_CLOSED, _month(scene))
 
 
 def days(reader: Reader, scene: Scene) -> Days | None:
@@ -125,6 +112,13 @@ def clocks(scene: Scene) -> str:
     return "Time (UTC)" if zone(scene) == "UTC" else f"Time (UTC; the pool's clocks: {zone(scene)})"
 
 
-def _month(scene: Scene) -> dict[str, str | date]:
-    assert scene.month is not None
-    return {"site": scene.site.key, "month": scene.month}
+def _of_month(sql: str) -> Callable[[Reader, Scene], pl.DataFrame]:
+    return lambda reader, scene: reader.sql(sql, {"site": scene.site.key, "month": scene.month})
+
+
+classes = _of_month(_USAGE)
+"""A month's GPUs by class: timestamp, metric, resource, node_type, value."""
+users = _of_month(_USERS)
+"""A month's GPU-hours by user and class."""
+closed_hosts = _of_month(_CLOSED)
+"""Runs of a month in which a GPU was drained or refused jobs: machine, gpu, start_at, end_at, state, reason."""

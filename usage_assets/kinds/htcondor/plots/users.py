@@ -12,7 +12,6 @@ from usage_assets.reports.series import extremes
 from usage_assets.specs.plot_context import Figure, Scene, Trace
 
 _MOST, _NAME = 25, 40
-_OTHERS = "others"
 
 
 def gpu_user_hours(rows: pl.DataFrame, scene: Scene) -> Figure:
@@ -31,28 +30,27 @@ def gpu_user_hours(rows: pl.DataFrame, scene: Scene) -> Figure:
     )
     if totals.is_empty():
         return frame.sentence(title, subtitle, "No job held a GPU in this time")
-    shown = totals["user"].to_list() if totals.height <= _MOST + 1 else totals["user"].to_list()[:_MOST]
-    further = totals.height - len(shown)
+    further = totals.height - _MOST if totals.height > _MOST + 1 else 0
+    shown = totals["user"].to_list()[: totals.height - further]
     every = float(totals["hours"].sum())
     seen = extremes(rows["coverage"])[1]
     subtitle += f": {every:,.0f} GPU-hours of {totals.height} users; {seen:.1%} of the time was seen"
-    names = [*shown, *([None] if further else [])]
-    labels = [_label(name) if name is not None else f"{further} {_OTHERS}" for name in names]
+    labels = [*map(_label, shown), *([f"{further} others"] if further else [])]
     labels = [label if labels.count(label) == 1 else f"{label} #{n}" for n, label in enumerate(labels)]
     in_shown = pl.col("user").is_in(shown)
     traces: list[Trace] = []
     for name in CLASSES:
-        mine = of_class.filter(pl.col("class") == name)
-        hours = dict(mine.filter(in_shown).select("user", "gpu_hours_observed").iter_rows())
+        one = of_class.filter(pl.col("class") == name)
+        hours = dict(one.filter(in_shown).select("user", "gpu_hours_observed").iter_rows())
         values = [hours.get(user, 0.0) for user in shown]
-        values += [float(mine.filter(~in_shown)["gpu_hours_observed"].sum())] if further else []
+        values += [float(one.filter(~in_shown)["gpu_hours_observed"].sum())] if further else []
         if any(value > 0 for value in values):
             traces.append({
                 "type": "bar", "orientation": "h", "y": labels, "x": [round(value, 2) for value in values],
                 "name": LABELS[name], "meta": name, "marker": {"color": BY_NAME[f"allocated_{name}"].colour},
                 "hovertemplate": "%{x:,.1f} GPU-hours",
             })  # fmt: skip
-    sums = [float(totals["hours"][n]) for n in range(len(shown))]
+    sums = totals["hours"].to_list()[: len(shown)]
     sums += [every - sum(sums)] if further else []
     axis = {
         "type": "category", "categoryorder": "array", "categoryarray": labels, "tickmode": "array", "tickvals": labels,

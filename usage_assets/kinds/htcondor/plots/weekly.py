@@ -1,6 +1,7 @@
 """GPU-hours of a pool by week: what was observed by class, and where it goes."""
 
 from datetime import timedelta
+from statistics import linear_regression
 
 import polars as pl
 
@@ -27,8 +28,9 @@ def gpu_weekly(found: Days, scene: Scene) -> Figure:
         return frame.sentence(title, "nothing built yet", "No week was seen")
     first, last = span(weeks["week"])
     window = (first, last + _WEEK)
-    end = last + timedelta(days=6)
-    subtitle = f"{first:%Y-%m-%d} to {end:%Y-%m-%d}, observed; paler: less than 95% of the week was seen"
+    subtitle = (
+        f"{first:%Y-%m-%d} to {last + timedelta(days=6):%Y-%m-%d}, observed; paler: less than 95% of the week was seen"
+    )
     starts = weeks["week"].to_list()
     pale = [0.45 if seen < 0.95 else 1.0 for seen in weeks["seen"]]
     traces: list[Trace] = []
@@ -56,9 +58,7 @@ def gpu_weekly(found: Days, scene: Scene) -> Figure:
             "type": "scatter", "mode": "lines", "x": middles, "y": values, "name": name, "meta": "trend",
             "line": {"width": 2, "color": "#D55E00", "dash": "10px,4px"}, "hoverinfo": "skip", "legendrank": 2,
         })  # fmt: skip
-    highest = max(
-        [float(weeks["observed"].max() or 0), *known["estimated"].to_list()]  # type: ignore[arg-type]
-    )
+    highest = max([*weeks["observed"], *known["estimated"]])
     layout = frame.layout(
         title,
         subtitle,
@@ -76,37 +76,28 @@ def gpu_weekly(found: Days, scene: Scene) -> Figure:
 
 def _weeks(found: Days) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Per week: observed, estimated, seen (share) and is_whole; per week and class: hours."""
-    rows = found.rows.with_columns(
-        week=pl.col("local_at").dt.truncate("1w").cast(pl.Datetime("us")),
-        seen=pl.col("hours") * pl.col("day_coverage"),
-    )
+    rows = found.rows.with_columns(week=pl.col("local_at").dt.truncate("1w").cast(pl.Datetime("us")))
     classed = rows.group_by("week", "class").agg(hours=pl.col("gpu_hours_observed").sum())
+    length = pl.col("hours").sum().clip(167, 169)
     weeks = (
         rows.filter(pl.col("class") == "total")
         .group_by("week")
         .agg(
             observed=pl.col("gpu_hours_observed").sum(),
-            seen_hours=pl.col("seen").sum(),
+            seen=((pl.col("hours") * pl.col("day_coverage")).sum() / length).clip(upper_bound=1),
             hours=pl.col("hours").sum(),
         )
+        .with_columns(is_whole=(pl.col("seen") >= 0.5) & (pl.col("hours") >= 167))
+        .with_columns(estimated=pl.when("is_whole").then(pl.col("observed") / pl.col("seen")))
         .sort("week")
     )
-    length = pl.max_horizontal(pl.col("hours"), pl.lit(167.0)).clip(upper_bound=169.0)
-    weeks = weeks.with_columns(seen=(pl.col("seen_hours") / length).clip(upper_bound=1))
-    enough = (pl.col("seen") >= 0.5) & (pl.col("hours") >= 167)
-    return weeks.with_columns(
-        is_whole=enough, estimated=pl.when(enough).then(pl.col("observed") / pl.col("seen"))
-    ), classed
+    return weeks, classed
 
 
 def _trend(known: pl.DataFrame) -> tuple[float | None, list[float]]:
     """Slope per week, and the straight line at each week; none of fewer than four weeks."""
     if known.height < 4:
         return None, []
-    first = known["week"][0]
-    at = [(week - first) / _WEEK for week in known["week"]]
-    hours = known["estimated"].to_list()
-    mean_at, mean = sum(at) / len(at), sum(hours) / len(hours)
-    rise = sum((x - mean_at) * (y - mean) for x, y in zip(at, hours, strict=True))
-    slope = rise / sum((x - mean_at) ** 2 for x in at)
-    return slope, [round(mean + slope * (x - mean_at), 1) for x in at]
+    at = [(week - known["week"][0]) / _WEEK for week in known["week"]]
+    slope, start = linear_regression(at, known["estimated"].to_list())
+    return slope, [round(start + slope * x, 1) for x in at]

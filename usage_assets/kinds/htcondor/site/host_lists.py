@@ -6,11 +6,10 @@ that is silently empty would count machines that an operator has taken out.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from usage_assets.core.errors import SiteError
 from usage_assets.core.text_files import read_text
-from usage_assets.core.yaml_files import At, Lines, masked, parse_any
+from usage_assets.core.yaml_files import At, masked, parse_any
 
 _HELP = "docs/adding-a-site.md"
 _WRAPPERS = ("masked", "masked_hosts", "hosts")
@@ -21,7 +20,7 @@ _CONTROL = frozenset(map(chr, range(32)))
 
 
 class FormError(ValueError):
-    """A list of hosts that is none; `at` is the place of the fault within it."""
+    """Not a list of hosts; `at` is the place of the fault within it."""
 
     def __init__(self, message: str, at: At = ()) -> None:
         super().__init__(message)
@@ -51,7 +50,7 @@ def masks_of(value: object) -> dict[str, str]:
 
 def _masks(value: object, at: At) -> dict[str, str]:
     if isinstance(value, Mapping):
-        pairs = [(host(name, (*at, str(name))), _reason(said, (*at, str(name)))) for name, said in value.items()]
+        pairs = [_pair(name, reason, (*at, str(name))) for name, reason in value.items()]
     elif isinstance(value, (list, tuple)):
         pairs = [_entry(entry, (*at, number)) for number, entry in enumerate(value)]
     else:
@@ -69,28 +68,30 @@ def _masks(value: object, at: At) -> dict[str, str]:
 def _entry(entry: object, at: At) -> tuple[str, str]:
     if not isinstance(entry, Mapping):
         return host(entry, at), NO_REASON
-    named = [key for key in _NAMES if key in entry]
-    if len(named) == 1:
-        return host(entry[named[0]], (*at, named[0])), _reason(entry.get("reason"), (*at, "reason"))
-    if len(entry) == 1 and not named:  # - host1: reason
-        ((name, said),) = entry.items()
-        return host(name, (*at, str(name))), _reason(said, (*at, str(name)))
+    keys = [key for key in _NAMES if key in entry]
+    if len(keys) == 1:
+        return host(entry[keys[0]], (*at, keys[0])), _reason(entry.get("reason"), (*at, "reason"))
+    if len(entry) == 1 and not keys:  # - host1: reason
+        ((name, reason),) = entry.items()
+        return _pair(name, reason, (*at, str(name)))
     msg = f"an entry names one host and its reason; write {FORMS}"
     raise FormError(msg, at)
 
 
-def _reason(said: object, at: At) -> str:
-    if isinstance(said, Mapping):
-        if "reason" not in said:
-            msg = f"the entry has no reason, only {', '.join(map(str, said)) or 'nothing'}; write {FORMS}"
+def _pair(name: object, reason: object, at: At) -> tuple[str, str]:
+    return host(name, at), _reason(reason, at)
+
+
+def _reason(value: object, at: At) -> str:
+    if isinstance(value, Mapping):
+        if "reason" not in value:
+            msg = f"the entry has no reason, only {', '.join(map(str, value)) or 'nothing'}; write {FORMS}"
             raise FormError(msg, at)
-        return _reason(said["reason"], (*at, "reason"))
-    if said is None:
-        return NO_REASON
-    if isinstance(said, (list, tuple)):
-        msg = f"a reason is a text, not {_kind(said)}; write {FORMS}"
+        return _reason(value["reason"], (*at, "reason"))
+    if isinstance(value, (list, tuple)):
+        msg = f"a reason is a text, not {_kind(value)}; write {FORMS}"
         raise FormError(msg, at)
-    return " ".join(str(said).split()) or NO_REASON
+    return (" ".join(str(value).split()) if value is not None else "") or NO_REASON
 
 
 def hosts_of(value: object) -> tuple[str, ...]:
@@ -117,14 +118,9 @@ def read_hosted(path: Path) -> tuple[str, ...]:
 
 def read_masked(path: Path) -> dict[str, str]:
     """Host -> reason of a YAML or JSON file; SiteError names file and line of a fault."""
-    text = _text(path)
-    data: Any
-    lines: Lines
-    data, lines = parse_any(path, text, SiteError)
-    if data is None:  # a file of comments masks nobody
-        return {}
+    data, lines = parse_any(path, _text(path), SiteError)
     try:
-        return masks_of(data)
+        return {} if data is None else masks_of(data)  # a file of comments masks nobody
     except FormError as error:
         line = next((lines[error.at[:n]] for n in range(len(error.at), 0, -1) if error.at[:n] in lines), 1)
         msg = f"{path.name}:{line}: {error}"

@@ -1,4 +1,4 @@
-"""The file of a GPU pool that HTCondor runs: where its snapshots lie, and what they don't say of hosts and devices."""
+"""The file of a GPU pool that HTCondor runs: where its snapshots lie, and the rules for hosts and devices."""
 
 import math
 import re
@@ -12,13 +12,23 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from usage_assets.core.errors import SiteError
 from usage_assets.core.yaml_files import Real, Whole
 from usage_assets.kinds.htcondor.pool.rules import Pool
-from usage_assets.kinds.htcondor.site.host_lists import FormError, host, hosts_of, masks_of, read_hosted, read_masked
+from usage_assets.kinds.htcondor.site.host_lists import hosts_of, masks_of, read_hosted, read_masked
 from usage_assets.kinds.htcondor.site.reports import Reports
 from usage_assets.sites.base import BaseSite, Gap, Strict, expand
 
 MONTH = "{month}"
 FILES = (f"gpu_state_{MONTH}.db", f"gpu_state_{MONTH}.parquet")
 _BEGINS_WITH_NAME = re.compile(r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+
+
+def _one_or_many(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _beside_the_site(value: str, info: ValidationInfo) -> str:
+    """A folder of the site's file: below that file's own, unless a variable names it."""
+    folder = (info.context or {}).get("folder")
+    return value if folder is None or _BEGINS_WITH_NAME.match(value) else str(folder / value)
 
 
 def _pattern(value: str) -> str:
@@ -31,28 +41,23 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _folder(value: str, info: ValidationInfo) -> str:
+    if not value.strip() or "\0" in value:
+        msg = "names no folder"
+        raise ValueError(msg)
+    if MONTH in value:
+        msg = f"{value!r}: {MONTH} belongs into the names of files; name each folder"
+        raise ValueError(msg)
+    return _beside_the_site(value, info)
+
+
 class Snapshots(Strict):
     """A folder with files of snapshots; those of a month match one of the patterns, `{month}` being 2025-03."""
 
-    folder: str
-    files: Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(min_length=1)] = FILES
-
-    @field_validator("files", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("folder")
-    @classmethod
-    def _beside_the_site(cls, value: str, info: ValidationInfo) -> str:
-        if not value.strip() or "\0" in value:
-            msg = "names no folder"
-            raise ValueError(msg)
-        if MONTH in value:
-            msg = f"{value!r}: {MONTH} belongs into the names of files; name each folder"
-            raise ValueError(msg)
-        folder = (info.context or {}).get("folder")
-        return value if folder is None or _BEGINS_WITH_NAME.match(value) else str(folder / value)
+    folder: Annotated[str, AfterValidator(_folder)]
+    files: Annotated[
+        tuple[Annotated[str, AfterValidator(_pattern)], ...], BeforeValidator(_one_or_many), Field(min_length=1)
+    ] = FILES
 
     def path(self, site: str) -> Path:
         """The folder with its variables expanded; SiteError where one is not set."""
@@ -68,9 +73,7 @@ def _folders(value: object) -> object:
     return tuple({"folder": entry} if isinstance(entry, str) else entry for entry in entries)
 
 
-_SECRET = frozenset(
-    {"capability", "claimid", "claimids", "claimidlist", "pairedclaimid", "childclaimids", "transferkey"}
-)
+_SECRET = {"capability", "claimid", "claimids", "claimidlist", "pairedclaimid", "childclaimids", "transferkey"}
 
 
 def _address(value: str) -> str:
@@ -100,23 +103,14 @@ def _attribute(value: str) -> str:
 class Collector(Strict):
     """The pool that `usage-assets collect` asks: its collector, or several of them that know the same slots."""
 
-    pool: Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], Field(min_length=1)]
+    pool: Annotated[
+        tuple[Annotated[str, AfterValidator(_address)], ...], BeforeValidator(_one_or_many), Field(min_length=1)
+    ]
     constraint: Annotated[str, AfterValidator(_condition)] | None = None
     """Further condition on slots, beside that they have GPUs."""
     projection: tuple[Annotated[str, AfterValidator(_attribute)], ...] = ()
     """Attributes that files hold beside those that the product reads."""
-    folder: str | None = None
-
-    @field_validator("pool", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("folder")
-    @classmethod
-    def _beside_the_site(cls, value: str | None, info: ValidationInfo) -> str | None:
-        folder = (info.context or {}).get("folder")
-        return value if value is None or folder is None or _BEGINS_WITH_NAME.match(value) else str(folder / value)
+    folder: Annotated[str, AfterValidator(_beside_the_site)] | None = None
 
 
 class HostFile(Strict):
@@ -133,19 +127,15 @@ class HostFile(Strict):
         return Path(folder / value)
 
 
-def _or_file(value: object, info: ValidationInfo, otherwise: Callable[[object], object]) -> object:
-    """`{file: ...}` as such, which would pass for a host named file; all else as `otherwise` says."""
-    if isinstance(value, dict) and set(value) == {"file"}:
-        return HostFile.model_validate(value, context=info.context)
-    return value if isinstance(value, HostFile) else otherwise(value)
+def _or_file(otherwise: Callable[[object], object]) -> BeforeValidator:
+    """`{file: ...}` as such, which would pass for a host named file; all else as `otherwise` reads it."""
 
+    def read(value: object, info: ValidationInfo) -> object:
+        if isinstance(value, dict) and set(value) == {"file"}:
+            return HostFile.model_validate(value, context=info.context)
+        return value if isinstance(value, HostFile) else otherwise(value)
 
-def _hosted(value: object, info: ValidationInfo) -> object:
-    return _or_file(value, info, hosts_of)
-
-
-def _masked(value: object, info: ValidationInfo) -> object:
-    return _or_file(value, info, masks_of)
+    return BeforeValidator(read)
 
 
 class Band(Strict):
@@ -183,8 +173,8 @@ class HTCondorSite(BaseSite):
     counted_minutes: Annotated[Minutes, Field(alias="bucket_minutes")] = 15
     """Width of the buckets in which polls are counted, `bucket_minutes` of the file."""
     timezone: str = "UTC"
-    hosted: Annotated[tuple[str, ...] | HostFile, BeforeValidator(_hosted)] = ()
-    masked: Annotated[dict[str, str] | HostFile, BeforeValidator(_masked)] = Field(default_factory=dict)
+    hosted: Annotated[tuple[str, ...] | HostFile, _or_file(hosts_of)] = ()
+    masked: Annotated[dict[str, str] | HostFile, _or_file(masks_of)] = Field(default_factory=dict)
     filtered_devices: Words | None = None
     flagship: Words | None = None
     memory_bands: Annotated[tuple[Band, ...], BeforeValidator(_bands), Field(min_length=1)] | None = None
@@ -197,11 +187,9 @@ class HTCondorSite(BaseSite):
     def _is_known(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError of older Pythons, caught below
-            msg = f"{value!r} is no time zone; write its IANA name, such as America/Chicago"
-            raise ValueError(msg) from error
-        except KeyError:
-            msg = f"{value!r} is no time zone that this machine knows; write its IANA name, such as America/Chicago"
+        except (ValueError, OSError, KeyError) as error:
+            known = " that this machine knows" if isinstance(error, KeyError) else ""
+            msg = f"{value!r} is no time zone{known}; write its IANA name, such as America/Chicago"
             raise ValueError(msg) from None
         return value
 
@@ -227,23 +215,21 @@ class HTCondorSite(BaseSite):
 
     @model_validator(mode="after")
     def _collects_what_is_read(self) -> "HTCondorSite":
-        if self.collector is not None:
-            found = self._collected()
-            if len(found) != 1:
-                msg = (
-                    "collector: name the one folder of snapshots that polls are written to (folder), with a pattern of "
-                    f"Parquet files without * or ?, such as gpu_state_{MONTH}.parquet; there are {len(found)}"
-                )
-                raise ValueError(msg)
+        if self.collector is not None and (number := len(self._collected())) != 1:
+            msg = (
+                "collector: name the one folder of snapshots that polls are written to (folder), with a pattern of "
+                f"Parquet files without * or ?, such as gpu_state_{MONTH}.parquet; there are {number}"
+            )
+            raise ValueError(msg)
         return self
 
     def _collected(self) -> list[tuple[Snapshots, str]]:
         """Folders that polls may be written to, with the pattern of the months' files."""
-        named = None if self.collector is None else self.collector.folder
+        folder = None if self.collector is None else self.collector.folder
         return [
             (each, next(filter(_names_one_file, each.files)))
             for each in dict.fromkeys(self.snapshots)
-            if named in {None, each.folder} and any(map(_names_one_file, each.files))
+            if folder in {None, each.folder} and any(map(_names_one_file, each.files))
         ]
 
     def collected(self) -> tuple[Path, str]:
@@ -274,13 +260,8 @@ class HTCondorSite(BaseSite):
 
     def pool(self) -> Pool:
         """What counting needs to know; files of hosts are read now, SiteError where one has a fault."""
-        said: dict[str, Any] = {}
-        if self.filtered_devices is not None:
-            said["filtered"] = self.filtered_devices
-        if self.flagship is not None:
-            said["flagship"] = self.flagship
-        if self.memory_bands is not None:
-            said["bands"] = tuple((math.inf if b.below is None else b.below, b.label) for b in self.memory_bands)
+        bands = tuple((math.inf if b.below is None else b.below, b.label) for b in self.memory_bands or ()) or None
+        optional: dict[str, Any] = {"filtered": self.filtered_devices, "flagship": self.flagship, "bands": bands}
         return Pool(
             poll_minutes=self.poll_minutes,
             bucket_minutes=self.counted_minutes,
@@ -288,8 +269,5 @@ class HTCondorSite(BaseSite):
             hosted=frozenset(self.hosted_hosts()),
             masked=self.masked_hosts(),
             display_names=dict(self.display_names),
-            **said,
+            **{name: value for name, value in optional.items() if value is not None},
         )
-
-
-__all__ = ["FILES", "MONTH", "FormError", "HTCondorSite", "HostFile", "Snapshots", "host"]

@@ -62,9 +62,9 @@ def pool(polls: list[datetime]) -> MadePool:
     return MadePool(polls, gpus, Pool(masked={"z": "broken <b>", "y": "gone"}))
 
 
-def made(polls: list[datetime] | None = None, period: Period = PERIOD, reports: Reports = Reports()) -> Report:
+def made(polls: list[datetime] | None = None, period: Period = PERIOD, reports: Reports | None = None) -> Report:
     of = pool(every(15, 24) if polls is None else polls)
-    found = report(of.facts, of.pool, period, reports, name="Pool <i>")
+    found = report(of.facts, of.pool, period, reports or Reports(), name="Pool <i>")
     *rest, last = found.footer
     assert re.fullmatch(r"Made in \d+\.\d\d s from [\d,]+ runs of GPUs\.", last)
     return replace(found, footer=(*rest, "Made at once."))
