@@ -2,8 +2,9 @@
 
 import polars as pl
 
-from usage_assets.facts.tables import INTERVALS, REJECTS, RESOURCE_NAMES
+from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.kinds.htcondor.pool import classes
+from usage_assets.kinds.htcondor.pool.columns import applied
 from usage_assets.kinds.htcondor.pool.devices import UNKNOWN
 from usage_assets.kinds.htcondor.pool.rules import Pool
 
@@ -20,15 +21,14 @@ _NOBODY = pl.lit(None, dtype=pl.String)
 def intervals(pool: Pool, runs: pl.DataFrame) -> pl.DataFrame:
     """INTERVALS without site and month: per metric the spans of each GPU, neighbours that are alike as one."""
     counted = runs.filter(pl.col("reject").is_null(), pl.col("masked").is_null()).sort("machine", "gpu", "start_at")
-    named = _named(pool, counted)
-    layers = [_layer(named, pl.lit(value=True), pl.lit("total"))]
-    for kind in ("primary", "backfill"):
-        state, of_class = pl.col(f"{kind}_state"), pl.col(f"{kind}_class")
-        layers.append(_layer(named, state.is_not_null(), pl.format("available_{}", of_class)))
+    labelled = _labelled(pool, counted)
+    layers = [_layer(labelled, pl.lit(value=True), pl.lit("total"))]
+    for side in ("primary", "backfill"):
+        state, of_class = pl.col(f"{side}_state"), pl.col(f"{side}_class")
+        layers.append(_layer(labelled, state.is_not_null(), pl.format("available_{}", of_class)))
         claimed = state.eq_missing("claimed")
-        layers.append(_layer(named, claimed, pl.format("allocated_{}", of_class), pl.col(f"{kind}_user")))
-    layers.append(_layer(named, pl.col("is_drained"), pl.lit("drained")))
-    layers.append(_layer(named, pl.col("is_refusing"), pl.lit("refusing")))
+        layers.append(_layer(labelled, claimed, pl.format("allocated_{}", of_class), pl.col(f"{side}_user")))
+    layers += [_layer(labelled, pl.col(f"is_{name}"), pl.lit(name)) for name in ("drained", "refusing")]
     return _filled(pl.concat(layers), INTERVALS.names)
 
 
@@ -40,8 +40,8 @@ def rejects(pool: Pool, runs: pl.DataFrame) -> pl.DataFrame:
         why=pl.when(is_gpu).then(masked).otherwise("reject"),
         device=pl.when(is_gpu).then("device"),  # a run of rows that name no GPU is of several
     ).filter(pl.col("why").is_not_null())
-    named = _named(pool, why.sort("machine", "gpu", "start_at", nulls_last=True))
-    return _filled(_layer(named, pl.lit(value=True), pl.lit("total"), reason=pl.col("why")), REJECTS.names)
+    labelled = _labelled(pool, why.sort("machine", "gpu", "start_at", nulls_last=True))
+    return _filled(_layer(labelled, pl.lit(value=True), pl.lit("total"), reason=pl.col("why")), REJECTS.names)
 
 
 def coalesced(spans: pl.DataFrame) -> pl.DataFrame:
@@ -55,32 +55,21 @@ def coalesced(spans: pl.DataFrame) -> pl.DataFrame:
     return firsts.drop("row", "is_fresh").with_columns(end_at=spans["end_at"].gather(ends))
 
 
-def _named(pool: Pool, runs: pl.DataFrame) -> pl.DataFrame:
+def _labelled(pool: Pool, runs: pl.DataFrame) -> pl.DataFrame:
     """The runs with the names that intervals have for machine, GPU and device."""
-    models = runs["device"].unique()
-    types = {model: "unknown" if (name := pool.display_name(model)) == UNKNOWN else name for model in models}
     machine = pl.col("machine").str.replace_all("%", "%25", literal=True).str.replace_all("/", "%2F", literal=True)
     return runs.with_columns(
         # a slash within a machine's name would make two GPUs one
         entity_id=pl.when(pl.col("gpu").is_null()).then("machine").otherwise(pl.format("{}/{}", machine, "gpu")),
-        node_type=runs["device"].replace_strict(list(types), list(types.values()), return_dtype=pl.String),
+        node_type=applied(pool.display_name, pl.col("device"), pl.String()).replace(UNKNOWN, "unknown"),
     )
 
 
 def _layer(
-    named: pl.DataFrame, of: pl.Expr, metric: pl.Expr, user: pl.Expr = _NOBODY, reason: pl.Expr = _NOBODY
+    labelled: pl.DataFrame, of: pl.Expr, metric: pl.Expr, user: pl.Expr = _NOBODY, reason: pl.Expr = _NOBODY
 ) -> pl.DataFrame:
-    spans = named.filter(of).select(
-        "start_at",
-        "end_at",
-        "entity_id",
-        "node_type",
-        node="machine",
-        metric=metric,
-        user_id=user,
-        reason=reason,
-    )
-    return coalesced(spans)
+    names = {"node": "machine", "metric": metric, "user_id": user, "reason": reason}
+    return coalesced(labelled.filter(of).select("start_at", "end_at", "entity_id", "node_type", **names))
 
 
 def _filled(spans: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
@@ -88,14 +77,9 @@ def _filled(spans: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     schema = REJECTS.polars_schema
     known = {"gpus": pl.lit(1.0), "source": pl.lit(SOURCE), "action": pl.lit("kept")}
     if "reason" in names:
-        known["action"] = pl.lit(None, dtype=pl.String)
+        known["action"] = pl.lit(None)
         known["gpus"] = pl.when(pl.col("reason") == "masked").then(1.0)  # other rows name no GPU
-    columns = {
-        "original_start_at": pl.col("start_at"),
-        "original_end_at": pl.col("end_at"),
-        **known,
-        **{name: pl.lit(None, dtype=pl.Float64) for name in RESOURCE_NAMES if name != "gpus"},
-        **{name: pl.lit(None, dtype=pl.String) for name in ("project_id", "reservation_id", "lease_id")},
-    }
+    known |= {"original_start_at": pl.col("start_at"), "original_end_at": pl.col("end_at")}
     wanted = [name for name in names if name not in {"site", "month"}]
-    return spans.with_columns(**columns).select(pl.col(name).cast(schema[name]) for name in wanted)
+    nulls = {name: pl.lit(None) for name in wanted if name not in {*known, *spans.columns}}
+    return spans.with_columns(**known, **nulls).select(pl.col(name).cast(schema[name]) for name in wanted)

@@ -1,9 +1,12 @@
 """The compact facts of a GPU pool: its polls, its GPUs state by state, and how well claimed GPUs were used."""
 
+from functools import partial
+
 from usage_assets.kinds.htcondor.pool import classes
 from usage_assets.schema import Column, Rule, Table, Type
 
 _TEXT, _INT, _FLOAT, _FLAG, _AT = Type.TEXT, Type.INT, Type.FLOAT, Type.BOOL, Type.INSTANT
+_required = partial(Column, nullable=False)
 
 STATES: dict[str, str] = {
     "claimed": "a job holds it",
@@ -28,24 +31,18 @@ GPU_POLLS = Table(
     "or no slot named a GPU, is a poll too: it stays in the denominators.",
     key=("poll_at",),
     columns=(
-        Column("poll_at", _AT, "When the collector asked", nullable=False),
+        _required("poll_at", _AT, "When the collector asked"),
         Column("local_at", _AT, "The same by the pool's own clock, as the file has it (not UTC)"),
-        Column(
-            "is_repeated",
-            _FLAG,
-            "Within the second pass of the hour that comes twice when clocks go back",
-            nullable=False,
-        ),
-        Column("rows", _INT, "Rows of the poll at the source, exact doubles included", "rows", nullable=False),
-        Column("duplicates", _INT, "Exact doubles among them, left out", "rows", nullable=False),
-        Column("machines", _INT, "Machines with a GPU that are not masked", "machines", nullable=False),
-        Column("gpus", _INT, "GPUs of machines that are not masked, each once", "GPUs", nullable=False),
-        Column(
+        _required("is_repeated", _FLAG, "Within the second pass of the hour that comes twice when clocks go back"),
+        _required("rows", _INT, "Rows of the poll at the source, exact doubles included", "rows"),
+        _required("duplicates", _INT, "Exact doubles among them, left out", "rows"),
+        _required("machines", _INT, "Machines with a GPU that are not masked", "machines"),
+        _required("gpus", _INT, "GPUs of machines that are not masked, each once", "GPUs"),
+        _required(
             "missed",
             _INT,
             "Polls that should lie between the poll before it in the month and this one; 0 for the month's first",
             "polls",
-            nullable=False,
         ),
     ),
     rules=(
@@ -65,17 +62,16 @@ GPU_RUNS = Table(
     "missing. A GPU is named by its machine and its id together; masked machines are there, with the reason.",
     key=("machine", "gpu", "start_at"),
     columns=(
-        Column("machine", _TEXT, "Host name, as the pool has it", "text", "raw.gpu_state.machine", nullable=False),
-        Column("gpu", _TEXT, "Id of the GPU, unique within its machine", "text", "raw.gpu_state.gpu", nullable=False),
-        Column("start_at", _AT, "Its first poll", nullable=False),
-        Column(
+        _required("machine", _TEXT, "Host name, as the pool has it", "text", "raw.gpu_state.machine"),
+        _required("gpu", _TEXT, "Id of the GPU, unique within its machine", "text", "raw.gpu_state.gpu"),
+        _required("start_at", _AT, "Its first poll"),
+        _required(
             "end_at",
             _AT,
             "The poll after its last one; its last poll and one poll interval where that is missing; never past the "
             "month's end",
-            nullable=False,
         ),
-        Column("polls", _INT, "Polls that saw it so", "polls", nullable=False),
+        _required("polls", _INT, "Polls that saw it so", "polls"),
         Column(
             "device", _TEXT, "Name of the model at the source; null where no row tells", "text", "raw.gpu_state.device"
         ),
@@ -98,8 +94,8 @@ GPU_RUNS = Table(
         Column("backfill_class", _TEXT, "Class in which backfill offers it: " + ", ".join(classes.BACKFILL)),
         Column("backfill_user", _TEXT, "Whose backfill job holds it; as primary_user", personal=True),
         Column("backfill_job", _TEXT, "The backfill job that holds it; null unless claimed"),
-        Column("is_drained", _FLAG, "A slot of it is Drained, and no job holds it", nullable=False),
-        Column("is_refusing", _FLAG, "It has a reason to refuse new jobs, and no job holds it", nullable=False),
+        _required("is_drained", _FLAG, "A slot of it is Drained, and no job holds it"),
+        _required("is_refusing", _FLAG, "It has a reason to refuse new jobs, and no job holds it"),
         Column("reason", _TEXT, "Why it refuses new jobs (PreventJobsReason), also while a job still holds it"),
         Column("masked", _TEXT, "Why its machine is out of the statistics; null = it counts"),
     ),
@@ -149,12 +145,12 @@ GPU_PERFORMANCE = Table(
     "sum over its GPUs; each GPU takes its part. Masked machines, unknown and negative usage are left out.",
     key=("poll_at", "machine", "device", "class"),
     columns=(
-        Column("poll_at", _AT, "When the collector asked", nullable=False),
-        Column("machine", _TEXT, "Host name, as the pool has it", nullable=False),
+        _required("poll_at", _AT, "When the collector asked"),
+        _required("machine", _TEXT, "Host name, as the pool has it"),
         Column("device", _TEXT, "Name of the model at the source; null where no row tells"),
-        Column("class", _TEXT, "Class of the slot that holds them: " + ", ".join(classes.CLASSES), nullable=False),
-        Column("gpus", _INT, "Claimed GPUs whose usage is known", "GPUs", nullable=False),
-        Column("usage", _FLOAT, "Their usage added up; 1 = one GPU, fully used", "GPUs", nullable=False),
+        _required("class", _TEXT, "Class of the slot that holds them: " + ", ".join(classes.CLASSES)),
+        _required("gpus", _INT, "Claimed GPUs whose usage is known", "GPUs"),
+        _required("usage", _FLOAT, "Their usage added up; 1 = one GPU, fully used", "GPUs"),
     ),
     rules=(
         _IN_MONTH,

@@ -1,7 +1,7 @@
-"""Grid: a table as people read it, its cells already texts, so that a page and a plain text can't disagree."""
+"""A table as people read it, its cells already texts, so that a page and a plain text can't disagree."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,7 +27,7 @@ class Column:
     title: str
     is_number: bool = False
     is_fixed: bool = False
-    """Never cut."""
+    """Never truncated."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,11 @@ def grid(frame: pl.DataFrame, heads: Mapping[str, str], *, timezone: str = "UTC"
     `level` and `is_total` of the frame, where it has them, say how a row is set.
     """
     columns = tuple(column(head, frame.schema[name]) for name, head in heads.items())
-    rows = tuple(
-        Row(
-            tuple(cell(row[name], timezone) for name in heads),
-            int(row.get("level") or 0),
-            bool(row.get("is_total")),
-        )
-        for row in frame.iter_rows(named=True)
-    )
-    return Grid(columns, rows, title)
+    rows = []
+    for row in frame.iter_rows(named=True):
+        cells = tuple(cell(row[name], timezone) for name in heads)
+        rows.append(Row(cells, int(row.get("level") or 0), bool(row.get("is_total"))))
+    return Grid(columns, tuple(rows), title)
 
 
 def column(head: str, kind: pl.DataType) -> Column:
@@ -86,39 +82,30 @@ def cell(value: object, timezone: str = "UTC") -> str:
 
 
 def text_lines(table: Grid, width: int = WIDTH) -> list[str]:
-    """The table as lines of text, none longer than `width`: long texts are cut, many columns go below each other."""
+    """The table as lines of text, none longer than `width`: long texts are truncated, further columns follow below."""
     cells = [[_INDENT * row.level + row.cells[0], *row.cells[1:]] for row in table.rows]
     heads = [textwrap.wrap(column.title, _HEAD, break_long_words=False) or [""] for column in table.columns]
-    widths = [
-        max([len(line) for line in head] + [len(row[place]) for row in cells]) for place, head in enumerate(heads)
-    ]
+    widths = [max(map(len, [*head, *(row[place] for row in cells)])) for place, head in enumerate(heads)]
     widths = _fitted(widths, [column.is_number or column.is_fixed for column in table.columns], width)
     lines: list[str] = [table.title] if table.title else []
+
+    def line(texts: Iterable[str], places: Sequence[int]) -> str:
+        padded = []
+        for text, place in zip(texts, places, strict=True):
+            shown = text if len(text) <= widths[place] else f"{text[: widths[place] - 3]}..."
+            is_number = table.columns[place].is_number
+            padded.append(shown.rjust(widths[place]) if is_number else shown.ljust(widths[place]))
+        return _GAP.join(padded).rstrip()
+
     for number, places in enumerate(_blocks(widths, _keys(table), width)):
+        deep = max(len(heads[place]) for place in places)
+        # heads stand on the rule, whatever their height
+        padded = [[""] * (deep - len(heads[place])) + heads[place] for place in places]
         lines += [""] if number else []
-        lines += _block(table, cells, heads, widths, places)
+        lines += [line(texts, places) for texts in zip(*padded, strict=True)]
+        lines.append(line(("-" * widths[place] for place in places), places))
+        lines += [line((row[place] for place in places), places) for row in cells]
     return lines
-
-
-def _block(
-    table: Grid, cells: list[list[str]], heads: list[list[str]], widths: list[int], places: list[int]
-) -> Iterator[str]:
-    def line(texts: Sequence[str]) -> str:
-        placed = [
-            _cut(text, widths[place]).rjust(widths[place])
-            if table.columns[place].is_number
-            else _cut(text, widths[place]).ljust(widths[place])
-            for text, place in zip(texts, places, strict=True)
-        ]
-        return _GAP.join(placed).rstrip()
-
-    deep = max(len(heads[place]) for place in places)
-    # heads stand on the rule, whatever their height
-    padded = [[""] * (deep - len(heads[place])) + heads[place] for place in places]
-    yield from map(line, zip(*padded, strict=True))
-    yield line(["-" * widths[place] for place in places])
-    for row in cells:
-        yield line([row[place] for place in places])
 
 
 def _fitted(widths: list[int], fixed: list[bool], width: int) -> list[int]:
@@ -151,7 +138,3 @@ def _blocks(widths: list[int], keys: list[int], width: int) -> list[list[int]]:
         blocks[-1].append(place)
         used += more
     return blocks
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 3]}..."

@@ -1,8 +1,8 @@
-"""Period: which stretch of time a report tells about, by the clocks of the pool."""
+"""The period of a report, by the clocks of the pool."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import count
 from typing import Literal
 
 from usage_assets.core.months import next_month
@@ -18,7 +18,7 @@ _HOURS_OF_DAY, _DAYS_OF_WEEK = 24, 7
 
 @dataclass(frozen=True)
 class Period:
-    """What a report tells about; `report` is null where somebody asked for a window of their own."""
+    """The period of a report; `report` is null where it is a window that somebody asked for."""
 
     window: Window
     report: Name | None = None
@@ -60,8 +60,9 @@ def ending_in(report: Name, month: date, reports: Reports, timezone: str) -> lis
     """The reports that belong to a UTC month, in order: of the local month, or of days and weeks that end in it."""
     if report == "monthly":
         return [Period(Window.of("month", month, timezone), report)]
-    start, end = datetime(month.year, month.month, 1), datetime.combine(next_month(month), time())
-    found = (ending_on(report, day, reports, timezone) for day in _days(month - _DAY, next_month(month) + _DAY))
+    start, end = datetime.combine(month, time()), datetime.combine(next_month(month), time())
+    days = (month + _DAY * number for number in range(-1, (end - start).days + 1))
+    found = (ending_on(report, day, reports, timezone) for day in days)
     return [period for period in found if period is not None and start < period.window.end <= end]
 
 
@@ -69,12 +70,9 @@ def newest(report: Name, now: datetime, reports: Reports, timezone: str) -> Peri
     """The last report whose period is over at a naive UTC instant."""
     if report == "monthly":
         return Period(Window.month_before(now, timezone), report)
-    day = to_local(now, timezone).date()
-    while True:
-        period = ending_on(report, day, reports, timezone)
-        if period is not None and period.window.end <= now:
-            return period
-        day -= _DAY
+    today = to_local(now, timezone).date()
+    periods = (ending_on(report, today - _DAY * number, reports, timezone) for number in count())
+    return next(period for period in periods if period is not None and period.window.end <= now)
 
 
 def mailed_from(period: Period, reports: Reports) -> datetime:
@@ -87,9 +85,3 @@ def mailed_from(period: Period, reports: Reports) -> datetime:
 
 def _at(day: date, at: time, timezone: str) -> datetime:
     return to_utc(datetime.combine(day, at), timezone)
-
-
-def _days(first: date, after: date) -> Iterator[date]:
-    while first < after:
-        yield first
-        first += _DAY

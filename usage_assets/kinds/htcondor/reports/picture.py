@@ -1,7 +1,8 @@
-"""Picture: what each class held over the period, as a drawing that a page can carry inside. No browser is asked."""
+"""GPUs held by each class over the period, as an SVG within the page; no browser is needed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
+from itertools import count, groupby
 
 import polars as pl
 
@@ -61,13 +62,10 @@ def stacked(cube: Cube, titles: dict[str, str]) -> str:
 
 def _stretches(values: Sequence[float | None]) -> Iterator[tuple[int, int]]:
     """Where values are known, as first place and the place after the last: a gap is left blank."""
-    first: int | None = None
-    for place, value in enumerate([*values, None]):
-        if value is not None and first is None:
-            first = place
-        elif value is None and first is not None:
-            yield first, place
-            first = None
+    for is_known, group in groupby(range(len(values)), key=lambda place: values[place] is not None):
+        if is_known:
+            places = list(group)
+            yield places[0], places[-1] + 1
 
 
 def _area(across: list[float], low: Sequence[float], high: Sequence[float | None], down: Place) -> Iterator[str]:
@@ -116,9 +114,5 @@ def _legend(entries: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 def _rounded(value: float) -> int:
     """The next number that four lines divide well."""
-    tens = 1
-    while True:
-        found = next((step * tens for step in (4, 6, 8, 12, 16, 20, 28, 32) if step * tens >= value), None)
-        if found is not None:
-            return found
-        tens *= 10
+    steps = (step * 10**power for power in count() for step in (4, 6, 8, 12, 16, 20, 28, 32))
+    return next(step for step in steps if step >= value)
