@@ -1,4 +1,4 @@
-"""HTCondor pools of GPUs, known by snapshots of their slots.
+"""HTCondor pools of GPUs, from snapshots of their slots.
 
-What belongs here: everything that knows the words of a pool. What stays out: what any kind of site shares.
+What belongs here: all that is specific to such pools. What stays out: what all kinds of sites share.
 """

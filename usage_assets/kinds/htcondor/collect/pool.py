@@ -95,7 +95,7 @@ def _listed(expression: Any) -> list[str] | None:
 
 
 def _gpu(ad: Any, value: Any) -> object:
-    """An element of a list: of a GPU whose properties are told its id, else the name that it is known by."""
+    """An element of a list of GPUs: the id where the ad has its properties, else the name as it is."""
     name = str(value).strip() if _is_expression(value) else value
     if not isinstance(name, str):
         return name.get("Id") if _is_ad(name) else None if _is_nothing(name) else name

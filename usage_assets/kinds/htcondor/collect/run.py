@@ -103,7 +103,7 @@ class Collection:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the folder: one collector at a time; the others are told who it is."""
+        """Hold the lock of the folder: one collector at a time; others get an error that names it."""
         folder = self.store.folder
         try:
             folder.mkdir(parents=True, exist_ok=True)

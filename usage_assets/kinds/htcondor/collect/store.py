@@ -1,7 +1,7 @@
-"""Where polls are written: a file for each, taken into the file of their month when a day of them has come together.
+"""Writing of polls: a file for each, taken into the file of their month when there is a day of them.
 
-Nothing that a reader may have open is ever changed: files are written under a name that begins with a dot and get
-their own in one step, on the disk before that. A poll's file is removed when the month's file with it is in place.
+No file that a reader may have open is ever changed: files are written and synced under a name that begins with a dot,
+and then renamed. A poll's file is removed when the month's file with it is in place.
 """
 
 import re
@@ -115,7 +115,7 @@ def _being_written(target: Path) -> Path:
 
 
 def _take_in(target: Path, files: Sequence[Path], fresh: Path) -> int:
-    """Write the month's file anew with the polls that it lacks; how many those are."""
+    """Write the month's file again with the polls that it lacks; returns how many those are."""
     times = {path: polls.times_in(path) for path in files}
     first = min((at for found in times.values() for at in found), default=None)
     old = [target] if target.exists() else []

@@ -1,4 +1,5 @@
 """Facts of a GPU pool: polls of slots -> the state of each GPU, and for how long it was in it.
 
-Pure functions over the raw rows of some months; the `Pool` says what the operator decides.
+What belongs here: pure functions over the raw rows of some months and the rules of the `Pool`, and their tables. What
+stays out: tables made of these facts.
 """

@@ -19,7 +19,7 @@ from usage_assets.warehouse.bookkeeping import ACCOUNTS
 ROWS_AT_ONCE = 1_500_000
 """Raw rows that are worked on at a time."""
 VERSION = 3
-"""Raise it when the same rows give other facts: stored months are then built anew, not added to."""
+"""Raise it when the same rows give other facts: stored months are then built again, not appended to."""
 METRICS_OF: dict[str, tuple[str, ...]] = {
     "total": ("total",),
     "available": tuple(gpu_intervals.AVAILABLE.values()),

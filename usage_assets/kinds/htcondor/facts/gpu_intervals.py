@@ -45,7 +45,7 @@ def rejects(pool: Pool, runs: pl.DataFrame) -> pl.DataFrame:
 
 
 def coalesced(spans: pl.DataFrame) -> pl.DataFrame:
-    """Spans sorted by what they are of and by start: those that touch and are alike become one."""
+    """Spans, sorted by GPU, metric and start: those that touch and are alike become one."""
     fresh = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in _ALIKE) | (
         pl.col("start_at") != pl.col("end_at").shift(1)
     )
@@ -73,7 +73,7 @@ def _layer(
 
 
 def _filled(spans: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
-    """The rows with every column of the table: one GPU each, and what a pool does not know null."""
+    """The rows with every column of the table: one GPU each; null in columns that pools do not have."""
     schema = REJECTS.polars_schema
     known = {"gpus": pl.lit(1.0), "source": pl.lit(SOURCE), "action": pl.lit("kept")}
     if "reason" in names:

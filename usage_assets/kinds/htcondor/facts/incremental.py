@@ -1,6 +1,6 @@
-"""Later polls added to the stored facts of a month: the same tables as when the whole month is built anew.
+"""Later polls added to the stored facts of a month: the same tables as when the whole month is built again.
 
-What was open at the last stored poll is all that later polls can change.
+Later polls can only change what was open at the last stored poll.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Raw rows of a month in a small shape: each distinct row once, and at which polls it was seen.
+"""Raw rows of a month in a compact form: each distinct row once, and the polls that saw it.
 
 A month of a pool has millions of rows and some ten thousand distinct ones beside instant and usage. So texts are
 handled once per distinct row, and rows are numbers.

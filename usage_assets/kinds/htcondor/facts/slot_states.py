@@ -11,7 +11,7 @@ CLAIMED, IDLE, OTHER = 0, 1, 2
 """Ranks of the states: the least one of a GPU's rows counts."""
 STATE_NAMES = ("claimed", "idle", "other")
 
-# ranks first, then the slot's name; what follows only has to tell any two rows apart, always alike
+# after the ranks the slot's name; the other columns only make the order of rows the same in every run
 _ORDER = (
     *("slot", "remote_owner", "global_job_id", "prioritized_projects", "device", "memory_mb", "prevent_jobs_reason"),
     *("state", "machine", "gpu"),
@@ -19,7 +19,7 @@ _ORDER = (
 
 
 def distinct_states(pool: Pool, distinct: pl.DataFrame) -> pl.DataFrame:
-    """The distinct rows in the order in which they win, with what they mean.
+    """The distinct rows in the order in which they win, and what they mean.
 
     Sorted by GPU (`entity`), primary slots before backfill, then by rank: of the rows of a GPU at a poll the first one
     counts. `reject` is the reason why a row names no GPU; `machine_id` numbers machines, `slot_id` slots of machines.

@@ -1,4 +1,4 @@
-"""What each class of a pool offered over a month, and what jobs held of it."""
+"""GPUs that each class of a pool offered over a month, and those that jobs held."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""What each GPU of a pool was over a month: a row per GPU, rows of a device together."""
+"""The state of each GPU of a pool over a month: a row per GPU, rows of a device together."""
 
 from datetime import datetime, timedelta
 from html import escape
@@ -22,7 +22,7 @@ STATES: dict[str, tuple[str, str]] = {
     "refusing": (BY_NAME["refusing"].label, BY_NAME["refusing"].colour),
     "other": ("Another state", "#F0E442"),
 }
-"""State -> what people read, and its colour: that of the class whose job holds the GPU."""
+"""State -> label and colour: that of the class whose job holds the GPU."""
 _NAME = 48
 _ROW_PX, _LEAST_PX, _MOST_PX = 6, 420, 1600
 

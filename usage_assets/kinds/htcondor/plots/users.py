@@ -1,4 +1,4 @@
-"""Who held the GPUs of a pool over a month: GPU-hours by user and class."""
+"""GPU-hours of a pool by user and class over a month."""
 
 from html import escape
 

@@ -1,4 +1,4 @@
-"""GPU-hours of a pool by week: what was observed by class, and where it goes."""
+"""GPU-hours of a pool by week: those observed by class, and their trend."""
 
 from datetime import timedelta
 from statistics import linear_regression

@@ -1,4 +1,4 @@
-"""What a GPU pool's operator decides and its tables need: classes, device names, memory bands, tiers, host lists.
+"""The rules that a GPU pool's operator sets: classes, device names, memory bands, tiers, host lists.
 
-What belongs here: pure functions, by themselves and over columns. What stays out: rows of polls, and files.
+What belongs here: pure functions, by themselves and over columns. What stays out: rows of polls, and reading of files.
 """

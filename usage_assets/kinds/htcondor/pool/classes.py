@@ -1,4 +1,4 @@
-"""The classes of capacity that a GPU is offered in: their names, what people read, and how they add up."""
+"""The classes of capacity that a GPU is offered in: their names, labels, colours and sums."""
 
 PRIORITIZED_RESEARCHER = "prioritized_researcher"
 PRIORITIZED_HOSTED = "prioritized_hosted"
@@ -17,7 +17,7 @@ LABELS: dict[str, str] = {
     BACKFILL_HOSTED: "Backfill, hosted",
     BACKFILL_OPEN: "Backfill, open capacity",
 }
-"""Class -> what people read, in the order in which tables show them."""
+"""Class -> label, in the order in which tables show them."""
 
 COLOURS: dict[str, tuple[str, str]] = {
     PRIORITIZED_RESEARCHER: ("#0072B2", "#C9E6F5"),
@@ -28,7 +28,7 @@ COLOURS: dict[str, tuple[str, str]] = {
     BACKFILL_HOSTED: ("#E69F00", "#F8E3B0"),
     BACKFILL_OPEN: ("#882255", "#E7C6D6"),
 }
-"""Class -> colours of what jobs hold of it and of what it offers, in all plots and reports: a pair of one hue, the
+"""Class -> colours of GPUs held and of GPUs offered, in all plots and reports: a pair of one hue, the
 first darker. Primary classes have the hues of booked and on-demand use, backfill those of what is left over."""
 
 CLASSES: tuple[str, ...] = tuple(LABELS)

@@ -9,7 +9,7 @@ from usage_assets.kinds.htcondor.pool import classes
 
 
 def applied(rule: Callable[[Any], Any], values: pl.Expr, result: pl.DataType) -> pl.Expr:
-    """What a rule of a `Pool` gives for each value, null included; asked once per distinct one: machines are few."""
+    """Values of a rule of a `Pool` for a column, null included; evaluated once per distinct value, for they are few."""
 
     def of_column(column: pl.Series) -> pl.Series:
         known = column.unique()

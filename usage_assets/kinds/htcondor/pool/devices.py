@@ -1,12 +1,12 @@
-"""What people call a GPU model, and which family of models it belongs to."""
+"""Display names of GPU models, and the family of models that one belongs to."""
 
 import re
 from collections.abc import Iterable, Mapping
 
 UNKNOWN = "Unknown"
-"""What a device, a memory size or a user is called that nothing tells."""
+"""Name of a device, a memory size or a user that is not known."""
 
-# the maker, its brands, and how a board is built in: none of them tells two models of a pool apart
+# the maker, its brands, and how a board is built in: none of them distinguishes two models of a pool
 _NOISE = re.compile(r"(?:nvidia|tesla|geforce|corporation|gpu|graphics|pcie?|sxm\d*|hbm\d*e?)", re.IGNORECASE)
 _SPLIT = re.compile(r"[\s_-]+")
 _WORD = re.compile(r"[a-z0-9.]+")
@@ -29,7 +29,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def in_family(name: str, families: Iterable[str]) -> bool:
-    """Whether the words of a family stand in the name one after another: A40 is in `NVIDIA A40`, not in `RTX A4000`."""
+    """Whether the words of a family are in the name, one after another: A40 is in `NVIDIA A40`, not in `RTX A4000`."""
     have = words(name)
     for family in families:
         want = words(family)

@@ -7,7 +7,7 @@ class HostList:
     """Names of hosts as an operator lists them.
 
     A name listed without a domain means the host of that name in any domain; one listed with a domain means that host,
-    also where a machine is known by its first label alone. Of several names that fit, the most exact one is found.
+    also where a machine is known by its first label alone. Of several names that match, the most exact one is found.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -20,7 +20,7 @@ class HostList:
                 self._by_label.setdefault(_label(key), name)
 
     def find(self, machine: str | None) -> str | None:
-        """The listed name that means this machine; null where none does."""
+        """The listed name that matches this machine; null where none does."""
         key = _normal(machine or "")
         if not key:
             return None

@@ -1,4 +1,4 @@
-"""Ids of GPUs as snapshots name them: `GPU-1a2b3c4d`, `MIG-GPU-5c89/7/0`, `CUDA0`; and lists of several."""
+"""Ids of GPUs in snapshots: `GPU-1a2b3c4d`, `MIG-GPU-5c89/7/0`, `CUDA0`; and lists of several."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import polars as pl
 
 ID = r"^[A-Za-z0-9][A-Za-z0-9_.:/+-]*$"
-"""What an id looks like: one word, whatever the maker calls his GPUs."""
+"""Pattern of an id: one word, of any maker of GPUs."""
 NO_ID = ("undefined", "error", "none", "null", "nan")
 """Words that programs write where there is no value."""
 
@@ -24,6 +24,6 @@ def ids_of(text: str) -> tuple[str, ...]:
 
 
 def lists_of(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Of some texts those that are lists of several ids, or an id with commas or blanks around it, and the ids."""
+    """Texts that are lists of several ids, or an id with commas or blanks around it -> the ids."""
     found = ((text, ids_of(text)) for text in texts if "," in text)
     return {text: ids for text, ids in found if ids}

@@ -1,4 +1,4 @@
-"""Pool: what the file of a GPU pool says about its polls, hosts and devices, with the functions that follow."""
+"""The rules of a GPU pool for its polls, hosts and devices, from its site file."""
 
 import math
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ BANDS: tuple[tuple[float, str], ...] = (
     (85, "80GB"),
     (math.inf, ">80GB"),
 )
-"""Memory bands: the upper bound in GB (a band ends just below it), and what people read."""
+"""Memory bands: the upper bound in GB (a band ends just below it), and the label."""
 TIERS = ("Flagship", "Standard")
 
 
@@ -27,11 +27,11 @@ TIERS = ("Flagship", "Standard")
 class Pool:
     """One pool of GPUs, as its operator describes it.
 
-    `poll_minutes` is the longest interval at which the pool is asked: what a poll saw holds for at most 1.5 of them. A
+    `poll_minutes` is the longest interval at which the pool is asked: a poll counts for at most 1.5 of them. A
     pool that is asked more often today may keep the interval of its older files.
     `hosted` are the machines of hosted or reserved capacity, `masked` those out of the statistics with the reason;
-    `filtered` and `flagship` are families of devices, matched by whole words; `display_names` says what to call a
-    device, by its raw name; `bands` are the upper bound in GB and the label, in order, the last one open.
+    `filtered` and `flagship` are families of devices, matched by whole words; `display_names` are names of devices
+    by their raw names; `bands` are the upper bound in GB and the label, in order, the last one open.
     """
 
     poll_minutes: int = 15
@@ -54,7 +54,7 @@ class Pool:
 
     @property
     def band_labels(self) -> tuple[str, ...]:
-        """What bands are called, from the smallest to the largest, and the unknown last."""
+        """Labels of the bands, from the smallest to the largest, and the unknown last."""
         return (*dict.fromkeys(label for _, label in self.bands), UNKNOWN)
 
     def is_hosted(self, machine: str | None) -> bool:
@@ -67,7 +67,7 @@ class Pool:
         return None if found is None else self.masked[found]
 
     def display_name(self, device: str | None) -> str:
-        """What people call the device."""
+        """Display name of the device."""
         return devices.display_name(device, self.display_names)
 
     def is_filtered(self, device: str | None) -> bool:
@@ -98,4 +98,4 @@ class PoolSite(Protocol):
         """The site's key."""
 
     def pool(self) -> Pool:
-        """What its operator decides."""
+        """The rules of the pool."""

@@ -113,7 +113,7 @@ def _long(age: timedelta) -> str:
 
 
 def check_files(site: HTCondorSite) -> list[str]:
-    """Sentences on how files tell times and GPUs, and on the lists of hosts; SiteError where a list has a fault."""
+    """Remarks on times and GPUs in the files, and on the lists of hosts; SiteError where a list has a fault."""
     hosted, masked = site.hosted_hosts(), site.masked_hosts()
     pool = site.pool()
     out: list[str] = []

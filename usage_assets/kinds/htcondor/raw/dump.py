@@ -1,7 +1,7 @@
-"""One dump of a GPU pool: the files of each month are looked at, read where they changed, and stored month by month.
+"""One dump of a GPU pool: the files of each month are checked, read where they changed, and stored month by month.
 
-A month whose file can't be read keeps its rows and is refused; the others go on. The running month is read from its
-newest stored poll on, as long as what lies before is as it was.
+A month whose file can't be read keeps its rows and is refused; the others are stored. The running month is read from
+its newest stored poll on, as long as its earlier rows have not changed.
 """
 
 import shutil
@@ -45,7 +45,7 @@ def dump(
 ) -> DumpResult:
     """Read the months of the window from the site's files and store them, each month by itself.
 
-    `purge_known` says that polls vanishing from the files, however many, are no fault. A file may lack columns, so
+    `purge_known`: polls that vanish from the files, however many, are no fault. A file may lack columns, so
     `allow_missing` changes nothing.
     """
     del tables, allow_missing
@@ -103,7 +103,7 @@ class _Month:
         self.asset = f"{self.site.kind}/raw/{GPU_STATE.name}"
 
     def run(self, *, purge_known: bool) -> TableMonth:
-        """Store what is new of the month; refused where its own files can't be read."""
+        """Store the new rows of the month; refused where its own files can't be read."""
         month, params = self.month, {"site": self.site.key, "month": self.month, "next": next_month(self.month)}
         with self.warehouse.read() as reader:
             files = reader.frame(FILES, self.site.key, [month]).filter(pl.col("table_name") == GPU_STATE.name)
@@ -129,7 +129,7 @@ class _Month:
         return self._store(pulled, known, purge_known=purge_known)
 
     def _absent(self) -> str | None:
-        """What to say of a month without a file and without stored rows; nothing where none is expected."""
+        """The error of a month without a file and without stored rows; null where none is expected."""
         gaps = any(gap.start <= self.month and gap.end >= next_month(self.month) for gap in self.site.known_gaps)
         if self.month < self.site.first_month or gaps or self.pull.is_running:
             return None
@@ -161,7 +161,7 @@ class _Month:
             writer.put(FILES, pl.DataFrame(files, schema=FILES.polars_schema))
 
     def _unchanged(self, known: Known) -> TableMonth:
-        """The month as it is, and that its files were looked at."""
+        """Record that the files of the month were checked and have not changed."""
         with self.warehouse.write(f"dump of {self.site.key} {self.month:%Y-%m}") as writer:
             stored = Stored()
             count(writer, self.site.key, self.month, stored)

@@ -1,4 +1,4 @@
-"""The snapshot files of a site: which there are for a month, and a still copy of one, always as Parquet."""
+"""The snapshot files of a site by month, and a consistent copy of one, always as Parquet."""
 
 import hashlib
 import re
@@ -81,7 +81,7 @@ def find_files(site: HTCondorSite) -> dict[date, list[SnapshotFile]]:
 
 
 def _regex(pattern: str) -> str:
-    """`*` is any text, `?` one character; a name that begins with a dot is being made and never matches."""
+    """`*` is any text, `?` one character; a name that begins with a dot is a file being written, and never matches."""
     parts = (re.escape(part).replace(r"\*", ".*").replace(r"\?", ".") for part in pattern.split(MONTH))
     return r"(?!\.)" + _MONTH.join(parts)
 
@@ -90,7 +90,7 @@ def _look(path: Path, month: date) -> SnapshotFile | None:
     polls = _look_at_polls(path)
     try:
         about = path.stat()
-    except FileNotFoundError:  # not made yet, or removed since the folder was listed
+    except FileNotFoundError:  # not written yet, or removed since the folder was listed
         return SnapshotFile(path, month, *polls, has_polls=True) if polls else None
     except OSError as error:
         raise FileError.of(path, error) from error
@@ -155,7 +155,7 @@ def digest(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Copy:
-    """A still copy of a file as Parquet; `kind` is what the file itself is, `polls` a copy of what is not in it yet."""
+    """A consistent copy of a file as Parquet; `kind` is the format of the file, `polls` are those not yet in it."""
 
     file: SnapshotFile
     path: Path
@@ -190,7 +190,7 @@ def still(file: SnapshotFile, target: Path, *, rows: Rows) -> Copy:
 def _with_polls(file: SnapshotFile, target: Path) -> Copy:
     """Copy a file that our collector writes: its polls first, for those that it takes in meanwhile are in it then.
 
-    `file` was looked at before: what comes later is no loss, it will look changed.
+    `file` was read from the folder before: later polls change its size or time, so the next dump reads them.
     """
     tables = own.read_polls(own.poll_files(own.polls_folder(file.path)))
     polls = target.with_name(f"{target.stem}.polls.parquet")

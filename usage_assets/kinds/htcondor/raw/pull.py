@@ -1,4 +1,4 @@
-"""The files of one month, read: which polls of which file are to be stored, and what is wrong with their rows."""
+"""Reading the files of one month: the polls of each that are to be stored, and faults of their rows."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -57,7 +57,7 @@ class Pulled:
 class Pull:
     """The files of a site that hold polls of one UTC month: those of its local month, and the edges of its neighbours.
 
-    `now` says whether the month is running; what is copied lies in `folder`.
+    `now` decides whether the month is running; copies are written to `folder`.
     """
 
     def __init__(
@@ -89,9 +89,9 @@ class Pull:
         return [file for file in self.files if not _is_same(file, known.get(file.name))]
 
     def read(self, known: Known, changed: Collection[SnapshotFile], *, good: bool) -> Pulled:
-        """What is new of the running month where its files go on as they were, else all of it; SourceError of a file.
+        """New polls of the running month where its files still begin with the rows read before, else all; SourceError.
 
-        `good` says that what is stored may be built upon.
+        `good`: the stored rows of the month are good, so that later ones can be added to them.
         """
         newest = [known[file.name]["newest_at"] for file in changed if file.name in known]
         # in an hour that comes twice the order of all its rows is needed

@@ -1,4 +1,4 @@
-"""One file: its polls and what is wrong with its rows, and the SQL that gives them the shape of raw.gpu_state."""
+"""One file: its polls, faults of its rows, and the SQL that gives them the columns of raw.gpu_state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ _SHOWN, _SHOWN_TEXT = 3, 40
 
 @dataclass
 class Inspected:
-    """A file's polls, one row each (see `POLLS`), and what is known of it."""
+    """A file's polls, one row each (see `POLLS`), and properties of the file."""
 
     copy: Copy
     polls: pl.DataFrame
@@ -57,7 +57,7 @@ class Inspected:
 
 
 def inspect(con: duckdb.DuckDBPyConnection, copy: Copy, zone: ZoneInfo, interval: timedelta) -> Inspected:
-    """Look at the times of a file and at how it names GPUs, and at nothing else of it; FileError where that can't be.
+    """Read the times of a file and its ids of GPUs, and nothing else of it; FileError where that fails.
 
     `interval` is the time between polls.
     """
@@ -130,13 +130,13 @@ def time_of(column: str, kind: str) -> str:
 
 
 def unreadable(copy: Copy, error: duckdb.Error) -> FileError:
-    """What to say of a file whose pages can't be read."""
+    """The error of a file whose pages can't be read."""
     text = str(error).splitlines()[0].replace(str(copy.path), copy.file.path.name)[:300]
     return FileError(f"{copy.file.path}: can't be read as {copy.kind} ({text}); is it damaged, cut off, or not whole?")
 
 
 def _gpus(con: duckdb.DuckDBPyConnection, copy: Copy, text: str) -> dict[str, int]:
-    """How a file names GPUs, and how many rows do so."""
+    """The texts by which a file names GPUs, and how many rows have each."""
     found = con.execute(
         f"SELECT {text} AS g, count(*) FROM {relation(copy)} GROUP BY g HAVING g IS NOT NULL LIMIT {_MOST_GPUS + 1}"
     ).fetchall()
@@ -199,7 +199,7 @@ def select(found: Inspected, polls: str, constants: Mapping[str, str], *, since:
 
 
 def remarks(found: Inspected) -> list[str]:
-    """What an operator has to know of how a file tells its times and its GPUs."""
+    """Remarks for an operator on the times and the GPUs of a file."""
     name = found.copy.file.path.name
     out = [] if found.passes.doubt is None else [f"{name}: {found.passes.doubt}"]
     if found.lists:
@@ -215,7 +215,7 @@ def remarks(found: Inspected) -> list[str]:
 
 
 def _split(found: Inspected, rows: str) -> str:
-    """SQL of a file's rows as if its collector had written one per GPU: those that list several once for each."""
+    """SQL of a file's rows as if its collector had written one per GPU: those that list several become one for each."""
     column = f'"{found.names["gpu"]}"'
     text = _text(f"r.{column}", found.types["gpu"])
     lists = ", ".join(f"({_quoted(text)}, [{', '.join(map(_quoted, ids))}])" for text, ids in found.lists.items())

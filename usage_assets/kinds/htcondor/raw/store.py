@@ -1,8 +1,8 @@
-"""What was read of a month, merged with what is stored of it: poll by poll, and nothing is lost.
+"""Merging the rows read of a month with those stored of it: poll by poll, and nothing is lost.
 
-A poll that is as it is stored stays untouched. One with other rows is replaced, its old rows go to
+A poll with the same rows as stored stays untouched. One with other rows is replaced, its old rows go to
 `evidence.gpu_state`. One that the files no longer hold stays, marked `gone_at`; where many vanish at once, the month is
-refused until someone says that this is known.
+refused until an operator confirms it (purge_known).
 """
 
 from collections.abc import Collection, Sequence
@@ -38,7 +38,7 @@ class Part:
 
 @dataclass
 class Stored:
-    """What a write did to a month: its counts, whether any row was touched, and why it was refused."""
+    """Result of writing a month: its counts, whether any row was changed, and why it was refused."""
 
     counts: Counts = field(default_factory=Counts)
     wrote: bool = False

@@ -1,4 +1,4 @@
-"""Wall clock -> UTC: every distinct time of a file once, the repeated and the missing hour told apart and counted."""
+"""Wall clock -> UTC of the distinct times of a file, also in the hours that come twice or are left out."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ POLLS: dict[str, pl.DataType] = {
 
 @dataclass(frozen=True)
 class Polls:
-    """What the times of a file mean. `bad` are no times; `shifted` lie in an hour that the clock left out."""
+    """The times of a file. `bad` are no times; `shifted` lie in an hour that the clock left out."""
 
     frame: pl.DataFrame
     bad: frozenset[str | None]
@@ -85,7 +85,7 @@ class Passes:
 
 
 def passes(order: pl.DataFrame, polls: pl.DataFrame, interval: timedelta, zone: ZoneInfo) -> Passes:
-    """Tell the two passes of a repeated hour apart by the place of their rows in the file.
+    """Where the second pass of a repeated hour begins, by the place of its rows in the file.
 
     `order` are the rows within the hour (`row`, `key` as the polls' `raw` or `at`, `slot`, `gpu`), in any order. The
     clock jumped back at the first time that is earlier than one before it, or that comes again after a later one. Where

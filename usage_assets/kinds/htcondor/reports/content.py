@@ -19,7 +19,7 @@ from usage_assets.kinds.htcondor.tables.options import Metadata, Options
 _KINDS = {"daily": "daily report", "weekly": "weekly report", "monthly": "monthly report", None: "report"}
 _SHORT = {classes.PRIORITIZED_RESEARCHER: "Researcher", classes.PRIORITIZED_HOSTED: "Hosted", classes.OPEN: "Open"}
 FEW = 0.95
-"""A report says at its top when less of its intervals were seen."""
+"""A report has a warning when less of its intervals were seen."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Report:
     title: str
     subject: str
     about: tuple[str, ...]
-    """What stands below the title: the period, and how much of it was seen."""
+    """Lines below the title: the period, and how much of it was seen."""
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
     footer: tuple[str, ...]

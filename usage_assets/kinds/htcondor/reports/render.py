@@ -41,7 +41,7 @@ _INTERVAL = "an interval of 15 minutes (the site's file may set another one)"
 
 @cache
 def methodology(minutes: int) -> str:
-    """How the numbers are made, as the documentation has it, without its own title, of intervals of that length."""
+    """The methodology from the documentation, without its own title, for intervals of that length."""
     text = _documented()
     if _INTERVAL not in text:
         msg = f"{METHODOLOGY} no longer says {_INTERVAL!r}; install usage-assets anew"

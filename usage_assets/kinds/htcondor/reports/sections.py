@@ -16,7 +16,7 @@ from usage_assets.kinds.htcondor.tables.options import Result
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a report: remarks and tables, or a sentence where there is nothing to show."""
+    """A part of a report: remarks and tables, or a sentence where there are no rows."""
 
     key: str
     title: str
@@ -54,7 +54,7 @@ class _Listed:
 
 
 def real_slots(cube: Cube, words: Wording) -> Section:
-    """What was offered and held, each GPU once in the total."""
+    """GPUs offered and held, each once in the total."""
     summary = allocation.allocation_summary(cube)
     rows = summary.frame.with_columns(is_total=pl.col("level") == 0, label=_worded("row", words))
     # classes that a pool does not have are no news, apart from those that every report has
@@ -205,7 +205,7 @@ def _of_users(frame: pl.DataFrame, cube: Cube, words: Wording) -> tuple[Grid, ..
 
 
 def class_titles(words: Wording) -> dict[str, str]:
-    """What a report calls each class."""
+    """Titles of the classes in a report."""
     return {
         TOTAL: "All slots, each GPU once",
         **classes.LABELS,

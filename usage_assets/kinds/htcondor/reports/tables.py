@@ -1,4 +1,4 @@
-"""The table of the reports that were made; what they say lies in their files."""
+"""The table of the reports that were built; their content is in their files."""
 
 from usage_assets.schema import Column, Rule, Table, Type
 

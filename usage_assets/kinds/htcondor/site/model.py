@@ -165,7 +165,7 @@ Minutes = Annotated[Whole, Field(ge=1, le=1440), AfterValidator(_minutes)]
 
 
 class HTCondorSite(BaseSite):
-    """A pool of GPUs under HTCondor, known by snapshots of its slots in files by month."""
+    """A pool of GPUs under HTCondor, read from snapshots of its slots in files by month."""
 
     kind: Literal["htcondor"]
     snapshots: Annotated[tuple[Snapshots, ...], BeforeValidator(_folders), Field(min_length=1)]
@@ -248,7 +248,7 @@ class HTCondorSite(BaseSite):
     @property
     def files(self) -> tuple[Path, ...]:
         """Lists of hosts."""
-        return tuple(named.file for named in (self.hosted, self.masked) if isinstance(named, HostFile))
+        return tuple(hosts.file for hosts in (self.hosted, self.masked) if isinstance(hosts, HostFile))
 
     def hosted_hosts(self) -> tuple[str, ...]:
         """Machines of hosted or reserved capacity; SiteError where their file has a fault."""
@@ -259,7 +259,7 @@ class HTCondorSite(BaseSite):
         return read_masked(self.masked.file) if isinstance(self.masked, HostFile) else dict(self.masked)
 
     def pool(self) -> Pool:
-        """What counting needs to know; files of hosts are read now, SiteError where one has a fault."""
+        """The rules for counting; files of hosts are read now, SiteError where one has a fault."""
         bands = tuple((math.inf if b.below is None else b.below, b.label) for b in self.memory_bands or ()) or None
         optional: dict[str, Any] = {"filtered": self.filtered_devices, "flagship": self.flagship, "bands": bands}
         return Pool(

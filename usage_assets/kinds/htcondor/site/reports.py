@@ -1,4 +1,4 @@
-"""The part of a site's file that says which reports are mailed, when, to whom, and in which words."""
+"""The part of a site's file about reports: which are mailed, when, to whom, and in which words."""
 
 import re
 from datetime import time
@@ -48,7 +48,7 @@ class Weekly(Mailing):
 
 
 class Wording(Strict):
-    """What a report calls things."""
+    """Words of a report."""
 
     backfill: Words = "Backfill"
     allocation: Words = "Allocation"
@@ -61,11 +61,11 @@ class Reports(Strict):
     weekly: Weekly = Weekly()
     monthly: Mailing = Mailing()
     prefix: Words = "GPU pool"
-    """What subjects begin with."""
+    """Prefix of subjects."""
     model: Annotated[str, Field(min_length=1, max_length=100)] = "H200"
     """The model whose users are listed, by its display name."""
     days: Annotated[Whole, Field(ge=1, le=4000)] = 40
-    """Pages of days and weeks are made of so many days before the newest poll; older ones stay as they are."""
+    """Pages of days and weeks are built for so many days before the newest poll; older ones stay as they are."""
     wording: Wording = Wording()
     channel: str | None = None
     """The mail channel of alerts.yaml whose server sends; none = the first one."""

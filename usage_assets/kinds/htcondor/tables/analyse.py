@@ -111,7 +111,7 @@ def monthly_summary(facts: Facts, pool: Pool, end: datetime, options: Options | 
 
 def all_tables(facts: Facts, cube: Cube) -> dict[str, Result]:
     """Every table of a window."""
-    # what several tables share first, both at once: each keeps one processor busy
+    # first what several tables share, both at once: each keeps one processor busy
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda name: getattr(cube, name), ("backfill", "levels")))
     return {name: build(cube) for name, build in TABLES.items()} | _performance(facts, cube)

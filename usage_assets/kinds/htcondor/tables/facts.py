@@ -1,7 +1,7 @@
-"""Facts: what the tables of a pool are made of, and its runs in codes, so that a year of them is small.
+"""The facts that tables of a pool are made of, with its runs in codes, so that a year of them is small.
 
 A pool has millions of runs a year, and few kinds of them: one GPU with one user in one class comes again and again.
-Coded, a run is a number and two instants; all that is text stands once per kind.
+Coded, a run is a number and two instants; texts are kept once per kind.
 """
 
 import math
@@ -43,9 +43,9 @@ USAGE: tuple[str, ...] = ("machine", "device", "class")
 class Facts:
     """The compact facts of a pool, of at least the window asked for; more does not matter.
 
-    `runs`, `polls` and `performance` are facts.gpu_runs, facts.gpu_polls and facts.gpu_performance. Facts that a store
-    has reduced while reading them have `coded` runs and `usage` in place of runs and performance: they are of one
-    window, `covers`, and answer for no other.
+    `runs`, `polls` and `performance` are facts.gpu_runs, facts.gpu_polls and facts.gpu_performance. Facts that were
+    reduced while they were read have `coded` runs and `usage` in place of runs and performance: they are of one
+    window, `covers`, and can be used for no other.
     """
 
     polls: pl.DataFrame
@@ -132,7 +132,7 @@ def _distinct(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
 
 
 def _meaning(name: str) -> str:
-    """What a column tells, whichever slots it tells it of."""
+    """The subject of a column, the same for primary and backfill slots."""
     return name.removeprefix("primary_").removeprefix("backfill_")
 
 

@@ -166,7 +166,7 @@ def as_csv(frame: pl.DataFrame) -> str:
 
 
 def readable(frame: pl.DataFrame) -> pl.DataFrame:
-    """A table as people read it: what a row is called in place of its key, indented where rows are parts of others."""
+    """A table with labels in place of keys, indented where rows are parts of others."""
     if "label" not in frame.columns:
         return frame
     if "level" in frame.columns:
@@ -181,12 +181,12 @@ def _heads(frame: pl.DataFrame) -> list[str]:
 
 
 def heading(name: str) -> str:
-    """What a table is called."""
+    """Title of a table."""
     return TITLES.get(name, label(name))
 
 
 def label(column: str) -> str:
-    """What a column is called: `gpu_hours_observed` is `GPU hours observed`."""
+    """Title of a column: `gpu_hours_observed` is `GPU hours observed`."""
     words = [_WORDS.get(word, word) for word in column.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
@@ -203,7 +203,7 @@ def period(metadata: Metadata) -> tuple[str, ...]:
 
 
 def remarks(metadata: Metadata) -> list[str]:
-    """What a table leaves out, and what was asked for in vain."""
+    """Rows that a table leaves out, and options that match nothing."""
     out = []
     if metadata.filtered_families:
         gone = ", ".join(metadata.filtered_devices) or "none of the window's devices"

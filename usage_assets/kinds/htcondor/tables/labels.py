@@ -1,4 +1,4 @@
-"""Names of rows: classes as a reader asked for them, in the order in which tables show them."""
+"""Names of rows: the classes of the set asked for, in the order in which tables show them."""
 
 import polars as pl
 
@@ -32,7 +32,7 @@ def class_of(which: ClassSet, column: str = "class") -> pl.Expr:
 
 
 def label(column: str = "class") -> pl.Expr:
-    """What people read for the classes of a column."""
+    """Labels of the classes of a column."""
     return pl.col(column).replace(LABELS).alias("label")
 
 
@@ -43,6 +43,6 @@ def ordered(frame: pl.DataFrame, names: tuple[str, ...], *then: str, column: str
 
 
 def dense(frame: pl.DataFrame, names: tuple[str, ...], column: str = "class") -> pl.DataFrame:
-    """A row for each name, in order: sums of what nothing was seen of are zero."""
+    """A row for each name, in order; sums of names without rows are zero."""
     rows = pl.DataFrame({column: list(names)}, schema={column: pl.String()})
     return rows.join(frame, on=column, how="left", maintain_order="left").fill_null(0)

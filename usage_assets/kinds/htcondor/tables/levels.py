@@ -76,7 +76,7 @@ def _levels(measured: pl.DataFrame, of_kind: pl.Series, runs: pl.DataFrame, obse
 def _counts(values: pl.Series, size: int) -> pl.Series:
     """How often each number below `size` is among the values."""
     ordered = values.sort()
-    # sorted, a number's last place tells how many are not above it
+    # the last place of a number in the sorted values is how many are not above it
     last = (ordered != ordered.shift(-1)).fill_null(value=True).arg_true()
     counts = (last + 1).cast(pl.Int64)
     found = counts - counts.shift(1, fill_value=0)

@@ -17,7 +17,7 @@ MODES: tuple[Mode, ...] = ("allocation", "timeseries", "monthly")
 
 @dataclass(frozen=True)
 class Options:
-    """What a reader may ask for beside the window.
+    """Options of tables beside the window.
 
     `classes`: the three classes of older reports, or all. `all_devices` lifts the filter of device families.
     `hosts` are names, with or without domain, or patterns (a name with * ? or [ is one); none = all. Time that a user

@@ -1,8 +1,8 @@
-"""Which part of a window the pool's polls saw, and how much each poll weighs.
+"""The part of a window that polls of the pool cover, and the weight of each poll.
 
 The unit of counting is a bucket of time: a bucket with one poll and one with three weigh the same, so pools that are
-polled every 5 and every 15 minutes compare. A bucket that the window cuts weighs its part inside. What no poll saw is
-unknown, neither idle nor busy.
+polled every 5 and every 15 minutes compare. A bucket that the window cuts weighs its part inside. Time without
+polls is unknown, neither idle nor busy.
 """
 
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ class PollCoverage:
 
     @property
     def scale(self) -> float | None:
-        """By what observed hours are multiplied to estimate those of the whole window; null where nothing was seen."""
+        """Factor from observed hours to those estimated for the whole window; null where nothing was seen."""
         return self.window.hours / self.hours if self.intervals else None
 
     @property

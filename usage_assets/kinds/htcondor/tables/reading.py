@@ -19,7 +19,7 @@ _RUNS = f"{_SITE} AND start_at < $end AND end_at > $start"
 
 
 def read_facts(reader: Reader, site: str, window: Window) -> Facts:
-    """The facts of one window of a pool, runs in codes and performance added up: they answer for that window only."""
+    """The facts of one window of a pool, runs in codes and performance added up: usable for that window only."""
     if not (reader.has(GPU_RUNS) and reader.has(GPU_POLLS) and reader.has(GPU_PERFORMANCE)):
         runs, polls, performance = (table.empty() for table in (GPU_RUNS, GPU_POLLS, GPU_PERFORMANCE))
         return Facts.of(runs, polls, performance)

@@ -79,7 +79,7 @@ def _ordered(numbered: pl.DataFrame, runs: pl.DataFrame, observed: PollCoverage)
         frame.lazy()
         .with_columns(holder.alias("holder"), primary.shift(-1).alias("to_primary"))
         .with_columns(is_followed=followed.fill_null(value=False))
-        # what backfill isn't offered was needed only to know what came next
+        # runs in which backfill is not offered the GPU were needed only as the next run of others
         .filter(_holder.is_not_null())
         .collect()
     )

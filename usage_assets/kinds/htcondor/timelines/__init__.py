@@ -1,1 +1,1 @@
-"""What the usage timeline of a pool covers."""
+"""The scope of a pool's usage timeline: its metrics and gaps. What stays out: computing the timeline."""

@@ -1,4 +1,4 @@
-"""What the usage timeline of a GPU pool covers: GPUs of every class, as far as the pool was seen."""
+"""The scope of a GPU pool's usage timeline: GPUs of every class, while the pool was observed."""
 
 from collections.abc import Sequence
 from datetime import date
