@@ -1,21 +1,24 @@
 """One poll, and polls one after another: asking the pool, writing the poll, and messages of both."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from usage_assets.core.clock import utc_now
 from usage_assets.core.errors import DiskError, UsageError
 from usage_assets.core.locks import file_lock
 from usage_assets.kinds.htcondor.collect.ads import attributes, constraint, table_of
-from usage_assets.kinds.htcondor.collect.clock import DAY, next_tick
 from usage_assets.kinds.htcondor.collect.pool import Pool
 from usage_assets.kinds.htcondor.collect.store import Store
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 
 LOCK = ".collect.lock"
+DAY = 86_400
+_SECOND = timedelta(seconds=1)
 _NAP = 30.0
 _ADVICE = "one collector per folder is enough, so this one ends"
 
@@ -114,3 +117,33 @@ class Collection:
             if left := self.store.clean():
                 self.say(f"{left} file(s) removed that a collector was writing when it ended")
             yield
+
+
+def next_tick(now: datetime, step: int, zone: ZoneInfo) -> datetime:
+    """The first instant after `now` (UTC) at which the zone's wall clock shows a multiple of `step` seconds.
+
+    In an hour that comes twice its steps come twice; those of an hour that is left out don't come.
+    """
+    passed = _passed(now, zone)
+    step_at = timedelta(seconds=min((passed // timedelta(seconds=step) + 1) * step, DAY))
+    found = now + step_at - passed
+    put = _put(now.replace(microsecond=0), found, zone)
+    if put is None or found < put:
+        return found
+    return put if not _passed(put, zone) % timedelta(seconds=step) else next_tick(put, step, zone)
+
+
+def _passed(at: datetime, zone: ZoneInfo) -> timedelta:
+    """How far the wall clock is in its day."""
+    wall = at.astimezone(zone).replace(tzinfo=None)
+    return wall - wall.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _put(first: datetime, last: datetime, zone: ZoneInfo) -> datetime | None:
+    """When the clock was put forward or back between two instants of less than a day; null where it was not."""
+    before = first.astimezone(zone).utcoffset()
+    if last.astimezone(zone).utcoffset() == before:
+        return None
+    seconds = range((last - first) // _SECOND + 1)
+    put = bisect_left(seconds, True, key=lambda n: (first + n * _SECOND).astimezone(zone).utcoffset() != before)
+    return min(first + put * _SECOND, last)

@@ -2,7 +2,3 @@
 
 What belongs here: finding, reading and storing of snapshot files, by poll and month. What stays out: their meaning.
 """
-
-from usage_assets.kinds.htcondor.raw.tables import GPU_STATE, TABLES
-
-__all__ = ["GPU_STATE", "TABLES"]

@@ -84,8 +84,8 @@ def _summary(done: TableMonth) -> str:
     if done.refused:
         return "; ".join(map(str, done.refused))
     numbers = {"new": done.rows_new, "changed": done.rows_changed, "gone": done.rows_gone}
-    parts = [f"{done.rows} row(s)", *(f"{number} {name}" for name, number in numbers.items() if number)]
-    return ", ".join([*parts, *([done.note] if done.note else [])])
+    parts = [f"{number} {name}" for name, number in numbers.items() if number]
+    return ", ".join(filter(None, [f"{done.rows} row(s)", *parts, done.note]))
 
 
 @dataclass
@@ -150,11 +150,11 @@ class _Month:
             stored.missed = missed_polls(writer, self.site.key, self.month, self.site.poll_minutes)
             done = self._done(stored, files, pulled.notes)
             if not stored.refused:
-                self._remember(writer, list(files.values()))
+                self._record_files(writer, list(files.values()))
             record.record(writer, self.site.key, [done], self.run_id)
         return done
 
-    def _remember(self, writer: Writer, files: Sequence[Mapping[str, Any]]) -> None:
+    def _record_files(self, writer: Writer, files: Sequence[Mapping[str, Any]]) -> None:
         writer.ensure(FILES)
         writer.delete(FILES, site=self.site.key, months=[self.month], owned={"table_name": [GPU_STATE.name]})
         if files:
@@ -168,10 +168,10 @@ class _Month:
             stored.missed = missed_polls(writer, self.site.key, self.month, self.site.poll_minutes)
             done = self._done(stored, known, ["its files are as they were"] if known else [])
             record.record(writer, self.site.key, [done], self.run_id)
-            seen = {file.name: file for file in self.pull.files}
-            if any(seen[name].modified_ns != row["modified_ns"] for name, row in known.items()):
-                rows = [dict(row) | {"modified_ns": seen[name].modified_ns} for name, row in known.items()]
-                self._remember(writer, rows)
+            modified = {file.name: file.modified_ns for file in self.pull.files}
+            rows = [{**row, "modified_ns": modified[name]} for name, row in known.items()]
+            if rows != list(known.values()):
+                self._record_files(writer, rows)
         return done
 
     def _refuse(self, reason: str) -> TableMonth:

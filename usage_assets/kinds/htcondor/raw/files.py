@@ -1,11 +1,14 @@
 """The snapshot files of a site by month, and a consistent copy of one, always as Parquet."""
 
 import hashlib
+import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from stat import S_ISREG
 
 import pyarrow.parquet as pq
 
@@ -87,41 +90,33 @@ def _regex(pattern: str) -> str:
 
 
 def _look(path: Path, month: date) -> SnapshotFile | None:
-    polls = _look_at_polls(path)
+    """A file as it is now, with its polls that lie in files of their own; null where there is none."""
+    polls: list[os.stat_result] = []
+    if path.suffix == own.PARQUET_ENDING:
+        folder = own.polls_folder(path)
+        try:
+            polls = [about for poll in own.poll_files(folder) for about in _stats(poll) if about.st_size]
+        except OSError as error:
+            raise FileError.of(folder, error) from error
     try:
-        about = path.stat()
-    except FileNotFoundError:  # not written yet, or removed since the folder was listed
-        return SnapshotFile(path, month, *polls, has_polls=True) if polls else None
+        files = _stats(path)  # none where it is not written yet, or removed since the folder was listed
     except OSError as error:
         raise FileError.of(path, error) from error
-    if not path.is_file():
+    if not all(S_ISREG(about.st_mode) for about in files) or not (files or polls):
         return None
-    if polls:
-        return SnapshotFile(path, month, about.st_size + polls[0], max(about.st_mtime_ns, polls[1]), has_polls=True)
-    size, modified = about.st_size, about.st_mtime_ns
-    try:  # rows that SQLite has not taken into the file yet
-        log = path.with_name(path.name + "-wal").stat()
-        size, modified = size + log.st_size, max(modified, log.st_mtime_ns)
-    except OSError:
-        pass
-    return SnapshotFile(path, month, size, modified)
+    if not polls:
+        with suppress(OSError):  # rows that SQLite has not taken into the file yet
+            files += _stats(path.with_name(f"{path.name}-wal"))
+    sizes, times = zip(*((about.st_size, about.st_mtime_ns) for about in (*files, *polls)), strict=True)
+    return SnapshotFile(path, month, sum(sizes), max(times), has_polls=bool(polls))
 
 
-def _look_at_polls(path: Path) -> tuple[int, int] | None:
-    """Size and time of a file's polls that lie in files of their own; nothing where there is none."""
-    if path.suffix != own.PARQUET_ENDING:
-        return None
-    size = modified = 0
+def _stats(path: Path) -> list[os.stat_result]:
+    """Size and times of a file; none where it does not exist."""
     try:
-        for poll in own.poll_files(own.polls_folder(path)):
-            try:
-                about = poll.stat()
-            except FileNotFoundError:
-                continue
-            size, modified = size + about.st_size, max(modified, about.st_mtime_ns)
-    except OSError as error:
-        raise FileError.of(own.polls_folder(path), error) from error
-    return (size, modified) if size else None
+        return [path.stat()]
+    except FileNotFoundError:
+        return []
 
 
 def kind_of(file: SnapshotFile) -> str:

@@ -84,8 +84,7 @@ def _line(across: list[float], values: Sequence[float | None], down: Place) -> I
 
 
 def _axes(cube: Cube, top: float, down: Place) -> Iterator[str]:
-    for number in range(_TICKS + 1):
-        value = top * number / _TICKS
+    for value in (top * number / _TICKS for number in range(_TICKS + 1)):
         y = down(value)
         yield f'<path d="M{_LEFT},{y}H{_WIDTH - _RIGHT}" stroke="#ddd"/>'
         yield f'<text x="{_LEFT - 5}" y="{y + 4}" text-anchor="end">{value:,.0f}</text>'

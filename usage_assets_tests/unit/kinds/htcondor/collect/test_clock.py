@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage_assets.kinds.htcondor.collect.clock import next_tick
+from usage_assets.kinds.htcondor.collect.run import next_tick
 from usage_assets_tests.properties import examples
 
 CHICAGO = ZoneInfo("America/Chicago")

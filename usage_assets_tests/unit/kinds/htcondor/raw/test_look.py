@@ -7,8 +7,8 @@ import pytest
 
 from usage_assets.core import clock
 from usage_assets.core.errors import SiteError, SourceError
-from usage_assets.kinds.htcondor.raw import TABLES
 from usage_assets.kinds.htcondor.raw.access import check_files, check_site, grants
+from usage_assets.kinds.htcondor.raw.tables import TABLES
 from usage_assets_tests.unit.kinds.htcondor.raw.pools import ROW, every, parquet, rows, site_of, sqlite
 
 TIMES = every(15, "2025-10-05 00:00", 4)
