@@ -14,6 +14,11 @@ from usage_assets.warehouse import Reader
 from usage_assets.warehouse.bookkeeping import DUMPS, FAILED_CHECKS, GATES, VERSIONS
 
 _KEY = {"site": pl.String(), "month": pl.Date(), "asset": pl.String()}
+_LATEST = f"""
+SELECT site, month, table_name AS asset, max(extracted_at) AS extracted_at, arg_max(rows, extracted_at) AS dumped_rows
+FROM {DUMPS.qualified} GROUP BY ALL
+"""
+_DUMPED = {**_KEY, "extracted_at": pl.Datetime("us"), "dumped_rows": pl.Int64()}
 _EXPECTED = {**_KEY, "settle_days": pl.Int64(), "gap_hours": pl.Float64(), "gap": pl.String()}
 
 
@@ -42,16 +47,13 @@ def assets_of(kind: Kind, site: Site) -> list[str]:
 def stored(reader: Reader, sites: Mapping[str, Site]) -> Stored:
     """Rows of the bookkeeping tables of these sites."""
     failed = reader.frame(FAILED_CHECKS, columns=list(_KEY), where="severity = 'ERROR'")
-    dumps = reader.frame(DUMPS, columns=["site", "month", "table_name", "extracted_at", "rows"])
-    latest = dumps.group_by("site", "month", "table_name").agg(
-        pl.col("extracted_at").max(), dumped_rows=pl.col("rows").get(pl.col("extracted_at").arg_max())
-    )
+    dumps = reader.sql(_LATEST) if reader.has(DUMPS) else pl.DataFrame(schema=_DUMPED)
     prefixes = {key: f"{site.kind}/raw/" for key, site in sites.items()}
     prefix = pl.col("site").replace_strict(prefixes, default=None, return_dtype=pl.String())
     return Stored(
         readiness=reader.frame(GATES, columns=[*_KEY, "ok", "reason"]),
         versions=reader.frame(VERSIONS, columns=[*_KEY, "version", "rows", "written_at"]),
-        dumps=latest.select("site", "month", prefix.add("table_name").alias("asset"), "extracted_at", "dumped_rows"),
+        dumps=dumps.with_columns(asset=prefix + pl.col("asset")),
         failed=failed.group_by(*_KEY).len("checks_failed"),
     )
 
