@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from usage_assets.schema import Column, Rule, Table, Type
+from usage_assets.schema import Column, Rule, Table, Type, at, number, real, text
 
 CAUSES = ("known gap", "maintenance", "duplicate host", "one side only", "merged types", "unexplained")
 
@@ -20,15 +20,14 @@ LEGACY_COMPARISON = Table(
     key=("date", "node_type", "metric"),
     columns=(
         Column("date", Type.DATE, "Day", nullable=False),
-        Column("node_type", Type.TEXT, "Type of the machines", nullable=False),
-        Column("metric", Type.TEXT, "What was measured or derived", nullable=False),
-        Column("legacy_hours", Type.FLOAT, "By the legacy usage counter", "node-hours"),
-        Column("current_hours", Type.FLOAT, "By this warehouse", "node-hours"),
-        Column("difference", Type.FLOAT, "Ours less theirs", "node-hours"),
-        Column("relative_difference", Type.FLOAT, "Difference / theirs; null where theirs is 0", "1"),
-        Column(
+        text("node_type", "Type of the machines", nullable=False),
+        text("metric", "What was measured or derived", nullable=False),
+        real("legacy_hours", "By the legacy usage counter", "node-hours"),
+        real("current_hours", "By this warehouse", "node-hours"),
+        real("difference", "Ours less theirs", "node-hours"),
+        real("relative_difference", "Difference / theirs; null where theirs is 0", "1"),
+        text(
             "cause",
-            Type.TEXT,
             "Why they differ; null within the tolerance of 0.5 h or 0.5 %. known gap: the site's file says that a "
             "source of ours holds no history; maintenance: the difference is the day's maintenance; duplicate host: it "
             "is the time of hosts that were there twice; one side only: the other counter lacks the node type, or does "
@@ -56,14 +55,14 @@ AUDIT = Table(
     "= kept + outside + rejected; hours: read = kept + clipped + rejected.",
     key=("asset", "source", "outcome", "reason"),
     columns=(
-        Column("asset", Type.TEXT, "Asset that read the source, parts joined by slashes", nullable=False),
-        Column("source", Type.TEXT, "Raw table, without its stage", nullable=False),
-        Column("outcome", Type.TEXT, "; ".join(f"{name} = {text}" for name, text in OUTCOMES.items()), nullable=False),
-        Column("reason", Type.TEXT, "Why rejected, as in facts.rejects; else empty", nullable=False),
-        Column("rows", Type.INT, "Rows; null for clipped. A kept row excluded in part is no rejected row", "rows"),
-        Column("hours", Type.FLOAT, "Spans within the month", "entity-hours", nullable=False),
-        Column("rows_share", Type.FLOAT, "Part of the rows read; null where none was", "1"),
-        Column("hours_share", Type.FLOAT, "Part of the hours read; null where there are none", "1"),
+        text("asset", "Asset that read the source, parts joined by slashes", nullable=False),
+        text("source", "Raw table, without its stage", nullable=False),
+        text("outcome", "; ".join(f"{name} = {meaning}" for name, meaning in OUTCOMES.items()), nullable=False),
+        text("reason", "Why rejected, as in facts.rejects; else empty", nullable=False),
+        number("rows", "Rows; null for clipped. A kept row excluded in part is no rejected row", "rows"),
+        real("hours", "Spans within the month", "entity-hours", nullable=False),
+        real("rows_share", "Part of the rows read; null where none was", "1"),
+        real("hours_share", "Part of the hours read; null where there are none", "1"),
     ),
     rules=(
         _one_of("outcome", OUTCOMES, "A closed list, so that the outcomes of a source add up"),
@@ -92,25 +91,23 @@ COVERAGE = Table(
     "month that has just begun is not there until it was built or should have been.",
     key=("asset",),
     columns=(
-        Column("asset", Type.TEXT, "Asset key, parts joined by slashes", nullable=False),
-        Column("status", Type.TEXT, "; ".join(f"{name} = {text}" for name, text in STATUSES.items()), nullable=False),
-        Column("rows", Type.INT, "Rows of the asset in the month", "rows"),
-        Column("version", Type.INT, "How often the month was written", "writes"),
-        Column("written_at", Type.INSTANT, "When it was written last, by the clock of this machine"),
-        Column(
+        text("asset", "Asset key, parts joined by slashes", nullable=False),
+        text("status", "; ".join(f"{name} = {meaning}" for name, meaning in STATUSES.items()), nullable=False),
+        number("rows", "Rows of the asset in the month", "rows"),
+        number("version", "How often the month was written", "writes"),
+        at("written_at", "When it was written last, by the clock of this machine"),
+        at(
             "extracted_at",
-            Type.INSTANT,
             "When the source was last read, by its clock; of an asset made of raw tables the earliest of theirs",
         ),
-        Column("checks_failed", Type.INT, "Checks of severity ERROR that fail for the month", "checks", nullable=False),
-        Column(
+        number("checks_failed", "Checks of severity ERROR that fail for the month", "checks", nullable=False),
+        real(
             "gap_hours",
-            Type.FLOAT,
             "Part of the month in known gaps: of a raw table its own, of other assets those of any source",
             "h",
             nullable=False,
         ),
-        Column("reason", Type.TEXT, "Why the status is what it is; null where it is ok"),
+        text("reason", "Why the status is what it is; null where it is ok"),
     ),
     rules=(
         _one_of("status", STATUSES, "A closed list, so that the months of a site add up"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from usage_assets.schema import Column, Type, polars_schema
+from usage_assets.schema import Column, at, flag, number, polars_schema, real, text
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,20 @@ COMPLETE = "complete"
 
 
 def _complete(description: str) -> Column:
-    return Column(COMPLETE, Type.BOOL, f"{description}; null in what a release before this column exported")
+    return flag(COMPLETE, f"{description}; null in what a release before this column exported")
 
 
-_TIME = Column("time", Type.INSTANT, "Start of the bucket", nullable=False)
-_SITE = Column("site", Type.TEXT, "Site key: the stem of its file in sites/", nullable=False)
-_RESOURCE = Column("resource", Type.TEXT, "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices",
-                   nullable=False)  # fmt: skip
+_TIME = at("time", "Start of the bucket", nullable=False)
+_SITE = text("site", "Site key: the stem of its file in sites/", nullable=False)
+_RESOURCE = text("resource", "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices", nullable=False)
 
 
 def _mean(name: str, description: str) -> Column:
-    return Column(name, Type.FLOAT, f"{description}; mean over the bucket", "unit of the resource")
+    return real(name, f"{description}; mean over the bucket", "unit of the resource")
 
 
 def _hours(name: str, description: str) -> Column:
-    return Column(name, Type.INT, description, "node-hours")
+    return number(name, description, "node-hours")
 
 
 USAGE_WIDE = ExportTable(
@@ -84,7 +83,7 @@ USAGE_LONG = ExportTable(
         _TIME,
         _SITE,
         _RESOURCE,
-        Column("metric", Type.TEXT, "What was measured or derived", nullable=False),
+        text("metric", "What was measured or derived", nullable=False),
         _mean("value", "Value; utilization is a share"),
         _complete("Whether every node type's part of the value is known, none left out"),
     ),
@@ -94,9 +93,9 @@ PARITY = ExportTable(
     description="Node-hours per day, site and node type in the shape of the legacy usage counter, in whole hours.",
     key=("date", "site", "node_type"),
     columns=(
-        Column("date", Type.INSTANT, "Day", nullable=False),
+        at("date", "Day", nullable=False),
         _SITE,
-        Column("node_type", Type.TEXT, "Type of the machines", nullable=False),
+        text("node_type", "Type of the machines", nullable=False),
         _hours("maint_hours", "Total less reservable: maintenance, and what may not be reserved"),
         _hours("reserved_hours", "Committed and not used"),
         _hours("used_hours", "Held by servers within their reservation"),
