@@ -6,10 +6,12 @@ What belongs here: assembly. What stays out: any rule, query or site.
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from usage_assets.core import settings
 from usage_assets.kinds import KINDS
 from usage_assets.kinds.site_files import load_book
 from usage_assets.orchestration.alert_collection import SiteFiles
@@ -27,6 +29,7 @@ from usage_assets.orchestration.publish_sensor import JOB as PUBLISH
 from usage_assets.orchestration.publish_sensor import publish_sensor
 from usage_assets.orchestration.publish_step import published_asset
 from usage_assets.orchestration.raw_step import raw_step
+from usage_assets.orchestration.resources import PublishedResource, SettingsResource, WarehouseResource
 from usage_assets.orchestration.step import Stage
 from usage_assets.orchestration.tables_step import table_steps
 from usage_assets.sites.base import Site
@@ -34,6 +37,8 @@ from usage_assets.sites.book import SiteBook
 from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Warehouse
 
+FRESH_HOURS = 36
+"""An asset is shown as stale when no run has written it for so many hours: a night was missed."""
 _LOG = logging.getLogger("usage_assets")
 
 # backfill_policy and partitioned checks are used on purpose: the first is what makes a range one run, the second what
@@ -48,11 +53,13 @@ def build_defs(
     *,
     automation: bool = True,
     loggers: Mapping[str, dg.LoggerDefinition] | None = None,
+    resources: Mapping[str, dg.ConfigurableResource] | None = None,
 ) -> dg.Definitions:
     """Assets, checks, one job per kind, and what runs by itself.
 
     Sites come from `USAGE_SITES` and the warehouse from `USAGE_DATA` unless given. A kind without sites has no assets.
     A site whose file has a fault keeps its partitions; a run of it fails with that fault, those of others go on.
+    `resources` take the place of `warehouse`, `published` and `settings`.
     """
     book = load_book() if sites is None else SiteBook.of(sites)
     warehouse = Warehouse.default() if warehouse is None else warehouse
@@ -72,7 +79,15 @@ def build_defs(
         ]
         sensors = [alert_sensor(nightlies, SiteFiles(book)), orphan_sensor()]
         parts["automation"] = dg.Definitions(sensors=sensors)
-    shared: dict[str, Any] = {"executor": dg.in_process_executor}
+    shared: dict[str, Any] = {
+        "executor": dg.in_process_executor,
+        "resources": {
+            "warehouse": WarehouseResource.of(warehouse),
+            "published": PublishedResource(folder=str(settings.published_dir())),
+            "settings": SettingsResource.of_environment(),
+        }
+        | dict(resources or {}),
+    }
     if loggers:
         shared["loggers"] = dict(loggers)
     return dg.Definitions.merge(*parts.values(), dg.Definitions(**shared))
@@ -81,7 +96,7 @@ def build_defs(
 def _of_kind(kind: Kind, book: SiteBook, warehouse: Warehouse, *, automation: bool) -> dg.Definitions:
     sites = book.of_kind(kind.name)
     months = partitions(book.keys_of(kind.name))
-    stage = Stage(kind, sites, warehouse, months, book)
+    stage = Stage(kind, sites, months, book)
     assets = [raw_step(stage), *table_steps(stage), plot_step(stage), export_step(stage)]
     keys = [key for asset in assets for key in asset.keys]
     job = dg.define_asset_job(
@@ -100,10 +115,12 @@ def _of_kind(kind: Kind, book: SiteBook, warehouse: Warehouse, *, automation: bo
 
 
 def _shown(assets: Sequence[dg.AssetsDefinition], sites: SiteBook) -> Sequence[Any]:
-    """The assets with the owners that the files of their sites name, and links to their code."""
+    """The assets with the owners that the files of their sites name, a policy of freshness, and links to their code."""
     owners = sorted({owner for site in sites.values() for owner in site.owners})
-    owned = dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=owners), assets) if owners else assets
-    return dg.with_source_code_references(owned)
+    # of a month too old the check `fresh` of coverage tells; this is for an asset that no run has written at all
+    policy = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=FRESH_HOURS))
+    changed = dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=owners, freshness_policy=policy), assets)
+    return dg.with_source_code_references(changed)
 
 
 def _across_kinds(book: SiteBook, warehouse: Warehouse, *, automation: bool) -> dg.Definitions:
@@ -116,7 +133,7 @@ def _across_kinds(book: SiteBook, warehouse: Warehouse, *, automation: bool) -> 
     )
     kinds = [name for name in KINDS if book.keys_of(name)]
     return dg.Definitions(
-        assets=_shown([coverage_asset(book, warehouse), published_asset(warehouse, kinds)], book),
+        assets=_shown([coverage_asset(book), published_asset(kinds)], book),
         jobs=[job],
         schedules=[coverage_schedule(job.name)] if automation else [],
         sensors=[publish_sensor(warehouse)] if automation else [],

@@ -25,6 +25,7 @@ def metric_asset(
     shown_after: Sequence[str] = (),
     sharing: tuple[str, ...] = (),
     checks: tuple[Check, ...] = (),
+    derived: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Asset:
     """An asset that owns the intervals and rejects of some metrics; `sources` are its raw tables."""
     return Asset(
@@ -39,6 +40,7 @@ def metric_asset(
         shown_after=tuple(f"facts/{other}" for other in shown_after),
         views=(TIMELINE,),
         checks=checks,
+        derived=derived or {},
         sharing=sharing,
     )
 

@@ -13,7 +13,6 @@ import duckdb
 import polars as pl
 
 from usage_assets.checks.record import Fails
-from usage_assets.core import settings
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import ContractError, UsageError
 from usage_assets.core.file_faults import advice
@@ -21,6 +20,7 @@ from usage_assets.core.markdown import markdown_table
 from usage_assets.kinds import KINDS
 from usage_assets.orchestration.checks import standing_metadata
 from usage_assets.orchestration.cron import coverage_clock, nightly_clock
+from usage_assets.orchestration.resources import SettingsResource, WarehouseResource
 from usage_assets.orchestration.ui_metadata import asset_key, column_schema
 from usage_assets.reports.coverage import picture
 from usage_assets.reports.coverage.front import write_front
@@ -46,7 +46,7 @@ _NAMED, _REASON = 2, 70  # assets in the sentence of a site-month, and how much 
 _LOG = logging.getLogger("usage_assets")
 
 
-def coverage_asset(book: SiteBook, warehouse: Warehouse) -> dg.AssetsDefinition:
+def coverage_asset(book: SiteBook) -> dg.AssetsDefinition:
     """The asset and its checks, after the usage timelines of every kind that has sites."""
 
     @dg.asset(
@@ -61,17 +61,20 @@ def coverage_asset(book: SiteBook, warehouse: Warehouse) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(name, asset=KEY, description=text, blocking=False) for name, text in _DESCRIPTIONS.items()
         ],
     )
-    def coverage(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def coverage(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, settings: SettingsResource
+    ) -> dg.MaterializeResult:
+        store = warehouse.store()
         for key, fault in book.faults.items():
             context.log.warning("Site %s keeps its old rows, its file has a fault: %s", key, fault)
         try:
-            rows = write(book, warehouse)
-            shown = publish(rows, book)
-            write_front(rows, book, warehouse)
+            rows = write(book, store)
+            shown = publish(rows, book, pictures=settings.picture_policy())
+            write_front(rows, book, store)
         except UsageError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         except (duckdb.Error, OSError) as error:
-            todo = advice(error, warehouse.path.parent)
+            todo = advice(error, store.path.parent)
             msg = f"coverage could not be stored: {error}. The old rows are untouched. What to do: {todo}"
             raise dg.Failure(description=msg, allow_retries=False) from error
         return dg.MaterializeResult(metadata=shown, check_results=[*check_rows(rows), check_schedules()])
@@ -112,11 +115,11 @@ def write(book: SiteBook, warehouse: Warehouse) -> pl.DataFrame:
     return rows
 
 
-def publish(rows: pl.DataFrame, book: SiteBook) -> dict[str, Any]:
+def publish(rows: pl.DataFrame, book: SiteBook, *, pictures: str = "auto") -> dict[str, Any]:
     """Write picture and CSV; metadata with the links, the counts and the worst site-months."""
     renderer = Renderer()
     figure = picture.coverage_map(rows, {key: site.name for key, site in book.items()})
-    renderer.add(picture.NAME, figure, picture=settings.pictures() != "none")
+    renderer.add(picture.NAME, figure, picture=pictures != "none")
     page = renderer.finish()[picture.NAME]
     csv = page.path.with_suffix(".csv")
     write_file(csv, rows.write_csv().encode())

@@ -39,7 +39,7 @@ def export_step(stage: Stage) -> dg.AssetsDefinition:
 
     def work(run: Run) -> Iterator[Done]:
         chosen = {key: tables[key] for key in run.keys}
-        done = export_window(kind, run.site, run.window, stage.warehouse, tables=list(chosen.values()))
+        done = export_window(kind, run.site, run.window, run.warehouse, tables=list(chosen.values()))
         scope = kind.usage_scope(run.site)
         months = {
             key: {month: _shown(table, run.site, month, done) for month in run.window.months}

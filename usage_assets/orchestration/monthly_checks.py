@@ -10,6 +10,7 @@ from usage_assets.orchestration.check_evaluation import done, evaluation, target
 from usage_assets.orchestration.checks import Bound, check_spec, evaluated, fully_checked, now, recorded, result
 from usage_assets.orchestration.finding_metadata import description, metadata
 from usage_assets.orchestration.partitions import partition_key, run_window
+from usage_assets.orchestration.resources import WarehouseResource
 from usage_assets.orchestration.step import Stage
 from usage_assets.orchestration.ui_metadata import asset_key, readable_errors, site_of
 from usage_assets.specs.check import Findings
@@ -18,7 +19,7 @@ from usage_assets.timelines.assets import assets_of
 
 def monthly_checks(stage: Stage) -> dg.AssetChecksDefinition:
     """All checks of facts, timelines and tables of a kind, as one subsettable step after them."""
-    kind, warehouse = stage.kind, stage.warehouse
+    kind = stage.kind
     bound = [
         Bound(asset_key(kind.name, *asset.path.split("/")), check)
         for asset in assets_of(kind)
@@ -27,7 +28,8 @@ def monthly_checks(stage: Stage) -> dg.AssetChecksDefinition:
     specs = {one: check_spec(one, None if one.check.per_run else stage.partitions) for one in bound}
 
     @dg.multi_asset_check(name=f"{kind.name}_checks", specs=list(specs.values()), can_subset=True)
-    def evaluate(context: dg.AssetCheckExecutionContext) -> Iterator:
+    def evaluate(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> Iterator:
+        store = warehouse.store()
         window = run_window(context.op_execution_context)
         site = site_of(stage.sites, window)
         window = window.since(site.first_month)
@@ -35,13 +37,13 @@ def monthly_checks(stage: Stage) -> dg.AssetChecksDefinition:
         began = naive_utc_now()
         found: dict[Bound, Findings] = {one: {} for one in chosen}
         if window.months:
-            with readable_errors(window, "checks"), warehouse.read() as reader:
+            with readable_errors(window, "checks"), store.read() as reader:
                 found |= evaluated(reader, site, window, chosen)
         keys = {month: str(partition_key(site.key, month)) for month in window.months}
         monthly = [one for one in chosen if not one.check.per_run]
         pointers = {asset: targets(context.instance, asset, keys.values()) for asset in {one.asset for one in monthly}}
         checked, run_id = fully_checked(bound, chosen) if window.months else (), context.run.run_id
-        with recorded(warehouse, stage.sites, window, run_id, found, at=began, checked=checked) as standing:
+        with recorded(store, stage.sites, window, run_id, found, at=began, checked=checked) as standing:
             for one in chosen:
                 if one.check.per_run:
                     yield result(one, window, found[one], standing[one.names])

@@ -35,7 +35,16 @@ def plot_step(stage: Stage) -> dg.AssetsDefinition:
     def work(run: Run) -> Iterator[Done]:
         site, window, chosen = run.site, run.window, {key: plots[key] for key in run.keys}
         sites = stage.book or stage.sites
-        drawn = draw_window(kind, site, window, stage.warehouse, plots=list(chosen.values()), kinds=KINDS, sites=sites)
+        drawn = draw_window(
+            kind,
+            site,
+            window,
+            run.warehouse,
+            plots=list(chosen.values()),
+            kinds=KINDS,
+            sites=sites,
+            pictures=run.settings.picture_policy(),
+        )
 
         def shown(name: str, month: date | None) -> dict[str, Any]:
             at = (name, month)

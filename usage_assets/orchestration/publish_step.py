@@ -1,6 +1,7 @@
 """`usage/serving/published`: what readers have now, as an asset of all sites; its check says what is held back."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,10 +12,10 @@ from usage_assets.core.markdown import markdown_table
 from usage_assets.orchestration.checks import standing_metadata
 from usage_assets.orchestration.coverage_step import GROUP
 from usage_assets.orchestration.coverage_step import KEY as COVERAGE
+from usage_assets.orchestration.resources import PublishedResource, WarehouseResource
 from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.serving.hold_back import Held
 from usage_assets.serving.publish import Publication, publish
-from usage_assets.warehouse import Warehouse
 
 KEY = asset_key("usage", "serving", "published")
 HELD_BACK = "held_back"
@@ -22,7 +23,7 @@ _SHOWN = 50
 _TEXT = 200
 
 
-def published_asset(warehouse: Warehouse, kinds: Iterable[str]) -> dg.AssetsDefinition:
+def published_asset(kinds: Iterable[str]) -> dg.AssetsDefinition:
     """The asset, after coverage and the last tables of every kind that has sites."""
 
     @dg.asset(
@@ -43,14 +44,14 @@ def published_asset(warehouse: Warehouse, kinds: Iterable[str]) -> dg.AssetsDefi
             )
         ],
     )
-    def published() -> dg.MaterializeResult:
+    def publication(warehouse: WarehouseResource, published: PublishedResource) -> dg.MaterializeResult:
         try:
-            made = publish(warehouse)
+            made = publish(warehouse.store(), Path(published.folder))
         except UsageError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         return dg.MaterializeResult(metadata=_shown(made), check_results=[check(made.held)])
 
-    return published
+    return publication
 
 
 def check(held: Sequence[Held]) -> dg.AssetCheckResult:

@@ -33,7 +33,7 @@ class RawConfig(dg.Config):
 
 def raw_step(stage: Stage) -> dg.AssetsDefinition:
     """Every raw table of the kind as one subsettable step."""
-    kind, warehouse = stage.kind, stage.warehouse
+    kind = stage.kind
     tables = {asset_key(kind.name, "raw", table.name): table for table in kind.raw_tables}
     specs = [
         asset_spec(
@@ -58,7 +58,7 @@ def raw_step(stage: Stage) -> dg.AssetsDefinition:
         result = kind.dump(
             run.site,
             run.window,
-            warehouse,
+            run.warehouse,
             tables=list(chosen.values()),
             run_id=run.run_id,
             purge_known=config["purge_known"] or tags.get(PURGE_TAG) == "true",
@@ -66,7 +66,7 @@ def raw_step(stage: Stage) -> dg.AssetsDefinition:
             log=run.context.log.info,
         )
         months = dump_metadata(kind, result)
-        with warehouse.read() as reader:
+        with run.warehouse.read() as reader:
             for key, table in chosen.items():
                 for month, rows in previews(reader, table.table, run.window).items():
                     months.setdefault(key, {}).setdefault(month, {})["preview"] = rows

@@ -15,6 +15,7 @@ from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.months import Window
 from usage_assets.orchestration.checks import Bound, check_spec, evaluated, fully_checked, results
 from usage_assets.orchestration.partitions import run_window
+from usage_assets.orchestration.resources import SettingsResource, WarehouseResource
 from usage_assets.orchestration.ui_metadata import BACKFILL, readable_errors, show_month, since_first_month, site_of
 from usage_assets.sites.base import Site
 from usage_assets.specs.check import Check, Findings
@@ -24,11 +25,10 @@ from usage_assets.warehouse import Warehouse
 
 @dataclass(frozen=True)
 class Stage:
-    """The sites of a kind and the warehouse that their assets are written to; `book` has the sites of all kinds."""
+    """The sites of a kind whose assets a step has; `book` has the sites of all kinds."""
 
     kind: Kind
     sites: Mapping[str, Site]
-    warehouse: Warehouse
     partitions: dg.MultiPartitionsDefinition
     book: Mapping[str, Site] = field(default_factory=dict)
 
@@ -41,6 +41,8 @@ class Run:
     site: Site
     window: Window
     keys: Sequence[dg.AssetKey]
+    warehouse: Warehouse
+    settings: SettingsResource
 
     @property
     def run_id(self) -> str:
@@ -86,13 +88,16 @@ def step(
         backfill_policy=BACKFILL,
         config_schema=config.to_fields_dict() if config else None,
     )
-    def execute(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    def execute(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, settings: SettingsResource
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        store = warehouse.store()
         window = run_window(context)
         site = site_of(stage.sites, window)
         keys = [key for key in by_key if key in context.selected_asset_keys]
         window = since_first_month(context, site, window, [key for key in keys if key not in whole])
         found: dict[Bound, Findings] = {}
-        parts = work(Run(context, site, window, keys)) if window.months else iter([Done(keys)])
+        parts = work(Run(context, site, window, keys, store, settings)) if window.months else iter([Done(keys)])
         while True:
             with readable_errors(window, what):
                 done = next(parts, None)
@@ -106,10 +111,10 @@ def step(
         asked = [one for one in bound if one.key in context.selected_asset_check_keys]
         began = naive_utc_now()
         if window.months and asked:
-            with readable_errors(window, "checks"), stage.warehouse.read() as reader:
+            with readable_errors(window, "checks"), store.read() as reader:
                 found |= evaluated(reader, site, window, asked)
         checked = fully_checked(bound, asked) if checks_rows and window.months else ()
         answers = {one: found.get(one, {}) for one in asked}
-        yield from results(stage.warehouse, stage.sites, window, context.run.run_id, answers, at=began, checked=checked)
+        yield from results(store, stage.sites, window, context.run.run_id, answers, at=began, checked=checked)
 
     return execute

@@ -6,6 +6,7 @@ import dagster as dg
 
 from usage_assets.facts.assets import fact_assets
 from usage_assets.orchestration.build import build_assets, families
+from usage_assets.orchestration.column_lineage import column_lineage
 from usage_assets.orchestration.step import Done, Run, Stage, step
 from usage_assets.orchestration.ui_metadata import asset_key, asset_spec
 from usage_assets.specs.asset import Asset
@@ -37,15 +38,15 @@ def _step(stage: Stage, name: str, assets: Sequence[Asset]) -> dg.AssetsDefiniti
                 asset_key(kind.name, *path.split("/"))
                 for path in dict.fromkeys((*asset.after, *asset.optional, *asset.shown_after))
             ],
-        )
+        ).merge_attributes(metadata={"dagster/column_lineage": column_lineage(kind, asset)})
         for asset in assets
     ]
 
     def work(run: Run) -> Iterator[Done]:
         for family in families([by_key[key] for key in run.keys]):
             what = family[0].path if len(family) == 1 else name
-            with stage.warehouse.site(run.site.key, f"run {run.run_id[:8]}, {what} of {run.window}"):
-                shown = build_assets(kind, run.site, run.window, stage.warehouse, family, run_id=run.run_id)
+            with run.warehouse.site(run.site.key, f"run {run.run_id[:8]}, {what} of {run.window}"):
+                shown = build_assets(kind, run.site, run.window, run.warehouse, family, run_id=run.run_id)
             months = {asset_key(kind.name, *path.split("/")): found for path, found in shown.items()}
             yield Done(months.keys(), months)
 

@@ -63,8 +63,13 @@ def draw_window(
     plots: Sequence[Plot],
     kinds: Mapping[str, Kind],
     sites: Mapping[str, Site] | None = None,
+    pictures: str | None = None,
 ) -> Drawn:
-    """Draw the months of a window whose inputs are good, the site's history, and the page of all sites."""
+    """Draw the months of a window whose inputs are good, the site's history, and the page of all sites.
+
+    `pictures` says which pages have one: auto, all or none; as USAGE_PICTURES says unless given.
+    """
+    policy = pictures or settings.pictures()
     out = Drawn()
     plots = [plot for plot in plots if plot.applies(kind, site)]
     monthly = [plot for plot in plots if plot.scope == "month"]
@@ -92,7 +97,7 @@ def draw_window(
     def add(plot: Plot, scene: Scene, rows: Any) -> None:
         name = plot.page(site.key, scene.month)
         with _apart(out, site, [plot], scene.month):
-            policy, few = settings.pictures(), len(window.months) <= _FEW
+            few = len(window.months) <= _FEW
             picture = policy == "all" or (policy == "auto" and (few or plot.always_pictured))
             renderer.add(name, plot.draw(rows, scene), picture=picture)
             names[plot.name, scene.month] = name

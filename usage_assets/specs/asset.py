@@ -70,6 +70,8 @@ class Asset:
     """Views over the table, made anew after each write."""
     checks: tuple[Check, ...] = ()
     """Checks beside those that every asset of its stage has."""
+    derived: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns that are made of columns with other names: column -> `<stage>/<asset>.<column>` each, for lineage."""
     sharing: tuple[str, ...] = ()
     """Sources whose rows may share what they hold: that one of them owns the time is no fault of the others."""
 

@@ -6,13 +6,24 @@ from functools import partial
 from typing import Any
 
 from usage_assets.facts.assets import fact_assets
-from usage_assets.facts.tables import INTERVALS
+from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
 from usage_assets.specs.asset import Asset, Built, Extracted, Together
 from usage_assets.specs.kind import Kind
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 from usage_assets.timelines.usage import build_usage
 from usage_assets.timelines.views import USAGE_VIEWS
 from usage_assets.warehouse import Reader
+
+_AMOUNTS = ("start_at", "end_at", *RESOURCE_NAMES)
+_DERIVED = {
+    "timestamp": ("start_at", "end_at"),
+    "metric": ("metric",),
+    "node_type": ("node_type",),
+    "resource": RESOURCE_NAMES,
+    "value": _AMOUNTS,
+    "hours": _AMOUNTS,
+}
+"""Columns of the timelines, and those of the facts that they are made of."""
 
 
 def usage_assets(kind: Kind) -> tuple[Asset, Asset]:
@@ -40,9 +51,14 @@ def usage_assets(kind: Kind) -> tuple[Asset, Asset]:
         make=Together(make),
         owned={"collector_type": ("current",)},  # rows of other collectors stand beside theirs
     )
+    derived = {
+        column: tuple(f"{fact.path}.{name}" for fact in kind.facts if fact.metrics for name in names)
+        for column, names in _DERIVED.items()
+    }
+    stepped = {column: names for column, names in derived.items() if column in USAGE_STEPS.names}
     return (
-        declared(name="usage", table=USAGE, views=USAGE_VIEWS),
-        declared(name="usage_steps", table=USAGE_STEPS),
+        declared(name="usage", table=USAGE, views=USAGE_VIEWS, derived=derived),
+        declared(name="usage_steps", table=USAGE_STEPS, derived=stepped),
     )
 
 

@@ -3,10 +3,11 @@
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -59,17 +60,23 @@ def in_memory(folder: Path, *, keeps_order: bool = False) -> Iterator[duckdb.Duc
 
 
 @contextmanager
-def connect(path: Path, *, read_only: bool = False, copy_of: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(
+    path: Path,
+    *,
+    read_only: bool = False,
+    copy_of: Path | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to one file, closed at the end of the block; instants in UTC, spilling beside the file.
 
-    WarehouseError where the file, also while it is read, turns out to be damaged; it names the file that this one is a
-    `copy_of`.
+    `options` are DuckDB's, in place of ours. WarehouseError where the file, also while it is read, turns out to be
+    damaged; it names the file that this one is a `copy_of`.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise refused(error, path.parent) from error
-    config = _CONFIG | {"temp_directory": str(path.parent / ".tmp")}
+    config = _CONFIG | {"temp_directory": str(path.parent / ".tmp")} | dict(options)
     try:
         con = _when_free(path, lambda: duckdb.connect(str(path), read_only=read_only, config=config))
     except duckdb.Error as error:

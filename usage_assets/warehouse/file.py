@@ -1,9 +1,10 @@
 """The warehouse file: opened for reading or writing behind its lock, at the version of this release."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -22,14 +23,18 @@ _current: dict[Path, _Identity] = {}  # files as this process last left or met t
 
 @dataclass(frozen=True)
 class Warehouse:
-    """The DuckDB file of an installation."""
+    """The DuckDB file of an installation; `options` are DuckDB's for each connection, in place of ours."""
 
     path: Path
+    options: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
     def default(cls) -> "Warehouse":
         """The warehouse of the environment (`USAGE_DATA`)."""
         return cls(settings.warehouse_path())
+
+    def _connect(self, *, read_only: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        return connect(self.path, read_only=read_only, options=self.options)
 
     @property
     def _lock(self) -> Path:
@@ -46,11 +51,17 @@ class Warehouse:
                 if not self.path.exists():
                     yield Reader(None)
                     return
-                with connect(self.path, read_only=True) as con:
+                with self._connect(read_only=True) as con:
                     if self._is_current(con):
                         yield Reader(con)
                         return
             self.upgrade(wait_seconds=wait_seconds)
+
+    @contextmanager
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A plain connection that only reads one state; WarehouseError where there is no file yet."""
+        with self._shared(), self._connect(read_only=True) as con:
+            yield con
 
     @contextmanager
     def beside(self, con: duckdb.DuckDBPyConnection) -> Iterator[bool]:
@@ -77,7 +88,7 @@ class Warehouse:
         """
         with self._alone(holder):
             found = _identity(self.path)
-            with connect(self.path) as con:
+            with self._connect() as con:
                 if found is None or _current.get(self.path) != found:
                     migrations.upgrade(con)
                 con.execute("BEGIN").fetchall()
@@ -95,7 +106,7 @@ class Warehouse:
         """Bring the file to this release's version; nothing to do where it is, or where there is no file."""
         with self._alone("upgrading the warehouse", wait_seconds):
             if self.path.exists():
-                with connect(self.path) as con:
+                with self._connect() as con:
                     migrations.upgrade(con)
 
     def _shared(self, wait_seconds: float | None = None) -> AbstractContextManager[None]:
@@ -132,7 +143,7 @@ class Warehouse:
         with self._alone("compacting"):
             if not self.path.exists():
                 return 0, 0
-            with connect(self.path) as con:  # a write-ahead file of a killed process is taken in first
+            with self._connect() as con:  # a write-ahead file of a killed process is taken in first
                 migrations.upgrade(con)
                 con.execute("CHECKPOINT").fetchall()
             before = self.path.stat().st_size
@@ -164,11 +175,11 @@ class Warehouse:
                     return None
                 if not self._left_writes():
                     copy_file(self.path, target)
-                    with connect(self.path, read_only=True) as con:
+                    with self._connect(read_only=True) as con:
                         return migrations.stored_version(con) or 1
             with self._alone("taking in what a killed process had written"):
                 if self._left_writes():
-                    with connect(self.path) as con:
+                    with self._connect() as con:
                         migrations.stored_version(con)
                         con.execute("CHECKPOINT").fetchall()
 
@@ -180,7 +191,7 @@ class Warehouse:
         with self._shared(wait_seconds):
             if not self.path.exists():
                 return None
-            with connect(self.path, read_only=True) as con:
+            with self._connect(read_only=True) as con:
                 return migrations.stored_version(con) or 1
 
     @contextmanager

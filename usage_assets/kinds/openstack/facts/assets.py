@@ -1,5 +1,6 @@
 """The assets of the facts stage of OpenStack sites, with their checks."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from usage_assets.checks.facts import overlaps
@@ -36,6 +37,41 @@ _SERVERS = (
 )
 
 
+_HOSTNAMES = ("nova_compute_nodes.hypervisor_hostname", "blazar_computehosts.hypervisor_hostname")
+_MACHINE = {
+    "entity_id": _HOSTNAMES,
+    "start_at": ("nova_compute_nodes.created_at", "blazar_computehosts.created_at", "blazar_devices.created_at"),
+    "end_at": ("nova_compute_nodes.deleted_at", "blazar_computehosts.deleted_at", "blazar_devices.deleted_at"),
+    "node": (
+        "nova_compute_nodes.hypervisor_hostname",
+        "blazar_computehosts.hypervisor_hostname",
+        "blazar_devices.name",
+    ),
+    "node_type": ("blazar_computehost_extra_capabilities.capability_value", "blazar_devices.device_type"),
+    "disk_gb": ("nova_compute_nodes.local_gb", "blazar_computehosts.local_gb"),
+    "gpus": ("blazar_computehost_extra_capabilities.capability_value",),
+}
+_LEASE = {
+    "entity_id": ("blazar_computehost_allocations.id", "blazar_device_allocations.id"),
+    "start_at": ("blazar_leases.start_date",),
+    "end_at": ("blazar_leases.end_date", "blazar_leases.deleted_at", "blazar_computehost_allocations.deleted_at"),
+}
+_SERVER = {
+    "entity_id": ("nova_instances.uuid", "zun_container.uuid"),
+    "start_at": ("nova_instances.launched_at", "nova_instances.created_at", "zun_container.started_at"),
+    "end_at": ("nova_instances.terminated_at", "nova_instances.deleted_at", "zun_container.updated_at"),
+    "node": ("nova_instances.node", "zun_container.host"),
+    "disk_gb": ("nova_instances.root_gb", "nova_instances.ephemeral_gb"),
+    "reservation_id": ("nova_api_request_specs.spec", "zun_container.annotations"),
+}
+
+
+def _derived(*parts: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Columns of intervals and the raw columns that they are made of: those of all parts together."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: tuple(f"raw/{raw}" for part in parts for raw in part.get(name, ())) for name in names}
+
+
 def has_blazar(site: OpenStackSite) -> bool:
     """Whether the site reserves machines or devices."""
     return "blazar" in site.databases
@@ -58,6 +94,7 @@ FACTS: tuple[Asset, ...] = (
         "Machines and devices that exist, from when to when.",
         METRICS_OF["total"],
         _MACHINES,
+        derived=_derived(_MACHINE),
         optional=_FURTHER,
         checks=(
             warning(
@@ -92,6 +129,7 @@ FACTS: tuple[Asset, ...] = (
         METRICS_OF["reservable"],
         _MACHINES,
         shown_after=("total",),
+        derived=_derived(_MACHINE),
         optional=dict.fromkeys(_BOOKINGS, _has_maintenance) | _FURTHER,
     ),
     metric_asset(
@@ -100,6 +138,7 @@ FACTS: tuple[Asset, ...] = (
         METRICS_OF["committed"],
         (*_MACHINES, *_BOOKINGS),
         shown_after=("reservable",),
+        derived=_derived(_MACHINE, _LEASE),
         optional=_FURTHER,
         checks=(
             warning(
@@ -117,6 +156,7 @@ FACTS: tuple[Asset, ...] = (
         (*_MACHINES, *_BOOKINGS, *_SERVERS),
         sharing=_SHARING,
         shown_after=("total", "committed"),
+        derived=_derived(_MACHINE, _SERVER),
         optional=_FURTHER,
         checks=(
             warning(
@@ -145,6 +185,7 @@ FACTS: tuple[Asset, ...] = (
         METRICS_OF["active"],
         (*_MACHINES, *_BOOKINGS, *_SERVERS),
         shown_after=("occupied",),
+        derived=_derived(_MACHINE, _SERVER),
         optional=_FURTHER,
     ),
 )
