@@ -27,6 +27,7 @@ from usage_assets.warehouse import Reader, Warehouse
 
 _SITES = 50
 _SENTENCE = 300
+_LISTED = 200
 
 
 class Bound(NamedTuple):
@@ -133,6 +134,24 @@ def result(one: Bound, window: Window, findings: Findings, fails: Sequence[Fails
         severity=dg.AssetCheckSeverity(check.severity),
         description="\n\n".join([now(fails, check.per_run or "failing"), _of_window(findings, window)]),
         metadata=standing_metadata(fails) | of_run(findings, of_now=check.of_now),
+    )
+
+
+def listed(
+    asset: dg.AssetKey, name: str, fails: Sequence[Fails], text: str, severity: dg.AssetCheckSeverity
+) -> dg.AssetCheckResult:
+    """The result of a check of all sites, of the site-months that fail; `failing` lists them in the order given."""
+    metadata = standing_metadata(fails)
+    if fails:
+        entries = [{"site": one.site, "month": f"{one.month:%Y-%m}", "text": one.text[:_LISTED]} for one in fails]
+        metadata["failing"] = dg.MetadataValue.json(entries)
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=not fails,
+        severity=severity,
+        description=text,
+        metadata=metadata,
     )
 
 

@@ -5,7 +5,6 @@ at an hour of its own, so that a night that did not come is seen.
 """
 
 import logging
-from collections.abc import Collection, Mapping
 from typing import Any
 
 import dagster as dg
@@ -18,12 +17,13 @@ from usage_assets.core.errors import ContractError, UsageError
 from usage_assets.core.file_faults import advice
 from usage_assets.core.markdown import markdown_table
 from usage_assets.kinds import KINDS
-from usage_assets.orchestration.checks import standing_metadata
+from usage_assets.orchestration.checks import listed
 from usage_assets.orchestration.cron import coverage_clock, nightly_clock
 from usage_assets.orchestration.resources import SettingsResource, WarehouseResource
 from usage_assets.orchestration.ui_metadata import asset_key, column_schema
 from usage_assets.reports.coverage import picture
 from usage_assets.reports.coverage.front import write_front
+from usage_assets.reports.coverage.listing import site_months, worst
 from usage_assets.reports.coverage.reading import judged
 from usage_assets.reports.render import Renderer, write_file
 from usage_assets.reports.tables import COVERAGE, STATUSES
@@ -40,9 +40,6 @@ _DESCRIPTIONS = {
     COMPLETE: "Every month since a site's first one was built of every table, less the known gaps.",
     SCHEDULES: "The settings of the schedules can be used.",
 }
-_SHOWN = 24
-_TEXT = 200
-_NAMED, _REASON = 2, 70  # assets in the sentence of a site-month, and how much of their reasons
 _LOG = logging.getLogger("usage_assets")
 
 
@@ -130,7 +127,7 @@ def publish(rows: pl.DataFrame, book: SiteBook, *, pictures: str = "auto") -> di
         "path": dg.MetadataValue.path(str(page.path)),
         "table": dg.MetadataValue.path(str(csv)),
         **{status: counts.get(status, 0) for status in STATUSES},
-        "worst": dg.MetadataValue.md(_worst(rows)),
+        "worst": dg.MetadataValue.md(worst(rows)),
     }
     if book.faults:
         out["left_out"] = dg.MetadataValue.md(markdown_table(("site", "fault"), sorted(book.faults.items())))
@@ -159,72 +156,8 @@ def check_schedules() -> dg.AssetCheckResult:
     )
 
 
-def site_months(rows: pl.DataFrame, statuses: Collection[str]) -> pl.DataFrame:
-    """site, month, text: each site-month with assets of these statuses, and a sentence that says which and why.
-
-    The newest months first, as those are what an operator can still mend at the source.
-    """
-    codes = {name: code for code, name in enumerate(STATUSES)}
-    stages = {stage: place for place, stage in enumerate(picture.STAGES)}
-    parts = pl.col("asset").str.split("/")
-    table, stage = parts.list.slice(1).list.join("/"), parts.list.get(1).replace_strict(stages, return_dtype=pl.Int64)
-    bad = rows.lazy().filter(pl.col("status").is_in(list(statuses)))
-    counts = (
-        bad.group_by("site", "month", "status")
-        .len()
-        .sort(pl.col("status").replace_strict(codes, return_dtype=pl.Int64), descending=True)
-        .group_by("site", "month", maintain_order=True)
-        .agg(pl.format("{} {}", "len", pl.col("status").replace("waits", "blocked")).str.join(", ").alias("counts"))
-    )
-    named = (
-        # what is refused or never built is the cause, what waits its consequence
-        bad.sort(pl.col("status") == "waits", stage, "asset")
-        .group_by("site", "month", maintain_order=True)
-        .agg(
-            pl.format("{}: {}", table, pl.col("reason").str.slice(0, _REASON))
-            .head(_NAMED)
-            .str.join("; ")
-            .alias("named"),
-            pl.len().alias("all"),
-        )
-    )
-    more = pl.when(pl.col("all") > _NAMED).then(pl.lit(" ...")).otherwise(pl.lit(""))
-    return (
-        counts.join(named, on=("site", "month"))
-        .with_columns(text=(pl.format("{}: {}", "counts", "named") + more).str.slice(0, _TEXT))
-        .sort("month", "site", descending=[True, False])
-        .select("site", "month", "text")
-        .collect()
-    )
-
-
 def _result(check: str, found: pl.DataFrame, rows: pl.DataFrame) -> dg.AssetCheckResult:
     every = rows.select("site", "month").unique().height
-    sites = found.group_by("site").len().sort("site")
-    named = ", ".join(f"{site} {count}" for site, count in sites.iter_rows())
-    entries = [{"site": site, "month": f"{month:%Y-%m}", "text": text} for site, month, text in found.iter_rows()]
-    metadata: dict[str, Any] = {"failing_months": len(entries)}
-    if entries:
-        fails = [Fails(site, month, text) for site, month, text in found.sort("site", "month").iter_rows()]
-        metadata |= standing_metadata(fails) | {"failing": dg.MetadataValue.json(entries)}
-    return dg.AssetCheckResult(
-        asset_key=KEY,
-        check_name=check,
-        passed=not entries,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(entries)} of {every} site-months {_WHAT[check]}" + (f": {named}" if named else ""),
-        metadata=metadata,
-    )
-
-
-def _worst(rows: pl.DataFrame) -> str:
-    """The worst site-months as a table, the newest of them first."""
-    codes: Mapping[str, int] = {name: code for code, name in enumerate(STATUSES)}
-    shown = (
-        rows.filter(~pl.col("status").is_in(["ok", "known_gap"]))
-        .with_columns(code=pl.col("status").replace_strict(codes, return_dtype=pl.Int64))
-        .sort("code", "month", "site", "asset", descending=[True, True, False, False])
-        .head(_SHOWN)
-        .select("site", pl.col("month").dt.strftime("%Y-%m"), "asset", "status", "reason")
-    )
-    return markdown_table(shown.columns, shown.rows()) if shown.height else "Nothing is missing, refused or stale."
+    sites = ", ".join(f"{site} {count}" for site, count in found.group_by("site").len().sort("site").iter_rows())
+    text = f"{found.height} of {every} site-months {_WHAT[check]}" + (f": {sites}" if sites else "")
+    return listed(KEY, check, [Fails(*row) for row in found.iter_rows()], text, dg.AssetCheckSeverity.ERROR)

@@ -9,7 +9,7 @@ import dagster as dg
 from usage_assets.checks.record import Fails
 from usage_assets.core.errors import UsageError
 from usage_assets.core.markdown import markdown_table
-from usage_assets.orchestration.checks import standing_metadata
+from usage_assets.orchestration.checks import listed
 from usage_assets.orchestration.coverage_step import GROUP
 from usage_assets.orchestration.coverage_step import KEY as COVERAGE
 from usage_assets.orchestration.resources import PublishedResource, WarehouseResource
@@ -20,7 +20,6 @@ from usage_assets.serving.publish import Publication, publish
 KEY = asset_key("usage", "serving", "published")
 HELD_BACK = "held_back"
 _SHOWN = 50
-_TEXT = 200
 
 
 def published_asset(kinds: Iterable[str]) -> dg.AssetsDefinition:
@@ -56,24 +55,11 @@ def published_asset(kinds: Iterable[str]) -> dg.AssetsDefinition:
 
 def check(held: Sequence[Held]) -> dg.AssetCheckResult:
     """Which site-months readers have of an earlier generation, and why."""
-    entries = [
-        {"site": one.site, "month": f"{one.month:%Y-%m}", "text": f"from {one.stage} on: {one.reason}"[:_TEXT]}
-        for one in held
-    ]
-    metadata: dict[str, Any] = {"failing_months": len(entries)}
-    if entries:
-        fails = [Fails(one.site, one.month, f"from {one.stage} on: {one.reason}") for one in held]
-        metadata |= standing_metadata(fails) | {"failing": dg.MetadataValue.json(entries)}
-    return dg.AssetCheckResult(
-        asset_key=KEY,
-        check_name=HELD_BACK,
-        passed=not held,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(held)} site-month(s) held back: readers have their last good rows, or none"
-        if held
-        else "every site-month is published as it is",
-        metadata=metadata,
-    )
+    text = "every site-month is published as it is"
+    if held:
+        text = f"{len(held)} site-month(s) held back: readers have their last good rows, or none"
+    fails = [Fails(one.site, one.month, f"from {one.stage} on: {one.reason}") for one in held]
+    return listed(KEY, HELD_BACK, fails, text, dg.AssetCheckSeverity.WARN)
 
 
 def _shown(made: Publication) -> dict[str, Any]:
