@@ -58,9 +58,11 @@ ui: $(READY)  ## The Dagster UI with its daemon, and the plots beside it
 bench: $(READY)  ## Time and memory on a full-size made site
 	$(BIN)/python -m bench
 
-lock:  ## Resolve requirements.lock anew (needs uv)
+lock:  ## Resolve requirements.lock and sbom.json anew (needs uv)
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --no-strip-extras --python-version 3.11 \
 	  --extra dev pyproject.toml -o requirements.lock
+	uv tool run --quiet --from cyclonedx-bom cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	  --of JSON requirements.lock | $(PYTHON) -m usage_assets_tests.contract.sbom > sbom.json
 
 clean:  ## Remove the environment, caches and Dagster's storage; data/ stays
 	rm -rf $(VENV) .dagster .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
