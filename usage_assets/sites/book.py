@@ -3,14 +3,11 @@
 One broken file must not take down the others: its site keeps its partitions, and whoever asks for it is told the fault.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from usage_assets.core.errors import SiteError
 from usage_assets.sites.base import Site
-
-_KIND = re.compile(r"^kind:\s*[\"']?(\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -58,9 +55,3 @@ class SiteBook(Mapping[str, Site]):
         """The partition keys of a kind, sorted: a site whose file broke overnight keeps the months it has."""
         part = self.of_kind(kind)
         return sorted({*part.sites, *part.kinds})
-
-
-def kind_in(text: str, kinds: Iterable[str]) -> str | None:
-    """The kind that a file names which is otherwise broken; None where it names none of `kinds`."""
-    found = _KIND.search(text)
-    return found[1] if found and found[1] in kinds else None

@@ -12,11 +12,12 @@ from usage_assets.core.errors import SiteError
 from usage_assets.core.text_files import read_text
 from usage_assets.core.yaml_files import describe, masked, parse
 from usage_assets.sites.base import BaseSite
-from usage_assets.sites.book import SiteBook, kind_in
+from usage_assets.sites.book import SiteBook
 from usage_assets.sites.listing import site_files
 
 Models = Mapping[str, type[BaseSite]]
 """The model of the files of each kind."""
+_KIND = re.compile(r"^kind:\s*[\"']?(\w+)", re.MULTILINE)
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -68,7 +69,9 @@ def load_book(models: Models, folder: Path | None = None) -> SiteBook:
 
 
 def _kind_of(path: Path, models: Models) -> str | None:
+    """The kind that a file names which is otherwise broken; None where it names none of `models`."""
     try:
-        return kind_in(read_text(path, SiteError, help_at="USAGE_SITES"), models)
+        found = _KIND.search(read_text(path, SiteError, help_at="USAGE_SITES"))
     except SiteError:
         return None
+    return found[1] if found and found[1] in models else None

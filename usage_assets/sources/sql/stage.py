@@ -152,17 +152,11 @@ class Stage:
         if not uuids or server is None or requests.server is not server:
             return
         self.con.execute("CREATE OR REPLACE TEMP TABLE terminated (uuid VARCHAR, start_time VARCHAR)").fetchall()
-        for step in steps.relations:
-            for request in requests.relations:
-                for first in range(0, len(uuids), ASK_ROWS):
-                    asked = uuids[first : first + ASK_ROWS]
-                    statement = terminations(steps, requests, step, request, named=life.terminated_by[2], uuids=asked)
-                    if statement is None:
-                        continue
-                    for batch in server.stream(statement, f"{step.schema}.{step.name}"):
-                        self.con.register("batch_of_ends", _arrow(batch, ["uuid", "start_time"]))
-                        self.con.execute("INSERT INTO terminated SELECT * FROM batch_of_ends").fetchall()
-                        self.con.unregister("batch_of_ends")
+        for step, request, asked in product(steps.relations, requests.relations, tuple(_parts(uuids))):
+            statement = terminations(steps, requests, step, request, named=life.terminated_by[2], uuids=asked)
+            if statement is not None:
+                for batch in server.stream(statement, f"{step.schema}.{step.name}"):
+                    self._append("terminated", batch, ["uuid", "start_time"])
         first_end = f"min({parsed(Column('start_time', Type.INSTANT, ''))})"
         self.con.execute(
             f"UPDATE s_{raw.name} AS s SET _terminated = t.at "
@@ -275,9 +269,7 @@ class Stage:
                     assert parent.server is not None
                     statement = links(parent, relation, [step.there, onward])
                     for batch in parent.server.whole(statement, relation.where):
-                        self.con.register("batch_of_links", _arrow(batch, ["there", "onward"]))
-                        self.con.execute("INSERT INTO links SELECT there, onward FROM batch_of_links").fetchall()
-                        self.con.unregister("batch_of_links")
+                        self._append("links", batch, ["there", "onward"])
             self.con.execute(
                 "CREATE OR REPLACE TEMP TABLE followed AS SELECT link, min(onward) AS reached FROM followed "
                 "JOIN links ON reached = there GROUP BY link"
@@ -286,6 +278,11 @@ class Stage:
             f"CREATE OR REPLACE TABLE s_{raw.name} AS SELECT s.* REPLACE (f.reached AS _root) FROM s_{raw.name} s "
             "LEFT JOIN followed f ON f.link = s._root"
         ).fetchall()
+
+    def _append(self, table: str, batch: Sequence[Sequence[Any]], names: Sequence[str]) -> None:
+        self.con.register("batch_of_texts", _arrow(batch, names))
+        self.con.execute(f"INSERT INTO {table} BY NAME FROM batch_of_texts").fetchall()
+        self.con.unregister("batch_of_texts")
 
     def _unique(self, raw: RawTable) -> None:
         """Keep one row per key: the live one, of those the latest updated."""
