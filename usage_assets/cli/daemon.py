@@ -113,8 +113,7 @@ def find_daemon(sites: Mapping[str, Site], windows: Sequence[Window], *, home: P
 
 
 def _keys_by_kind(sites: Mapping[str, Site], windows: Sequence[Window]) -> dict[str, list[list[str]]]:
-    kinds: dict[str, None] = dict.fromkeys(sites[window.site].kind for window in windows)
-    return {kind: _asset_keys(kind) for kind in kinds}
+    return {kind: _asset_keys(kind) for kind in dict.fromkeys(sites[window.site].kind for window in windows)}
 
 
 def submit(server: Webserver, sites: Mapping[str, Site], windows: Sequence[Window], tags: Mapping[str, str]) -> Outcome:
@@ -140,15 +139,11 @@ def _asset_keys(kind: str) -> list[list[str]]:
     from usage_assets.reports.plots import plots_of  # loads what draws, which other commands do without
 
     found = KINDS[kind]
-    names = {
-        "raw": [table.name for table in found.raw_tables],
-        "facts": [fact.name for fact in found.facts],
-        "timelines": ["usage", "usage_steps"],
-        "reports": [*(plot.name for plot in plots_of(found)), *EXPORTS],
-    }
-    for table in found.tables:
-        names.setdefault(table.stage, []).append(table.name)
-    return [[kind, stage, name] for stage, tables in names.items() for name in tables]
+    keys = [("raw", table.name) for table in found.raw_tables]
+    keys += [(asset.stage, asset.name) for asset in (*found.facts, *found.tables)]
+    keys += [("timelines", "usage"), ("timelines", "usage_steps")]
+    keys += [("reports", name) for name in (*(plot.name for plot in plots_of(found)), *EXPORTS)]
+    return [[kind, *key] for key in keys]
 
 
 def _why_not(server: Webserver, home: Path | None, keys: Mapping[str, list[list[str]]]) -> str | None:

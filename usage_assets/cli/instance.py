@@ -25,21 +25,16 @@ def command_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """The instance of a DAGSTER_HOME for runs in this process.
 
     Dagster's capture of a step's output would swallow what the command prints meanwhile, and start programs that
-    break off aloud when it is interrupted. And the UI lists a run under its job and on its first page only where the
-    run names the code location.
+    print errors when it is interrupted. And the UI lists a run under its job and on its first page only where the run
+    names the code location.
     """
     ref = InstanceRef.from_dir(str(home), overrides={"compute_logs": _NO_CAPTURE})
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), SINGLETON_REPOSITORY_NAME)
     with dg.DagsterInstance.from_ref(ref) as instance:
         create = instance.create_run_for_job
 
         def create_located(job_def: dg.JobDefinition, **more: Any) -> dg.DagsterRun:
-            return create(job_def=job_def, remote_job_origin=origin_of(job_def.name), **more)
+            return create(job_def=job_def, remote_job_origin=RemoteJobOrigin(repository, job_def.name), **more)
 
         instance.create_run_for_job = create_located  # type: ignore[assignment,method-assign]
         yield instance
-
-
-def origin_of(job: str) -> RemoteJobOrigin:
-    """Where a job of this project is found, as the webserver names it."""
-    location = RegisteredCodeLocationOrigin(LOCATION)
-    return RemoteJobOrigin(RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME), job)
