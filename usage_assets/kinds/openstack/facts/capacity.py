@@ -4,6 +4,7 @@ import polars as pl
 
 from usage_assets.intervals import intersect, materialize, merge_touching
 from usage_assets.kinds.openstack.facts.machines import HOST, existing, merged, within_month
+from usage_assets.kinds.openstack.facts.node_types import SIZES, lacks_size, size_or
 from usage_assets.kinds.openstack.facts.rows import (
     IF_EXCLUDED,
     NEVER_RAN,
@@ -13,7 +14,6 @@ from usage_assets.kinds.openstack.facts.rows import (
     spans,
     with_own_span,
 )
-from usage_assets.kinds.openstack.facts.sizes import SIZES, lacks_size, size_or
 
 _SPECIFIC = ["month", "row", "hostname", "node_type", "gpus", "ratio", *SIZES]
 

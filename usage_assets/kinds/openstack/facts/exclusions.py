@@ -7,7 +7,7 @@ import polars as pl
 
 from usage_assets.intervals import assign_owner, clip, materialize
 from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
-from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, NAMED, REFERRING, meanings
+from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, NAMED, REFERRING, identities_of
 from usage_assets.kinds.openstack.raw.personal import redactor_of
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
@@ -88,7 +88,7 @@ def _named(frames: Mapping[str, pl.LazyFrame], table: str, column: str, values: 
     """Month and id, as text, of the rows whose machine is one of those named."""
     rows, names = frames[table], frames[MACHINE_NAMES]
     wanted = rows.select("month").unique().join(pl.LazyFrame({"name": list(values)}), how="cross")
-    machines = meanings(wanted, names).select(
+    machines = identities_of(wanted, names).select(
         "month", pl.coalesce("identity", pl.col("name").str.to_lowercase()).alias(column)
     )
     return rows.join(machines, on=["month", column], how="semi").select("month", pl.col("id").cast(pl.String))

@@ -1,6 +1,6 @@
-"""What the checks of machines ask: are names, sizes and labels told in one way, are servers on known machines."""
+"""Checks of machines: one spelling of a name, known sizes, labels that nobody overwrote, servers on known machines."""
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import polars as pl
@@ -8,7 +8,8 @@ import polars as pl
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.kinds.openstack.facts.inputs import inventories, read_raw
-from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, NAMED, meanings
+from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, NAMED, identities_of
+from usage_assets.kinds.openstack.facts.node_types import SIZES
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.specs.finding import GOOD, Finding, few
@@ -18,26 +19,22 @@ _MONTHS = "site = $site AND month IN (SELECT unnest($months::DATE[]))"
 _NAMING = tuple(name for name in NAMED if name in BY_NAME)
 _SERVERS = ("nova_instances", "nova_cell0_instances")
 
-_SPELLED = f"SELECT DISTINCT month, {{column}} AS name FROM raw.{{table}} WHERE {_MONTHS} AND {{column}} IS NOT NULL"
-
 _SIZELESS = f"""
-SELECT month, entity_id, vcpus IS NULL AS vcpus, memory_mb IS NULL AS memory_mb, disk_gb IS NULL AS disk_gb
+SELECT month, list_sort(list(DISTINCT entity_id)), {", ".join(f"bool_or({name} IS NULL)" for name in SIZES)}
 FROM {INTERVALS.qualified} WHERE {_MONTHS} AND metric = 'total' AND source <> 'blazar_devices'
-AND (vcpus IS NULL OR memory_mb IS NULL OR disk_gb IS NULL)
+AND ({" OR ".join(f"{name} IS NULL" for name in SIZES)}) GROUP BY month
 """
 
-_OF_SERVERS = f"""
-SELECT month, entity_id, node FROM {INTERVALS.qualified}
-WHERE {_MONTHS} AND starts_with(metric, 'occupied') AND source IN ('nova_instances', 'nova_cell0_instances')
+_OF_SERVERS = f"{_MONTHS} AND starts_with(metric, 'occupied') AND source IN {_SERVERS}"
+_NODES_OF_SERVERS = f"""
+SELECT month, entity_id, node FROM {INTERVALS.qualified} WHERE {_OF_SERVERS}
 UNION
-SELECT month, entity_id, node FROM {REJECTS.qualified}
-WHERE {_MONTHS} AND starts_with(metric, 'occupied') AND source IN ('nova_instances', 'nova_cell0_instances')
-AND reason IN ('orphan', 'unknown_host')
+SELECT month, entity_id, node FROM {REJECTS.qualified} WHERE {_OF_SERVERS} AND reason IN ('orphan', 'unknown_host')
 """
 
 # of a row that the source overwrote, each month keeps the value of then
 _OVERWRITTEN = """
-WITH told AS (
+WITH labels AS (
   SELECT c.month, c.id, c.{owner} AS owner, coalesce(c.capability_name, p.property_name) AS name,
          c.capability_value AS v
   FROM raw.{table} c
@@ -45,13 +42,13 @@ WITH told AS (
   WHERE c.site = $site
   AND coalesce(c.capability_name, p.property_name) IN ('node_type', 'gpu.gpu_count', 'machine_name')
 ), newest AS (
-  SELECT id, max(month) AS month, arg_max(struct_pack(v := v), month).v AS v FROM told GROUP BY id
+  SELECT id, max(month) AS month, arg_max(struct_pack(v := v), month).v AS v FROM labels GROUP BY id
 )
-SELECT told.month, coalesce(o.{called}, told.owner) AS machine, told.name, told.v AS here, newest.v AS later,
+SELECT labels.month, coalesce(o.{called}, labels.owner) AS machine, labels.name, labels.v AS here, newest.v AS later,
        newest.month AS newest
-FROM told JOIN newest ON newest.id = told.id
-LEFT JOIN raw.{owners} o ON o.site = $site AND o.month = told.month AND o.id = told.owner
-WHERE told.v IS DISTINCT FROM newest.v AND told.month IN (SELECT unnest($months::DATE[]))
+FROM labels JOIN newest ON newest.id = labels.id
+LEFT JOIN raw.{owners} o ON o.site = $site AND o.month = labels.month AND o.id = labels.owner
+WHERE labels.v IS DISTINCT FROM newest.v AND labels.month IN (SELECT unnest($months::DATE[]))
 ORDER BY ALL
 """
 _LABELLED = (
@@ -92,40 +89,44 @@ ORDER BY ALL
 
 
 def spellings(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
-    """A month is pointed out when a machine's name is spelt in several ways: they are counted as one machine."""
-    out = dict.fromkeys(window.months, GOOD)
-    spelled = _spelled(reader, window, (*_NAMING, *_SERVERS))
-    said = inventories(site, window.months)
-    written = [spelled.lazy(), *(each.select("month", name="hostname") for each in said.values())]
-    names = read_raw(reader, window.site, window.months, only=_NAMING, beside=said)[MACHINE_NAMES]
+    """A month fails when a machine's name is spelt in several ways: they are counted as one machine."""
+    inventory = inventories(site, window.months)
+    tables = [table for table in (*_NAMING, *_SERVERS) if reader.has(BY_NAME[table].table)]
+    spelled = " UNION ".join(
+        f"SELECT month, {NAMED.get(table, 'node')} AS name FROM raw.{table} WHERE {_MONTHS}" for table in tables
+    )
+    written = [each.select("month", name="hostname") for each in inventory.values()]
+    if tables:
+        written.append(reader.sql(spelled, _params(window)).lazy())
+    if not written:
+        return _findings(window, {}, "machines", "")
+    every = pl.concat(written).drop_nulls().unique()
+    names = read_raw(reader, window.site, window.months, only=_NAMING, beside=inventory)[MACHINE_NAMES]
     several = (
-        pl.concat([each.select("month", "name") for each in written])
-        .unique()
-        .join(meanings(pl.concat(written), names).drop_nulls("identity"), on=["month", "name"])
+        every.join(identities_of(every, names).drop_nulls("identity"), on=["month", "name"])
         .group_by("month", "identity")
         .agg(pl.col("name").unique().sort())
         .filter(pl.col("name").list.len() > 1)
         .sort("month", "identity")
         .collect()
     )
-    for (month,), rows in several.group_by("month", maintain_order=True):
-        assert isinstance(month, date)
-        texts = [f"{identity} ({', '.join(written)})" for _, identity, written in rows.iter_rows()]
-        text = f"{len(texts)} machine(s) whose name is spelt in several ways, counted as one each: {few(texts)}"
-        out[month] = Finding(False, text, {"machines": len(texts)}, {"machines": tuple(texts)})
-    return out
+    found: dict[date, list[str]] = {}
+    for month, identity, spellings_of_it in several.iter_rows():
+        found.setdefault(month, []).append(f"{identity} ({', '.join(spellings_of_it)})")
+    text = "{n} machine(s) whose name is spelt in several ways, counted as one each: {few}"
+    return _findings(window, found, "machines", text)
 
 
 def nodes(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
-    """A month is pointed out when servers ran on a node that is no machine, or on one that nobody knows."""
+    """A month fails when servers ran on a node that is no machine, or on an unknown one."""
     out = dict.fromkeys(window.months, GOOD)
     if not (reader.has(INTERVALS) and reader.has(REJECTS)):
         return out
-    servers = reader.sql(_OF_SERVERS, _params(window))
+    servers = reader.sql(_NODES_OF_SERVERS, _params(window))
     if servers.is_empty():
         return out
-    said = inventories(site, window.months)
-    names = read_raw(reader, window.site, window.months, only=_NAMING, beside=said)[MACHINE_NAMES]
+    inventory = inventories(site, window.months)
+    names = read_raw(reader, window.site, window.months, only=_NAMING, beside=inventory)[MACHINE_NAMES]
     lost = (
         servers.lazy()
         .join(names.select("month", node="identity").unique(), on=["month", "node"], how="anti")
@@ -146,20 +147,17 @@ def nodes(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Fin
         text = "; ".join(parts) + "; what they held of a machine is unknown"
         figures = {"servers_elsewhere": known, "servers_without_node": len(homeless)}
         listed = {"nodes": tuple(found), "servers_without_node": tuple(homeless)}
-        out[month] = Finding(False, text, figures, {what: each for what, each in listed.items() if each})
+        out[month] = Finding(False, text, figures, {name: each for name, each in listed.items() if each})
     return out
 
 
 def sizes(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:  # noqa: ARG001 - one signature
-    """A month is pointed out when nobody knows the size of a machine: it counts as a node of unknown size."""
+    """A month fails when the size of a machine is unknown: it counts as a node of unknown size."""
     out = dict.fromkeys(window.months, GOOD)
     if not reader.has(INTERVALS):
         return out
-    found = reader.sql(_SIZELESS, _params(window))
-    for (month,), rows in found.group_by("month"):
-        assert isinstance(month, date)
-        machines = rows["entity_id"].unique().sort().to_list()
-        lacking = [name for name in ("vcpus", "memory_mb", "disk_gb") if rows[name].any()]
+    for month, machines, *missing in reader.sql(_SIZELESS, _params(window)).iter_rows():
+        lacking = [name for name, is_missing in zip(SIZES, missing, strict=True) if is_missing]
         text = (
             f"{len(machines)} machine(s) of unknown size ({', '.join(lacking)}): {few(machines)}; what is unknown "
             "is null; an inventory or node_types of the site's file may tell it"
@@ -169,11 +167,10 @@ def sizes(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Fin
 
 
 def labels(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:  # noqa: ARG001 - one signature
-    """A month is pointed out when a label (type, GPUs) in it is another than in a later one though the row is the same.
+    """A month fails when a label (type, GPUs) differs from that of a later month though the row is the same.
 
     The source overwrote the row: each month goes by the value that was stored with it.
     """
-    out = dict.fromkeys(window.months, GOOD)
     found: dict[date, list[str]] = {}
     for table, owner, owners, called in _LABELLED:
         if not all(reader.has(BY_NAME[name].table) for name in (table, owners, "blazar_resource_properties")):
@@ -181,40 +178,32 @@ def labels(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Fi
         query = _OVERWRITTEN.format(table=table, owner=owner, owners=owners, called=called)
         for month, machine, name, here, later, newest in reader.sql(query, _params(window)).iter_rows():
             found.setdefault(month, []).append(f"{machine} {name} {here} here, {later} in {newest:%Y-%m}")
-    for month, texts in found.items():
-        text = (
-            f"{len(texts)} label(s) were overwritten at the source since this month was read: {few(texts)}; each "
-            "month counts by its own, and a month that is read again takes the new one"
-        )
-        out[month] = Finding(False, text, {"labels": len(texts)}, {"labels": tuple(texts)})
-    return out
+    text = (
+        "{n} label(s) were overwritten at the source since this month was read: {few}; each "
+        "month counts by its own, and a month that is read again takes the new one"
+    )
+    return _findings(window, found, "labels", text)
 
 
 def renamed(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:  # noqa: ARG001 - one signature
-    """A month is pointed out when allocations lost more than a day because a machine seems to have been renamed."""
-    out = dict.fromkeys(window.months, GOOD)
-    if not reader.has(INTERVALS):
-        return out
+    """A month fails when allocations lost more than a day because a machine seems to have been renamed."""
     found: dict[date, list[str]] = {}
-    for month, allocation, node, other, hours in reader.sql(_RENAMED, _params(window)).iter_rows():
+    rows = reader.sql(_RENAMED, _params(window)).rows() if reader.has(INTERVALS) else []
+    for month, allocation, node, other, hours in rows:
         found.setdefault(month, []).append(f"{allocation} on {node} ({hours:.0f} h, when there was {other})")
-    for month, texts in found.items():
-        text = (
-            f"{len(texts)} allocation(s) lost more than a day in which another hypervisor, unknown to Blazar, was "
-            f"there: {few(texts)}; if the machine was renamed, its time under the other name is not committed"
-        )
-        out[month] = Finding(False, text, {"allocations": len(texts)}, {"allocations": tuple(texts)})
-    return out
+    text = (
+        "{n} allocation(s) lost more than a day in which another hypervisor, unknown to Blazar, was "
+        "there: {few}; if the machine was renamed, its time under the other name is not committed"
+    )
+    return _findings(window, found, "allocations", text)
 
 
-def _spelled(reader: Reader, window: Window, tables: Collection[str]) -> pl.DataFrame:
-    """Distinct month and name as the raw tables write them."""
-    frames = [pl.DataFrame(schema={"month": pl.Date, "name": pl.String})]
-    for table in tables:
-        if reader.has(BY_NAME[table].table):
-            column = NAMED.get(table, "node")
-            frames.append(reader.sql(_SPELLED.format(table=table, column=column), _params(window)))
-    return pl.concat(frames)
+def _findings(window: Window, found: Mapping[date, Sequence[str]], kind: str, text: str) -> dict[date, Finding]:
+    """A failed finding of each month in `found`; {n} in the text is the number of its entries, {few} the first ones."""
+    return dict.fromkeys(window.months, GOOD) | {
+        month: Finding(False, text.format(n=len(each), few=few(each)), {kind: len(each)}, {kind: tuple(each)})
+        for month, each in found.items()
+    }
 
 
 def _params(window: Window) -> dict[str, object]:

@@ -7,9 +7,8 @@ import polars as pl
 from usage_assets.intervals import assign_owner, clip, close, fill_between, intersect, materialize, merge_touching
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.labels import labelled, labels
-from usage_assets.kinds.openstack.facts.node_types import declared_types
+from usage_assets.kinds.openstack.facts.node_types import SIZES, declared_types, lacks_size, size_or
 from usage_assets.kinds.openstack.facts.rows import less_excluded, lives
-from usage_assets.kinds.openstack.facts.sizes import SIZES, lacks_size, size_or
 from usage_assets.kinds.openstack.site.model import NodeType
 
 HOST = ("month", "hostname")

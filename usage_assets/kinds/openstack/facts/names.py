@@ -33,12 +33,9 @@ def lowered(name: str) -> pl.Expr:
 def with_identities(frames: dict[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:
     """The frames with identities in place of machines' names, and MACHINE_NAMES; services' names are in lower case."""
     out = dict(frames)
-    for frame, column in NAMED.items():
+    for frame, column in (*NAMED.items(), ("nova_compute_nodes", "host"), ("nova_services", "host")):
         if frame in out:
             out[frame] = out[frame].with_columns(lowered(column))
-    for frame in ("nova_compute_nodes", "nova_services"):
-        if frame in out:
-            out[frame] = out[frame].with_columns(lowered("host"))
     spelled = materialize(
         pl.concat(
             [
@@ -61,28 +58,28 @@ def with_identities(frames: dict[str, pl.LazyFrame]) -> dict[str, pl.LazyFrame]:
     return out
 
 
-def meanings(references: pl.LazyFrame, names: pl.LazyFrame) -> pl.LazyFrame:
-    """month, name, identity of names as others write them; the identity is null where no machine has the name.
+def identities_of(references: pl.LazyFrame, names: pl.LazyFrame) -> pl.LazyFrame:
+    """month, name, identity of names as they are written elsewhere; identity is null where no machine has the name.
 
     `references` has month and name, `names` is the input MACHINE_NAMES. A full name means a machine that is known by a
     short one where it is the only full name among the references that begins with it.
     """
-    wanted = materialize(references.select(_NAME).drop_nulls().unique().with_columns(_said=lowered("name")))
-    direct = materialize(wanted.join(names.rename({"name": "_said"}), on=["month", "_said"], how="left"))
+    wanted = materialize(references.select(_NAME).drop_nulls().unique().with_columns(_lower=lowered("name")))
+    direct = materialize(wanted.join(names.rename({"name": "_lower"}), on=["month", "_lower"], how="left"))
     known = direct.filter(pl.col("identity").is_not_null()).select(_SCHEMA.names())
-    lost = materialize(
+    unmatched = materialize(
         direct.filter(pl.col("identity").is_null())
-        .select(*_NAME, "_said", _label=_label("_said"))
+        .select(*_NAME, "_lower", _label=_label("_lower"))
         .filter(pl.col("_label").is_not_null())
     )
-    if is_empty(lost):
+    if is_empty(unmatched):
         return direct.select(_SCHEMA.names())
     machines = names.select("month", "identity", _label=_label("identity")).unique()
     of_full = machines.drop_nulls("_label").select("month", "_label")
     short = machines.filter(pl.col("_label").is_null()).select("month", "identity", _label="identity")
     by_label = (
-        lost.join(short.join(of_full, on=["month", "_label"], how="anti"), on=["month", "_label"], how="inner")
-        .filter(pl.col("_said").n_unique().over("month", "_label") == 1)
+        unmatched.join(short.join(of_full, on=["month", "_label"], how="anti"), on=["month", "_label"], how="inner")
+        .filter(pl.col("_lower").n_unique().over("month", "_label") == 1)
         .select(_SCHEMA.names())
     )
     found = materialize(pl.concat([known, by_label]))
@@ -93,28 +90,27 @@ def meanings(references: pl.LazyFrame, names: pl.LazyFrame) -> pl.LazyFrame:
 def machines_of_hosts(
     hosts: pl.LazyFrame, nodes: pl.LazyFrame, known: pl.LazyFrame, names: pl.LazyFrame
 ) -> pl.LazyFrame:
-    """month, host, hostname: the machine that the host of an event names, of the `known` ones (month, hostname).
+    """month, host, hostname: the machine of an event's host, one of the `known` (month, hostname).
 
     It is the machine of that name, else the only hypervisor (of `nodes`) that has the service of that name.
     """
     hosts = materialize(hosts.select("month", "host").drop_nulls().unique())
-    by_name = meanings(hosts.select("month", name="host"), names).select("month", host="name", hostname="identity")
+    machine = ["month", "hostname"]
+    known = known.select(machine).unique()
+    by_name = identities_of(hosts.select("month", name="host"), names).select("month", host="name", hostname="identity")
     serving = (
-        nodes.select("month", "hypervisor_hostname", _said="host")
+        nodes.select("month", "hypervisor_hostname", _lower="host")
         .drop_nulls()
         .unique()
-        .filter(pl.len().over("month", "_said") == 1)
+        .filter(pl.len().over("month", "_lower") == 1)
     )
     by_service = (
-        hosts.with_columns(_said=lowered("host"))
-        .join(serving, on=["month", "_said"], how="inner")
+        hosts.with_columns(_lower=lowered("host"))
+        .join(serving, on=["month", "_lower"], how="inner")
         .select("month", "host", hostname="hypervisor_hostname")
     )
-    there = ["month", "hostname"]
-    found = materialize(by_name.join(known.select(there).unique(), on=there, how="semi"))
-    others = by_service.join(found, on=["month", "host"], how="anti").join(
-        known.select(there).unique(), on=there, how="semi"
-    )
+    found = materialize(by_name.join(known, on=machine, how="semi"))
+    others = by_service.join(found, on=["month", "host"], how="anti").join(known, on=machine, how="semi")
     return pl.concat([found, others])
 
 
@@ -159,36 +155,28 @@ def _only_full(labelled: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _meanings(spelled: pl.LazyFrame, joined: pl.LazyFrame) -> pl.LazyFrame:
-    """What every name of a machine means, and every first label that only one full name has."""
-    themselves = materialize(spelled.join(joined, on=_NAME, how="anti").with_columns(identity="name"))
+    """The identity of every name of a machine, and of every first label that only one full name has."""
+    own = materialize(spelled.join(joined, on=_NAME, how="anti").with_columns(identity="name"))
     labels = _only_full(spelled.with_columns(_label=_label("name"))).select("month", "identity", name="_label")
-    said = pl.concat([themselves.select(_SCHEMA.names()), joined.select(_SCHEMA.names())])
-    return pl.concat([said, labels.join(spelled, on=_NAME, how="anti").select(_SCHEMA.names())])
+    further = labels.join(spelled, on=_NAME, how="anti")
+    return pl.concat(frame.select(_SCHEMA.names()) for frame in (own, joined, further))
 
 
 def _replaced(frame: pl.LazyFrame, column: str, meaning: pl.LazyFrame) -> pl.LazyFrame:
-    """The frame with what some names mean in their place."""
-    return (
-        frame.join(
-            meaning.select("month", "identity", name="name"),
-            left_on=["month", column],
-            right_on=_NAME,
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(pl.coalesce("identity", column).alias(column))
-        .drop("identity")
-    )
+    """The frame with identities in place of the names in `meaning`."""
+    known = meaning.select("month", "identity", "name")
+    joined = frame.join(known, left_on=["month", column], right_on=_NAME, how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("identity", column).alias(column)).drop("identity")
 
 
 def _resolved(frame: pl.LazyFrame, column: str, names: pl.LazyFrame) -> pl.LazyFrame:
-    """The frame with identities in a column that refers to machines; what names none stays, in lower case."""
+    """The frame with identities in a column that refers to machines; other names stay, in lower case."""
     used = frame.select("month", name=column).drop_nulls().unique()
-    odd = materialize(used.join(names.select("month", name="identity"), on=_NAME, how="anti"))
-    if is_empty(odd):
+    unknown = materialize(used.join(names.select("month", name="identity"), on=_NAME, how="anti"))
+    if is_empty(unknown):
         return frame
     other = materialize(
-        meanings(odd, names)
+        identities_of(unknown, names)
         .with_columns(pl.coalesce("identity", lowered("name")).alias("identity"))
         .filter(pl.col("identity") != pl.col("name"))
     )

@@ -8,7 +8,7 @@ from usage_assets.kinds.openstack.facts.inputs import SHELVING, Inputs
 from usage_assets.kinds.openstack.facts.machines import HOST, covered, merged
 from usage_assets.kinds.openstack.facts.maintenance import reservations
 from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, machines_of_hosts
-from usage_assets.kinds.openstack.facts.node_types import declared_types
+from usage_assets.kinds.openstack.facts.node_types import SIZES, declared_types
 from usage_assets.kinds.openstack.facts.rows import (
     INSTANT,
     NEVER_RAN,
@@ -20,7 +20,6 @@ from usage_assets.kinds.openstack.facts.rows import (
     spans,
     with_own_span,
 )
-from usage_assets.kinds.openstack.facts.sizes import SIZES
 from usage_assets.kinds.openstack.site.model import Maintenance, NodeType
 
 _SHELVE, _OFFLOAD, _UNSHELVE = SHELVING

@@ -16,9 +16,9 @@ from usage_assets.kinds.openstack.facts.machines import (
     types_of_hosts,
     within_month,
 )
-from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, meanings
+from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, identities_of
+from usage_assets.kinds.openstack.facts.node_types import SIZES, size_or
 from usage_assets.kinds.openstack.facts.rows import born, lives
-from usage_assets.kinds.openstack.facts.sizes import SIZES, size_or
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.site.rules import INVENTORY, LEGACY_COUNTS, MetricSource
 
@@ -103,7 +103,7 @@ def _service_rows(inputs: Inputs) -> pl.LazyFrame:
         .group_by(service)
         .agg(pl.col("hypervisor_hostname").last())
     )
-    known = meanings(inputs[SERVICES].select("month", name="host"), inputs[MACHINE_NAMES])
+    known = identities_of(inputs[SERVICES].select("month", name="host"), inputs[MACHINE_NAMES])
     services = (
         inputs[SERVICES]
         .filter(pl.col("binary") == "nova-compute")
