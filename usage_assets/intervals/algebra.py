@@ -56,6 +56,11 @@ def is_first(keys: Sequence[str]) -> pl.Expr:
     return pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in keys)
 
 
+def following(column: str, keys: Sequence[str]) -> pl.Expr:
+    """Of rows sorted by `keys`: the column in the next row of the group, null in the last."""
+    return pl.when(~is_first(keys).shift(-1).fill_null(value=True)).then(pl.col(column).shift(-1))
+
+
 def union(frame: pl.LazyFrame, *, by: Sequence[str], touching: bool = True) -> pl.LazyFrame:
     """Disjoint intervals that cover, per group, exactly what the rows of the group cover together.
 

@@ -3,13 +3,13 @@
 import polars as pl
 
 from usage_assets.facts.tables import REJECTS
-from usage_assets.intervals import close, is_first, materialize, subtract
+from usage_assets.intervals import close, following, is_first, materialize, subtract
 from usage_assets.kinds.openstack.facts.deletions import SOFT_DELETED, waits_to_be_restored
 from usage_assets.kinds.openstack.facts.inputs import POWERED_OFF, POWERED_ON, Inputs
 from usage_assets.kinds.openstack.facts.rows import INSTANT, Settled, accounts, microseconds
 
 _SERVER = ["month", "uuid"]
-# states that speak against an event: the server runs, so it was started again though no event says so
+# states that contradict an event: the server runs, so it was started again though no event shows it
 _RUNNING = ("active", "rescued", "resized")
 
 
@@ -31,9 +31,8 @@ def off(inputs: Inputs) -> pl.LazyFrame:
     )
     # of equal events in a row the first one counts, so that openings and closings take turns
     turns = events.sort(*_SERVER, "start_time", "id").filter(is_first([*_SERVER, "runs"]))
-    ended = ~is_first(_SERVER).shift(-1).fill_null(value=True)
     spans = materialize(
-        turns.with_columns(end_at=pl.when(ended).then(pl.col("start_time").shift(-1)))
+        turns.with_columns(end_at=following("start_time", _SERVER))
         .filter(~pl.col("runs"))
         .select(*_SERVER, "end_at", start_at="start_time")
     )

@@ -7,13 +7,13 @@ from usage_assets.kinds.openstack.site.model import OpenStackSite
 
 
 def with_flavor_gpus(rows: pl.LazyFrame, extra_specs: str, site: OpenStackSite) -> pl.LazyFrame:
-    """The same rows with flavor_gpus in place of the text of their extra specs.
+    """The rows with flavor_gpus in place of the text of their extra specs.
 
     Flavors are few and their texts long: each is read once.
     """
     texts = rows.select(extra_specs).unique()
-    told = texts.with_columns(flavor_gpus=flavor_gpus(pl.col(extra_specs), site))
-    return rows.join(told, on=extra_specs, how="left", nulls_equal=True, maintain_order="left").drop(extra_specs)
+    known = texts.with_columns(flavor_gpus=flavor_gpus(pl.col(extra_specs), site))
+    return rows.join(known, on=extra_specs, how="left", nulls_equal=True, maintain_order="left").drop(extra_specs)
 
 
 def flavor_gpus(extra_specs: pl.Expr, site: OpenStackSite) -> pl.Expr:
@@ -33,8 +33,8 @@ def flavor_gpus(extra_specs: pl.Expr, site: OpenStackSite) -> pl.Expr:
     count = _sum_of_numbers(classes) + _sum_of_numbers(aliases)
     if site.gpu_extra_spec is not None:
         name_of_spec = site.gpu_extra_spec.replace(".", "[.]")
-        named = f'"{name_of_spec}"' + r'\s*:\s*"?\s*(\d+(?:\.\d+)?)\s*["},]'
-        count = pl.coalesce(extra_specs.str.extract(named).cast(pl.Float64), count)
+        number = f'"{name_of_spec}"' + r'\s*:\s*"?\s*(\d+(?:\.\d+)?)\s*["},]'
+        count = pl.coalesce(extra_specs.str.extract(number).cast(pl.Float64), count)
     return pl.when(extra_specs.str.starts_with("{")).then(count)
 
 

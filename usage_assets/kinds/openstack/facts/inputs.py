@@ -1,4 +1,4 @@
-"""What the facts read of the raw tables: the columns they use, joined and parsed where the text is long.
+"""Inputs of the facts: the columns that they use of the raw tables, joined and parsed where the text is long.
 
 Names of the frames are those of the raw tables; `server_terminations`, `server_events` and the
 capabilities are joins of two or three.
@@ -24,64 +24,30 @@ Inputs = dict[str, pl.LazyFrame]
 
 _TIMES = ("created_at", "updated_at", "deleted_at", "gone_at")
 MARKED = (*_TIMES, "deleted")
+_SIZE = ("vcpus", "memory_mb")
 _INSTANCE = (
-    "id",
-    "uuid",
-    *MARKED,
-    "project_id",
-    "user_id",
-    "launched_at",
-    "terminated_at",
-    "vcpus",
-    "memory_mb",
-    "root_gb",
-    "ephemeral_gb",
-    "node",
-    "vm_state",
+    *("id", "uuid", *MARKED, "project_id", "user_id", "launched_at", "terminated_at"),
+    *(*_SIZE, "root_gb", "ephemeral_gb", "node", "vm_state"),
 )
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "nova_compute_nodes": (
-        "id",
-        *MARKED,
-        "host",
-        "hypervisor_hostname",
-        "hypervisor_type",
-        "vcpus",
-        "memory_mb",
-        "local_gb",
-        "cpu_allocation_ratio",
-        "is_context",
+        *("id", *MARKED, "host", "hypervisor_hostname", "hypervisor_type"),
+        *(*_SIZE, "local_gb", "cpu_allocation_ratio", "is_context"),
     ),
     "nova_services": ("id", *MARKED, "host", "binary", "is_context"),
     "nova_instances": _INSTANCE,
     "nova_cell0_instances": _INSTANCE,
     "blazar_leases": ("id", *MARKED, "project_id", "user_id", "start_date", "end_date", "name"),
     "blazar_reservations": ("id", *MARKED, "lease_id", "resource_type"),
-    "blazar_computehosts": ("id", *MARKED, "vcpus", "memory_mb", "local_gb", "hypervisor_hostname", "is_context"),
+    "blazar_computehosts": ("id", *MARKED, *_SIZE, "local_gb", "hypervisor_hostname", "is_context"),
     "blazar_computehost_allocations": ("id", *MARKED, "compute_host_id", "reservation_id"),
-    "blazar_instance_reservations": (
-        "id",
-        *MARKED,
-        "reservation_id",
-        "vcpus",
-        "memory_mb",
-        "disk_gb",
-        "resource_properties",
-    ),
+    "blazar_instance_reservations": ("id", *MARKED, "reservation_id", *_SIZE, "disk_gb", "resource_properties"),
     "blazar_devices": ("id", *MARKED, "name", "device_type", "reservable"),
     "blazar_device_allocations": ("id", *MARKED, "device_id", "reservation_id"),
     "zun_container": (
-        "id",
-        "uuid",
-        *_TIMES,
-        "project_id",
-        "user_id",
-        "status",
-        "started_at",
-        "host",
-        "annotations",
-        "capsule_id",
+        *("id", "uuid", *_TIMES, "project_id", "user_id", "status", "started_at"),
+        *("host", "annotations", "capsule_id"),
     ),
 }
 
@@ -180,9 +146,9 @@ _LABELS = ("node_type", "gpu.gpu_count", "machine_name")
 
 
 def read_inputs(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Inputs:
-    """The inputs of a site's months, less what the site's file takes out of them, and its inventory.
+    """The inputs of a site's months, with the exclusions of the site's file and its inventory.
 
-    The texts of flavors have become flavor_gpus, which the site's file has a say in.
+    flavor_gpus, which depends on the site's file, stands in place of the texts of flavors.
     """
     frames = read_raw(reader, site.key, months, beside=inventories(site, months))
     frames = with_exclusions(frames, read_exclusions(reader, site, months, frames))
@@ -192,7 +158,7 @@ def read_inputs(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> 
 
 
 def inventories(site: OpenStackSite, months: Sequence[date]) -> Inputs:
-    """What the site's file lists beside raw tables: the operator's inventory."""
+    """The sources that the site's file lists beside raw tables: the operator's inventory."""
     return {
         source.name: inventory_of_months(read_inventory(site.key, source.file), months, site.first_month)
         for source in site.sources.get("total", ())

@@ -1,16 +1,16 @@
-"""What the check of an operator's inventory asks: whether the databases know the machines that it has in service."""
+"""Check of an operator's inventory: are the machines that it has in service those of the databases."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 
 import polars as pl
 
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS
-from usage_assets.intervals import clip, close, subtract
+from usage_assets.intervals import close, subtract
 from usage_assets.kinds.openstack.facts.inputs import read_raw
 from usage_assets.kinds.openstack.facts.inventory import inventory_of_months, read_inventory
-from usage_assets.kinds.openstack.facts.machines import machine_rows
+from usage_assets.kinds.openstack.facts.machines import machine_rows, within_month
 from usage_assets.kinds.openstack.facts.rows import month_bounds
 from usage_assets.kinds.openstack.raw.tables import tables_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
@@ -29,11 +29,11 @@ AND node IS NOT NULL
 
 
 def inventory(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
-    """A month is pointed out when only one side knows a machine: an addition or a removal that the other forgot.
+    """A month fails when only one side has a machine: an addition or a removal that the other forgot.
 
-    Only at sites that list an inventory among the sources of total. The other side is what was dumped of Nova and
-    Blazar and what any further source counts, whichever of them the site believes. Time in a known gap of Nova's
-    machines is not asked for: the gap is why there is an inventory.
+    Only at sites that list an inventory among the sources of total. The other side is the dumped rows of Nova and
+    Blazar and the machines that any further source counts, whatever its policy. Time in a known gap of Nova's machines
+    is left out: the gap is why there is an inventory.
     """
     out = dict.fromkeys(window.months, GOOD)
     if INVENTORY not in site.listed_sources:
@@ -47,7 +47,7 @@ def inventory(reader: Reader, site: OpenStackSite, window: Window) -> dict[date,
             ("only_in_databases", only_here, "in the databases that the inventory does not have in service"),
         )
         texts = [
-            f"{len(found[month])} machine(s) {what}: {few(found[month])}" for _, found, what in sides if month in found
+            f"{len(found[month])} machine(s) {text}: {few(found[month])}" for _, found, text in sides if month in found
         ]
         names = {name: tuple(found[month]) for name, found, _ in sides if month in found}
         figures = {name: len(found.get(month, ())) for name, found, _ in sides}
@@ -60,38 +60,27 @@ def _sides(
 ) -> tuple[pl.LazyFrame, pl.LazyFrame, pl.LazyFrame]:
     """Month and hostname of machines in service by the inventory, of those in Nova, and of all that databases know."""
     (file,) = (source.file for source in site.sources["total"] if source.name == INVENTORY and source.file is not None)
-    said = {INVENTORY: inventory_of_months(read_inventory(site.key, file), months, site.first_month)}
-    raw = read_raw(reader, site.key, months, only=(_NOVA, _BLAZAR), beside=said)
+    inventory_rows = {INVENTORY: inventory_of_months(read_inventory(site.key, file), months, site.first_month)}
+    raw = read_raw(reader, site.key, months, only=(_NOVA, _BLAZAR), beside=inventory_rows)
     bounds = month_bounds(months, extracted_at(reader, site, months, tables_of(site.databases)))
     in_service = raw[INVENTORY].select(*_MACHINE, start_at="in_service_from", end_at="in_service_to")
     of_nova = machine_rows(raw).filter(~pl.col("is_context"))
-    asked = [_alive(rows, site, bounds) for rows in (in_service, of_nova)]
-    counted = reader.sql(_COUNTED, {"site": site.key, "months": list(months)}).lazy() if reader.has(INTERVALS) else None
     known = [
         of_nova.select(_MACHINE),
         raw[_BLAZAR].filter(~pl.col("is_context")).select("month", hostname="hypervisor_hostname"),
     ]
-    known += [counted] if counted is not None else []
-    return asked[0], asked[1], pl.concat(known).unique()
+    if reader.has(INTERVALS):
+        known.append(reader.sql(_COUNTED, {"site": site.key, "months": list(months)}).lazy())
+    return _alive(in_service, site, bounds), _alive(of_nova, site, bounds), pl.concat(known).unique()
 
 
 def _alive(rows: pl.LazyFrame, site: OpenStackSite, bounds: pl.LazyFrame) -> pl.LazyFrame:
     """Month and hostname of the rows that cover some time of their month outside the known gaps of Nova's machines."""
     spans = close(rows.filter(pl.all_horizontal(pl.col("hostname", "start_at").is_not_null())))
-    within = clip(spans.join(bounds, on="month"), pl.col("month_start"), pl.col("limit_at"))
-    gaps = [
-        (
-            month,
-            datetime(gap.start.year, gap.start.month, gap.start.day),
-            datetime(gap.end.year, gap.end.month, gap.end.day),
-        )
-        for gap in site.known_gaps
-        if gap.source == _NOVA
-        for month in bounds.collect()["month"]
-    ]
-    instant = pl.Datetime("us")
-    holes = pl.LazyFrame(gaps, schema={"month": pl.Date, "start_at": instant, "end_at": instant}, orient="row")
-    return subtract(within.select(*_MACHINE, "start_at", "end_at"), holes, on=["month"]).select(_MACHINE).unique()
+    gaps = [(gap.start, gap.end) for gap in site.known_gaps if gap.source == _NOVA]
+    holes = pl.LazyFrame(gaps, schema={"start_at": pl.Date, "end_at": pl.Date}, orient="row").cast(pl.Datetime("us"))
+    within = within_month(spans, bounds).select(*_MACHINE, "start_at", "end_at")
+    return subtract(within, holes.join(bounds.select("month"), how="cross"), on=["month"]).select(_MACHINE).unique()
 
 
 def _names(machines: pl.LazyFrame) -> dict[date, list[str]]:

@@ -1,14 +1,13 @@
-"""Legacy hours against ours, day by day, and why they differ. Daily integrals on both sides, never samples."""
+"""Legacy hours against ours, day by day, and causes of differences: daily integrals on both sides, never samples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
 
 from usage_assets.facts.tables import REJECTS
 from usage_assets.kinds.openstack.legacy.merged_types import merged_types
-from usage_assets.kinds.openstack.legacy.usage import METRICS, has_legacy
+from usage_assets.kinds.openstack.legacy.usage import METRICS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.timelines.scope import usage_scope
 from usage_assets.reports.tables import LEGACY_COMPARISON
@@ -20,12 +19,12 @@ from usage_assets.warehouse import Reader
 
 KNOWN_GAP, MAINTENANCE, DUPLICATE = "known gap", "maintenance", "duplicate host"
 ONE_SIDE, MERGED, UNEXPLAINED = "one side only", "merged types", "unexplained"
-CAUSES = (KNOWN_GAP, MAINTENANCE, DUPLICATE, ONE_SIDE, MERGED, UNEXPLAINED)
 CAPACITY = ("total", "reservable", "committed")
 """Metrics in whose facts a host that is there twice counts once: the others are rejected as duplicates."""
 _KEY = ["month", "date", "node_type", "metric"]
-_DAY = ["date", "node_type"]
 _DECIMALS = 6
+_TERMS = {"idle": ("committed", "occupied_reservation"), "available_reservable": ("reservable", "committed")}
+"""Metrics that are made of others, and those."""
 
 _HOURS = f"""
 SELECT month, timestamp::DATE AS date, node_type, metric, collector_type,
@@ -50,42 +49,37 @@ FROM days GROUP BY ALL
 """
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What the comparison is made of.
+Rows = tuple[pl.DataFrame, pl.DataFrame]
+"""Rows of timelines.usage by day (month, date, node_type, metric, collector_type, hours), and hours of duplicates.
 
-    `hours`: month, date, node_type, metric, collector_type, hours of timelines.usage. `duplicates`: date, node_type,
-    metric, hours of rows that facts rejected as duplicates.
-    """
-
-    hours: pl.DataFrame
-    duplicates: pl.DataFrame
+Those are the hours of rows that facts rejected as duplicates: date, node_type, metric, hours.
+"""
 
 
-def read(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Compared:
+def read(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Rows:
     """Daily sums of both collectors, and the hours of duplicates."""
     params = {"site": site.key, "months": list(months)}
     hours = reader.sql(_HOURS, params | {"metrics": list(METRICS)})
-    if not reader.has(REJECTS):
-        schema = {"date": pl.Date, "node_type": pl.String, "metric": pl.String, "hours": pl.Float64}
-        return Compared(hours, pl.DataFrame(schema=schema))
-    return Compared(hours, reader.sql(_DUPLICATES, params | {"metrics": list(CAPACITY)}))
+    if reader.has(REJECTS):
+        return hours, reader.sql(_DUPLICATES, params | {"metrics": list(CAPACITY)})
+    schema = {"date": pl.Date, "node_type": pl.String, "metric": pl.String, "hours": pl.Float64}
+    return hours, pl.DataFrame(schema=schema)
 
 
-def make(site: OpenStackSite, months: Sequence[date], rows: Compared, extracted: Mapping[date, datetime]) -> Built:
+def make(site: OpenStackSite, months: Sequence[date], rows: Rows, extracted: Mapping[date, datetime]) -> Built:
     """The comparison of some months; the day in which a month was read is not whole and is left out."""
     del months
-    scope = usage_scope(site)
+    scope, (read_hours, duplicates) = usage_scope(site), rows
     ends = pl.LazyFrame(
         {"month": list(extracted), "read_at": list(extracted.values())},
         schema={"month": pl.Date, "read_at": pl.Datetime("us")},
     )
     hours = (
-        rows.hours.lazy()
+        read_hours.lazy()
         .join(ends, on="month", how="left")
         .filter((pl.col("date").cast(pl.Datetime("us")).dt.offset_by("1d") <= pl.col("read_at")).fill_null(value=True))
     )
-    out = compare(hours, rows.duplicates.lazy(), gaps=scope.gaps, counted=scope.counted)
+    out = compare(hours, duplicates.lazy(), gaps=scope.gaps, counted=scope.counted)
     return Built(out.with_columns(site=pl.lit(site.key)).select(LEGACY_COMPARISON.names).collect())
 
 
@@ -95,8 +89,8 @@ def compare(
     """Both collectors side by side per day, node type and metric, with difference (ours less theirs) and its cause.
 
     `gaps` are the known gaps per counted metric, `counted` the metrics that the site counts. A type that one counter
-    lacks counts with 0 on that side, where that counter tells anything of the day and metric; what a side does not know
-    is null. Types that theirs has as one (`merged_types`) are explained together.
+    lacks counts with 0 on that side, where that counter has any hours of the day and metric; unknown hours are null.
+    Types that theirs has as one (`merged_types`) are explained together.
     """
     rows = hours.collect()
     groups = merged_types(rows).lazy()
@@ -141,10 +135,10 @@ def compare(
 
 
 def _counted(name: str) -> pl.Expr:
-    """A side's hours; of a type that it lacks 0, where it tells anything of the day and metric."""
+    """A side's hours; of a type that it lacks 0, where it has any hours of the day and metric."""
     hours = pl.col(f"{name}_hours")
-    tells = hours.is_not_null().any().over("date", "metric")
-    return pl.when(pl.col(f"{name}_has").is_null() & tells).then(0.0).otherwise(hours).alias(f"{name}_counted")
+    has_any = hours.is_not_null().any().over("date", "metric")
+    return pl.when(pl.col(f"{name}_has").is_null() & has_any).then(0.0).otherwise(hours).alias(f"{name}_counted")
 
 
 def _of_groups(both: pl.LazyFrame, duplicates: pl.LazyFrame) -> pl.LazyFrame:
@@ -156,10 +150,11 @@ def _of_groups(both: pl.LazyFrame, duplicates: pl.LazyFrame) -> pl.LazyFrame:
         "date", "group", maint_hours="legacy_hours", our_maint_hours="current_hours"
     )
     names = both.select("date", "node_type", "group").unique()
-    doubled = _side_by_side(duplicates).join(names, on=_DAY, how="inner").drop("node_type")
+    double = [pl.col("hours").filter(pl.col("metric") == metric).sum().alias(f"{metric}_double") for metric in CAPACITY]
+    doubled = duplicates.join(names, on=["date", "node_type"], how="inner").group_by("date", "group").agg(double)
     return (
         sums.join(of_maintenance, on=["date", "group"], how="left")
-        .join(doubled.group_by("date", "group").agg(pl.all().sum()), on=["date", "group"], how="left")
+        .join(doubled, on=["date", "group"], how="left")
         .select(
             "date",
             "group",
@@ -183,35 +178,11 @@ def _explained_by(column: str) -> pl.Expr:
     return (moved & (amount.abs() > TOLERANCE_HOURS)).fill_null(value=False)
 
 
-def _side_by_side(duplicates: pl.LazyFrame) -> pl.LazyFrame:
-    """Hours of duplicates per day and node type, `<metric>_double` beside each other."""
-    hours = pl.col("hours").filter
-    return duplicates.group_by(_DAY).agg(
-        hours(pl.col("metric") == metric).sum().alias(f"{metric}_double") for metric in CAPACITY
-    )
-
-
 def _in_gap(gaps: Mapping[str, Sequence[Gap]]) -> pl.Expr:
     """Whether the day lies in a known gap of what its metric is made of."""
     out = pl.lit(value=False)
-    for metric, terms in _TERMS.items():
-        for gap in {gap for term in terms for gap in gaps.get(term, ())}:
+    for metric in METRICS:
+        for gap in {gap for term in _TERMS.get(metric, (metric,)) for gap in gaps.get(term, ())}:
             days = (pl.col("date") >= pl.lit(gap.start)) & (pl.col("date") < pl.lit(gap.end))
             out = out | ((pl.col("metric") == metric) & days)
     return out
-
-
-_TERMS: dict[str, tuple[str, ...]] = {
-    "total": ("total",),
-    "reservable": ("reservable",),
-    "committed": ("committed",),
-    "occupied_reservation": ("occupied_reservation",),
-    "idle": ("committed", "occupied_reservation"),
-    "available_reservable": ("reservable", "committed"),
-    "maintenance": ("maintenance",),
-}
-
-
-def applies(site: OpenStackSite) -> bool:
-    """Whether there is anything to compare with."""
-    return has_legacy(site)

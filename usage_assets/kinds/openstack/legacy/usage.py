@@ -1,11 +1,10 @@
 """The legacy usage counter as a timeline of its own: daily node-hours per node type, collector_type `legacy`.
 
 Their columns are defined nowhere in public. They are read as a partition of a day's hours: total_hours = maintenance +
-reserved and unused + used + unreserved. `usage_assets.kinds.openstack.legacy.checks` asks the data whether that holds.
+reserved and unused + used + unreserved. `usage_assets.kinds.openstack.legacy.checks` checks that against the data.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
@@ -37,33 +36,26 @@ METRICS: dict[str, pl.Expr] = {
 }
 
 
-@dataclass(frozen=True)
-class LegacyRows:
-    """Rows of the two caches, as raw has them."""
-
-    reports: pl.DataFrame
-    counts: pl.DataFrame
-
-
 def has_legacy(site: OpenStackSite) -> bool:
     """Whether the site names the database of the caches."""
     return DATABASE in site.databases
 
 
-def read(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> LegacyRows:
-    """The caches' rows of some months."""
-    return LegacyRows(reader.frame(REPORTS, site.key, months), reader.frame(COUNTS, site.key, months))
+def read(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of the two caches of some months: reports and counts of nodes."""
+    return reader.frame(REPORTS, site.key, months), reader.frame(COUNTS, site.key, months)
 
 
-def make(site: OpenStackSite, months: Sequence[date], rows: LegacyRows, extracted: Mapping[date, datetime]) -> Built:
-    """Rows of timelines.usage of collector_type legacy; the caches are whole days, so the read cuts nothing."""
-    del months, extracted
-    return Built(legacy_usage(rows.reports.lazy(), rows.counts.lazy(), site, counts_fill=counts_fill(site)).collect())
-
-
-def counts_fill(site: OpenStackSite) -> bool:
-    """Whether the site's file lists the cache of node counts as a source of total."""
-    return COUNTS.name in {source.name for source in site.sources.get("total", ())}
+def make(
+    site: OpenStackSite,
+    months: Sequence[date],  # noqa: ARG001 - one signature
+    rows: tuple[pl.DataFrame, pl.DataFrame],
+    extracted: Mapping[date, datetime],  # noqa: ARG001 - the caches are whole days, so the dump cuts none
+) -> Built:
+    """Rows of timelines.usage of collector_type legacy."""
+    reports, counts = rows
+    counts_fill = COUNTS.name in {source.name for source in site.sources.get("total", ())}
+    return Built(legacy_usage(reports.lazy(), counts.lazy(), site, counts_fill=counts_fill).collect())
 
 
 def legacy_usage(
@@ -82,16 +74,15 @@ def legacy_usage(
         hours = pl.concat(
             [hours, missing.select(*DAY, metric=pl.lit("total"), hours=pl.col("cnt").cast(pl.Float64) * 24)]
         )
+    rounded = pl.col("hours").round(_DUST) + 0.0
     return hours.select(
-        "month",
-        "node_type",
-        "metric",
+        *("month", "node_type", "metric"),
         site=pl.lit(site.key),
         timestamp="day",
         collector_type=pl.lit("legacy"),
         resource=pl.lit("nodes"),
-        hours=pl.col("hours").round(_DUST) + 0.0,
-        value=(pl.col("hours").round(_DUST) + 0.0) / 24,
+        hours=rounded,
+        value=rounded / 24,
     ).select(USAGE.names)
 
 

@@ -1,229 +1,198 @@
 """The raw tables of an OpenStack site: Nova, Blazar, Zun, Keystone and the legacy usage caches."""
 
 from collections.abc import Container
+from typing import Any
 
 from usage_assets.kinds.openstack.raw.columns import (
     ACTION,
-    CREATED,
-    DELETED,
     EVENT,
     GB,
     MARKED,
     MB,
     PROJECT,
     TIMES,
-    UPDATED,
     USER,
     VCPUS,
 )
 from usage_assets.schema import Column, Type, at, flag, number, real, text
-from usage_assets.specs.raw_table import Dated, Life, Machine, RawTable, Satellite, ServerLife, Whole
+from usage_assets.specs.raw_table import Dated, Life, Machine, MonthRule, RawTable, Satellite, ServerLife, Whole
 
-_INSTANCE = (
-    number("id", "Row id", "id"),
-    text("uuid", "Server id"),
-    *MARKED,
-    PROJECT,
-    USER,
-    at("launched_at", "When the server first ran; null where it never did"),
-    at("terminated_at", "When it was terminated"),
-    text("vm_state", "State at the dump"),
-    number("power_state", "Power state at the dump: 1 running, 3 paused, 4 off, 7 suspended", "code"),
-    number("vcpus", "vCPUs of the current flavor", VCPUS),
-    number("memory_mb", "Memory of the current flavor", MB),
-    number("root_gb", "Root disk of the current flavor", GB),
-    number("ephemeral_gb", "Ephemeral disk of the current flavor", GB),
-    text("host", "nova-compute service that runs it"),
-    text("node", "hypervisor_hostname that runs it; null when shelved or never scheduled"),
-    text("availability_zone", "Availability zone"),
-)
-_INSTANCE_LIFE = ServerLife(
-    ("deleted_at", "terminated_at"),
-    ("launched_at", "updated_at", "deleted_at", "terminated_at"),
-    state="vm_state",
-    gone="deleted",
-    restored="soft-delete",
-    terminated_by=("nova_instance_actions_events", "nova_instance_actions", "compute_terminate_instance"),
-)
-
-LEASE = ("lease_id", "blazar_leases", "id")
-RESERVATION = ("reservation_id", "blazar_reservations", "id")
-INSTANCE = ("instance_uuid", "nova_instances", "uuid")
-CONTAINER = ("container_uuid", "zun_container", "uuid")
+_LEASE = ("lease_id", "blazar_leases", "id")
+_OF_RESERVATION = Satellite((("reservation_id", "blazar_reservations", "id"), _LEASE))
+_SERVER = ("instance_uuid", "nova_instances", "uuid")
+_CONTAINER = ("container_uuid", "zun_container", "uuid")
 
 
-def _reservation_detail(source: str, description: str, *columns: Column) -> RawTable:
-    return RawTable(
-        "blazar",
-        source,
+def _numbered(
+    database: str, source: str, description: str, *columns: Column, months: MonthRule, **more: Any
+) -> RawTable:
+    """A table of Nova or Zun: rows have numbers; those that Nova deletes are archived beside it."""
+    archived = database in {"nova", "nova_cell0"}
+    own = (number("id", "Row id", "id"), *columns)
+    return RawTable(database, source, description, own, months, archived=archived, **more)
+
+
+def _servers(database: str, description: str, **more: Any) -> RawTable:
+    return _numbered(
+        database,
+        "instances",
         description,
-        (text("id", "Row id"), *MARKED, text("reservation_id", "Reservation that it details"), *columns),
-        Satellite((RESERVATION, LEASE)),
-        optional=source.startswith("device"),
+        text("uuid", "Server id"),
+        *MARKED,
+        PROJECT,
+        USER,
+        at("launched_at", "When the server first ran; null where it never did"),
+        at("terminated_at", "When it was terminated"),
+        text("vm_state", "State at the dump"),
+        number("power_state", "Power state at the dump: 1 running, 3 paused, 4 off, 7 suspended", "code"),
+        number("vcpus", "vCPUs of the current flavor", VCPUS),
+        number("memory_mb", "Memory of the current flavor", MB),
+        number("root_gb", "Root disk of the current flavor", GB),
+        number("ephemeral_gb", "Ephemeral disk of the current flavor", GB),
+        text("host", "nova-compute service that runs it"),
+        text("node", "hypervisor_hostname that runs it; null when shelved or never scheduled"),
+        text("availability_zone", "Availability zone"),
+        months=ServerLife(
+            ("deleted_at", "terminated_at"),
+            ("launched_at", "updated_at", "deleted_at", "terminated_at"),
+            state="vm_state",
+            gone="deleted",
+            restored="soft-delete",
+            terminated_by=("nova_instance_actions_events", "nova_instance_actions", "compute_terminate_instance"),
+        ),
+        skip_flag="hidden",
+        **more,
     )
+
+
+def _blazar(source: str, description: str, key: str, *columns: Column, months: MonthRule, **more: Any) -> RawTable:
+    """A table of Blazar, `key` describes its id. Releases without devices lack the tables of devices."""
+    own = (text("id", key), *MARKED, *columns)
+    return RawTable("blazar", source, description, own, months, **({"optional": source.startswith("device")} | more))
 
 
 def _allocation(source: str, description: str, resource: Column) -> RawTable:
-    return RawTable(
-        "blazar",
-        source,
-        description,
-        (text("id", "Allocation id"), *MARKED, resource, text("reservation_id", "Reservation that holds it")),
-        Satellite((RESERVATION, LEASE)),
-        optional=source.startswith("device"),
-    )
+    reservation = text("reservation_id", "Reservation that holds it")
+    return _blazar(source, description, "Allocation id", resource, reservation, months=_OF_RESERVATION)
+
+
+def _reservation_detail(source: str, description: str, *columns: Column) -> RawTable:
+    reservation = text("reservation_id", "Reservation that it details")
+    return _blazar(source, description, "Row id", reservation, *columns, months=_OF_RESERVATION)
 
 
 def _capability(source: str, description: str, owner: str, owners: str) -> RawTable:
-    return RawTable(
-        "blazar",
+    return _blazar(
         source,
         description,
-        (
-            text("id", "Row id"),
-            *MARKED,
-            text(owner, "Host or device that has the capability"),
-            text("property_id", "Name of the capability, in blazar_resource_properties; releases before 9 have none"),
-            text("capability_name", "Name of the capability in releases before 9"),
-            text("capability_value", "Value, as text"),
-        ),
-        Satellite(((owner, owners, "id"),)),
-        optional=source.startswith("device"),
+        "Row id",
+        text(owner, "Host or device that has the capability"),
+        text("property_id", "Name of the capability, in blazar_resource_properties; releases before 9 have none"),
+        text("capability_name", "Name of the capability in releases before 9"),
+        text("capability_value", "Value, as text"),
+        months=Satellite(((owner, owners, "id"),)),
     )
 
 
 TABLES: tuple[RawTable, ...] = (
-    RawTable(
+    _numbered(
         "nova",
         "compute_nodes",
         "Hypervisors: a row per machine and life under its name.",
-        (
-            number("id", "Row id", "id"),
-            *MARKED,
-            text("uuid", "Resource provider; of bare metal the node"),
-            text("host", "nova-compute service; many bare-metal nodes share one"),
-            text("hypervisor_hostname", "Identity of the machine"),
-            text("hypervisor_type", "QEMU, ironic ..."),
-            number("vcpus", "Capacity; 0 for bare metal since Stein", VCPUS),
-            number("memory_mb", "Capacity; 0 for bare metal since Stein", MB),
-            number("local_gb", "Capacity; 0 for bare metal since Stein", GB),
-            real("cpu_allocation_ratio", "Overcommit of vCPUs; null or 0 = 1"),
-        ),
-        Machine(("deleted_at",), identity="hypervisor_hostname"),
-        archived=True,
+        *MARKED,
+        text("uuid", "Resource provider; of bare metal the node"),
+        text("host", "nova-compute service; many bare-metal nodes share one"),
+        text("hypervisor_hostname", "Identity of the machine"),
+        text("hypervisor_type", "QEMU, ironic ..."),
+        number("vcpus", "Capacity; 0 for bare metal since Stein", VCPUS),
+        number("memory_mb", "Capacity; 0 for bare metal since Stein", MB),
+        number("local_gb", "Capacity; 0 for bare metal since Stein", GB),
+        real("cpu_allocation_ratio", "Overcommit of vCPUs; null or 0 = 1"),
+        months=Machine(("deleted_at",), identity="hypervisor_hostname"),
     ),
-    RawTable(
+    _numbered(
         "nova",
         "services",
         "Nova's services, nova-compute above all.",
-        (
-            number("id", "Row id", "id"),
-            *MARKED,
-            text("host", "Host name"),
-            text("binary", "Service name"),
-            text("topic", "Message topic"),
-            flag("disabled", "State at the dump"),
-            text("disabled_reason", "Why"),
-            at("last_seen_up", "Last heartbeat"),
-            flag("forced_down", "Marked down"),
-        ),
-        Life(("deleted_at",)),
-        archived=True,
+        *MARKED,
+        text("host", "Host name"),
+        text("binary", "Service name"),
+        text("topic", "Message topic"),
+        flag("disabled", "State at the dump"),
+        text("disabled_reason", "Why"),
+        at("last_seen_up", "Last heartbeat"),
+        flag("forced_down", "Marked down"),
+        months=Life(("deleted_at",)),
     ),
-    RawTable(
-        "nova", "instances", "Servers, in their cell.", _INSTANCE, _INSTANCE_LIFE, archived=True, skip_flag="hidden"
-    ),
-    RawTable(
+    _servers("nova", "Servers, in their cell."),
+    _numbered(
         "nova",
         "instance_actions",
         "API requests on servers.",
-        (number("id", "Row id", "id"), *TIMES, text("instance_uuid", "Server"), PROJECT, USER, *ACTION),
-        Satellite((INSTANCE,)),
-        archived=True,
+        *TIMES,
+        text("instance_uuid", "Server"),
+        PROJECT,
+        USER,
+        *ACTION,
+        months=Satellite((_SERVER,)),
     ),
-    RawTable(
+    _numbered(
         "nova",
         "instance_actions_events",
         "Steps of the requests on servers.",
-        (number("id", "Row id", "id"), *TIMES, *EVENT),
-        Satellite((("action_id", "nova_instance_actions", "id"), INSTANCE)),
-        archived=True,
+        *TIMES,
+        *EVENT,
+        months=Satellite((("action_id", "nova_instance_actions", "id"), _SERVER)),
     ),
-    RawTable(
-        "nova_cell0",
-        "instances",
-        "Servers that never got a host.",
-        _INSTANCE,
-        _INSTANCE_LIFE,
-        archived=True,
-        skip_flag="hidden",
-        extends="nova_instances",
-    ),
-    RawTable(
+    _servers("nova_cell0", "Servers that never got a host.", extends="nova_instances"),
+    _numbered(
         "nova_api",
         "request_specs",
         "What the scheduler was asked for, per server; carries the reservation.",
-        (
-            number("id", "Row id", "id"),
-            CREATED,
-            UPDATED,
-            DELETED,
-            text("instance_uuid", "Server"),
-            text("spec", "RequestSpec as JSON", personal=True),
-        ),
-        Satellite((INSTANCE,)),
+        *TIMES,
+        text("instance_uuid", "Server"),
+        text("spec", "RequestSpec as JSON", personal=True),
+        months=Satellite((_SERVER,)),
     ),
-    RawTable(
-        "blazar",
+    _blazar(
         "leases",
         "Leases: what users reserve, from start_date to end_date.",
-        (
-            text("id", "Lease id"),
-            *MARKED,
-            PROJECT,
-            USER,
-            at("start_date", "Planned start"),
-            at("end_date", "Planned end; prolonging or an early end overwrites it"),
-            text("status", "State at the dump"),
-            flag("degraded", "A resource is missing or was replaced"),
-            text("name", "Name that the user gave", personal=True),
-        ),
-        Life(("deleted_at", "end_date"), ("start_date", "updated_at", "deleted_at")),
+        "Lease id",
+        PROJECT,
+        USER,
+        at("start_date", "Planned start"),
+        at("end_date", "Planned end; prolonging or an early end overwrites it"),
+        text("status", "State at the dump"),
+        flag("degraded", "A resource is missing or was replaced"),
+        text("name", "Name that the user gave", personal=True),
+        months=Life(("deleted_at", "end_date"), ("start_date", "updated_at", "deleted_at")),
     ),
-    RawTable(
-        "blazar",
+    _blazar(
         "reservations",
         "Reservations of a lease, one per kind of resource.",
-        (
-            text("id", "Reservation id"),
-            *MARKED,
-            text("lease_id", "Lease"),
-            text("resource_id", "Row in its table"),
-            text("resource_type", "physical:host, virtual:instance, flavor:instance, device, network ..."),
-            text("status", "State at the dump"),
-            flag("missing_resources", "A host failed"),
-            flag("resources_changed", "A host was replaced"),
-        ),
-        Satellite((LEASE,)),
+        "Reservation id",
+        text("lease_id", "Lease"),
+        text("resource_id", "Row in its table"),
+        text("resource_type", "physical:host, virtual:instance, flavor:instance, device, network ..."),
+        text("status", "State at the dump"),
+        flag("missing_resources", "A host failed"),
+        flag("resources_changed", "A host was replaced"),
+        months=Satellite((_LEASE,)),
     ),
-    RawTable(
-        "blazar",
+    _blazar(
         "computehosts",
         "Hosts that Blazar may reserve.",
-        (
-            text("id", "Row id: compute_nodes.id as text"),
-            *MARKED,
-            number("vcpus", "Capacity", VCPUS),
-            number("memory_mb", "Capacity", MB),
-            number("local_gb", "Capacity", GB),
-            text("hypervisor_hostname", "Identity of the machine"),
-            text("hypervisor_type", "QEMU, ironic ..."),
-            text("service_name", "nova-compute service"),
-            flag("reservable", "State at the dump, without history"),
-            flag("disabled", "State at the dump, without history"),
-            text("availability_zone", "Availability zone"),
-        ),
-        Machine(
+        "Row id: compute_nodes.id as text",
+        number("vcpus", "Capacity", VCPUS),
+        number("memory_mb", "Capacity", MB),
+        number("local_gb", "Capacity", GB),
+        text("hypervisor_hostname", "Identity of the machine"),
+        text("hypervisor_type", "QEMU, ironic ..."),
+        text("service_name", "nova-compute service"),
+        flag("reservable", "State at the dump, without history"),
+        flag("disabled", "State at the dump, without history"),
+        text("availability_zone", "Availability zone"),
+        months=Machine(
             ("deleted_at",),
             identity="hypervisor_hostname",
             named_by=("blazar_computehost_allocations", "compute_host_id"),
@@ -247,17 +216,13 @@ TABLES: tuple[RawTable, ...] = (
         "computehost_id",
         "blazar_computehosts",
     ),
-    RawTable(
-        "blazar",
+    _blazar(
         "resource_properties",
         "Names of the capabilities of hosts and devices.",
-        (
-            text("id", "Property id"),
-            *MARKED,
-            text("resource_type", "physical:host or device"),
-            text("property_name", "Name of the capability"),
-        ),
-        Whole(),
+        "Property id",
+        text("resource_type", "physical:host or device"),
+        text("property_name", "Name of the capability"),
+        months=Whole(),
         alternatives=("extra_capabilities",),
         renamed={"property_name": "capability_name"},
         optional=True,
@@ -272,34 +237,25 @@ TABLES: tuple[RawTable, ...] = (
         text("flavor_id", "Flavor made for the reservation"),
         text("resource_properties", "Filter; of flavor:instance the source flavor as JSON"),
     ),
-    RawTable(
-        "blazar",
+    _blazar(
         "events",
         "Start and end of leases, due and done.",
-        (
-            text("id", "Event id"),
-            *MARKED,
-            text("lease_id", "Lease"),
-            text("event_type", "start_lease, before_end_lease, end_lease"),
-            at("time", "When it is due"),
-            text("status", "UNDONE, IN_PROGRESS, DONE, ERROR"),
-        ),
-        Satellite((LEASE,)),
+        "Event id",
+        text("lease_id", "Lease"),
+        text("event_type", "start_lease, before_end_lease, end_lease"),
+        at("time", "When it is due"),
+        text("status", "UNDONE, IN_PROGRESS, DONE, ERROR"),
+        months=Satellite((_LEASE,)),
     ),
-    RawTable(
-        "blazar",
+    _blazar(
         "devices",
         "Edge devices that Blazar may reserve.",
-        (
-            text("id", "Device id"),
-            *MARKED,
-            text("name", "Name"),
-            text("device_type", "container, vm, shell"),
-            text("device_driver", "zun, k8s ..."),
-            flag("reservable", "State at the dump"),
-        ),
-        Life(("deleted_at",)),
-        optional=True,
+        "Device id",
+        text("name", "Name"),
+        text("device_type", "container, vm, shell"),
+        text("device_driver", "zun, k8s ..."),
+        flag("reservable", "State at the dump"),
+        months=Life(("deleted_at",)),
     ),
     _allocation("device_allocations", "Devices that a reservation holds.", text("device_id", "Device held")),
     _reservation_detail(
@@ -311,41 +267,45 @@ TABLES: tuple[RawTable, ...] = (
     _capability(
         "device_extra_capabilities", "Properties of devices: machine name, vendor ...", "device_id", "blazar_devices"
     ),
-    RawTable(
+    _numbered(
         "zun",
         "container",
         "Containers on edge devices.",
-        (
-            number("id", "Row id", "id"),
-            *TIMES,
-            text("uuid", "Container id"),
-            PROJECT,
-            USER,
-            text("status", "State at the dump"),
-            at("started_at", "When it started"),
-            text("host", "Device it runs on"),
-            real("cpu", "CPU limit", "cores"),
-            text("memory", "Memory limit with its unit"),
-            number("disk", "Disk", GB),
-            text("annotations", "JSON; names the reservation"),
-            number("container_type", "0 container, 1 capsule, 2 member of a capsule, 3 init member", "code"),
-            number("capsule_id", "Capsule that it is a member of, by row id", "id"),
+        *TIMES,
+        text("uuid", "Container id"),
+        PROJECT,
+        USER,
+        text("status", "State at the dump"),
+        at("started_at", "When it started"),
+        text("host", "Device it runs on"),
+        real("cpu", "CPU limit", "cores"),
+        text("memory", "Memory limit with its unit"),
+        number("disk", "Disk", GB),
+        text("annotations", "JSON; names the reservation"),
+        number("container_type", "0 container, 1 capsule, 2 member of a capsule, 3 init member", "code"),
+        number("capsule_id", "Capsule that it is a member of, by row id", "id"),
+        months=Life(
+            ("updated_at",), ("started_at", "updated_at"), ended_when=("status", ("Deleted", "Error", "Stopped"))
         ),
-        Life(("updated_at",), ("started_at", "updated_at"), ended_when=("status", ("Deleted", "Error", "Stopped"))),
     ),
-    RawTable(
+    _numbered(
         "zun",
         "container_actions",
         "API requests on containers.",
-        (number("id", "Row id", "id"), *TIMES, text("container_uuid", "Container"), PROJECT, USER, *ACTION),
-        Satellite((CONTAINER,)),
+        *TIMES,
+        text("container_uuid", "Container"),
+        PROJECT,
+        USER,
+        *ACTION,
+        months=Satellite((_CONTAINER,)),
     ),
-    RawTable(
+    _numbered(
         "zun",
         "container_actions_events",
         "Steps of the requests on containers.",
-        (number("id", "Row id", "id"), *TIMES, *EVENT),
-        Satellite((("action_id", "zun_container_actions", "id"), CONTAINER)),
+        *TIMES,
+        *EVENT,
+        months=Satellite((("action_id", "zun_container_actions", "id"), _CONTAINER)),
     ),
     RawTable(
         "chameleon_usage",

@@ -1,16 +1,17 @@
 """Hours per host, project and user: sums of intervals in whole parts, so that groups add up to their site."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
 
+from usage_assets.core.hashing import hashes, salt_of
 from usage_assets.core.months import next_month
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.intervals.steps import DECIMALS_OF, parts_of
+from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.openstack.timelines.project_names import hidden, read_names
 from usage_assets.kinds.openstack.timelines.scope import usage_scope
 from usage_assets.schema import Table
 from usage_assets.specs.asset import Built
@@ -38,7 +39,7 @@ _DAYS = "unnest(range(date_trunc('day', start_at), end_at, INTERVAL 1 DAY))"
 
 @dataclass(frozen=True)
 class Hours:
-    """What is read: per period and group `<slot>.<resource>` hours, null where unknown; names of projects."""
+    """Hours `<slot>.<resource>` per period and group, null where unknown; names of projects."""
 
     monthly: pl.DataFrame
     daily: pl.DataFrame | None = None
@@ -94,8 +95,8 @@ def make_projects(
     """Rows of timelines.usage_by_project."""
     assert read.names is not None
     rows = _of_holders(site, months, read, extracted, "project_id")
-    named = rows.join(read.names, on=["month", "project_id"], how="left")
-    return Built(_shaped(hidden(named, ("project_id", "project_name"), site), USAGE_BY_PROJECT, site))
+    with_names = rows.join(read.names, on=["month", "project_id"], how="left")
+    return Built(_shaped(hidden(with_names, ("project_id", "project_name"), site), USAGE_BY_PROJECT, site))
 
 
 def make_users(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Built:
@@ -116,7 +117,7 @@ def _held(reader: Reader, site: OpenStackSite, months: Sequence[date], holder: s
 
 @dataclass(frozen=True)
 class Sums:
-    """A question to the facts: hours per month or day, keys (column -> SQL), slot and resource."""
+    """A query of the facts: hours per month or day, keys (column -> SQL), slot and resource."""
 
     keys: Mapping[str, str]
     slots: Mapping[str, tuple[str, ...]]
@@ -127,12 +128,12 @@ class Sums:
     def sql(self) -> str:
         """Columns month, timestamp, the keys and `<slot>.<resource>` in hours; days cut intervals at midnight.
 
-        A slot without intervals is 0; one of whose intervals none knows the resource is null.
+        A slot without intervals is 0; one whose intervals all have null for the resource is null.
         """
         at = _DAYS if self.by_days else "month::TIMESTAMP"
         start, end = ("greatest(start_at, timestamp)", "least(end_at, timestamp + INTERVAL 1 DAY)")
         start, end = (start, end) if self.by_days else ("start_at", "end_at")
-        said = ", ".join(f"{sql} AS {name}" for name, sql in self.keys.items())
+        keys = ", ".join(f"{sql} AS {name}" for name, sql in self.keys.items())
         grouped = ", ".join(["month", "timestamp", *self.keys])
         # whole parts of a unit times whole microseconds: sums that no order of adding changes
         parts = ", ".join(f"sum(round({r} * {parts_of(r):.0f})::HUGEINT * span) AS {r}" for r in self.resources)
@@ -143,7 +144,7 @@ class Sums:
         )
         return f"""
         WITH held AS (
-          SELECT month, {at} AS timestamp, {said}, metric, start_at, end_at, {", ".join(self.resources)}
+          SELECT month, {at} AS timestamp, {keys}, metric, start_at, end_at, {", ".join(self.resources)}
           FROM {INTERVALS.qualified} WHERE {_WHERE}
         ), spans AS (
           SELECT *, epoch_us({end}) - epoch_us({start}) AS span FROM held
@@ -155,7 +156,7 @@ class Sums:
 
     @property
     def empty(self) -> pl.DataFrame:
-        """What there is of no facts."""
+        """No rows, for a warehouse without facts."""
         hours = [f"{slot}.{name}" for slot in self.slots for name in self.resources]
         schema: dict[str, pl.DataType] = {"month": pl.Date(), "timestamp": _INSTANT}
         return pl.DataFrame(schema=schema | dict.fromkeys(self.keys, pl.String()) | dict.fromkeys(hours, pl.Float64()))
@@ -164,9 +165,9 @@ class Sums:
 def _hours(metrics: Sequence[str], resource: str) -> str:
     if not metrics:
         return "NULL::DOUBLE"
-    mine = f"FILTER (WHERE metric IN ({', '.join(map(repr, metrics))}))"
+    where = f"FILTER (WHERE metric IN ({', '.join(map(repr, metrics))}))"
     per_hour = f"{parts_of(resource) * _HOUR_US:.0f}"
-    return f"CASE WHEN count(*) {mine} = 0 THEN 0 ELSE sum({resource}) {mine} / {per_hour} END"
+    return f"CASE WHEN count(*) {where} = 0 THEN 0 ELSE sum({resource}) {where} / {per_hour} END"
 
 
 def _read(reader: Reader, site: OpenStackSite, months: Sequence[date], sums: Sums) -> pl.DataFrame:
@@ -209,7 +210,11 @@ def _long(
             *keys,
             pl.lit(period).alias("period"),
             pl.lit(name).alias("resource"),
-            *(pl.when(known[slot]).then(_told(f"{slot}.{name}")).alias(f"{slot}_hours") for slot in wanted),
+            # a float of so large a sum has no more digits
+            *(
+                pl.when(known[slot]).then(pl.col(f"{slot}.{name}").round_sig_figs(_DIGITS)).alias(f"{slot}_hours")
+                for slot in wanted
+            ),
         )
         for name in resources
     ]
@@ -217,11 +222,6 @@ def _long(
         idle_hours=(pl.col("committed_hours") - pl.col("reserved_hours")).round(_DUST) + 0.0
     )
     return long.with_columns(_share(slot) for slot in ("committed", "occupied"))
-
-
-def _told(column: str) -> pl.Expr:
-    """The digits that a float of so large a sum still tells."""
-    return pl.col(column).round_sig_figs(_DIGITS)
 
 
 def _share(slot: str) -> pl.Expr:
@@ -245,3 +245,24 @@ def _shaped(frame: pl.DataFrame, table: Table, site: OpenStackSite) -> pl.DataFr
         pl.col(name).cast(pl.Categorical()) if kind == pl.String else pl.col(name)
         for name, kind in table.polars_schema.items()
     )
+
+
+def read_names(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> pl.DataFrame:
+    """month, project_id (unique) and project_name: the site's own map, else Keystone's rows of the month."""
+    projects = reader.frame(BY_NAME["keystone_project"].table, site.key, months, columns=("month", "id", "name"))
+    found = projects.filter(pl.col("name").is_not_null() & ~pl.col("id").is_in(list(site.project_names)))
+    own = pl.DataFrame(
+        {"project_id": list(site.project_names), "project_name": list(site.project_names.values())},
+        schema={"project_id": pl.String, "project_name": pl.String},
+    )
+    every = pl.DataFrame({"month": list(months)}, schema={"month": pl.Date}).join(own, how="cross")
+    return pl.concat([every, found.rename({"id": "project_id", "name": "project_name"})])
+
+
+def hidden(frame: pl.DataFrame, columns: Iterable[str], site: OpenStackSite) -> pl.DataFrame:
+    """The frame with hashes in place of ids and names, where the site's file has hash_names; `none` stays."""
+    if not site.hash_names:
+        return frame
+    salt = salt_of(site.key, "hash_names is true")
+    texts = {column: set(frame[column].drop_nulls().unique()) - {NOBODY} for column in columns}
+    return frame.with_columns(pl.col(column).replace(hashes(sorted(texts[column]), salt)) for column in texts)
