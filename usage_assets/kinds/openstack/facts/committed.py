@@ -8,6 +8,7 @@ from usage_assets.kinds.openstack.facts.capacity import machine_resources
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.machines import HOST, merged
 from usage_assets.kinds.openstack.facts.maintenance import COMMITTED, MAINTENANCE, is_maintenance
+from usage_assets.kinds.openstack.facts.node_types import SIZES
 from usage_assets.kinds.openstack.facts.rows import (
     NEVER_RAN,
     NO_START,
@@ -124,23 +125,12 @@ def whole_machines(holdings: pl.LazyFrame) -> pl.LazyFrame:
 
 def parts_of_machines(inputs: Inputs, holdings: pl.LazyFrame) -> pl.LazyFrame:
     """Flavors that leases hold on machines, each allocation by itself. `holdings` is held()."""
-    flavors = latest(
-        inputs["blazar_instance_reservations"],
-        ["month", "reservation_id"],
-        flavor_vcpus="vcpus",
-        flavor_memory="memory_mb",
-        flavor_disk="disk_gb",
-        flavor_gpus="flavor_gpus",
-    )
-    vcpus = pl.col("flavor_vcpus")
-    amounts = resources(
-        nodes=pl.when(pl.col("vcpus") > 0).then(vcpus / pl.col("vcpus")),
-        vcpus=vcpus,
-        vcpus_overcommit=vcpus,
-        memory_mb=pl.col("flavor_memory"),
-        disk_gb=pl.col("flavor_disk"),
-        gpus=pl.col("flavor_gpus"),
-    )
+    renamed = {f"flavor_{name}": name for name in SIZES}
+    rows = inputs["blazar_instance_reservations"]
+    flavors = latest(rows, ["month", "reservation_id"], "flavor_gpus", **renamed)
+    size = {name: pl.col(f"flavor_{name}") for name in SIZES}
+    share = pl.when(pl.col("vcpus") > 0).then(size["vcpus"] / pl.col("vcpus"))
+    amounts = resources(nodes=share, vcpus_overcommit=size["vcpus"], gpus=pl.col("flavor_gpus"), **size)
     held_in_part = holdings.filter(pl.col("resource_type").is_in(BY_FLAVOR))
     return held_in_part.join(flavors, on=["month", "reservation_id"], how="left").select(*HOST, *_PIECE, *amounts)
 

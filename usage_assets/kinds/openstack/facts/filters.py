@@ -1,8 +1,8 @@
 """Filters of reservations (`["==", "$node_type", "x"]`) read from their text and evaluated over hosts.
 
 A name is a column of computehosts or a capability; both are held as text here. `and` and `or` may nest. A leaf is a
-comparison with a text or number: numbers are compared as numbers where both sides are one. A host that lacks what is
-named does not match, whatever the comparison. An empty filter asks for any host.
+comparison with a text or number: numbers are compared as numbers where both sides are one. A host without that name
+does not match, whatever the comparison. An empty filter asks for any host.
 """
 
 import json
@@ -14,16 +14,8 @@ from functools import reduce
 import polars as pl
 
 HOST_COLUMNS = (
-    "id",
-    "vcpus",
-    "memory_mb",
-    "local_gb",
-    "hypervisor_hostname",
-    "hypervisor_type",
-    "service_name",
-    "availability_zone",
-    "reservable",
-    "disabled",
+    *("id", "vcpus", "memory_mb", "local_gb", "hypervisor_hostname", "hypervisor_type"),
+    *("service_name", "availability_zone", "reservable", "disabled"),
 )
 """Columns of computehosts that a filter may name."""
 _UNREAD = frozenset({"cpu_info", "hypervisor_version", "status", "trust_id"})
@@ -68,8 +60,8 @@ class Filter:
             else:
                 yield from part.leaves
 
-    def named(self, name: str) -> set[str]:
-        """The values that it asks a name to be equal to."""
+    def values_of(self, name: str) -> set[str]:
+        """The values that a name may have by its comparisons for equality."""
         equal = (leaf for leaf in self.leaves if leaf.name == name and leaf.operator in {"==", "in"})
         return {value for leaf in equal for value in leaf.values}
 
@@ -119,25 +111,18 @@ def _leaf(leaf: Leaf, have: Mapping[str, pl.Expr]) -> pl.Expr:
     column = have.get(leaf.name)
     if column is None:
         return pl.lit(value=False)
-    if leaf.operator == "in":
-        each = [_compare(column, "==", value) for value in leaf.values]
-        return reduce(pl.Expr.or_, each)
-    return _compare(column, leaf.operator, leaf.values[0])
+    operator = "==" if leaf.operator == "in" else leaf.operator
+    return reduce(pl.Expr.or_, [_compare(column, operator, value) for value in leaf.values])
 
 
 def _compare(column: pl.Expr, operator: str, value: str) -> pl.Expr:
     compare = _COMPARISONS[operator]
     as_text = compare(column, pl.lit(value))
-    number = _number(value)
-    if number is None:
-        return as_text.fill_null(value=False)
-    # a text on the host's side has no number: there both are compared as texts
-    return pl.coalesce(compare(column.cast(pl.Float64, strict=False), pl.lit(number)), as_text).fill_null(value=False)
-
-
-def _number(value: str) -> float | None:
     try:
         number = float(value)
     except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+        number = math.nan
+    if not math.isfinite(number):
+        return as_text.fill_null(value=False)
+    # a text on the host's side has no number: there both are compared as texts
+    return pl.coalesce(compare(column.cast(pl.Float64, strict=False), pl.lit(number)), as_text).fill_null(value=False)

@@ -15,12 +15,8 @@ INVENTORY_SCHEMA: dict[str, pl.DataType] = {
     "line": pl.Int64(),
     "hostname": pl.String(),
     "node_type": pl.String(),
-    "vcpus": pl.Float64(),
-    "memory_mb": pl.Float64(),
-    "disk_gb": pl.Float64(),
-    "gpus": pl.Float64(),
-    "in_service_from": pl.Datetime("us"),
-    "in_service_to": pl.Datetime("us"),
+    **dict.fromkeys(("vcpus", "memory_mb", "disk_gb", "gpus"), pl.Float64()),
+    **dict.fromkeys(("in_service_from", "in_service_to"), pl.Datetime("us")),
 }
 """Grain: a stay in service of a machine. Columns not in the file are null; instants are UTC, a null end is open."""
 
@@ -36,7 +32,7 @@ _READERS = {
 
 
 def read_inventory(site: str, path: Path) -> pl.DataFrame:
-    """The machines of the file, as INVENTORY_SCHEMA; SiteError says in which line and column a fault lies."""
+    """The machines of the file, as INVENTORY_SCHEMA; SiteError with line and column of the first fault."""
     where = f"site {site}, inventory {path}"
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -84,7 +80,7 @@ def read_inventory(site: str, path: Path) -> pl.DataFrame:
 
 
 def _broken_line(path: Path) -> tuple[str, str] | None:
-    """Where a CSV file is none and what is wrong there; None where that can't be said."""
+    """Line and fault of a broken CSV file; None if they can't be found."""
     if path.suffix.lower() != ".csv":
         return None
     data = path.read_bytes()
@@ -107,7 +103,7 @@ def _broken_line(path: Path) -> tuple[str, str] | None:
 
 
 def describe_inventory(site: str, path: Path) -> str:
-    """One sentence on what the file holds; SiteError as read_inventory."""
+    """One sentence on the content of the file; SiteError as read_inventory."""
     machines = read_inventory(site, path)
     first = machines["in_service_from"].min()
     since = f", the first in service from {first:%Y-%m-%d}" if isinstance(first, datetime) else ""
@@ -116,7 +112,7 @@ def describe_inventory(site: str, path: Path) -> str:
 
 
 def describe_inventories(site: OpenStackSite) -> list[str]:
-    """The same of each inventory that the site's file names."""
+    """describe_inventory() of each inventory that the site's file names."""
     return [describe_inventory(site.key, file) for file in site.files]
 
 
@@ -125,13 +121,11 @@ def inventory_of_months(inventory: pl.DataFrame, months: Sequence[date], first_m
 
     A row without a start lies in the site's first month.
     """
-    months_frame = pl.LazyFrame({"month": list(months)}, schema={"month": pl.Date})
     start, end = pl.col("in_service_from"), pl.col("in_service_to")
     month = pl.col("month").cast(pl.Datetime("us"))
     touches = (start < month.dt.offset_by("1mo")) & (end.is_null() | (end >= month) | (start >= month))
-    return months_frame.join(inventory.lazy(), how="cross").with_columns(
-        is_context=~pl.coalesce(touches, pl.col("month") == first_month)
-    )
+    every = pl.LazyFrame({"month": list(months)}, schema={"month": pl.Date}).join(inventory.lazy(), how="cross")
+    return every.with_columns(is_context=~pl.coalesce(touches, pl.col("month") == first_month))
 
 
 def _text(found: pl.DataFrame, name: str) -> pl.Expr:

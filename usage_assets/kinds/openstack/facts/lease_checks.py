@@ -1,4 +1,4 @@
-"""What the checks of leases ask: did they start, do their times make sense, how sure are projected lead times."""
+"""Checks of leases: did they start, do their times make sense, how exact are projected lead times."""
 
 from datetime import date
 
@@ -9,9 +9,9 @@ from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.warehouse import Reader
 
 LOST_SHARE = 0.05
-"""A month is pointed out when more of the leases that should have started did not than this share."""
+"""A month fails when a larger share of the leases that were due did not start."""
 INEXACT_SHARE = 0.5
-"""A month is pointed out when more of its projected lead times rest on bookings changed later than this share."""
+"""A month fails when a larger share of its projected lead times rests on bookings changed later."""
 
 
 def started(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:  # noqa: ARG001

@@ -37,14 +37,11 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "blazar_reservations": ("month", "id", *MARKED, "lease_id", "resource_type", "status"),
     "blazar_computehost_reservations": (*_DETAILS, "hypervisor_properties"),
     "blazar_device_reservations": _DETAILS,
+    "blazar_events": ("month", "id", *MARKED, "lease_id", "status"),
 }
 _SHARED = (
-    "blazar_computehosts",
-    "host_capabilities",
-    "blazar_computehost_allocations",
-    "blazar_devices",
-    "device_capabilities",
-    "blazar_device_allocations",
+    *("blazar_computehosts", "host_capabilities", "blazar_computehost_allocations"),
+    *("blazar_devices", "device_capabilities", "blazar_device_allocations"),
 )
 _LEASE = ["month", "lease_id"]
 
@@ -53,13 +50,9 @@ def read_leases(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> 
     """Inputs of the leases of some months, with all attributes of hosts that their filters name."""
     frames = read_raw(reader, site.key, months, only=_SHARED)
     for name, columns in _COLUMNS.items():
-        frames[name] = with_deletions(reader.frame(BY_NAME[name].table, site.key, months, columns=columns).lazy())
-    events = ("month", "id", *MARKED, "lease_id", "status")
-    frames["start_events"] = with_deletions(
-        reader.frame(
-            BY_NAME["blazar_events"].table, site.key, months, columns=events, where="event_type = 'start_lease'"
-        ).lazy()
-    )
+        where = "event_type = 'start_lease'" if name == "blazar_events" else ""
+        rows = reader.frame(BY_NAME[name].table, site.key, months, columns=columns, where=where)
+        frames[name] = with_deletions(rows.lazy())
     frames["excluded_leases"] = read_excluded_leases(reader, site, months).lazy()
     frames["filter_hosts"] = reader.frame(
         BY_NAME["blazar_computehosts"].table, site.key, months, columns=("month", *HOST_COLUMNS)
@@ -85,7 +78,7 @@ def build_leases(site: OpenStackSite, months: Sequence[date], raw: Inputs, extra
     )
     held = materialize(_held(raw, site, reservations, kept, hosts=hosts, bounds=bounds))
     asked = materialize(_asked(raw, reservations))
-    events = latest(raw["start_events"], _LEASE, "status", "updated_at", "deleted_at").select(
+    events = latest(raw["blazar_events"], _LEASE, "status", "updated_at", "deleted_at").select(
         *_LEASE, event_status="status", event_at="updated_at", event_deleted="deleted_at"
     )
     joined = (
@@ -213,9 +206,9 @@ def _asked(raw: Inputs, reservations: pl.LazyFrame) -> pl.LazyFrame:
     ):
         texts = pl.LazyFrame(
             [
-                (texts[0], sorted(each.named(name)))
+                (texts[0], sorted(each.values_of(name)))
                 for texts, each in readable_filters(raw[table]).items()
-                if each.named(name)
+                if each.values_of(name)
             ],
             schema={"resource_properties": pl.String, "types": pl.List(pl.String)},
             orient="row",

@@ -42,9 +42,9 @@ def server_rows(
     """Servers with their life, node and booking, and the reason of those that never occupied anything.
 
     A server lives from created_at to the least of terminated_at, deleted_at and its first successful termination; one
-    that is held as deleted though none of them is known, to its last change. A
-    node that the row no longer names is taken from the last successful step on a known machine. One booked in a lease
-    for `maintenance` has a metric of its own.
+    that is held as deleted though none of them is known, to its last change. A node that the row no longer names is
+    taken from the last successful step on a known machine. One booked in a lease for `maintenance` has a metric of its
+    own.
     """
     born_at = born("launched_at", "updated_at", "deleted_at", "terminated_at")
     rows = (
@@ -91,7 +91,7 @@ def occupied(
     *,
     node_types: dict[str, NodeType],
 ) -> Outcome:
-    """What servers occupy. On bare metal one server holds a machine at a time, the latest created.
+    """Time and resources that servers hold. On bare metal one server at a time holds a machine, the latest created.
 
     `rows` is server_rows(), `holdings` is committed.held(): a reserved server counts while an allocation of its
     reservation holds its machine.
@@ -100,8 +100,8 @@ def occupied(
         *(ROW, "month", "uuid", "metric", "created", "reservation_id", "start_at", "end_at", "flavor_gpus"),
         hostname="node",
         flavor_vcpus="vcpus",
-        flavor_memory="memory_mb",
-        flavor_disk=pl.col("root_gb") + pl.col("ephemeral_gb").fill_null(0),
+        flavor_memory_mb="memory_mb",
+        flavor_disk_gb=pl.col("root_gb") + pl.col("ephemeral_gb").fill_null(0),
     )
     up = materialize(subtract(alive, _shelved(inputs, rows), on=SERVER))
     booked = materialize(pl.concat([up.filter(~IN_LEASE), _within_reservation(up, holdings)]))
@@ -146,38 +146,36 @@ def _last_known_node(inputs: Inputs, source: str, machine_profile: pl.LazyFrame)
 
 
 def _shelved(inputs: Inputs, servers: pl.LazyFrame) -> pl.LazyFrame:
-    """Shelved stretches per server.
+    """The times in which servers were shelved: month, uuid, start_at, end_at.
 
     From the first offload, else the first shelve, since the last unshelve, to the next unshelve, else open; and those
-    that only the state of a server tells.
+    that only the state of a server shows.
     """
-    event = pl.col("event")
+    event, start = pl.col("event"), pl.col("start_time")
+    unshelves = (event == _UNSHELVE).cast(pl.Int64)
     cycles = (
         inputs["server_events"]
         .filter(event.is_in(SHELVING))
         .sort(*SERVER, "start_time", "id")
         # an unshelve closes its cycle, what follows it opens the next
-        .with_columns(
-            cycle=(event == _UNSHELVE).cast(pl.Int64).cum_sum().over(SERVER) - (event == _UNSHELVE).cast(pl.Int64)
-        )
+        .with_columns(cycle=unshelves.cum_sum().over(SERVER) - unshelves)
         .group_by(*SERVER, "cycle")
         .agg(
-            offload=pl.col("start_time").filter(event == _OFFLOAD).min(),
-            shelve=pl.col("start_time").filter(event == _SHELVE).min(),
-            end_at=pl.col("start_time").filter(event == _UNSHELVE).min(),
+            end_at=start.filter(event == _UNSHELVE).min(),
+            start_at=pl.coalesce(start.filter(event == _OFFLOAD).min(), start.filter(event == _SHELVE).min()),
         )
+        .drop("cycle")
     )
-    by_event = cycles.select(*SERVER, "end_at", start_at=pl.coalesce("offload", "shelve"))
     by_state = shelved_by_state(servers, inputs["server_events"]).select(
         *SERVER, end_at=pl.lit(None, dtype=INSTANT), start_at="since"
     )
-    return close(pl.concat([by_event, by_state]).filter(pl.col("start_at").is_not_null()))
+    return close(pl.concat([cycles, by_state]).filter(pl.col("start_at").is_not_null()))
 
 
 def shelved_by_state(servers: pl.LazyFrame, events: pl.LazyFrame) -> pl.LazyFrame:
-    """month, uuid and since of servers that the dump finds offloaded though no event since their last unshelve says so.
+    """month, uuid and since of servers in state shelved_offloaded without such an event since their last unshelve.
 
-    They are shelved since their row was last changed; null where nothing tells when that was.
+    They are shelved since their row was last changed; null where that is unknown.
     """
     last = (
         events.filter(pl.col("event").is_in(SHELVING))
@@ -209,47 +207,39 @@ def _on_machines(
     node_types: dict[str, NodeType],
     names: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    """Pieces with the machine they run on, cut where it changes.
+    """Pieces with the attributes of their machine, cut where those change.
 
-    A machine that Nova never saw has the type that Blazar knows. is_metal also for it, where the site has no virtual
-    ones and so every node is a whole machine.
+    A machine that Nova never had has Blazar's type. It is metal where the site has no virtual ones, so that every node
+    is a whole machine.
     """
     machine = machine_profile.select(*HOST, "start_at", "end_at", "is_metal", "node_type", "gpus", *SIZES)
     virtual_sites = machine_profile.filter(~pl.col("is_metal")).select("month").unique()
     on_known = intersect(booked, machine, on=HOST).with_columns(is_known=pl.lit(value=True))
     elsewhere = booked.join(machine.select(*HOST).unique(), on=list(HOST), how="anti")
     elsewhere = declared_types(covered(elsewhere, host_types), node_types, names)
-    on_unknown = elsewhere.join(
-        virtual_sites.with_columns(site_is_virtual=pl.lit(value=True)), on="month", how="left"
-    ).with_columns(
-        is_known=pl.lit(value=False),
-        counts_a_node=pl.col("site_is_virtual").is_null(),
-        is_metal=pl.col("site_is_virtual").is_null() & pl.col("hostname").is_not_null(),
+    virtual = virtual_sites.with_columns(counts_a_node=pl.lit(value=False))
+    on_unknown = (
+        elsewhere.join(virtual, on="month", how="left")
+        .with_columns(pl.col("counts_a_node").fill_null(value=True), is_known=pl.lit(value=False))
+        .with_columns(is_metal=pl.col("counts_a_node") & pl.col("hostname").is_not_null())
     )
-    return pl.concat([on_known, on_unknown], how="diagonal_relaxed").drop("site_is_virtual")
+    return pl.concat([on_known, on_unknown], how="diagonal_relaxed")
 
 
 def _server_resources() -> list[pl.Expr]:
     """On bare metal the machine's size; on a hypervisor the flavor's, nodes being its share of the vCPUs.
 
-    GPUs of a whole machine that Nova never saw are those that Blazar or the site's file know of it, else the flavor's.
+    GPUs of a whole machine that Nova never had are Blazar's or those of the site's file, else the flavor's.
     """
     is_whole = pl.col("is_known") & pl.col("is_metal")
     share = pl.when(pl.col("vcpus") > 0).then(pl.col("flavor_vcpus") / pl.col("vcpus"))
-    nodes = pl.when(is_whole).then(1.0).when("is_known").then(share).when("counts_a_node").then(1.0)
-
-    elsewhere = pl.when(~pl.col("is_known")).then("flavor_gpus")
-
-    def sized(machine: str, flavor: str) -> pl.Expr:
-        return pl.when(is_whole).then(machine).otherwise(flavor)
-
+    of_flavor = pl.when(~pl.col("is_known")).then("flavor_gpus")
+    size = {name: pl.when(is_whole).then(name).otherwise(f"flavor_{name}") for name in SIZES}
     return resources(
-        nodes=nodes,
-        vcpus=sized("vcpus", "flavor_vcpus"),
-        vcpus_overcommit=sized("vcpus", "flavor_vcpus"),
-        memory_mb=sized("memory_mb", "flavor_memory"),
-        disk_gb=sized("disk_gb", "flavor_disk"),
-        gpus=pl.when("is_metal").then(pl.coalesce("gpus", elsewhere)).otherwise("flavor_gpus"),
+        nodes=pl.when(is_whole).then(1.0).when("is_known").then(share).when("counts_a_node").then(1.0),
+        vcpus_overcommit=size["vcpus"],
+        gpus=pl.when("is_metal").then(pl.coalesce("gpus", of_flavor)).otherwise("flavor_gpus"),
+        **size,
     )
 
 
@@ -272,10 +262,7 @@ def bookings(inputs: Inputs) -> pl.LazyFrame:
         _latest(specs)
         .with_columns(reservation_id=pl.coalesce(hint, by_flavor))
         .select(
-            "month",
-            "uuid",
-            "reservation_id",
-            "flavor_gpus",
+            *(*SERVER, "reservation_id", "flavor_gpus"),
             metric=pl.when(pl.col("reservation_id").is_not_null()).then(pl.lit(RESERVED)).otherwise(pl.lit(ON_DEMAND)),
         )
     )

@@ -1,4 +1,4 @@
-"""Projected lead time: what each lease of whole hosts asked for, and when that was first free as far as then known."""
+"""Projected lead time: when the machines that a lease asked for were first free, as known at its request."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,6 +16,7 @@ from usage_assets.kinds.openstack.facts.rows import born, hours, latest
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 
 Filters = dict[tuple[str | None, ...], Filter]
+_LEASE = ["month", "lease_id"]
 _TEXTS = ["resource_properties", "hypervisor_properties"]
 
 
@@ -27,7 +28,7 @@ def machines_asked() -> pl.Expr:
 def readable_filters(details: pl.LazyFrame) -> Filters:
     """The filters of reservations by their texts, each read once; unreadable ones are left out.
 
-    A text that asks for nothing adds nothing, so that filters that say the same are equal.
+    Empty texts add no part, so that filters of the same meaning are equal.
     """
     columns = [name for name in _TEXTS if name in details.collect_schema().names()]
     out = {}
@@ -73,8 +74,8 @@ def projections(
     )
 
 
-def _kinds(filters: Filters) -> dict[Filter, int]:
-    """A number for each filter; texts that say the same are of one kind."""
+def _numbered(filters: Filters) -> dict[Filter, int]:
+    """A number, the kind, for each filter; texts of the same meaning are of one kind."""
     return {each: number for number, each in enumerate(dict.fromkeys(filters.values()))}
 
 
@@ -86,7 +87,7 @@ def _requests(raw: Inputs, leases: pl.LazyFrame, reservations: pl.LazyFrame, fil
     details = latest(
         raw["blazar_computehost_reservations"], ["month", "reservation_id"], *_TEXTS, "count_range"
     ).with_columns(has_details=pl.lit(value=True))
-    kinds = _kinds(filters)
+    kinds = _numbered(filters)
     numbers = pl.LazyFrame(
         [(*texts, kinds[each]) for texts, each in filters.items()],
         schema=dict.fromkeys(_TEXTS, pl.String) | {"kind": pl.UInt32},
@@ -96,19 +97,14 @@ def _requests(raw: Inputs, leases: pl.LazyFrame, reservations: pl.LazyFrame, fil
         reservations.filter(pl.col("resource_type") == PHYSICAL)
         .join(details, on=["month", "reservation_id"], how="left")
         .join(numbers, on=_TEXTS, how="left", nulls_equal=True)
-        .with_columns(count=machines_asked())
-        .with_columns(
-            kind=pl.when("has_details").then("kind"),  # no details would pass for no filter
-            is_known=(pl.col("has_details") & pl.col("kind").is_not_null() & (pl.col("count") > 0)).fill_null(
-                value=False
-            ),
-        )
-        .filter(pl.col("is_known").all().over("month", "lease_id"))
+        # without details the texts are null, as those of an empty filter
+        .with_columns(kind=pl.when("has_details").then("kind"), count=machines_asked())
+        .filter((pl.col("kind").is_not_null() & (pl.col("count") > 0).fill_null(value=False)).all().over(_LEASE))
     )
     return (
         leases.with_columns(length=pl.col("end_date") - pl.col("start_date"))
         .filter(pl.col("length") > timedelta(0))
-        .join(materialize(each), on=["month", "lease_id"], how="inner")
+        .join(materialize(each), on=_LEASE, how="inner")
         .group_by("row", "month", "holder", "kind", "created_at", "length")
         .agg(pl.col("count").sum())
         .rename({"row": "request", "created_at": "at"})
@@ -118,14 +114,14 @@ def _requests(raw: Inputs, leases: pl.LazyFrame, reservations: pl.LazyFrame, fil
 def _machines(
     raw: Inputs, requests: pl.LazyFrame, hosts: pl.LazyFrame, bounds: pl.LazyFrame, filters: Filters
 ) -> pl.LazyFrame:
-    """Kind, machine, start_at, end_at: while a row of computehosts that matches the filter describes the machine."""
+    """Kind, machine, start_at, end_at: when the machine's row of computehosts matches the filter of the kind."""
     described = _attributes(raw, hosts).collect(engine=ENGINE)
     names = {name: pl.col(name) for name in described.columns if name.startswith("$")}
     have: Mapping[str, pl.Expr] = {name[1:]: column for name, column in names.items()}
     columns = ["month", "row", "_from", "_until"]
     matched = [
         described.filter(each.matches(have)).select(*columns, kind=pl.lit(number, dtype=pl.UInt32))
-        for each, number in _kinds(filters).items()
+        for each, number in _numbered(filters).items()
     ]
     none = described.select(*columns, kind=pl.lit(0, dtype=pl.UInt32)).clear()
     used = materialize(
@@ -137,7 +133,7 @@ def _machines(
 
 
 def _attributes(raw: Inputs, hosts: pl.LazyFrame) -> pl.LazyFrame:
-    """Month and row of each host, and as text what a filter may name: `$<column>` and `$<capability>`.
+    """Month and row of each host, and the attributes for filters as text: `$<column>` and `$<capability>`.
 
     A host whose capabilities changed has a row for each time, `[_from, _until)`.
     """
@@ -147,14 +143,14 @@ def _attributes(raw: Inputs, hosts: pl.LazyFrame) -> pl.LazyFrame:
         *(pl.col(name).cast(pl.String).alias(f"${name}") for name in HOST_COLUMNS),
     )
     flags = ("$reservable", "$disabled")  # Blazar writes True and False
-    named = materialize(raw["filter_capabilities"])
-    names = named.select("name").unique().sort("name").collect(engine=ENGINE)["name"]
+    capabilities = materialize(raw["filter_capabilities"])
+    names = capabilities.select("name").unique().sort("name").collect(engine=ENGINE)["name"]
     owners = hosts.select("month", owner_id="row_id", ended="end_at")
-    told = labels(named, {name: f"${name}" for name in names}, owners)
+    found = labels(capabilities, {name: f"${name}" for name in names}, owners)
     return (
         hosts.select("month", "row", "row_id")
         .join(columns, on=["month", "row_id"], how="inner")
-        .join(told, left_on=["month", "row_id"], right_on=OWNER, how="left")
+        .join(found, left_on=["month", "row_id"], right_on=OWNER, how="left")
         .with_columns(_from=pl.col("start_at").fill_null(FAR_PAST), _until=pl.col("end_at").fill_null(FAR_FUTURE))
         .with_columns(pl.col(name).str.to_titlecase() for name in flags)
     )
@@ -167,10 +163,10 @@ def _bookings(
     # one join at a time: given two by month and another key, the planner joins by month alone, millions of rows
     planned = materialize(
         reservations.select("month", "lease_id", "reservation_id")
-        .join(leases.filter(~pl.col("is_endless")).drop("row"), on=["month", "lease_id"], how="inner")
+        .join(leases.filter(~pl.col("is_endless")).drop("row"), on=_LEASE, how="inner")
         .drop("lease_id")
     )
-    named = materialize(
+    machines = materialize(
         hosts.filter(pl.col("hostname").is_not_null())
         .select("month", "row_id", machine="hostname")
         .join(bounds, on="month", how="inner")
@@ -185,7 +181,7 @@ def _bookings(
             allocated=born("updated_at", "deleted_at"),
             dropped=pl.min_horizontal("deleted_at", "gone_at"),
         )
-        .join(named, on=["month", "row_id"], how="inner")
+        .join(machines, on=["month", "row_id"], how="inner")
     )
     return held.join(planned, on=["month", "reservation_id"], how="inner").select(
         "holder",

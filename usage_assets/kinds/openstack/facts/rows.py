@@ -155,10 +155,10 @@ def settle(outcome: Outcome, *, site: str, asset: str) -> Settled:
 
 def _rejected(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Rejected rows with their own spans; excluded time stands apart, with who took it out as its action."""
-    empty = pl.col("own_start").is_null() | pl.col("own_end").is_null() | (pl.col("own_start") >= pl.col("own_end"))
+    has_span = pl.col("own_start") < pl.col("own_end")
     whole = rows.filter(pl.col("status") == "rejected").with_columns(
-        start_at=pl.when(~empty).then("own_start"),
-        end_at=pl.when(~empty).then("own_end"),
+        start_at=pl.when(has_span).then("own_start"),
+        end_at=pl.when(has_span).then("own_end"),
         action=pl.lit(None, dtype=pl.String),
     )
     if EXCLUDED not in rows.collect_schema().names():

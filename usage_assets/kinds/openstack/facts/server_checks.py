@@ -1,4 +1,4 @@
-"""What the checks of an OpenStack site's servers ask: which of them does the dump tell a state of, and no event."""
+"""Check of servers whose state at the dump no event explains."""
 
 from datetime import date
 
@@ -15,9 +15,9 @@ _SERVERS = BY_NAME["nova_instances"].table
 
 
 def shelved_without_events(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
-    """Servers found shelved_offloaded though no event says since when: each in the month of its last change.
+    """Servers in state shelved_offloaded without an event of it: each in the month of its last change.
 
-    Those changed before the site's first month are named in that one.
+    Those changed before the site's first month are listed in that one.
     """
     out = dict.fromkeys(window.months, GOOD)
     columns = ("month", "uuid", "vm_state", "created_at", "updated_at")
@@ -28,9 +28,7 @@ def shelved_without_events(reader: Reader, site: Site, window: Window) -> dict[d
     months = sorted(servers["month"].unique())
     events = read_raw(reader, window.site, months, only=("server_events",))["server_events"]
     found: dict[date, list[str]] = {}
-    for month, uuid, since in (
-        shelved_by_state(servers.lazy(), events).select("month", "uuid", "since").sort("uuid").collect().iter_rows()
-    ):
+    for month, uuid, since in shelved_by_state(servers.lazy(), events).sort("uuid").collect().iter_rows():
         if since is not None and max(since.date().replace(day=1), site.first_month) == month:
             found.setdefault(month, []).append(uuid)
     for month, names in found.items():

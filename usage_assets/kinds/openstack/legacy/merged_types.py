@@ -1,7 +1,9 @@
-"""Node types that another counter took for one: found from the hours of both, month by month."""
+"""Node types that the legacy counter has as one: found from the hours of both counters, month by month."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from datetime import date
+from itertools import chain, combinations
 from os.path import commonprefix
 
 import polars as pl
@@ -37,7 +39,8 @@ def _of_month(rows: pl.DataFrame) -> Iterator[tuple[str, str]]:
         own = ours.get(name, {})
         if _agree(theirs[name], [own]):
             continue
-        found = [parts for parts in _subsets(lacking) if _agree(theirs[name], [own, *(ours[each] for each in parts)])]
+        subsets = chain.from_iterable(combinations(lacking, size) for size in range(1, _MOST_MERGED + 1))
+        found = [parts for parts in subsets if _agree(theirs[name], [own, *(ours[each] for each in parts)])]
         if not found:
             continue
         # of several sums that fit, the one whose names are most alike
@@ -46,28 +49,23 @@ def _of_month(rows: pl.DataFrame) -> Iterator[tuple[str, str]]:
         yield from ((each, name) for each in sorted({*best, name}))
 
 
-def _days(rows: pl.DataFrame) -> dict[str, dict[object, float]]:
-    out: dict[str, dict[object, float]] = {}
+def _days(rows: pl.DataFrame) -> dict[str, dict[tuple[str, date], float]]:
+    """Hours by node type, metric and day."""
+    out: dict[str, dict[tuple[str, date], float]] = {}
     for metric, day, name, hours in rows.select("metric", "date", "node_type", "hours").iter_rows():
         out.setdefault(name, {})[metric, day] = hours
     return out
 
 
-def _subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for size in range(1, _MOST_MERGED + 1):
-        yield from combinations(names, size)
-
-
-def _agree(theirs: Mapping[object, float], parts: Sequence[Mapping[object, float]]) -> bool:
+def _agree(theirs: Mapping[tuple[str, date], float], parts: Sequence[Mapping[tuple[str, date], float]]) -> bool:
     """Whether the parts add up to theirs on most days, by one of the metrics."""
-    good = dict.fromkeys(METRICS, 0)
-    days = dict.fromkeys(METRICS, 0)
-    for key, hours in theirs.items():
-        metric = key[0]  # type: ignore[index]
+    good: Counter[str] = Counter()
+    days: Counter[str] = Counter()
+    for (metric, day), hours in theirs.items():
         days[metric] += 1
-        added = sum(part.get(key, 0.0) for part in parts)
+        added = sum(part.get((metric, day), 0.0) for part in parts)
         good[metric] += abs(added - hours) <= max(TOLERANCE_HOURS, TOLERANCE_SHARE * abs(hours))
-    return any(2 * good[metric] > days[metric] > 0 for metric in METRICS)
+    return any(2 * good[metric] > days[metric] for metric in days)
 
 
 def _likeness(name: str, parts: Iterable[str]) -> float:

@@ -1,18 +1,18 @@
-"""`personal` of a site's file: which columns that name people are hashed or dropped before they are stored."""
+"""`personal` of a site's file: the columns that name people and are hashed or dropped before they are stored."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from usage_assets.kinds.openstack.raw.tables import BY_NAME, TABLES
+from usage_assets.kinds.openstack.raw.tables import TABLES
 from usage_assets.sites.sql import PersonalRule
 
 SPEC = "nova_api_request_specs.spec"
 LEASE_NAME = "blazar_leases.name"
 
 _PERSONAL = tuple(f"{raw.name}.{column.name}" for raw in TABLES for column in raw.columns if column.personal)
-# no rule reads what these say of a person, so a site may hide them as well: by name, `personal: hash` leaves them
+# no rule needs these, so a site may hide them by name; `personal: hash` leaves them as they are
 _ALSO = ("project_id", "message", "disabled_reason")
 _HIDEABLE = (
     *_PERSONAL,
@@ -30,17 +30,14 @@ def _expanded(value: object) -> object:
     if not isinstance(value, Mapping):
         msg = "write hash, or columns such as {user_id: hash, blazar_leases.name: drop}"
         raise ValueError(msg)
-    if not value:
-        return {}
     out: dict[str, Any] = {}
     for name, rule in value.items():
-        there = [column for column in _HIDEABLE if column.endswith(f".{name}")] if name in _EVERYWHERE else [name]
-        unknown = [column for column in there if column not in _HIDEABLE]
-        if unknown:
+        columns = [column for column in _HIDEABLE if column.endswith(f".{name}")] if name in _EVERYWHERE else [name]
+        if not set(_HIDEABLE) >= set(columns):
             shown = ", ".join([*_EVERYWHERE, *(column for column in _HIDEABLE if not column.endswith(_EVERYWHERE))])
             msg = f"{name} can't be hidden: no such column, or rows could not be told apart or counted without; {shown}"
             raise ValueError(msg)
-        out |= dict.fromkeys(there, rule)
+        out |= dict.fromkeys(columns, rule)
     return out
 
 
@@ -50,10 +47,10 @@ Personal = Annotated[dict[str, PersonalRule], BeforeValidator(_expanded)]
 def fits(personal: Mapping[str, PersonalRule], site: Any) -> None:
     """Raise ValueError where another part of the site's file needs what `personal` hides."""
     for name in _EVERYWHERE:
-        mine = [c for c in _HIDEABLE if c.endswith(f".{name}") and _is_there(c, site)] if personal else []
-        rules = {personal.get(column) for column in mine}
-        if len(rules) > 1:
-            bare = sorted(column for column in mine if column not in personal) or mine
+        tables = [raw.name for raw in TABLES if raw.database in site.databases] if personal else []
+        columns = [column for column in _HIDEABLE if column in {f"{table}.{name}" for table in tables}]
+        if len({personal.get(column) for column in columns}) > 1:
+            bare = sorted(column for column in columns if column not in personal) or columns
             msg = f"personal: {name} must be treated alike in all tables, not so in {bare[0]}; write {name}: hash"
             raise ValueError(msg)
     if any(column.endswith(".project_id") for column in personal):
@@ -62,7 +59,7 @@ def fits(personal: Mapping[str, PersonalRule], site: Any) -> None:
             "project_names": bool(site.project_names),
             "databases.keystone": "keystone" in site.databases,
         }
-        needed = [what for what, is_needed in needs.items() if is_needed]
+        needed = [name for name, is_needed in needs.items() if is_needed]
         if needed:
             msg = f"personal: {', '.join(needed)} needs project_id as it is; hash_names hides it in what people read"
             raise ValueError(msg)
@@ -77,7 +74,3 @@ def fits(personal: Mapping[str, PersonalRule], site: Any) -> None:
         if dropped:
             msg = f"personal: an exclusion needs {rule.table}.{dropped[0]}; hash it, and the exclusion still matches"
             raise ValueError(msg)
-
-
-def _is_there(column: str, site: Any) -> bool:
-    return BY_NAME[column.split(".", maxsplit=1)[0]].database in site.databases

@@ -1,7 +1,4 @@
-"""What an operator decides in a site's file about its rows: which do not count, and which source is believed.
-
-Models only: what they mean is done where facts are made.
-"""
+"""Exclusions and sources of metrics in a site's file: models only, facts apply them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
@@ -27,14 +24,8 @@ FilledText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=
 Policy = Literal["authoritative", "gap_fill", "supplement"]
 
 HAVE_INTERVALS = (
-    "nova_compute_nodes",
-    "nova_services",
-    "nova_instances",
-    "nova_cell0_instances",
-    "blazar_computehosts",
-    "blazar_computehost_allocations",
-    "blazar_devices",
-    "blazar_device_allocations",
+    *("nova_compute_nodes", "nova_services", "nova_instances", "nova_cell0_instances"),
+    *("blazar_computehosts", "blazar_computehost_allocations", "blazar_devices", "blazar_device_allocations"),
     "zun_container",
 )
 """Raw tables whose rows make intervals."""
@@ -43,10 +34,8 @@ HAVE_ALLOCATIONS = ("blazar_leases", "blazar_reservations")
 
 INVENTORY = "inventory"
 LEGACY_COUNTS = "chameleon_usage_node_count_cache"
-SOURCES_OF_METRIC: dict[str, tuple[str, ...]] = {
-    "total": ("nova_compute_nodes", "nova_services", INVENTORY, LEGACY_COUNTS),
-}
-"""The sources that a metric can be made from; a metric that is not here has no other than its own."""
+SOURCES_OF_METRIC = {"total": ("nova_compute_nodes", "nova_services", INVENTORY, LEGACY_COUNTS)}
+"""The sources to choose from by metric; other metrics have no choice."""
 
 
 class _Rule(BaseModel):
@@ -121,18 +110,15 @@ def _texts(table: str, where: dict[Any, Any]) -> dict[str, tuple[str, ...]]:
         if not values:
             msg = f"where.{column} names no value"
             raise ValueError(msg)
-        is_text = types[column] == Type.TEXT
-        out[column] = tuple(
-            _text(column, value, is_text=is_text, is_float=types[column] == Type.FLOAT) for value in values
-        )
+        out[column] = tuple(_text(column, value, types[column]) for value in values)
     return out
 
 
-def _text(column: str, value: object, *, is_text: bool, is_float: bool) -> str:
+def _text(column: str, value: object, kind: Type) -> str:
     if value is None or isinstance(value, (list, dict)):
         msg = f"where.{column}: {value!r} is no value; name one, or a list of them"
         raise ValueError(msg)
-    if is_text and not isinstance(value, str):
+    if kind == Type.TEXT and not isinstance(value, str):
         # YAML reads 0123 as a number, and an id of digits only would never match
         msg = f"where.{column}: the column is text, YAML reads {value!r} as a {type(value).__name__}; put it in quotes"
         raise ValueError(msg)
@@ -142,7 +128,7 @@ def _text(column: str, value: object, *, is_text: bool, is_float: bool) -> str:
         at = _instant(value)
         assert isinstance(at, datetime)
         return at.isoformat(" ")
-    return repr(float(value)) if is_float and isinstance(value, int) else str(value)
+    return repr(float(value)) if kind == Type.FLOAT and isinstance(value, int) else str(value)
 
 
 class MetricSource(_Rule):

@@ -1,11 +1,11 @@
-"""What the checks of the dimensions ask: hosts, projects and users add up to the site, days to their month."""
+"""Checks of the dimensions: hosts, projects and users add up to the site, days to their month."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date
 
 from usage_assets.core.months import Window
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.kinds.openstack.timelines.dimensions import DAILY, slots
+from usage_assets.kinds.openstack.timelines.dimensions import daily_resources, slots
 from usage_assets.kinds.openstack.timelines.scope import usage_scope
 from usage_assets.schema import Table
 from usage_assets.sites.base import Gap
@@ -73,7 +73,11 @@ def days_add_up(reader: Reader, site: OpenStackSite, window: Window) -> dict[dat
     """The days of a host add up to its month."""
     found: dict[date, list[str]] = {}
     if reader.has(USAGE_BY_HOST):
-        params = {"site": window.site, "months": list(window.months), "resources": _daily(site)}
+        params = {
+            "site": window.site,
+            "months": list(window.months),
+            "resources": list(daily_resources(usage_scope(site))),
+        }
         for month, node, resource, slot, days, whole in reader.sql(_DAYS, params).iter_rows():
             found.setdefault(month, []).append(f"{slot} {resource} of {node}: {days or 0.0:.6f} hours, {whole:.6f}")
     return _findings(window, found, "in its month")
@@ -103,7 +107,7 @@ def _differences(
         tolerance=TOLERANCE,
         gaps=_gaps(scope.gaps, terms, unit) or "false",
     )
-    resources = list(scope.resources) if unit == "month" else _daily(site)
+    resources = list(scope.resources if unit == "month" else daily_resources(scope))
     out: dict[date, list[str]] = {}
     params = {"site": window.site, "months": list(window.months), "resources": resources}
     for month, start_at, resource, slot, ours, whole in reader.sql(query, params).iter_rows():
@@ -113,7 +117,7 @@ def _differences(
 
 
 def _gaps(gaps: Mapping[str, tuple[Gap, ...]], terms: Mapping[str, Iterable[str]], unit: str) -> str:
-    """The periods of which a table tells nothing, because a term's source has a known gap there, as a condition."""
+    """The periods without values in a table because a term's source has a known gap there, as a condition."""
     found = {
         (slot, gap.start, gap.end) for slot, metrics in terms.items() for name in metrics for gap in gaps.get(name, ())
     }
@@ -121,10 +125,6 @@ def _gaps(gaps: Mapping[str, tuple[Gap, ...]], terms: Mapping[str, Iterable[str]
         f"(slot = '{slot}' AND start_at < TIMESTAMP '{end}' AND start_at + INTERVAL 1 {unit} > TIMESTAMP '{start}')"
         for slot, start, end in sorted(found)
     )
-
-
-def _daily(site: OpenStackSite) -> list[str]:
-    return [name for name in DAILY if name in usage_scope(site).resources]
 
 
 def _findings(window: Window, found: Mapping[date, list[str]], against: str) -> dict[date, Finding]:

@@ -7,9 +7,9 @@ from datetime import date, datetime
 import polars as pl
 
 from usage_assets.core.hashing import hashes, salt_of
-from usage_assets.core.months import next_month
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.intervals.steps import DECIMALS_OF, parts_of
+from usage_assets.kinds.openstack.facts.rows import month_bounds
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.openstack.timelines.scope import usage_scope
@@ -37,15 +37,6 @@ _WHERE = (
 _DAYS = "unnest(range(date_trunc('day', start_at), end_at, INTERVAL 1 DAY))"
 
 
-@dataclass(frozen=True)
-class Hours:
-    """Hours `<slot>.<resource>` per period and group, null where unknown; names of projects."""
-
-    monthly: pl.DataFrame
-    daily: pl.DataFrame | None = None
-    names: pl.DataFrame | None = None
-
-
 def slots(scope: Scope) -> dict[str, tuple[str, ...]]:
     """Columns of the tables -> the counted metrics that they add up; empty where the site counts none of them."""
     plain = {name: (name,) for name in ("total", "reservable", "committed")}
@@ -54,62 +45,68 @@ def slots(scope: Scope) -> dict[str, tuple[str, ...]]:
     return {slot: tuple(name for name in names if name in scope.counted) for slot, names in wanted.items()}
 
 
-def read_hosts(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Hours:
-    """Hours of hosts, by months and by days."""
+def read_hosts(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Hours of hosts (see Sums), by months and by days."""
     scope = usage_scope(site)
     keys = {"node": f"coalesce(node, '{UNNAMED}')", "node_type": "node_type"}
-    wanted = slots(scope)
-    return Hours(
-        monthly=_read(reader, site, months, Sums(keys, wanted, scope.resources)),
-        daily=_read(reader, site, months, Sums(keys, wanted, _daily(scope), by_days=True)),
-    )
+    monthly = Sums(keys, slots(scope), scope.resources)
+    daily = Sums(keys, slots(scope), daily_resources(scope), by_days=True)
+    return _read(reader, site, months, monthly), _read(reader, site, months, daily)
 
 
-def read_projects(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Hours:
-    """Hours of projects, and their names."""
-    monthly = _held(reader, site, months, "project_id")
-    return Hours(monthly, names=read_names(reader, site, months))
+def read_projects(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Hours of projects (see Sums) by months, and their names."""
+    return _read_holders(reader, site, months, "project_id"), read_names(reader, site, months)
 
 
-def read_users(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> Hours:
-    """Hours of users."""
-    return Hours(_held(reader, site, months, "user_id"))
+def read_users(reader: Reader, site: OpenStackSite, months: Sequence[date]) -> pl.DataFrame:
+    """Hours of users (see Sums) by months."""
+    return _read_holders(reader, site, months, "user_id")
 
 
-def make_hosts(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Built:
+def make_hosts(
+    site: OpenStackSite,
+    months: Sequence[date],
+    hours: tuple[pl.DataFrame, pl.DataFrame],
+    extracted: Mapping[date, datetime],
+) -> Built:
     """Rows of timelines.usage_by_host."""
-    scope = usage_scope(site)
-    assert read.daily is not None
-    limits = _limits(months, extracted)
+    scope, (monthly, daily) = usage_scope(site), hours
+    bounds = month_bounds(months, extracted)
     keys = ("node", "node_type")
-    parts = [
-        _long(frame.join(limits, on="month"), scope, keys, resources, period)
-        for period, frame, resources in (("month", read.monthly, scope.resources), ("day", read.daily, _daily(scope)))
-    ]
-    return Built(_shaped(pl.concat(parts), USAGE_BY_HOST, site))
+    by_month = _long(monthly, bounds, scope, keys, scope.resources)
+    by_day = _long(daily, bounds, scope, keys, daily_resources(scope), period="day")
+    return Built(_shaped(pl.concat([by_month, by_day]), USAGE_BY_HOST, site))
 
 
 def make_projects(
-    site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]
+    site: OpenStackSite,
+    months: Sequence[date],
+    hours: tuple[pl.DataFrame, pl.DataFrame],
+    extracted: Mapping[date, datetime],
 ) -> Built:
     """Rows of timelines.usage_by_project."""
-    assert read.names is not None
-    rows = _of_holders(site, months, read, extracted, "project_id")
-    with_names = rows.join(read.names, on=["month", "project_id"], how="left")
+    scope, (monthly, names) = usage_scope(site), hours
+    rows = _long(monthly, month_bounds(months, extracted), scope, ("project_id",), scope.resources)
+    with_names = rows.join(names, on=["month", "project_id"], how="left")
     return Built(_shaped(hidden(with_names, ("project_id", "project_name"), site), USAGE_BY_PROJECT, site))
 
 
-def make_users(site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime]) -> Built:
+def make_users(
+    site: OpenStackSite, months: Sequence[date], hours: pl.DataFrame, extracted: Mapping[date, datetime]
+) -> Built:
     """Rows of timelines.usage_by_user."""
-    rows = _of_holders(site, months, read, extracted, "user_id")
+    scope = usage_scope(site)
+    rows = _long(hours, month_bounds(months, extracted), scope, ("user_id",), scope.resources)
     return Built(_shaped(hidden(rows, ("user_id",), site), USAGE_BY_USER, site))
 
 
-def _daily(scope: Scope) -> tuple[str, ...]:
+def daily_resources(scope: Scope) -> tuple[str, ...]:
+    """The resources of daily rows."""
     return tuple(name for name in DAILY if name in scope.resources)
 
 
-def _held(reader: Reader, site: OpenStackSite, months: Sequence[date], holder: str) -> pl.DataFrame:
+def _read_holders(reader: Reader, site: OpenStackSite, months: Sequence[date], holder: str) -> pl.DataFrame:
     scope = usage_scope(site)
     wanted = {slot: metrics for slot, metrics in slots(scope).items() if slot in _HELD}
     return _read(reader, site, months, Sums({holder: f"coalesce({holder}, '{NOBODY}')"}, wanted, scope.resources))
@@ -131,8 +128,9 @@ class Sums:
         A slot without intervals is 0; one whose intervals all have null for the resource is null.
         """
         at = _DAYS if self.by_days else "month::TIMESTAMP"
-        start, end = ("greatest(start_at, timestamp)", "least(end_at, timestamp + INTERVAL 1 DAY)")
-        start, end = (start, end) if self.by_days else ("start_at", "end_at")
+        start, end = "start_at", "end_at"
+        if self.by_days:
+            start, end = "greatest(start_at, timestamp)", "least(end_at, timestamp + INTERVAL 1 DAY)"
         keys = ", ".join(f"{sql} AS {name}" for name, sql in self.keys.items())
         grouped = ", ".join(["month", "timestamp", *self.keys])
         # whole parts of a unit times whole microseconds: sums that no order of adding changes
@@ -178,28 +176,20 @@ def _read(reader: Reader, site: OpenStackSite, months: Sequence[date], sums: Sum
     return reader.sql(sums.sql, params | {"site": site.key, "months": list(months), "metrics": metrics})
 
 
-def _of_holders(
-    site: OpenStackSite, months: Sequence[date], read: Hours, extracted: Mapping[date, datetime], holder: str
-) -> pl.DataFrame:
-    scope = usage_scope(site)
-    frame = read.monthly.join(_limits(months, extracted), on="month")
-    return _long(frame, scope, (holder,), scope.resources, "month")
-
-
-def _limits(months: Sequence[date], extracted: Mapping[date, datetime]) -> pl.DataFrame:
-    """Per month its end, or its extraction where that comes first: `limit_at`."""
-    ends = [datetime(after.year, after.month, 1) for after in map(next_month, months)]
-    limits = [min(end, extracted.get(month, end)) for month, end in zip(months, ends, strict=True)]
-    return pl.DataFrame({"month": list(months), "limit_at": limits}, schema={"month": pl.Date, "limit_at": _INSTANT})
-
-
 def _long(
-    frame: pl.DataFrame, scope: Scope, keys: Sequence[str], resources: Sequence[str], period: str
+    hours: pl.DataFrame,
+    bounds: pl.LazyFrame,
+    scope: Scope,
+    keys: Sequence[str],
+    resources: Sequence[str],
+    *,
+    period: str = "month",
 ) -> pl.DataFrame:
     """One row per period, group and resource of which the group has any hours; null in known gaps; with shares.
 
-    `frame` is what `Sums` gives, with limit_at.
+    `hours` are rows of Sums, `bounds` is month_bounds().
     """
+    frame = hours.join(bounds.select("month", "limit_at").collect(), on="month")
     wanted = {slot: names for slot, names in slots(scope).items() if f"{slot}.{resources[0]}" in frame.columns}
     start = pl.col("timestamp")
     until = pl.min_horizontal(start.dt.offset_by("1d" if period == "day" else "1mo"), "limit_at")

@@ -23,21 +23,17 @@ def make(site: Site, months: Sequence[date], leases: pl.DataFrame, extracted: Ma
 
 
 def leadtime(leases: pl.DataFrame) -> pl.DataFrame:
-    """Rows of timelines.leadtime, from rows of facts.leases; a lease has a point of each type that it has hours of."""
-    of_types = [
-        leases.lazy().select(
-            "site",
-            "month",
-            "node_type",
-            timestamp="created_at",
-            leadtime_type=pl.lit(name),
-            value=pl.col(name),
-        )
-        for name in LEADTIME_TYPES
-    ]
+    """Rows of timelines.leadtime from rows of facts.leases: a point for each type of lead time that a lease has."""
     key = list(LEADTIME.unique_key)
     return (
-        pl.concat(of_types)
+        leases.lazy()
+        .unpivot(
+            on=list(LEADTIME_TYPES),
+            index=["site", "month", "node_type", "created_at"],
+            variable_name="leadtime_type",
+            value_name="value",
+        )
+        .rename({"created_at": "timestamp"})
         .filter(pl.col("value").is_not_null())
         .group_by(key)
         .agg(pl.col("value").median())

@@ -1,4 +1,4 @@
-"""What the usage timeline of an OpenStack site covers: its metrics, resources, node types and gaps."""
+"""Scope of the usage timeline of an OpenStack site: its metrics, resources, node types and gaps."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -20,11 +20,8 @@ from usage_assets.timelines.usage import Scope
 from usage_assets.warehouse import Reader
 
 NODE_TYPE_INPUTS = (
-    "nova_compute_nodes",
-    "blazar_computehosts",
-    "host_capabilities",
-    "blazar_devices",
-    "device_capabilities",
+    *("nova_compute_nodes", "blazar_computehosts", "host_capabilities"),
+    *("blazar_devices", "device_capabilities"),
 )
 """The frames of `read_raw` that `month_node_types` uses."""
 _MACHINE_RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_gb", "gpus")
@@ -32,16 +29,13 @@ _MACHINE_RESOURCES = ("nodes", "vcpus", "vcpus_overcommit", "memory_mb", "disk_g
 _CAPACITY = ("nova_compute_nodes", "blazar_devices")
 _RESERVABLE = (*_CAPACITY, "blazar_computehosts")
 _COMMITTED = (
-    *_RESERVABLE,
-    "blazar_computehost_allocations",
-    "blazar_device_allocations",
-    "blazar_reservations",
-    "blazar_leases",
+    *(*_RESERVABLE, "blazar_computehost_allocations", "blazar_device_allocations"),
+    *("blazar_reservations", "blazar_leases"),
 )
 _SERVERS = ("nova_instances", "zun_container")
 _EVENTS = ("nova_instance_actions", "nova_instance_actions_events")
 _BOOKED = (*_SERVERS, "nova_api_request_specs")
-# the raw tables that each metric is made from: a known gap of one of them makes the metric unknown
+# the raw tables of each metric: a known gap of one of them makes the metric unknown
 SOURCES_OF: dict[str, tuple[str, ...]] = {
     "total": _CAPACITY,
     "reservable": _RESERVABLE,
@@ -54,7 +48,7 @@ SOURCES_OF: dict[str, tuple[str, ...]] = {
     # of all bookings: what makes one of them unknown makes activity unknown
     "active": (*_BOOKED, *_EVENTS, *_COMMITTED),
 }
-# what a site that names maintenance counts apart from
+# metrics that a site with maintenance counts apart from
 _IN_MAINTENANCE = {"committed": "maintenance", "occupied_reservation": "occupied_maintenance"}
 
 
@@ -101,7 +95,7 @@ def _lists_machines(site: OpenStackSite) -> bool:
 
 
 def _untold(site: OpenStackSite, counted: Sequence[str], resources: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Per resource the counted metrics of which no source of the site tells it: of devices, without Zun, their use."""
+    """Per resource the counted metrics that no source of the site has it for: of devices, without Zun, their use."""
     has = set(site.databases)
     held = [name for name in counted if name.startswith("occupied") or name == "active"]
     leased = [name for name in counted if name in {"reservable", "committed", "maintenance"}]
@@ -111,7 +105,7 @@ def _untold(site: OpenStackSite, counted: Sequence[str], resources: Sequence[str
 
 
 def known_gaps(site: OpenStackSite) -> tuple[Gap, ...]:
-    """The known gaps of the site's sources; which machines exist is unknown only where none of its sources knows it."""
+    """The known gaps of the site's sources; one of the machines that exist is a gap of all sources of total at once."""
     first, *others = (
         [gap for gap in site.known_gaps if gap.source == source.name] for source in sources_of_total(site)
     )
@@ -127,7 +121,7 @@ def known_gaps(site: OpenStackSite) -> tuple[Gap, ...]:
 
 
 def _sources(metric: str, counted: tuple[str, ...]) -> tuple[str, ...]:
-    """What the metric is made from at a site that counts these."""
+    """The raw tables of a metric at a site with these counted metrics."""
     if metric == "reservable" and "maintenance" in counted:
         return SOURCES_OF["maintenance"]
     if metric == "active" and "occupied_reservation" not in counted:
