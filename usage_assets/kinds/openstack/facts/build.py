@@ -110,11 +110,15 @@ def _of_machines(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict
     )
     existence = materialize(machines.existing(profile))
     reservable = materialize(capacity.reservable_machines(alive, profile, bounds))
-    allocations = materialize(committed.host_allocations(raw, host_rows, bounds, site.maintenance))
+    hosts = host_rows.select("month", "row_id", node="hostname")
+    source = "blazar_computehost_allocations"
+    allocations = materialize(
+        committed.allocation_rows(raw, bounds, source=source, owners=hosts, maintenance=site.maintenance)
+    )
     holdings = materialize(committed.held(allocations, reservable))
     whole = materialize(committed.whole_machines(holdings))
     parts = materialize(committed.parts_of_machines(raw, holdings))
-    left = capacity.whole(reservable)
+    left = reservable.select(*machines.HOST, "row", "start_at", "end_at", "node_type", *capacity.machine_resources())
     if site.maintenance is not None:
         left = materialize(maintenance.taken(left, whole, parts))
     servers = []
@@ -138,7 +142,9 @@ def _of_devices(site: OpenStackSite, raw: Inputs, bounds: pl.LazyFrame) -> dict[
     types = materialize(devices.device_types(raw))
     rows = devices.device_rows(raw, types, bounds, "total")
     reservable = devices.device_rows(raw, types, bounds, "reservable").filter("reservable")
-    allocations = devices.device_allocations(raw, rows, bounds, site.maintenance)
+    allocations = committed.allocation_rows(
+        raw, bounds, source="blazar_device_allocations", owners=rows, maintenance=site.maintenance
+    )
     holdings = materialize(devices.held(allocations, reservable, types))
     own = materialize(devices.owned_by_leases(holdings))
     return {

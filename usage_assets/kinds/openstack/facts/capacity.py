@@ -56,16 +56,11 @@ def reservable_machines(alive: pl.LazyFrame, machine_profile: pl.LazyFrame, boun
     return merged(pl.concat([sized.select(columns), unsized.select(columns)], how="vertical_relaxed"), _SPECIFIC)
 
 
-def whole(machines: pl.LazyFrame) -> pl.LazyFrame:
-    """Pieces of machines with their resources; `machines` is reservable_machines()."""
-    return machines.select(*HOST, "row", "start_at", "end_at", "node_type", *machine_resources())
-
-
 def reservable(hosts: pl.LazyFrame, pieces: pl.LazyFrame, existence: pl.LazyFrame, bounds: pl.LazyFrame) -> Outcome:
     """A machine is reservable while it exists and a computehosts row of its hostname covers the instant.
 
-    `pieces` is whole() of reservable_machines(), less what maintenance holds; `existence` the parts of the profile that
-    exist. Source: blazar_computehosts.
+    `pieces` is reservable_machines() with machine_resources(), less what maintenance holds; `existence` is existing().
+    Source: blazar_computehosts.
     """
     rows = _described(hosts, bounds, metric="reservable", source="blazar_computehosts")
     within = intersect(

@@ -24,26 +24,24 @@ from usage_assets.kinds.openstack.site.model import Maintenance
 
 PHYSICAL = "physical:host"
 BY_FLAVOR = ("virtual:instance", "flavor:instance")
+_ALLOCATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "blazar_computehost_allocations": ("compute_host_id", (PHYSICAL, *BY_FLAVOR)),
+    "blazar_device_allocations": ("device_id", ("device",)),
+}
+"""Tables of allocations: the column of the host or device, and the types of reservations that hold one."""
 _PIECE = ("row", "metric", "start_at", "end_at", "node_type")
 
 
 def allocation_rows(
-    inputs: Inputs,
-    bounds: pl.LazyFrame,
-    *,
-    source: str,
-    resource: str,
-    types: tuple[str, ...],
-    owners: pl.LazyFrame,
-    maintenance: Maintenance | None,
+    inputs: Inputs, bounds: pl.LazyFrame, *, source: str, owners: pl.LazyFrame, maintenance: Maintenance | None
 ) -> pl.LazyFrame:
     """Allocations with their span, see with_own_span().
 
     An allocation runs from the latest of lease start, lease creation and its own creation to the earliest of lease end,
-    lease deletion and its own deletion; without a lease, from its creation to its deletion. `owners` has month,
-    owner_id and node (hostname or device name) of what is allocated. Leases for `maintenance` have a metric of their
-    own.
+    lease deletion and its own deletion; without a lease, from its creation to its deletion. `owners` has month, row_id
+    and node (hostname or device name) of the hosts or devices. Leases for `maintenance` have a metric of their own.
     """
+    resource, types = _ALLOCATIONS[source]
     leases = inputs["blazar_leases"].select(
         "month",
         "project_id",
@@ -63,7 +61,7 @@ def allocation_rows(
     rows = (
         own.join(reservations, on=["month", "reservation_id"], how="left")
         .join(leases, on=["month", "lease_id"], how="left")
-        .join(owners.select("month", "owner_id", "node"), on=["month", "owner_id"], how="left")
+        .join(owners.select("month", "node", owner_id="row_id"), on=["month", "owner_id"], how="left")
         .with_columns(
             joined_blazar_reservations=pl.col("has_reservation").is_not_null(),
             joined_blazar_leases=pl.col("has_lease").is_not_null(),
@@ -87,21 +85,6 @@ def allocation_rows(
         ("unknown_host", pl.col("node").is_null()),
         ("bad_time", NO_START),
         ("never_ran", NEVER_RAN),
-    )
-
-
-def host_allocations(
-    inputs: Inputs, hosts: pl.LazyFrame, bounds: pl.LazyFrame, maintenance: Maintenance | None
-) -> pl.LazyFrame:
-    """The allocations of hosts; see allocation_rows."""
-    return allocation_rows(
-        inputs,
-        bounds,
-        source="blazar_computehost_allocations",
-        resource="compute_host_id",
-        types=(PHYSICAL, *BY_FLAVOR),
-        owners=hosts.select("month", owner_id="row_id", node="hostname"),
-        maintenance=maintenance,
     )
 
 
@@ -138,7 +121,7 @@ def parts_of_machines(inputs: Inputs, holdings: pl.LazyFrame) -> pl.LazyFrame:
 def committed(rows: pl.LazyFrame, holdings: pl.LazyFrame, whole: pl.LazyFrame, parts: pl.LazyFrame) -> Outcome:
     """A whole machine is committed once, to the latest allocation; a flavor counts with its size, each by itself.
 
-    What leases for maintenance hold is metric maintenance instead. `rows` is host_allocations(), `holdings` is held().
+    What leases for maintenance hold is metric maintenance instead. `rows` is allocation_rows(), `holdings` is held().
     Source: blazar_computehost_allocations.
     """
     pieces = merged(pl.concat([whole, parts]).drop(*HOST, "metric"), ["row", "node_type", *RESOURCE_NAMES])

@@ -7,7 +7,6 @@ import polars as pl
 
 from usage_assets.intervals import assign_owner, fill_between, intersect, materialize, subtract, union
 from usage_assets.intervals.algebra import FAR_FUTURE, FAR_PAST
-from usage_assets.kinds.openstack.facts.committed import allocation_rows
 from usage_assets.kinds.openstack.facts.inputs import Inputs
 from usage_assets.kinds.openstack.facts.labels import OWNER, labelled, labels
 from usage_assets.kinds.openstack.facts.machines import merged, segments
@@ -78,21 +77,6 @@ def capacity(rows: pl.LazyFrame, types: pl.LazyFrame, own: pl.LazyFrame | None =
     typed = labelled(materialize(left), types, "owner_id")
     pieces = typed.select(ROW, "start_at", "end_at", "node_type", *resources(devices=1.0))
     return Outcome(rows, pieces, lost=((pl.lit("bad_time"), alive), (pl.lit("duplicate"), pieces)))
-
-
-def device_allocations(
-    inputs: Inputs, devices: pl.LazyFrame, bounds: pl.LazyFrame, maintenance: Maintenance | None
-) -> pl.LazyFrame:
-    """The allocations of devices; see committed.allocation_rows."""
-    return allocation_rows(
-        inputs,
-        bounds,
-        source="blazar_device_allocations",
-        resource="device_id",
-        types=("device",),
-        owners=devices.select("month", "node", owner_id="row_id"),
-        maintenance=maintenance,
-    )
 
 
 def held(rows: pl.LazyFrame, reservable: pl.LazyFrame, types: pl.LazyFrame) -> pl.LazyFrame:

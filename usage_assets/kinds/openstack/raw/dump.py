@@ -1,6 +1,6 @@
 """Dumps of OpenStack sites."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from usage_assets.core.months import Window
@@ -19,8 +19,7 @@ def dump(
     warehouse: Warehouse,
     *,
     tables: Sequence[RawTable],
-    catalogue: Mapping[str, RawTable] = BY_NAME,
     **options: Any,
 ) -> DumpResult:
     """Read the months of the window from the site's databases and store them, as `sources.sql.dump` does."""
-    return sql.dump(site, window, warehouse, tables=tables, catalogue=catalogue, redactor=redactor_of(site), **options)
+    return sql.dump(site, window, warehouse, tables=tables, catalogue=BY_NAME, redactor=redactor_of(site), **options)

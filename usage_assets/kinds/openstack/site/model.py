@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -20,7 +20,7 @@ Size = Annotated[Real, Field(gt=0, allow_inf_nan=False)]
 
 
 class NodeType(Strict):
-    """What the databases do not say of the machines whose hostname matches; names compare without case."""
+    """Attributes that the databases lack of machines whose hostname matches; names compare without case."""
 
     type: str | None = None
     gpus: Whole | None = Field(default=None, ge=0)
@@ -29,24 +29,29 @@ class NodeType(Strict):
     disk_gb: Size | None = None
 
 
-def _pattern(value: str, what: str) -> str:
-    """The pattern, if it is a regular expression that can be matched in one pass."""
-    try:
-        re.compile(value)
-    except re.error as error:
-        msg = f"{value!r} is no pattern of {what}: {error}"
-        raise ValueError(msg) from error
-    if _BACKTRACKS.search(value):
-        msg = f"{value!r}: a pattern of {what} can't look around ((?=, (?!, (?<=, (?<!) or refer back (\\1)"
-        raise ValueError(msg)
-    return value
+def _patterns_of(what: str) -> AfterValidator:
+    """Validates a pattern, or several: each a regular expression that can be matched in one pass."""
+
+    def check(value: Any) -> Any:
+        for pattern in (value,) if isinstance(value, str) else value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                msg = f"{pattern!r} is no pattern of {what}: {error}"
+                raise ValueError(msg) from error
+            if _BACKTRACKS.search(pattern):
+                msg = f"{pattern!r}: a pattern of {what} can't look around ((?=, (?!, (?<=, (?<!) or refer back (\\1)"
+                raise ValueError(msg)
+        return value
+
+    return AfterValidator(check)
 
 
 class Maintenance(Strict):
-    """Which leases keep machines for maintenance: those of a project, and those whose name matches."""
+    """Leases for maintenance: those of a project, and those whose name matches."""
 
     projects: tuple[str, ...] = ()
-    lease_name: Annotated[str, AfterValidator(lambda value: _pattern(value, "lease names"))] | None = None
+    lease_name: Annotated[str, _patterns_of("lease names")] | None = None
 
     @model_validator(mode="after")
     def _names_some(self) -> "Maintenance":
@@ -65,8 +70,8 @@ class OpenStackSite(SqlSite):
     kind: Literal["openstack"]
     databases: dict[Database, str] = Field(min_length=1)
     maintenance: Maintenance | None = None
-    node_types: dict[str, NodeType] = Field(default_factory=dict)
-    gpu_aliases: tuple[str, ...] | None = None
+    node_types: Annotated[dict[str, NodeType], _patterns_of("host names")] = Field(default_factory=dict)
+    gpu_aliases: Annotated[tuple[str, ...], _patterns_of("PCI aliases")] | None = None
     """PCI aliases of flavors that are GPUs, exact names or patterns; absent: those whose words name GPUs."""
     gpu_extra_spec: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$")] | None = None
     """Extra spec of flavors that holds their number of GPUs."""
@@ -77,27 +82,7 @@ class OpenStackSite(SqlSite):
     cleaning_minutes: Whole = Field(default=0, ge=0)
     leadtime_horizon_days: Whole = Field(default=90, ge=1)
     exclusions: tuple[Exclusion, ...] = ()
-    sources: dict[str, MetricSources] = Field(default_factory=dict)
-
-    @field_validator("sources")
-    @classmethod
-    def _of_its_metric(cls, value: dict[str, MetricSources]) -> dict[str, MetricSources]:
-        known_sources(value)
-        return value
-
-    @field_validator("node_types")
-    @classmethod
-    def _patterns(cls, value: dict[str, NodeType]) -> dict[str, NodeType]:
-        for pattern in value:
-            _pattern(pattern, "host names")
-        return value
-
-    @field_validator("gpu_aliases")
-    @classmethod
-    def _alias_patterns(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for pattern in value or ():
-            _pattern(pattern, "PCI aliases")
-        return value
+    sources: Annotated[dict[str, MetricSources], AfterValidator(known_sources)] = Field(default_factory=dict)
 
     @field_validator("known_gaps")
     @classmethod

@@ -1,6 +1,5 @@
 """Exclusions and sources of metrics in a site's file: models only, facts apply them."""
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -173,8 +172,8 @@ def _with_defaults(value: object) -> object:
 MetricSources = Annotated[tuple[MetricSource, ...], BeforeValidator(_with_defaults)]
 
 
-def known_sources(sources: Mapping[str, Sequence[MetricSource]]) -> None:
-    """Raise ValueError where a metric has no further sources, or a source is not one of its own or stands twice."""
+def known_sources(sources: dict[str, MetricSources]) -> dict[str, MetricSources]:
+    """The sources; ValueError if a metric has no choice, or a source is none of its own or stands twice."""
     for metric, listed in sources.items():
         allowed = SOURCES_OF_METRIC.get(metric)
         if allowed is None:
@@ -191,3 +190,4 @@ def known_sources(sources: Mapping[str, Sequence[MetricSource]]) -> None:
         if not set(names) - {LEGACY_COUNTS}:
             msg = f"{metric} needs a source with machines: {', '.join(allowed[:-1])}"
             raise ValueError(msg)
+    return sources
