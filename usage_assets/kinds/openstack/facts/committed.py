@@ -69,7 +69,7 @@ def allocation_rows(
             metric=pl.when("is_maintenance").then(pl.lit(MAINTENANCE)).otherwise(pl.lit(COMMITTED)),
             source=pl.lit(source),
             entity_id="row_id",
-            # of a lease that was deleted nobody knows when, its allocations' own ends are all that is known
+            # where the end of a deleted lease is unknown, its allocations count to their own ends
             start_at=pl.when(~is_endless.fill_null(value=False)).then(pl.max_horizontal("lease_start", "created")),
             end_at=pl.min_horizontal("lease_end", "end_at"),
         )

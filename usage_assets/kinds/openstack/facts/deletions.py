@@ -1,4 +1,4 @@
-"""When rows were deleted that their service holds as deleted without saying when.
+"""Deletion times of rows that their service holds as deleted without a date.
 
 Rows that were dumped before the mark `deleted` was read along (null) count by their dates alone.
 """
@@ -29,11 +29,11 @@ def with_deletions(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def with_deletions_of_servers(servers: pl.LazyFrame) -> pl.LazyFrame:
-    """The servers (vm_state, terminated_at, and in `terminated` what their events say) with when they were deleted.
+    """The servers (vm_state, terminated_at, and `terminated` from their events) with deleted_at and is_endless.
 
     One that is held as deleted without a date was deleted when it was terminated, else with its last change;
-    `is_endless` where nothing tells. What deleted_at says of a server that may still be restored is no end: Nova sets
-    it when the soft delete is asked for.
+    `is_endless` where no time is known. deleted_at of a server that may still be restored is no end: Nova sets it when
+    the soft delete is asked for.
     """
     undated = (_marked | (pl.col("deleted").is_not_null() & (pl.col("vm_state") == _GONE))).fill_null(value=False)
     unknown = undated & _no_date & pl.min_horizontal("terminated_at", "terminated").is_null()

@@ -166,7 +166,7 @@ def _with_holder(containers: pl.LazyFrame) -> pl.LazyFrame:
     )
     return containers.join(capsules, on=["month", "capsule_id"], how="left").with_columns(
         joined_zun_container=pl.col("capsule").is_not_null(),
-        # of a capsule whose own row is gone the id still tells its members from others
+        # where the capsule's own row is gone, its id still groups its members
         holder=pl.coalesce("capsule", pl.col("capsule_id").cast(pl.String), "uuid"),
         holder_created=pl.coalesce("capsule_created", "created"),
         is_whole=pl.col("capsule_id").is_null(),
@@ -182,7 +182,7 @@ def occupied(rows: pl.LazyFrame, holdings: pl.LazyFrame, devices: pl.LazyFrame, 
     where the reservation never holds that, the one that it holds, of several the latest allocation's.
     """
     placed = materialize(_on_devices(rows, holdings, _by_name(devices, types)))
-    # what is no device of the site's is told apart by its name, and without a name by who holds it
+    # hosts that are no device of the site are one place per name, containers without a host one per holder
     place = pl.coalesce(
         pl.lit("device ") + pl.col("device"), pl.lit("host ") + pl.col("host"), pl.lit("holder ") + pl.col("holder")
     )

@@ -108,7 +108,7 @@ _EVENTS = f"""
 """
 
 _BORN = "coalesce(c.created_at, c.updated_at, c.deleted_at)"
-# as with_deletions has it: without a date a row was deleted with its last change, and without that it says nothing
+# as in with_deletions: without a date a row was deleted with its last change; without that it does not count
 _ENDED = "coalesce(c.deleted_at, CASE WHEN c.deleted THEN c.updated_at END)"
 _CAPABILITIES = f"""
 SELECT c.month, c.{{owner}} AS owner_id, coalesce(c.capability_name, p.property_name) AS name,

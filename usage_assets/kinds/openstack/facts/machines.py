@@ -1,4 +1,4 @@
-"""What a machine is at an instant: whether it exists, its size, its type. Identity is the hostname."""
+"""Machines at an instant: whether they exist, their size, their type. Identity is the hostname."""
 
 from collections.abc import Mapping, Sequence
 

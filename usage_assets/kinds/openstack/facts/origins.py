@@ -1,4 +1,4 @@
-"""Which raw rows an interval of an OpenStack site is made of: the row of its source, and what that belongs to."""
+"""Raw rows that an interval of an OpenStack site is made of: the row of its source, and the rows it belongs to."""
 
 from usage_assets.kinds.openstack.raw.personal import SPEC_PATHS
 from usage_assets.specs.lineage import Origin
@@ -17,7 +17,7 @@ _REQUEST = Origin(
 )
 _RESERVATION = Origin("blazar_reservations", "id", "reservation_id")
 _LEASE = Origin("blazar_leases", "id", "lease_id")
-# what the server was last asked to do: that is why it is off, or shelved, at the instant
+# the last requests on the server: they explain why it is off, or shelved, at the instant
 _ACTIONS = Origin("nova_instance_actions", "instance_uuid", "entity_id", latest=3)
 _HOST = Origin("blazar_computehosts", "hypervisor_hostname", "node", living=True, is_name=True)
 _MACHINE = Origin("nova_compute_nodes", "hypervisor_hostname", "node", living=True, is_name=True)

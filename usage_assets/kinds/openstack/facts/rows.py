@@ -97,7 +97,7 @@ def with_own_span(rows: pl.LazyFrame, bounds: pl.LazyFrame, *rejects: tuple[str,
 
 
 def spans(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The own spans of rows that no reason rejects, less what is excluded of them, as `start_at`, `end_at`."""
+    """The own spans of rows that are not rejected, without their excluded parts, as `start_at`, `end_at`."""
     own = (
         rows.filter(pl.col("reason").is_null())
         .with_columns(start_at="own_start", end_at="own_end")

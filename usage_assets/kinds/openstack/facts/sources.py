@@ -34,7 +34,7 @@ def sources_of_total(site: OpenStackSite) -> tuple[MetricSource, ...]:
 
 
 def rows_of_sources(site: OpenStackSite, inputs: Inputs) -> dict[str, pl.LazyFrame]:
-    """By source, those of total in order, the rows that say a machine exists; Nova's are always there, for sizes.
+    """Rows of machines that exist by source, those of total in order; Nova's are always there, for sizes.
 
     Columns: row, month, is_context, row_id, hostname, created, start_at, end_at (open = null), is_metal, vcpus,
     memory_mb, disk_gb, ratio (null where the source lacks it); of the inventory also node_type and gpus.
@@ -46,7 +46,7 @@ def rows_of_sources(site: OpenStackSite, inputs: Inputs) -> dict[str, pl.LazyFra
 def known_machines(site: OpenStackSite, rows: Rows) -> pl.LazyFrame:
     """When each machine exists, by the sources' policies: disjoint segments per month and hostname, with `source`.
 
-    A segment has the size of its own row; what that does not tell is Nova's, of the row nearest in time.
+    A segment has the size of its own row; where that has none, that of Nova's row nearest in time.
     """
     listed = sources_of_total(site)
     found = [segments(rows[source.name]).with_columns(source=pl.lit(source.name)) for source in listed]

@@ -11,7 +11,7 @@ import polars as pl
 from usage_assets.reports.tolerance import TOLERANCE_HOURS, TOLERANCE_SHARE
 
 METRICS = ("total", "reservable")
-"""What machines there are: how they are used says nothing of what they are called."""
+"""Metrics of the machines there are: their use does not depend on the names of types."""
 _MOST_TYPES, _MOST_MERGED = 16, 4
 _SCHEMA = pl.Schema({"month": pl.Date, "node_type": pl.String, "merged": pl.String})
 

@@ -1,4 +1,4 @@
-"""What the sites of this kind hide of columns that name people.
+"""Hiding of columns that name people, at sites of this kind.
 
 Of a request's spec the reservation and the flavor stay, which facts read. A lease name that the site's file takes for
 maintenance is an operator's and stays.
@@ -24,14 +24,14 @@ READABLE_SPEC = (
     """ELSE coalesce(TRY(json_type(spec, '$."nova_object.data"')) = 'OBJECT', false) """
     "OR TRY(json_type(spec, '$.scheduler_hints')) IS NOT NULL END"
 )
-"""SQL: whether a request's `spec`, of which `p` holds what SPEC_PATHS found, is an object that says how to schedule."""
+"""SQL: whether a request's `spec` is a request to the scheduler; `p` holds its values at SPEC_PATHS."""
 _PATHS = ", ".join(f"'{path}'" for path in SPEC_PATHS)
 _ENVELOPE = (
     "json_object('nova_object.data', json_object("
     "'scheduler_hints', json_object('reservation', coalesce(nullif(p[1]::VARCHAR, 'null')::JSON, p[2])), "
     "'flavor', json_object('nova_object.data', json_object('name', p[3], 'extra_specs', p[4]))))"
 )
-# one parse per text, which is what costs; a text that says nothing of either stays one that says nothing
+# one parse per text, which is the cost; a text with neither becomes an empty object
 REDUCED_SPEC = (
     f"list_transform([TRY(json_extract(spec, [{_PATHS}]))], lambda p: CASE WHEN p IS NULL THEN NULL "
     f"WHEN {READABLE_SPEC} THEN json_merge_patch('{{}}', {_ENVELOPE})::VARCHAR ELSE '{{}}' END)[1]"
@@ -40,7 +40,7 @@ REDUCED_SPEC = (
 
 
 def redactor_of(site: OpenStackSite) -> Redactor:
-    """What hides the columns that the site's file names in `personal`."""
+    """The redactor of the columns in `personal` of the site's file."""
     maintenance = site.maintenance.lease_name if site.maintenance is not None else None
     keeps = {} if maintenance is None else {LEASE_NAME: maintenance}
     return Redactor(site.key, site.personal, keeps=keeps, reduces={SPEC: REDUCED_SPEC})

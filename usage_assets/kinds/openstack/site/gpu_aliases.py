@@ -1,4 +1,4 @@
-"""Which PCI aliases of flavors are GPUs: those that the site's file names, else those whose own words say so."""
+"""PCI aliases of flavors that are GPUs: those of the site's file, else those that contain the word of a GPU."""
 
 import re
 from collections.abc import Iterable

@@ -29,7 +29,7 @@ HAVE_INTERVALS = (
 )
 """Raw tables whose rows make intervals."""
 HAVE_ALLOCATIONS = ("blazar_leases", "blazar_reservations")
-"""Raw tables whose rows say when allocations run: without the row, the allocations do not."""
+"""Raw tables whose rows bound allocations: without the row, the allocations do not run."""
 
 INVENTORY = "inventory"
 LEGACY_COUNTS = "chameleon_usage_node_count_cache"
@@ -131,7 +131,7 @@ def _text(column: str, value: object, kind: Type) -> str:
 
 
 class MetricSource(_Rule):
-    """A source of a metric, and how far it is believed."""
+    """A source of a metric, and its policy beside others."""
 
     name: str
     policy: Policy
