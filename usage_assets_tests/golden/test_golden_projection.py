@@ -39,42 +39,30 @@ def test_a_machine_without_bookings_is_free_now():
     assert site.of(lease, "requested", "projected_inexact") == (240, 0)
 
 
-def test_the_wait_lasts_until_the_booking_that_runs_ends():
+LONG = ("2024-01-05", "2024-01-11")
+WAITS = {
+    "the booking that runs ends": ([("2024-01-05", "2024-01-11 06:00")], {}, 30),
+    "a gap that a later booking makes too short": ([("2024-01-11 12:00", "2024-01-14")], {}, 96),
+    "a gap of just the length is enough": ([LONG, ("2024-01-13", "2024-01-16")], {}, 24),
+    "cleaning before and after": ([LONG, ("2024-01-13 01:00", "2024-01-16")], {"cleaning_minutes": 30}, 24.5),
+    "no room to clean": ([LONG, ("2024-01-13 01:00", "2024-01-16")], {"cleaning_minutes": 31}, 144 + 31 / 60),
+    "cleaning after one that just ended": ([("2024-01-05", "2024-01-09 23:30")], {"cleaning_minutes": 60}, 0.5),
+    "made afterwards, so not known": ([("2024-01-10 01:00", "2024-01-15", "2024-01-10 00:00:01")], {}, 0),
+    "made at the same instant, so known": ([("2024-01-10 01:00", "2024-01-15", ASKED)], {}, 120),
+    "at the horizon": ([("2024-01-05", "2024-01-20")], {"leadtime_horizon_days": 10}, 240),
+    "past the horizon": ([("2024-01-05", "2024-01-20")], {"leadtime_horizon_days": 9}, None),
+    "without an end": ([("2024-01-05", None)], {}, None),
+}
+
+
+@pytest.mark.parametrize(("bookings", "site", "hours"), WAITS.values(), ids=list(WAITS))
+def test_the_wait_for_one_machine_by_its_bookings(bookings, site, hours):
     rows, (host,) = hosts("h")
-    book(rows, host, "2024-01-05", "2024-01-11 06:00")
+    for booking in bookings:
+        book(rows, host, *booking)
     lease = ask(rows)
-    assert WorkedLeases(rows).projected(lease) == (30, False)
-
-
-def test_a_gap_that_a_later_booking_makes_too_short_is_passed_over():
-    rows, (host,) = hosts("h")
-    book(rows, host, "2024-01-11 12:00", "2024-01-14")
-    lease = ask(rows)
-    assert WorkedLeases(rows).projected(lease) == (96, False)
-
-
-def test_a_gap_of_just_the_length_is_enough():
-    rows, (host,) = hosts("h")
-    book(rows, host, "2024-01-05", "2024-01-11")
-    book(rows, host, "2024-01-13", "2024-01-16")
-    lease = ask(rows)
-    assert WorkedLeases(rows).projected(lease) == (24, False)
-
-
-def test_cleaning_comes_before_and_after():
-    rows, (host,) = hosts("h")
-    book(rows, host, "2024-01-05", "2024-01-11")
-    book(rows, host, "2024-01-13 01:00", "2024-01-16")
-    lease = ask(rows)
-    assert WorkedLeases(rows, cleaning_minutes=30).projected(lease) == (24.5, False)
-    assert WorkedLeases(rows, cleaning_minutes=31).projected(lease) == pytest.approx((144 + 31 / 60, False))
-
-
-def test_a_machine_is_not_free_while_the_booking_that_just_ended_is_cleaned_after():
-    rows, (host,) = hosts("h")
-    book(rows, host, "2024-01-05", "2024-01-09 23:30")
-    lease = ask(rows)
-    assert WorkedLeases(rows, cleaning_minutes=60).projected(lease) == (0.5, False)
+    expected = CENSORED if hours is None else pytest.approx((hours, False))
+    assert WorkedLeases(rows, **site).projected(lease) == expected
 
 
 def test_of_several_machines_any_will_do_and_several_asked_for_must_be_free_at_once():
@@ -114,35 +102,6 @@ def test_an_allocation_deleted_or_gone_by_then_holds_nothing():
         rows.tables["blazar_computehost_allocations"][-1][column] = at("2024-01-09")
         lease = ask(rows)
         assert WorkedLeases(rows).projected(lease) == FREE
-
-
-def test_a_booking_made_afterwards_was_not_known():
-    rows, (host,) = hosts("h")
-    book(rows, host, "2024-01-10 01:00", "2024-01-15", made="2024-01-10 00:00:01")
-    lease = ask(rows)
-    assert WorkedLeases(rows).projected(lease) == FREE
-
-
-def test_a_booking_made_at_the_same_instant_was_known():
-    rows, (host,) = hosts("h")
-    book(rows, host, "2024-01-10 01:00", "2024-01-15", made=ASKED)
-    lease = ask(rows)
-    assert WorkedLeases(rows).projected(lease) == (120, False)
-
-
-def test_past_the_horizon_there_is_no_projection():
-    rows, (host,) = hosts("h")
-    book(rows, host, "2024-01-05", "2024-01-20")
-    lease = ask(rows)
-    assert WorkedLeases(rows, leadtime_horizon_days=10).projected(lease) == (240, False)
-    assert WorkedLeases(rows, leadtime_horizon_days=9).projected(lease) == CENSORED
-
-
-def test_a_booking_without_an_end_never_ends():
-    rows, (host,) = hosts("h")
-    book(rows, host, "2024-01-05", None)
-    lease = ask(rows)
-    assert WorkedLeases(rows).projected(lease) == CENSORED
 
 
 def test_more_machines_than_there_are_are_never_free():
