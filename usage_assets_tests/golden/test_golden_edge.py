@@ -134,14 +134,8 @@ def test_a_capsule_and_its_members_are_one_holder_booked_as_the_capsule_is():
     reservation, _ = _booked(rows, device, "2024-01-02", "2024-01-12")
     rows.container("2024-01-03", "2024-01-05", reservation, host="pi-1", uuid="capsule", id=1, container_type=1)
     for name, note in (("one", None), ("two", "{}")):
-        member: Row = {
-            "uuid": name,
-            "capsule_id": 1,
-            "container_type": 2,
-            "created_at": "2024-01-04",
-            "annotations": note,
-        }
-        rows.container("2024-01-03", "2024-01-06", host="pi-1", **member)
+        member: Row = {"uuid": name, "capsule_id": 1, "container_type": 2, "created_at": "2024-01-04"}
+        rows.container("2024-01-03", "2024-01-06", host="pi-1", annotations=note, **member)
     site = Worked(rows, databases=EDGE)
     assert site.kept("occupied_reservation") == [
         ("capsule", "01-03", "01-05", "kept"),
@@ -156,10 +150,8 @@ def test_members_of_a_capsule_on_no_known_device_hold_one_and_other_containers_t
     rows.container("2024-01-03", "2024-01-05", annotations="{}", uuid="capsule", id=1, container_type=1)
     rows.container("2024-01-03", "2024-01-05", annotations="{}", uuid="member", capsule_id=1, container_type=2)
     rows.container("2024-01-03", "2024-01-05", annotations="{}", uuid="other")
-    for name in ("x", "y"):
-        rows.container(
-            "2024-01-03", "2024-01-05", annotations="{}", uuid=name, host="Worker" if name == "x" else "worker"
-        )
+    for name, host in (("x", "Worker"), ("y", "worker")):
+        rows.container("2024-01-03", "2024-01-05", annotations="{}", uuid=name, host=host)
     site = Worked(rows, databases=EDGE)
     assert [row[0] for row in site.kept("occupied_ondemand")] == ["capsule", "other", "y"]
     assert site.hours("occupied", "devices", "unknown") == 3 * 48
