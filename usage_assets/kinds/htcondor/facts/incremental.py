@@ -6,7 +6,7 @@ Later polls can only change what was open at the last stored poll.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -100,15 +100,6 @@ def _reasons(parts: pl.Series) -> str | None:
     return json.dumps(dict(sorted(added_reasons(several).items()))) if several else None
 
 
-@dataclass(frozen=True)
-class _Seam:
-    """Where later polls meet stored ones: `until` is when the last stored poll now ends."""
-
-    first: datetime
-    until: datetime
-    missed: int
-
-
 def addition(pool: Pool, site: str, month: date, tail: MonthFacts, polled: Polled) -> MonthFacts:
     """What replaces the open rows of a month with later polls: these rows corrected, and the new ones.
 
@@ -116,38 +107,34 @@ def addition(pool: Pool, site: str, month: date, tail: MonthFacts, polled: Polle
     numbers of rows are those of the new polls alone. ValueError where one is not later than the last stored poll.
     """
     new = month_facts(pool, site, month, polled)
-    seam = _seam(pool, month, tail.polls["poll_at"][0], new.polls.select(pl.col("poll_at").min()).item())
-    missed = pl.when(pl.col("poll_at") == seam.first).then(seam.missed).otherwise("missed")
-    return replace(
-        new,
-        polls=new.polls.with_columns(missed=missed.cast(pl.Int64)),
-        runs=_joined(tail.runs, new.runs, seam),
-        intervals=_joined(tail.intervals, new.intervals, seam),
-        rejects=_joined(tail.rejects, new.rejects, seam),
-    )
-
-
-def _seam(pool: Pool, month: date, last: datetime, first: datetime) -> _Seam:
+    last, first = tail.polls["poll_at"][0], new.polls.select(pl.col("poll_at").min()).item()
     if first <= last:
         msg = f"a poll at {first} is not later than the last one stored, at {last}: build the month anew"
         raise ValueError(msg)
-    step = timedelta(minutes=pool.poll_minutes)
-    if 2 * (first - last) <= 3 * step:
-        return _Seam(first, first, 0)
-    missed = (2 * (first - last) + step) // (2 * step) - 1
-    return _Seam(first, min(last + step, month_end(month)), missed)
+    step, until, missed = timedelta(minutes=pool.poll_minutes), first, 0
+    if 2 * (first - last) > 3 * step:
+        missed = (2 * (first - last) + step) // (2 * step) - 1
+        until = min(last + step, month_end(month))
+    of_poll = pl.when(pl.col("poll_at") == first).then(missed).otherwise("missed")
+    return replace(
+        new,
+        polls=new.polls.with_columns(missed=of_poll.cast(pl.Int64)),
+        runs=_joined(tail.runs, new.runs, first, until),
+        intervals=_joined(tail.intervals, new.intervals, first, until),
+        rejects=_joined(tail.rejects, new.rejects, first, until),
+    )
 
 
-def _joined(before: pl.DataFrame, after: pl.DataFrame, seam: _Seam) -> pl.DataFrame:
-    """Open rows end where the last stored poll now ends; one that goes on in the first new poll is one row with it."""
+def _joined(before: pl.DataFrame, after: pl.DataFrame, first: datetime, until: datetime) -> pl.DataFrame:
+    """Open rows end at `until`; one that goes on in the first new poll is one row with it, unless polls are missing."""
     starts, ends, sums = (
         [name for name in names if name in before.columns]
         for names in (("start_at", "original_start_at"), ("end_at", "original_end_at"), ("polls",))
     )
-    before = before.with_columns(pl.lit(seam.until, dtype=pl.Datetime("us")).alias(name) for name in ends)
-    if seam.missed:
+    before = before.with_columns(pl.lit(until, dtype=pl.Datetime("us")).alias(name) for name in ends)
+    if until != first:
         return pl.concat([before, after])
-    begins = pl.col("start_at") == seam.first
+    begins = pl.col("start_at") == first
     alike = [name for name in before.columns if name not in _TIMES]
     went_on = after.filter(begins).join(before, on=alike, how="inner", nulls_equal=True, suffix="_before")
     merged = went_on.with_columns(

@@ -5,7 +5,7 @@ from html import escape
 
 import polars as pl
 
-from usage_assets.kinds.htcondor.plots.reading import clocks
+from usage_assets.kinds.htcondor.plots.reading import clipped, clocks
 from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
 from usage_assets.reports import frame
 from usage_assets.reports.frame import Panel
@@ -39,7 +39,7 @@ def gpu_draining_times(runs: pl.DataFrame, scene: Scene) -> Figure:
     if ranked.height > _MOST:
         subtitle += f"; the {_MOST} machines with most of {ranked.height}"
     machines = ranked["machine"].to_list()[:_MOST]
-    labels = {name: escape(name if len(name) <= 48 else f"{name[:47]}…") for name in sorted(machines)}
+    labels = {name: escape(clipped(name, 48)) for name in sorted(machines)}
     place = {name: row for row, name in enumerate(labels)}
     traces = [trace for state in _STATES for trace in _traces(bars, state, place)]
     axis = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from usage_assets.kinds.htcondor.plots.reading import HeatMap, clocks
+from usage_assets.kinds.htcondor.plots.reading import HeatMap, clipped, clocks
 from usage_assets.kinds.htcondor.pool.classes import CLASSES, LABELS
 from usage_assets.kinds.htcondor.pool.columns import applied
 from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
@@ -40,7 +40,10 @@ def gpu_heatmap(found: HeatMap, scene: Scene) -> Figure:
     start, end = scene.window
     columns = int((end - start) / timedelta(hours=found.hours))
     grid, texts = _grid(gpus, found.cells, columns)
-    rows = [escape(_cut(f"{machine.split('.')[0]} {gpu}")) for machine, gpu in gpus.select("machine", "gpu").rows()]
+    rows = [
+        escape(clipped(f"{machine.split('.')[0]} {gpu}", _NAME))
+        for machine, gpu in gpus.select("machine", "gpu").rows()
+    ]
     rows = [name if rows.count(name) == 1 else f"{name} #{number}" for number, name in enumerate(rows)]
     used = sorted({cell for row in grid for cell in row if cell is not None})
     names = list(STATES)
@@ -115,7 +118,3 @@ def _legend(state: tuple[str, str], at: datetime) -> Trace:
         "type": "scatter", "mode": "markers", "x": [frame.stamp(at)], "y": [None], "marker": marker, "name": label,
         "hoverinfo": "skip", "meta": "legend",
     }  # fmt: skip
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"

@@ -102,6 +102,11 @@ def days(reader: Reader, scene: Scene) -> Days | None:
     return None if rows.is_empty() or first is None else Days(rows, first, last)
 
 
+def clipped(name: str, most: int) -> str:
+    """A name of at most so many characters."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def zone(scene: Scene) -> str:
     """The pool's time zone."""
     return scene.site.timezone if isinstance(scene.site, HTCondorSite) else "UTC"

@@ -4,6 +4,7 @@ from html import escape
 
 import polars as pl
 
+from usage_assets.kinds.htcondor.plots.reading import clipped
 from usage_assets.kinds.htcondor.pool.classes import CLASSES, LABELS
 from usage_assets.kinds.htcondor.pool.metrics import BY_NAME
 from usage_assets.reports import frame
@@ -35,7 +36,7 @@ def gpu_user_hours(rows: pl.DataFrame, scene: Scene) -> Figure:
     every = float(totals["hours"].sum())
     seen = extremes(rows["coverage"])[1]
     subtitle += f": {every:,.0f} GPU-hours of {totals.height} users; {seen:.1%} of the time was seen"
-    labels = [*map(_label, shown), *([f"{further} others"] if further else [])]
+    labels = [*(escape(clipped(user, _NAME)) for user in shown), *([f"{further} others"] if further else [])]
     labels = [label if labels.count(label) == 1 else f"{label} #{n}" for n, label in enumerate(labels)]
     in_shown = pl.col("user").is_in(shown)
     traces: list[Trace] = []
@@ -76,7 +77,3 @@ def gpu_user_hours(rows: pl.DataFrame, scene: Scene) -> Figure:
         for label, value in zip(labels, sums, strict=True)
     ]  # fmt: skip
     return {"data": traces, "layout": layout}
-
-
-def _label(user: str) -> str:
-    return escape(user if len(user) <= _NAME else f"{user[: _NAME - 1]}…")

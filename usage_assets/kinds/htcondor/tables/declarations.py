@@ -95,105 +95,93 @@ def _table(name: str, description: str, key: tuple[str, ...], *columns: str) -> 
     )
 
 
-GPU_ALLOCATION = _table(
-    "gpu_allocation",
-    "GPUs offered and held by class, by class and device, by memory band of primary slots, and by tier of open "
-    "capacity. All devices; devices and memory leave out the filtered families.",
-    ("grouping", "class", "device", "band", "tier"),
-    *FIGURES,
-)
-GPU_DAYS = _table(
-    "gpu_days",
-    "GPUs offered and held by local day and class; null where no poll saw the day. A day that the edge of the UTC "
-    "month cuts has a row in both months.",
-    ("bucket_at", "class"),
-    *("local_at", "hours", "allocated_avg", "available_avg", "drained_avg", "refusing_avg", "allocated_percent"),
-    *("gpu_hours_observed", "day_coverage"),
-)
-GPU_USERS = _table(
-    "gpu_users",
-    "GPU-hours by user and class: of all devices, of one model (the grouping names it), and of backfill without the "
-    "filtered families.",
-    ("grouping", "user", "class"),
-    *("gpu_hours_observed", "gpu_hours_estimated", "percent", "percent_of_class"),
-)
-GPU_USAGE = _table(
-    "gpu_usage",
-    "How well claimed GPUs were used, by class, and by class and device.",
-    ("grouping", "class", "device"),
-    *("usage_percent", "records", "gpus"),
-)
-GPU_HOSTS = _table(
-    "gpu_hosts",
-    "What each machine offered and gave, by device; masked machines too, and marked.",
-    ("machine", "device", "is_masked", "reason"),
-    *("gpus", "available_avg", "primary_allocated_avg", "backfill_allocated_avg", "allocated_avg"),
-    *("allocated_percent", "gpu_hours_observed", "gpu_hours_estimated", "available_hours_observed"),
-    *("first_seen", "last_seen"),
-)
-GPU_CATEGORIES = _table(
-    "gpu_categories",
-    "The class of each machine's primary slots; one that changed it, or is split, has several rows.",
-    ("category", "machine"),
-    *("devices", "gpus", "available_hours_observed", "percent"),
-)
-GPU_NEVER_ACTIVE = _table(
-    "gpu_never_active",
-    "Machines of which no primary job held a GPU.",
-    ("machine",),
-    *("devices", "gpus", "available_hours_observed", "backfill_hours_observed", "last_seen"),
-)
-GPU_UNUSED = _table(
-    "gpu_unused",
-    "GPUs that no primary job held, of all tiers.",
-    ("machine", "gpu"),
-    *("tier", "device", "classes", "available_hours_observed", "backfill_hours_observed", "is_idle"),
-    *("first_seen", "last_seen"),
-)
-GPU_DRAINING = _table(
-    "gpu_draining",
-    "Stretches of polls in which a GPU was drained.",
-    ("machine", "gpu", "start_at"),
-    *("device", "last_at", "end_at", "polls", "hours_observed", "hours_elapsed", "is_open"),
-)
-GPU_REFUSING = _table(
-    "gpu_refusing",
-    "Machines that had a reason to refuse new jobs.",
-    ("machine", "reason"),
-    *("devices", "gpus", "first_seen", "last_seen", "is_still_set", "gpu_hours_refusing", "gpu_hours_set"),
-)
-GPU_EXCLUDED = _table(
-    "gpu_excluded",
-    "Machines out of the statistics, with the reason.",
-    ("machine", "reason"),
-    *("gpus", "is_seen", "first_seen", "last_seen"),
-)
-GPU_SPELLS = _table(
-    "gpu_spells",
-    "How long GPUs stand free for backfill, by device.",
-    ("device",),
-    *("spells", "whole_spells", "hours_mean", "hours_median", "hours_p90", "hours_max", "to_primary"),
-    "to_primary_percent",
-)
-GPU_EVICTIONS = _table(
-    "gpu_evictions",
-    "Whose backfill jobs made room for primary jobs: by user, and by machine.",
-    ("grouping", "user", "machine"),
-    *("stints", "ended", "evictions", "eviction_percent", "gpu_hours_observed", "evictions_per_100_hours"),
-)
-
 TABLES: tuple[Table, ...] = (
-    GPU_ALLOCATION,
-    GPU_DAYS,
-    GPU_USERS,
-    GPU_USAGE,
-    GPU_HOSTS,
-    GPU_CATEGORIES,
-    GPU_NEVER_ACTIVE,
-    GPU_UNUSED,
-    GPU_DRAINING,
-    GPU_REFUSING,
-    GPU_EXCLUDED,
-    GPU_SPELLS,
-    GPU_EVICTIONS,
+    _table(
+        "gpu_allocation",
+        "GPUs offered and held by class, by class and device, by memory band of primary slots, and by tier of open "
+        "capacity. All devices; devices and memory leave out the filtered families.",
+        ("grouping", "class", "device", "band", "tier"),
+        *FIGURES,
+    ),
+    _table(
+        "gpu_days",
+        "GPUs offered and held by local day and class; null where no poll saw the day. A day that the edge of the UTC "
+        "month cuts has a row in both months.",
+        ("bucket_at", "class"),
+        *("local_at", "hours", "allocated_avg", "available_avg", "drained_avg", "refusing_avg", "allocated_percent"),
+        *("gpu_hours_observed", "day_coverage"),
+    ),
+    _table(
+        "gpu_users",
+        "GPU-hours by user and class: of all devices, of one model (the grouping names it), and of backfill without "
+        "the filtered families.",
+        ("grouping", "user", "class"),
+        *("gpu_hours_observed", "gpu_hours_estimated", "percent", "percent_of_class"),
+    ),
+    _table(
+        "gpu_usage",
+        "How well claimed GPUs were used, by class, and by class and device.",
+        ("grouping", "class", "device"),
+        *("usage_percent", "records", "gpus"),
+    ),
+    _table(
+        "gpu_hosts",
+        "What each machine offered and gave, by device; masked machines too, and marked.",
+        ("machine", "device", "is_masked", "reason"),
+        *("gpus", "available_avg", "primary_allocated_avg", "backfill_allocated_avg", "allocated_avg"),
+        *("allocated_percent", "gpu_hours_observed", "gpu_hours_estimated", "available_hours_observed"),
+        *("first_seen", "last_seen"),
+    ),
+    _table(
+        "gpu_categories",
+        "The class of each machine's primary slots; one that changed it, or is split, has several rows.",
+        ("category", "machine"),
+        *("devices", "gpus", "available_hours_observed", "percent"),
+    ),
+    _table(
+        "gpu_never_active",
+        "Machines of which no primary job held a GPU.",
+        ("machine",),
+        *("devices", "gpus", "available_hours_observed", "backfill_hours_observed", "last_seen"),
+    ),
+    _table(
+        "gpu_unused",
+        "GPUs that no primary job held, of all tiers.",
+        ("machine", "gpu"),
+        *("tier", "device", "classes", "available_hours_observed", "backfill_hours_observed", "is_idle"),
+        *("first_seen", "last_seen"),
+    ),
+    _table(
+        "gpu_draining",
+        "Stretches of polls in which a GPU was drained.",
+        ("machine", "gpu", "start_at"),
+        *("device", "last_at", "end_at", "polls", "hours_observed", "hours_elapsed", "is_open"),
+    ),
+    _table(
+        "gpu_refusing",
+        "Machines that had a reason to refuse new jobs.",
+        ("machine", "reason"),
+        *("devices", "gpus", "first_seen", "last_seen", "is_still_set", "gpu_hours_refusing", "gpu_hours_set"),
+    ),
+    _table(
+        "gpu_excluded",
+        "Machines out of the statistics, with the reason.",
+        ("machine", "reason"),
+        *("gpus", "is_seen", "first_seen", "last_seen"),
+    ),
+    _table(
+        "gpu_spells",
+        "How long GPUs stand free for backfill, by device.",
+        ("device",),
+        *("spells", "whole_spells", "hours_mean", "hours_median", "hours_p90", "hours_max", "to_primary"),
+        "to_primary_percent",
+    ),
+    _table(
+        "gpu_evictions",
+        "Whose backfill jobs made room for primary jobs: by user, and by machine.",
+        ("grouping", "user", "machine"),
+        *("stints", "ended", "evictions", "eviction_percent", "gpu_hours_observed", "evictions_per_100_hours"),
+    ),
 )
+BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
+GPU_DAYS, GPU_USERS = BY_NAME["gpu_days"], BY_NAME["gpu_users"]

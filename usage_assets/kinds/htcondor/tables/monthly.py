@@ -74,7 +74,6 @@ _BUILDS: dict[str, Build] = {
     "gpu_spells": lambda cube, _: backfill.spell_lengths(cube).frame,
     "gpu_evictions": _evictions,
 }
-_TABLES = {table.name: table for table in declarations.TABLES}
 
 
 class Months:
@@ -117,7 +116,7 @@ def month_cube(pool: Pool, month: date, facts: Facts, extracted: datetime | None
 
 def table_rows(name: str, site: str, month: date, cube: Cube, facts: Facts) -> pl.DataFrame:
     """Rows of one table of one month, as the table declares them."""
-    table, observed = _TABLES[name], cube.observed
+    table, observed = declarations.BY_NAME[name], cube.observed
     frame = _BUILDS[name](cube, facts).with_columns(
         site=pl.lit(site),
         month=pl.lit(month),
@@ -140,6 +139,6 @@ def month_tables(
 
 def make(name: str, site: PoolSite, months: Sequence[date], facts: Months, extracted: Mapping[date, datetime]) -> Built:
     """The rows of one table of some months."""
-    pool, table = site.pool(), _TABLES[name]
+    pool, table = site.pool(), declarations.BY_NAME[name]
     cubes = {month: facts.cube(pool, month, extracted.get(month)) for month in months}
     return Built(pl.concat([table.empty(), *(table_rows(name, site.key, month, *cubes[month]) for month in months)]))

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from usage_assets.core.errors import UsageError
+from usage_assets.core.months import next_month
 
 Unit = Literal["day", "week", "month"]
 UNITS: tuple[Unit, ...] = ("day", "week", "month")
@@ -102,7 +103,7 @@ class Window:
     @property
     def utc_months(self) -> Iterator[date]:
         """The UTC months that it touches, by their first day: facts are stored by them."""
-        first = date(self.start.year, self.start.month, 1)
+        first = self.start.date().replace(day=1)
         while _midnight(first) < self.end:
             yield first
             first = _next("month", first)
@@ -127,7 +128,7 @@ class Window:
 
 
 def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day)
+    return datetime.combine(day, time())
 
 
 def _first(unit: Unit, day: date) -> date:
@@ -137,6 +138,4 @@ def _first(unit: Unit, day: date) -> date:
 
 
 def _next(unit: Unit, first: date) -> date:
-    if unit == "month":
-        return date(first.year + first.month // 12, first.month % 12 + 1, 1)
-    return first + timedelta(days=7 if unit == "week" else 1)
+    return next_month(first) if unit == "month" else first + timedelta(days=7 if unit == "week" else 1)
