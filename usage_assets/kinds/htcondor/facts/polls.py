@@ -1,6 +1,6 @@
 """The polls of a month: when the pool was seen, until when what was seen holds, and which polls are missing."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -11,8 +11,7 @@ from usage_assets.kinds.htcondor.pool.rules import Pool
 
 def month_end(month: date) -> datetime:
     """The instant at which the month is over."""
-    after = next_month(month)
-    return datetime(after.year, after.month, 1)
+    return datetime.combine(next_month(month), time())
 
 
 def numbered(pool: Pool, month: date, polls: pl.DataFrame) -> pl.DataFrame:

@@ -123,17 +123,15 @@ def make_reports(
     pool = site.pool()
     rows: list[Mapping[str, Any]] = []
     files: dict[date, dict[str, bytes]] = {month: {} for month in months}
-    for month in months:
-        for one in due[month]:
-            if one.facts is None:
-                rows += [one.row] if one.row is not None else []
-                continue
+    for month, one in ((key, one) for key in months for one in due[key]):
+        if one.row is not None:
+            rows.append(one.row)
+        elif one.facts is not None:
             built = report(one.facts, pool, one.period, site.reports, name=site.name)
             path = stem(site.key, one.period)
             files[month] |= {f"{path}.html": as_html(built).encode(), f"{path}.txt": as_text(built).encode()}
             rows.append(_row(site.key, month, built, one.fingerprint, path))
-    schema = GPU_REPORTS.polars_schema
-    return Built(pl.DataFrame([dict(row) for row in rows], schema=schema, orient="row"), files=files)
+    return Built(pl.DataFrame(list(map(dict, rows)), schema=GPU_REPORTS.polars_schema, orient="row"), files=files)
 
 
 def fingerprints(reader: Reader, site: ReportedSite, periods: Sequence[Period]) -> list[str]:
@@ -191,21 +189,17 @@ def _is_there(site: str, period: Period) -> bool:
 
 
 def _row(site: str, month: date, built: Report, fingerprint: str, path: str) -> dict[str, Any]:
-    about = built.metadata
+    about, period = built.metadata, built.period
+    seen = ("polls", "first_poll", "last_poll", "intervals", "expected", "coverage")
     return {
         "site": site,
         "month": month,
-        "report": built.period.report,
-        "name": built.period.name,
+        "report": period.report,
+        "name": period.name,
+        "subject": built.subject,
         "start_at": about.start,
         "end_at": about.end,
-        "subject": built.subject,
         "page": f"{path}.html",
-        "polls": about.polls,
-        "first_poll": about.first_poll,
-        "last_poll": about.last_poll,
-        "intervals": about.intervals,
-        "expected": about.expected,
-        "coverage": about.coverage,
         "fingerprint": fingerprint,
+        **{name: getattr(about, name) for name in seen},
     }

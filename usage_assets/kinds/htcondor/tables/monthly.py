@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 
 import polars as pl
 
@@ -98,8 +98,7 @@ def read_months(reader: Reader, site: PoolSite, months: Sequence[date]) -> Month
 
 def month_window(month: date, timezone: str, extracted: datetime | None = None) -> Window:
     """A UTC month, up to its extraction where that comes before its end."""
-    start, after = datetime(month.year, month.month, 1), next_month(month)
-    end = datetime(after.year, after.month, 1)
+    start, end = (datetime.combine(day, time()) for day in (month, next_month(month)))
     return Window(start, min(end, extracted) if extracted is not None and extracted > start else end, timezone)
 
 

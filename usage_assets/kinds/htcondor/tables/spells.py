@@ -43,13 +43,11 @@ def backfill_spells(kinds: pl.DataFrame, runs: pl.DataFrame, observed: PollCover
         .join(gpus, on=_GPU, how="left")
         .join(users, on="user", how="left")
         .select(
-            "kind",
-            "place",
-            pl.when(state == "claimed").then(_holder.cast(pl.Int32)).when(state.is_not_null()).then(_FREE)
-            .alias("holder"),
-            (pl.col("primary_state") == "claimed").fill_null(value=False).alias("is_primary"),
+            *("kind", "place"),
+            holder=pl.when(state == "claimed").then(_holder.cast(pl.Int32)).when(state.is_not_null()).then(_FREE),
+            is_primary=pl.col("primary_state").eq_missing("claimed"),
         )
-    )  # fmt: skip
+    )
     ordered = _ordered(numbered, runs, observed)
     spells, stints = (
         _stretches(observed, ordered, value).join(described, on="kind", how="left", maintain_order="left").drop("kind")
