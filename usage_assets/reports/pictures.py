@@ -58,12 +58,12 @@ async def _draw(figures: Mapping[str, Figure], browser: str) -> dict[str, bytes 
 
     loop = asyncio.get_running_loop()
     # kaleido waits without limit for a browser to open or to close; one that hangs is ended, which ends the wait
-    limit = loop.call_later(PNG_SECONDS, _end, kaleido)
+    limit = loop.call_at(loop.time() + PNG_SECONDS, _end, kaleido)
     try:
         async with kaleido:
             limit.cancel()
             await asyncio.gather(*(one(name, figure) for name, figure in figures.items()))
-            limit = loop.call_later(PNG_SECONDS, _end, kaleido)
+            limit = loop.call_at(loop.time() + PNG_SECONDS, _end, kaleido)
     except Exception as error:
         out = {name: out.get(name, f"no picture: {Path(browser).name} failed ({_brief(error)})") for name in figures}
     finally:
