@@ -25,18 +25,8 @@ FACTS: tuple[Asset, ...] = (
     fact_table(GPU_RUNS, "What each GPU was, and for how long.", _SNAPSHOTS, shown_after=("gpu_polls",)),
     fact_table(GPU_PERFORMANCE, "How much of the GPUs held was used.", _SNAPSHOTS),
     _metric("total", "GPUs that a poll saw.", ("total",), shown_after=("gpu_runs",)),
-    _metric(
-        "available",
-        "GPUs that a class offers.",
-        tuple(AVAILABLE.values()),
-        shown_after=("gpu_runs",),
-    ),
-    _metric(
-        "allocated",
-        "GPUs that jobs of a class hold.",
-        tuple(ALLOCATED.values()),
-        shown_after=("available",),
-    ),
+    _metric("available", "GPUs that a class offers.", tuple(AVAILABLE.values()), shown_after=("gpu_runs",)),
+    _metric("allocated", "GPUs that jobs of a class hold.", tuple(ALLOCATED.values()), shown_after=("available",)),
     _metric(
         "flagged",
         "GPUs that are drained, and those whose machine takes no new jobs.",

@@ -1,4 +1,4 @@
-"""Checks of machines: one spelling of a name, known sizes, labels that nobody overwrote, servers on known machines."""
+"""Checks of machines: one spelling of a name, known sizes, labels that nobody overwrote; and of servers on them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -10,6 +10,7 @@ from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.kinds.openstack.facts.inputs import inventories, read_raw
 from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES, NAMED, identities_of
 from usage_assets.kinds.openstack.facts.node_types import SIZES
+from usage_assets.kinds.openstack.facts.occupied import SHELVED_OFFLOADED, shelved_by_state
 from usage_assets.kinds.openstack.raw.tables import BY_NAME
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.specs.finding import GOOD, Finding, few
@@ -18,6 +19,7 @@ from usage_assets.warehouse import Reader
 _MONTHS = "site = $site AND month IN (SELECT unnest($months::DATE[]))"
 _NAMING = tuple(name for name in NAMED if name in BY_NAME)
 _SERVERS = ("nova_instances", "nova_cell0_instances")
+_SHOWN = 10
 
 _SIZELESS = f"""
 SELECT month, list_sort(list(DISTINCT entity_id)), {", ".join(f"bool_or({name} IS NULL)" for name in SIZES)}
@@ -196,6 +198,33 @@ def renamed(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, F
         "there: {few}; if the machine was renamed, its time under the other name is not committed"
     )
     return _findings(window, found, "allocations", text)
+
+
+def shelved_without_events(reader: Reader, site: OpenStackSite, window: Window) -> dict[date, Finding]:
+    """Servers in state shelved_offloaded without an event of it: each in the month of its last change.
+
+    Those changed before the site's first month are listed in that one.
+    """
+    out = dict.fromkeys(window.months, GOOD)
+    columns = ("month", "uuid", "vm_state", "created_at", "updated_at")
+    offloaded = f"vm_state = '{SHELVED_OFFLOADED}'"
+    servers = reader.frame(BY_NAME[_SERVERS[0]].table, window.site, window.months, columns=columns, where=offloaded)
+    if servers.is_empty():
+        return out
+    months = sorted(servers["month"].unique())
+    events = read_raw(reader, window.site, months, only=("server_events",))["server_events"]
+    found: dict[date, list[str]] = {}
+    for month, uuid, since in shelved_by_state(servers.lazy(), events).sort("uuid").collect().iter_rows():
+        if since is not None and max(since.date().replace(day=1), site.first_month) == month:
+            found.setdefault(month, []).append(uuid)
+    for month, names in found.items():
+        shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+        text = (
+            f"{len(names)} server(s) are {SHELVED_OFFLOADED} and no event says since when (purged, or not granted): "
+            f"{shown}; they count as holding no host since their row was last changed"
+        )
+        out[month] = Finding(False, text, {"servers": len(names)})
+    return out
 
 
 def _findings(window: Window, found: Mapping[date, Sequence[str]], kind: str, text: str) -> dict[date, Finding]:

@@ -1,17 +1,26 @@
 """The legacy usage counter and its comparison with ours as assets, with their checks."""
 
 from usage_assets.kinds.openstack.legacy import checks, comparison, usage
-from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.reports.tables import LEGACY_COMPARISON as COMPARISON_TABLE
 from usage_assets.specs.asset import Asset
-from usage_assets.specs.check import warning
+from usage_assets.specs.check import Evaluate, warning
 from usage_assets.timelines.tables import USAGE
 
-
-def _has_legacy(site: OpenStackSite) -> bool:
-    return "chameleon_usage" in site.databases
-
-
+_CHECKS: tuple[tuple[str, Evaluate, str, str], ...] = (
+    ("partition", checks.partition,
+     "Is total = maintenance + reserved + used + idle, or = reserved + used + idle? Passes for the first.",
+     "that are not this partition"),
+    ("count", checks.count,
+     "Is total / 24 the count of nodes, or that less the nodes in maintenance? Passes for the first.",
+     "with another total than the count"),
+    ("used_beside_reserved", checks.used_beside_reserved,
+     "Does used exceed reserved anywhere? Fails where the two together exceed total - maintenance.",
+     "in which used can't stand beside reserved"),
+    ("bounds", checks.bounds,
+     "Is any hour negative, or any total above 24 x the count of nodes?", "with negative hours or too many"),
+    ("source_rows", checks.source_rows,
+     "Rows that share their day and node type with another, or have nulls.", "with doubled rows or nulls"),
+)  # fmt: skip
 LEGACY_USAGE = Asset(
     stage="timelines",
     name="legacy_usage",
@@ -22,39 +31,8 @@ LEGACY_USAGE = Asset(
     read=usage.read,
     make=usage.make,
     owned={"collector_type": ("legacy",)},
-    applies=_has_legacy,
-    checks=(
-        warning(
-            "partition",
-            checks.partition,
-            "Is total = maintenance + reserved + used + idle, or = reserved + used + idle? Passes for the first.",
-            "that are not this partition",
-        ),
-        warning(
-            "count",
-            checks.count,
-            "Is total / 24 the count of nodes, or that less the nodes in maintenance? Passes for the first.",
-            "with another total than the count",
-        ),
-        warning(
-            "used_beside_reserved",
-            checks.used_beside_reserved,
-            "Does used exceed reserved anywhere? Fails where the two together exceed total - maintenance.",
-            "in which used can't stand beside reserved",
-        ),
-        warning(
-            "bounds",
-            checks.bounds,
-            "Is any hour negative, or any total above 24 x the count of nodes?",
-            "with negative hours or too many",
-        ),
-        warning(
-            "source_rows",
-            checks.source_rows,
-            "Rows that share their day and node type with another, or have nulls.",
-            "with doubled rows or nulls",
-        ),
-    ),
+    applies=usage.has_legacy,
+    checks=tuple(warning(*each) for each in _CHECKS),
 )
 LEGACY_COMPARISON = Asset(
     stage="reports",
@@ -63,7 +41,7 @@ LEGACY_COMPARISON = Asset(
     after=("timelines/usage", "timelines/legacy_usage"),
     read=comparison.read,
     make=comparison.make,
-    applies=_has_legacy,
+    applies=usage.has_legacy,
     checks=(
         warning(
             "unexplained",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from usage_assets.core.months import Window
-from usage_assets.kinds.openstack.facts.server_checks import shelved_without_events
+from usage_assets.kinds.openstack.facts.machine_checks import shelved_without_events
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.golden.builder import Month, Rows, make_site
 from usage_assets_tests.golden.stores import put_raw
