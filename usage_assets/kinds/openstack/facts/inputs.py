@@ -54,20 +54,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 # where flavors stand, and the column that holds their extra specs
 _FLAVORS = {"nova_api_request_specs": "extra_specs", "blazar_instance_reservations": "resource_properties"}
 SHELVING = ("compute_shelve_instance", "compute_shelve_offload_instance", "compute_unshelve_instance")
-POWERED_OFF = (
-    "compute_stop_instance",
-    "compute_pause_instance",
-    "compute_suspend_instance",
-    "compute_soft_delete_instance",
-)
+POWERED_OFF = tuple(f"compute_{step}_instance" for step in ("stop", "pause", "suspend", "soft_delete"))
 """Events after which a server does not run."""
-POWERED_ON = (
-    "compute_start_instance",
-    "compute_reboot_instance",
-    "compute_resume_instance",
-    "compute_unpause_instance",
-    "compute_unshelve_instance",
-    "compute_restore_instance",
+POWERED_ON = tuple(
+    f"compute_{step}_instance" for step in ("start", "reboot", "resume", "unpause", "unshelve", "restore")
 )
 """Events after which a server runs, whatever kept it off; a rebuild is none: it leaves a stopped server stopped."""
 _WANTED = tuple(dict.fromkeys((*SHELVING, *POWERED_OFF, *POWERED_ON)))
@@ -209,11 +199,7 @@ def _range(site: str, months: Sequence[date]) -> dict[str, object]:
 
 
 def _queried(
-    reader: Reader,
-    query: str,
-    tables: Collection[str],
-    schema: Mapping[str, pl.DataType],
-    params: Mapping[str, object],
+    reader: Reader, query: str, tables: Collection[str], schema: Mapping[str, pl.DataType], params: Mapping[str, object]
 ) -> pl.LazyFrame:
     """The rows of a query; none where one of its tables is not there yet."""
     if not all(reader.has(BY_NAME[table].table) for table in tables):

@@ -200,10 +200,8 @@ def _held(
 def _asked(raw: Inputs, reservations: pl.LazyFrame) -> pl.LazyFrame:
     """Per lease the machines and devices asked for, as far as known: nodes_asked, and the types that filters name."""
     found = []
-    for table, name in (
-        ("blazar_computehost_reservations", "node_type"),
-        ("blazar_device_reservations", "machine_name"),
-    ):
+    named = {"blazar_computehost_reservations": "node_type", "blazar_device_reservations": "machine_name"}
+    for table, name in named.items():
         texts = pl.LazyFrame(
             [
                 (texts[0], sorted(each.values_of(name)))

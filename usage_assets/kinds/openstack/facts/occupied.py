@@ -33,11 +33,7 @@ IN_LEASE = pl.col("metric").is_in([RESERVED, MAINTENANCE])
 
 
 def server_rows(
-    inputs: Inputs,
-    source: str,
-    machine_profile: pl.LazyFrame,
-    bounds: pl.LazyFrame,
-    maintenance: Maintenance | None,
+    inputs: Inputs, source: str, machine_profile: pl.LazyFrame, bounds: pl.LazyFrame, maintenance: Maintenance | None
 ) -> pl.LazyFrame:
     """Servers with their life, node and booking, and the reason of those that never occupied anything.
 
@@ -113,9 +109,7 @@ def occupied(
     kept = [name for name in pieces.collect_schema().names() if name not in {"start_at", "end_at"}]
     no_parent = pl.when(pl.col("node").is_null()).then(pl.lit("unknown_host")).otherwise(pl.lit("orphan"))
     return Outcome(
-        rows,
-        merged(pieces, kept),
-        lost=((pl.lit("never_ran"), up), (no_parent, booked), (pl.lit("duplicate"), pieces)),
+        rows, merged(pieces, kept), lost=((pl.lit("never_ran"), up), (no_parent, booked), (pl.lit("duplicate"), pieces))
     )
 
 

@@ -14,12 +14,7 @@ from usage_assets.warehouse import Warehouse
 
 
 def dump(
-    site: OpenStackSite,
-    window: Window,
-    warehouse: Warehouse,
-    *,
-    tables: Sequence[RawTable],
-    **options: Any,
+    site: OpenStackSite, window: Window, warehouse: Warehouse, *, tables: Sequence[RawTable], **options: Any
 ) -> DumpResult:
     """Read the months of the window from the site's databases and store them, as `sources.sql.dump` does."""
     return sql.dump(site, window, warehouse, tables=tables, catalogue=BY_NAME, redactor=redactor_of(site), **options)

@@ -3,19 +3,44 @@
 from collections.abc import Container
 from typing import Any
 
-from usage_assets.kinds.openstack.raw.columns import (
-    ACTION,
-    EVENT,
-    GB,
-    MARKED,
-    MB,
-    PROJECT,
-    TIMES,
-    USER,
-    VCPUS,
-)
 from usage_assets.schema import Column, Type, at, flag, number, real, text
-from usage_assets.specs.raw_table import Dated, Life, Machine, MonthRule, RawTable, Satellite, ServerLife, Whole
+from usage_assets.specs.raw_table import (
+    HELD_AS_DELETED,
+    Dated,
+    Life,
+    Machine,
+    MonthRule,
+    RawTable,
+    Satellite,
+    ServerLife,
+    Whole,
+)
+
+MB, GB, VCPUS = "MiB", "GiB", "vCPUs"
+TIMES = (
+    at("created_at", "When the service made the row"),
+    at("updated_at", "When the service last changed the row; null until then"),
+    at("deleted_at", "When the row was soft-deleted; services without soft delete have no such column"),
+)
+MARKED = (*TIMES, HELD_AS_DELETED)
+"""Times of a table whose rows are marked as deleted. Of requests on servers and their steps Nova never marks any."""
+HOLDER = (text("project_id", "Keystone project"), text("user_id", "Keystone user", personal=True))
+
+ACTION = (
+    text("action", "What the user asked for (create, delete, stop, start, shelve ...)"),
+    text("request_id", "Request id of the API"),
+    at("start_time", "When the request came in"),
+    at("finish_time", "When it was done; Nova never fills it"),
+    text("message", "Error where the action failed, else null"),
+)
+EVENT = (
+    text("event", "Step of the action, <service>_<method>"),
+    number("action_id", "Action that the step belongs to", "id"),
+    at("start_time", "When the step began"),
+    at("finish_time", "When the step ended"),
+    text("result", "Success or Error; null while running"),
+    text("host", "Service that ran the step"),
+)
 
 _LEASE = ("lease_id", "blazar_leases", "id")
 _OF_RESERVATION = Satellite((("reservation_id", "blazar_reservations", "id"), _LEASE))
@@ -39,8 +64,7 @@ def _servers(database: str, description: str, **more: Any) -> RawTable:
         description,
         text("uuid", "Server id"),
         *MARKED,
-        PROJECT,
-        USER,
+        *HOLDER,
         at("launched_at", "When the server first ran; null where it never did"),
         at("terminated_at", "When it was terminated"),
         text("vm_state", "State at the dump"),
@@ -131,8 +155,7 @@ TABLES: tuple[RawTable, ...] = (
         "API requests on servers.",
         *TIMES,
         text("instance_uuid", "Server"),
-        PROJECT,
-        USER,
+        *HOLDER,
         *ACTION,
         months=Satellite((_SERVER,)),
     ),
@@ -158,8 +181,7 @@ TABLES: tuple[RawTable, ...] = (
         "leases",
         "Leases: what users reserve, from start_date to end_date.",
         "Lease id",
-        PROJECT,
-        USER,
+        *HOLDER,
         at("start_date", "Planned start"),
         at("end_date", "Planned end; prolonging or an early end overwrites it"),
         text("status", "State at the dump"),
@@ -273,8 +295,7 @@ TABLES: tuple[RawTable, ...] = (
         "Containers on edge devices.",
         *TIMES,
         text("uuid", "Container id"),
-        PROJECT,
-        USER,
+        *HOLDER,
         text("status", "State at the dump"),
         at("started_at", "When it started"),
         text("host", "Device it runs on"),
@@ -294,8 +315,7 @@ TABLES: tuple[RawTable, ...] = (
         "API requests on containers.",
         *TIMES,
         text("container_uuid", "Container"),
-        PROJECT,
-        USER,
+        *HOLDER,
         *ACTION,
         months=Satellite((_CONTAINER,)),
     ),

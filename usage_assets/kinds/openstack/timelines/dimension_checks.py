@@ -73,11 +73,8 @@ def days_add_up(reader: Reader, site: OpenStackSite, window: Window) -> dict[dat
     """The days of a host add up to its month."""
     found: dict[date, list[str]] = {}
     if reader.has(USAGE_BY_HOST):
-        params = {
-            "site": window.site,
-            "months": list(window.months),
-            "resources": list(daily_resources(usage_scope(site))),
-        }
+        resources = list(daily_resources(usage_scope(site)))
+        params = {"site": window.site, "months": list(window.months), "resources": resources}
         for month, node, resource, slot, days, whole in reader.sql(_DAYS, params).iter_rows():
             found.setdefault(month, []).append(f"{slot} {resource} of {node}: {days or 0.0:.6f} hours, {whole:.6f}")
     return _findings(window, found, "in its month")
