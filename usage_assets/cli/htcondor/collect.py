@@ -23,11 +23,7 @@ def run_collect(site: Site, *, every: int | None, once: bool, tidy: bool) -> boo
     site.collected()
     pool: Pool = _EmptyPool() if tidy else CondorPool(site)  # type: ignore[assignment]
     collection = Collection(
-        site,
-        pool,
-        every or site.poll_minutes * 60,
-        console.print,
-        lambda text: errors.print(text, style="yellow"),
+        site, pool, every or site.poll_minutes * 60, console.print, lambda text: errors.print(text, style="yellow")
     )
     if tidy:
         return collection.tidy()

@@ -34,9 +34,7 @@ def allocation(
 @gpu.command()
 @with_request("all_devices")
 def timeseries(
-    request: Request,
-    *,
-    bucket_minutes: Annotated[int, typer.Option(help="Width of a bucket", min=1)] = 60,
+    request: Request, *, bucket_minutes: Annotated[int, typer.Option(help="Width of a bucket", min=1)] = 60
 ) -> None:
     """How many GPUs each class held from bucket to bucket; a bucket that no poll saw is empty."""
     from usage_assets.cli.htcondor.tables import show_series

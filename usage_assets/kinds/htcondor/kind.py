@@ -64,8 +64,8 @@ class HTCondor(Kind):
     @cached_property
     def tables(self) -> tuple[Asset, ...]:
         """Tables by month, reports and the audit."""
-        from usage_assets.kinds.htcondor.reports.declare import REPORT_ASSETS
-        from usage_assets.kinds.htcondor.tables.assets import TABLE_ASSETS
+        from usage_assets.kinds.htcondor.reports.assets import REPORT_ASSETS
+        from usage_assets.kinds.htcondor.tables.monthly import TABLE_ASSETS
         from usage_assets.reports.audit_declaration import audit_of
 
         tables = (*TABLE_ASSETS, *REPORT_ASSETS)

@@ -1,4 +1,4 @@
-"""The reports that belong to a UTC month, as pages and as text (`declare` lists their assets).
+"""The reports that belong to a UTC month, as pages and as text, and their assets `htcondor/reports/<name>_report`.
 
 A report is built again only where its facts, the site's rules or its form have changed: a year is some four hundred
 reports, and a night changes a few.
@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import ItemsView, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import polars as pl
@@ -23,7 +24,7 @@ from usage_assets.kinds.htcondor.site.reports import Reports
 from usage_assets.kinds.htcondor.tables.facts import KIND, Coded, Facts
 from usage_assets.kinds.htcondor.tables.reading import read_facts
 from usage_assets.kinds.htcondor.tables.window import Window
-from usage_assets.specs.asset import Built
+from usage_assets.specs.asset import Asset, Built
 from usage_assets.warehouse import Reader
 
 FORM = 2
@@ -203,3 +204,26 @@ def _row(site: str, month: date, built: Report, fingerprint: str, path: str) -> 
         "fingerprint": fingerprint,
         **{name: getattr(about, name) for name in seen},
     }
+
+
+_SAYS: dict[Name, str] = {
+    "daily": "The daily reports of the 24 hours that end in the month",
+    "weekly": "The weekly reports of the seven days that end in the month",
+    "monthly": "The report of the local month",
+}
+
+REPORT_ASSETS: tuple[Asset, ...] = tuple(
+    Asset(
+        stage="reports",
+        name=f"{name}_report",
+        table=GPU_REPORTS,
+        description=f"{says}, each as a page and as plain text; one that nothing has changed of stays as it is.",
+        after=("facts/gpu_runs", "facts/gpu_polls", "facts/gpu_performance"),
+        read=partial(read_due, name),
+        make=make_reports,
+        months_at_once=6,
+        owned={"report": (name,)},
+    )
+    for name, says in _SAYS.items()
+)
+"""What the kind lists among its tables."""

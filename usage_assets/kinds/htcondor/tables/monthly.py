@@ -1,8 +1,9 @@
-"""The tables of a pool by UTC month, as the reports stage stores them."""
+"""The tables of a pool by UTC month, as the reports stage stores them, and their assets `htcondor/reports/gpu_*`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
+from functools import partial
 
 import polars as pl
 
@@ -23,7 +24,8 @@ from usage_assets.kinds.htcondor.tables.facts import Facts
 from usage_assets.kinds.htcondor.tables.options import Result
 from usage_assets.kinds.htcondor.tables.reading import read_facts
 from usage_assets.kinds.htcondor.tables.window import Window
-from usage_assets.specs.asset import Built
+from usage_assets.schema import Table
+from usage_assets.specs.asset import Asset, Built
 from usage_assets.warehouse import Reader
 
 Build = Callable[[Cube, Facts], pl.DataFrame]
@@ -141,3 +143,19 @@ def make(name: str, site: PoolSite, months: Sequence[date], facts: Months, extra
     pool, table = site.pool(), declarations.BY_NAME[name]
     cubes = {month: facts.cube(pool, month, extracted.get(month)) for month in months}
     return Built(pl.concat([table.empty(), *(table_rows(name, site.key, month, *cubes[month]) for month in months)]))
+
+
+def _asset(table: Table) -> Asset:
+    return Asset(
+        stage=table.stage,
+        name=table.name,
+        table=table,
+        after=("facts/gpu_runs", "facts/gpu_polls", "facts/gpu_performance"),
+        read=read_months,  # one function, not one each: tables that share it are made of one read
+        make=partial(make, table.name),
+        months_at_once=6,
+    )
+
+
+TABLE_ASSETS: tuple[Asset, ...] = tuple(map(_asset, declarations.TABLES))
+"""What the kind lists among its tables."""

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from usage_assets.kinds.htcondor.pool.rules import Pool
-from usage_assets.kinds.htcondor.tables import allocation, assets, declarations, monthly
+from usage_assets.kinds.htcondor.tables import allocation, declarations, monthly
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.unit.kinds.htcondor.tables.made import (
     HOSTED,
@@ -80,7 +80,7 @@ def test_the_running_month_ends_at_its_extraction(made: MadePool):
 
 def test_assets_make_the_months_that_they_are_asked_for(made: MadePool, warehouse: Warehouse):
     site = Site()
-    asset = next(asset for asset in assets.TABLE_ASSETS if asset.name == "gpu_days")
+    asset = next(asset for asset in monthly.TABLE_ASSETS if asset.name == "gpu_days")
     assert callable(asset.read)
     assert callable(asset.make)
     with warehouse.read() as reader:
