@@ -103,14 +103,8 @@ class _Scrub:
 
 def _mark_changed(writer: Writer, site: str) -> None:
     """Raise the versions, so that the change is published; rows stay checked, as no number changed."""
-    now = clock.naive_utc_now()
-    if writer.has(VERSIONS):
-        writer.con.execute(
-            f"UPDATE {VERSIONS.qualified} SET version = version + 1, run_id = 'scrub', written_at = $now "
-            "WHERE site = $site",
-            {"site": site, "now": now},
-        ).fetchall()
-    if writer.has(CHECKED):
-        writer.con.execute(
-            f"UPDATE {CHECKED.qualified} SET checked_at = $now WHERE site = $site", {"site": site, "now": now}
-        ).fetchall()
+    params = {"site": site, "now": clock.naive_utc_now()}
+    raised = "version = version + 1, run_id = 'scrub', written_at = $now"
+    for table, change in ((VERSIONS, raised), (CHECKED, "checked_at = $now")):
+        if writer.has(table):
+            writer.con.execute(f"UPDATE {table.qualified} SET {change} WHERE site = $site", params).fetchall()

@@ -43,14 +43,13 @@ def check_site(
         found = find_tables(servers, tables)
         seen = [_access(found[raw.name], count=count) for raw in tables]
         return SiteAccess(
-            tuple(ServerAccess(one.label, _transport(one), tuple(warnings([one]))) for one in servers),
+            tuple(
+                ServerAccess(one.label, one.transport.description if one.transport else "", tuple(warnings([one])))
+                for one in servers
+            ),
             tuple(_read_whole(seen, found) if count else seen),
             tuple(remarks(found)) if count else (),
         )
-
-
-def _transport(server: Server) -> str:
-    return server.transport.description if server.transport else ""
 
 
 def warnings(servers: Iterable[Server]) -> list[str]:

@@ -6,32 +6,22 @@ one at or after the month's start.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 
 import duckdb
 
-from usage_assets.core.months import Window, next_month
+from usage_assets.core.months import Window
 from usage_assets.sources.sql.statements import OWN_LIFE
 from usage_assets.specs.raw_table import HELD_AS_DELETED, Dated, Life, Machine, RawTable, Satellite, ServerLife, Whole
+from usage_assets.warehouse import bound
 
 
 def create_window(con: duckdb.DuckDBPyConnection, window: Window, first_month: date) -> None:
     """The table `months_of_run`: a row per month of the window with its bounds."""
     con.execute(
-        "CREATE OR REPLACE TABLE months_of_run (month DATE, start_at TIMESTAMP, end_at TIMESTAMP, is_first BOOLEAN)"
-    ).fetchall()
-    midnight = datetime.min.time()
-    con.executemany(
-        "INSERT INTO months_of_run VALUES (?, ?, ?, ?)",
-        [
-            (
-                month,
-                datetime.combine(month, midnight),
-                datetime.combine(next_month(month), midnight),
-                month == first_month,
-            )
-            for month in window.months
-        ],
+        "CREATE OR REPLACE TABLE months_of_run AS SELECT month, month::TIMESTAMP AS start_at, month + INTERVAL 1 MONTH "
+        "AS end_at, month = $first AS is_first FROM (SELECT unnest($months::DATE[]) AS month)",
+        bound({"first": first_month, "months": list(window.months)}),
     ).fetchall()
 
 

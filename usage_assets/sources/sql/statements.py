@@ -4,7 +4,7 @@ The server's filter lets through every row that could touch the run's months, wh
 exact rule is applied later, in months.py. So one day of slack costs nothing, and a date that is none counts as null.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -169,19 +169,21 @@ class Filter:
         return sa.true()
 
 
+def _texts(found: Found, side: Side, wanted: Iterable[tuple[str, Type]]) -> list[sa.Label[Any]]:
+    """Columns as text, by name and declared type; null where this release has none."""
+    known = [(name, side.column(name), kind) for name, kind in wanted]
+    return [
+        (sa.null() if there is None else as_text(found.dialect, *there, kind)).label(name)
+        for name, there, kind in known
+    ]
+
+
 def columns_of(found: Found, side: Side, names: Sequence[str]) -> list[sa.Label[Any]]:
     """The declared columns as text, null where this release has none; then the flag by which rows are skipped."""
     types = {column.name: column.type for column in found.raw.columns}
-    out = []
-    for name in names:
-        there = side.column(name)
-        value = sa.null() if there is None else as_text(found.dialect, *there, types[name])
-        out.append(value.label(name))
-    if found.raw.skip_flag:
-        flag = side.column(found.raw.skip_flag)
-        value = sa.null() if flag is None else as_text(found.dialect, *flag, Type.BOOL)
-        out.append(value.label("_skip"))
-    return out
+    flags = _texts(found, side, [(found.raw.skip_flag, Type.BOOL)] if found.raw.skip_flag else [])
+    own = _texts(found, side, [(name, types[name]) for name in names])
+    return [*own, *(flag.element.label("_skip") for flag in flags)]
 
 
 def plain(
@@ -190,11 +192,10 @@ def plain(
     """Rows of one table at the source, by its own filter where one is given; `keys` (as text) ask for these alone."""
     side = side_of(found, relation, "t")
     statement = sa.select(*columns_of(found, side, names)).select_from(side.clause)
-    if only is not None:
-        statement = _where(statement, only.own(found, side))
-    if keys is not None:
-        statement = statement.where(_among(found, side, keys))
-    return _not_archived_twice(statement, found, relation, side)
+    condition = sa.true() if only is None else only.own(found, side)
+    if not isinstance(condition, sa.True_):
+        statement = statement.where(condition)
+    return _asked(statement, found, relation, side, keys)
 
 
 def with_parents(
@@ -234,9 +235,7 @@ def with_parents(
         orphan = sa.and_(root.is_(None), only.alive(dialect, side.column, OWN_LIFE))
         living = sa.true() if isinstance(life, Machine) else only.alive(dialect, here, life)
         statement = statement.where(sa.or_(orphan, sa.and_(root.is_not(None), living)))
-    if keys is not None:
-        statement = statement.where(_among(found, side, keys))
-    return _not_archived_twice(statement, found, relation, side)
+    return _asked(statement, found, relation, side, keys)
 
 
 def terminations(
@@ -259,23 +258,19 @@ def terminations(
     )
 
 
-def _where(statement: sa.Select[Any], condition: Expression) -> sa.Select[Any]:
-    return statement if isinstance(condition, sa.True_) else statement.where(condition)
-
-
-def _not_archived_twice(statement: sa.Select[Any], found: Found, relation: Relation, side: Side) -> sa.Select[Any]:
+def _asked(
+    statement: sa.Select[Any], found: Found, relation: Relation, side: Side, keys: Sequence[str] | None
+) -> sa.Select[Any]:
+    """The statement for these keys alone, where any are given; of an archive without the rows that are live too."""
+    if keys is not None:
+        statement = statement.where(_among(found, side, keys))
     return statement.where(not_live(found, side)) if relation is found.shadow else statement
 
 
 def links(found: Found, relation: Relation, names: Sequence[str]) -> sa.Select[Any]:
     """The columns by which a parent is found, of all its rows."""
     side = side_of(found, relation, "t")
-    columns = []
-    for name in names:
-        there = side.column(name)
-        value = sa.null() if there is None else as_text(found.dialect, *there, Type.TEXT)
-        columns.append(value.label(name))
-    return sa.select(*columns).select_from(side.clause)
+    return sa.select(*_texts(found, side, [(name, Type.TEXT) for name in names])).select_from(side.clause)
 
 
 def doubled_keys(found: Found, relation: Relation) -> sa.Select[Any]:
