@@ -6,7 +6,6 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import formatdate, make_msgid
@@ -59,15 +58,6 @@ class Smtp(Strict):
             return self.host == "localhost"
 
 
-@dataclass(frozen=True)
-class Attachment:
-    """A file of a mail; `mime_type` as text/csv."""
-
-    name: str
-    mime_type: str
-    content: bytes
-
-
 class Mail(Named):
     """A mail to people."""
 
@@ -88,7 +78,6 @@ def send_mail(
     subject: str,
     text: str,
     html: str | None = None,
-    attachments: Sequence[Attachment] = (),
     *,
     to: Sequence[str],
     sender: str | None = None,
@@ -105,9 +94,6 @@ def send_mail(
     mail.set_content(text)
     if html is not None:
         mail.add_alternative(html, subtype="html")
-    for one in attachments:
-        main, _, sub = one.mime_type.partition("/")
-        mail.add_attachment(one.content, maintype=main, subtype=sub, filename=one.name)
     password = None if smtp.password is None else with_secrets(smtp.password, where=where)
     at = f"{where}: mail server {smtp.host}"
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from usage_assets.alerts.channels.mail import Attachment, Smtp, send_mail
+from usage_assets.alerts.channels.mail import Smtp, send_mail
 from usage_assets.core import settings
 from usage_assets.core.errors import AlertError
 from usage_assets_tests.unit.alerts.conftest import World
@@ -78,21 +78,19 @@ def test_a_line_end_in_a_subject_begins_no_header():
     assert [line for _, line in server.lines if "RCPT" in line.upper()] == ["rcpt TO:<ops@example.org>"]
 
 
-def test_a_mail_may_have_a_page_and_files():
+def test_a_mail_may_have_a_page():
     with mail_server() as server:
         send_mail(
             Smtp(host="127.0.0.1", port=server.port, tls="none"),
             "report",
             "plain",
             "<p>page</p>",
-            [Attachment("usage.csv", "text/csv", b"a,b\n")],
             to=["ops@example.org"],
         )
     mail = message_from_string(server.mails[0], policy=default)
     assert [part.get_content_type() for part in mail.walk() if not part.is_multipart()] == [
         "text/plain",
         "text/html",
-        "text/csv",
     ]
 
 
