@@ -1,6 +1,6 @@
 """RawTable: a source table, the rule of which of its rows a month holds, and its copy in the warehouse."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from usage_assets.schema import Column, Table, Type
 
@@ -141,12 +141,9 @@ class RawTable:
     def table(self) -> Table:
         """The declaration of the copy."""
         own = tuple(
-            Column(
-                c.name,
-                c.type,
-                c.description,
-                c.unit,
-                c.source or f"{self.database}.{self.source}.{c.name}",
+            replace(
+                c,
+                source=c.source or f"{self.database}.{self.source}.{c.name}",
                 nullable=c.nullable and c.name not in self.key,
             )
             for c in self.columns
