@@ -79,18 +79,17 @@ def build_defs(
         ]
         sensors = [alert_sensor(nightlies, SiteFiles(book)), orphan_sensor()]
         parts["automation"] = dg.Definitions(sensors=sensors)
-    shared: dict[str, Any] = {
-        "executor": dg.in_process_executor,
-        "resources": {
+    shared = dg.Definitions(
+        executor=dg.in_process_executor,
+        resources={
             "warehouse": WarehouseResource.of(warehouse),
             "published": PublishedResource(folder=str(settings.published_dir())),
             "settings": SettingsResource.of_environment(),
-        }
-        | dict(resources or {}),
-    }
-    if loggers:
-        shared["loggers"] = dict(loggers)
-    return dg.Definitions.merge(*parts.values(), dg.Definitions(**shared))
+            **(resources or {}),
+        },
+        loggers=loggers,
+    )
+    return dg.Definitions.merge(*parts.values(), shared)
 
 
 def _of_kind(kind: Kind, book: SiteBook, warehouse: Warehouse, *, automation: bool) -> dg.Definitions:

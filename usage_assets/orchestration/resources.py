@@ -64,14 +64,8 @@ class PublishedResource(dg.ConfigurableResource):
         return read_pointer(Path(self.folder)).path(Path(self.folder))
 
 
-_VARIABLES = {
-    "pictures": "USAGE_PICTURES",
-    "nightly_cron": "USAGE_NIGHTLY_CRON",
-    "coverage_cron": "USAGE_COVERAGE_CRON",
-    "timezone": "USAGE_TIMEZONE",
-    "stale_hours": "USAGE_STALE_HOURS",
-    "lock_wait": "USAGE_LOCK_WAIT",
-}
+_PLAIN = ("pictures", "nightly_cron", "coverage_cron", "timezone", "stale_hours", "lock_wait")
+"""Fields that are the text of the variable USAGE_<FIELD>."""
 
 
 class SettingsResource(dg.ConfigurableResource):
@@ -94,7 +88,7 @@ class SettingsResource(dg.ConfigurableResource):
             sites=_text(settings.sites_dir),
             data=_text(settings.data_dir),
             plots_url=_text(settings.plots_url),
-            **{field: _text(partial(settings.value, variable)) for field, variable in _VARIABLES.items()},
+            **{field: _text(partial(settings.value, f"USAGE_{field.upper()}")) for field in _PLAIN},
         )
 
     def picture_policy(self) -> str:
