@@ -5,10 +5,9 @@ Which runs are new is told by the order in which Dagster stored them, never by a
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
 
 import dagster as dg
 
@@ -193,15 +192,10 @@ def _finished(instance: dg.DagsterInstance, state: State) -> list[dg.RunRecord]:
     """The runs not read yet that have finished, in the order in which they did; those that were deleted are let go."""
     unread = state.unread_runs()
     out: list[dg.RunRecord] = []
-    for chunk in _chunks(unread):
+    for start in range(0, len(unread), _CHUNK):
+        chunk = unread[start : start + _CHUNK]
         records = instance.get_run_records(dg.RunsFilter(run_ids=chunk))
         for run_id in set(chunk) - {record.dagster_run.run_id for record in records}:
             state.run_was_read(run_id)
         out += [record for record in records if record.dagster_run.status in FINISHED]
     return sorted(out, key=lambda record: (record.update_timestamp, record.storage_id))
-
-
-def _chunks(run_ids: Iterable[str]) -> Iterable[list[str]]:
-    rest = iter(run_ids)
-    while chunk := list(islice(rest, _CHUNK)):
-        yield chunk

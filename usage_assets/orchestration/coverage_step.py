@@ -18,9 +18,9 @@ from usage_assets.core.file_faults import advice
 from usage_assets.core.markdown import markdown_table
 from usage_assets.kinds import KINDS
 from usage_assets.orchestration.checks import listed
-from usage_assets.orchestration.cron import coverage_clock, nightly_clock
+from usage_assets.orchestration.cron import clock_of
 from usage_assets.orchestration.resources import SettingsResource, WarehouseResource
-from usage_assets.orchestration.ui_metadata import asset_key, column_schema
+from usage_assets.orchestration.ui_metadata import asset_key, column_schema, page_metadata
 from usage_assets.reports.coverage import picture
 from usage_assets.reports.coverage.front import write_front
 from usage_assets.reports.coverage.listing import site_months, worst
@@ -52,7 +52,10 @@ def coverage_asset(book: SiteBook) -> dg.AssetsDefinition:
         description=f"{COVERAGE.description} With a heat map of sites, stages and months, and the same rows as CSV.",
         tags={"stage": "serving"},
         kinds={"duckdb", "polars", "plotly"},
-        metadata={"dagster/table_name": COVERAGE.qualified, "dagster/column_schema": column_schema(COVERAGE)},
+        metadata={
+            "dagster/table_name": COVERAGE.qualified,
+            "dagster/column_schema": column_schema(COVERAGE.columns, COVERAGE.unique_key),
+        },
         deps=[asset_key(name, "timelines", "usage") for name in KINDS if book.keys_of(name)],
         check_specs=[
             dg.AssetCheckSpec(name, asset=KEY, description=text, blocking=False) for name, text in _DESCRIPTIONS.items()
@@ -81,7 +84,7 @@ def coverage_asset(book: SiteBook) -> dg.AssetsDefinition:
 
 def coverage_schedule(job: str) -> dg.ScheduleDefinition:
     """Coverage once a day whatever ran in the night: `USAGE_COVERAGE_CRON` (noon unless set) in `USAGE_TIMEZONE`."""
-    clock = coverage_clock()
+    clock = clock_of("USAGE_COVERAGE_CRON")
     for fault in clock.faults:
         _LOG.warning("coverage_daily: %s", fault)
     return dg.ScheduleDefinition(
@@ -123,20 +126,13 @@ def publish(rows: pl.DataFrame, book: SiteBook, *, pictures: str = "auto") -> di
     counts = dict(rows["status"].value_counts().iter_rows())
     out: dict[str, Any] = {
         "dagster/row_count": rows.height,
-        "plot": dg.MetadataValue.url(page.url),
-        "path": dg.MetadataValue.path(str(page.path)),
+        **page_metadata(page),
         "table": dg.MetadataValue.path(str(csv)),
         **{status: counts.get(status, 0) for status in STATUSES},
         "worst": dg.MetadataValue.md(worst(rows)),
     }
     if book.faults:
         out["left_out"] = dg.MetadataValue.md(markdown_table(("site", "fault"), sorted(book.faults.items())))
-    if page.thumbnail_markdown:
-        out["thumbnail"] = dg.MetadataValue.md(page.thumbnail_markdown)
-    if page.png_path:
-        out["picture"] = dg.MetadataValue.path(str(page.png_path))
-    if page.note:
-        out["note"] = page.note
     return out
 
 
@@ -147,7 +143,7 @@ def check_rows(rows: pl.DataFrame) -> list[dg.AssetCheckResult]:
 
 def check_schedules() -> dg.AssetCheckResult:
     """Whether cron lines and time zone of the environment are ones that can be used."""
-    faults = list(dict.fromkeys([*nightly_clock().faults, *coverage_clock().faults]))
+    faults = list(dict.fromkeys([*clock_of("USAGE_NIGHTLY_CRON").faults, *clock_of("USAGE_COVERAGE_CRON").faults]))
     return dg.AssetCheckResult(
         asset_key=KEY,
         check_name=SCHEDULES,

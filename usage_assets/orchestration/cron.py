@@ -20,17 +20,8 @@ class Clock:
     faults: tuple[str, ...] = ()
 
 
-def nightly_clock() -> Clock:
-    """When the nightly runs start."""
-    return _clock("USAGE_NIGHTLY_CRON")
-
-
-def coverage_clock() -> Clock:
-    """When coverage is looked at."""
-    return _clock("USAGE_COVERAGE_CRON")
-
-
-def _clock(variable: str) -> Clock:
+def clock_of(variable: str) -> Clock:
+    """When the schedule starts whose cron line is in a variable, USAGE_NIGHTLY_CRON or USAGE_COVERAGE_CRON."""
     faults = []
     cron, default, utc = settings.value(variable), settings.default(variable), settings.default("USAGE_TIMEZONE")
     zone = settings.value("USAGE_TIMEZONE")

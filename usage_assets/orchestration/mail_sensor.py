@@ -23,6 +23,7 @@ from usage_assets.core.errors import AlertError, UsageError, WarehouseError
 from usage_assets.core.locks import file_lock
 from usage_assets.core.months import RANGE_END, RANGE_START
 from usage_assets.orchestration.partitions import partition_key
+from usage_assets.orchestration.run_status import UNFINISHED
 from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
 from usage_assets.specs.kind import Kind
@@ -37,8 +38,6 @@ _SECONDS = 120
 _SENDING_SECONDS = 30.0
 """After so long a tick begins no further mail: Dagster gives it a minute."""
 _WAIT_SECONDS = 5.0
-_FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
-_UNFINISHED = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
 _log = logging.getLogger("usage_assets")
 
 
@@ -184,7 +183,7 @@ def _is_whole(warehouse: Warehouse, kind: Kind, site: Site, posting: DueReport) 
 
 
 def _is_running(instance: dg.DagsterInstance, kind: Kind, site: str) -> bool:
-    filters = dg.RunsFilter(job_name=kind.name, tags={"usage/site": site}, statuses=_UNFINISHED)
+    filters = dg.RunsFilter(job_name=kind.name, tags={"usage/site": site}, statuses=UNFINISHED)
     return bool(instance.get_runs(filters, limit=1))
 
 

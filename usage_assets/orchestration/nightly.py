@@ -16,7 +16,7 @@ import duckdb
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import RANGE_END, RANGE_START, month_of
 from usage_assets.facts.tables import LEASES
-from usage_assets.orchestration.cron import nightly_clock
+from usage_assets.orchestration.cron import clock_of
 from usage_assets.orchestration.partitions import partition_key
 from usage_assets.orchestration.run_status import UNFINISHED
 from usage_assets.sites.base import Site
@@ -37,7 +37,7 @@ def nightly_schedule(kind: Kind, sites: Mapping[str, Site], warehouse: Warehouse
 
     A site whose last nightly run has not ended is not asked for again, nor one whose file has a fault.
     """
-    book, clock = SiteBook.of(sites), nightly_clock()
+    book, clock = SiteBook.of(sites), clock_of("USAGE_NIGHTLY_CRON")
     for fault in clock.faults:
         _LOG.warning("%s_nightly: %s", kind.name, fault)
 

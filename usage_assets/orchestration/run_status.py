@@ -4,9 +4,4 @@ import dagster as dg
 
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 UNFINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED]
-BEGUN = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+BEGUN = [one for one in UNFINISHED if one not in {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.MANAGED}]

@@ -20,7 +20,7 @@ from usage_assets.kinds import kind_of
 from usage_assets.operations.doctor.owners import foreign
 from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, warn
 from usage_assets.operations.places import asked_for
-from usage_assets.orchestration.cron import coverage_clock, nightly_clock
+from usage_assets.orchestration.cron import clock_of
 from usage_assets.orchestration.mail_sensor import mail_channel, wanted_of
 from usage_assets.sites.listing import site_files as files_of_sites
 
@@ -124,8 +124,8 @@ def disk(installation: Installation) -> Iterator[Outcome]:
 
 def clock(installation: Installation) -> Iterator[Outcome]:
     """Whether the schedules' hour and zone can be used, and the clock has not gone back."""
-    nightly = nightly_clock()
-    for fault in dict.fromkeys((*nightly.faults, *coverage_clock().faults)):
+    nightly = clock_of("USAGE_NIGHTLY_CRON")
+    for fault in dict.fromkeys((*nightly.faults, *clock_of("USAGE_COVERAGE_CRON").faults)):
         yield fail(fault, "mend it and restart the service")
     yield ok(f"nightly at {nightly.cron} {nightly.timezone}; now {installation.now:%Y-%m-%d %H:%M} UTC")
     if installation.instance is not None:

@@ -19,7 +19,7 @@ from usage_assets.facts.tables import LEASES
 from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.openstack.kind import OpenStack
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.orchestration.cron import nightly_clock
+from usage_assets.orchestration.cron import clock_of
 from usage_assets.orchestration.nightly import first_unsettled, nightly_schedule, pending_since, requests
 from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
@@ -254,7 +254,7 @@ def test_a_clock_that_can_not_be_read_is_told_and_the_default_holds(
     monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance, variable: str, value: str, said: str
 ):
     monkeypatch.setenv(variable, value)
-    clock = nightly_clock()
+    clock = clock_of("USAGE_NIGHTLY_CRON")
     assert (clock.cron, clock.timezone) == ("15 2 * * *", "UTC")
     assert said in clock.faults[0]
     assert len(tick(instance, {"a": site("a")}, NIGHT, NOWHERE).run_requests or ()) == 1
@@ -263,7 +263,7 @@ def test_a_clock_that_can_not_be_read_is_told_and_the_default_holds(
 def test_a_variable_that_is_empty_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("USAGE_NIGHTLY_CRON", "")
     monkeypatch.setenv("USAGE_TIMEZONE", "")
-    assert nightly_clock().faults == ()
+    assert clock_of("USAGE_NIGHTLY_CRON").faults == ()
 
 
 def test_a_site_that_is_down_does_not_stop_the_others(tmp_path: Path, instance: dg.DagsterInstance):
