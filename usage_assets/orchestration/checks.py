@@ -85,8 +85,8 @@ def recorded(
     run_id: str,
     found: Mapping[Bound, Findings],
     *,
-    at: datetime | None = None,
-    checked: Collection[str] = (),
+    at: datetime,
+    checked: Collection[str],
 ) -> Iterator[Standing]:
     """Record what a run's checks found; what then fails of all `sites`, for the block in which the run reports it.
 
@@ -100,22 +100,6 @@ def recorded(
             check: [one for one in fails if one.site in begin and one.month >= begin[one.site]]
             for check, fails in standing.items()
         }
-
-
-def results(
-    warehouse: Warehouse,
-    sites: Mapping[str, Site],
-    window: Window,
-    run_id: str,
-    found: Mapping[Bound, Findings],
-    *,
-    at: datetime | None = None,
-    checked: Collection[str] = (),
-) -> Iterator[dg.AssetCheckResult]:
-    """Record what checks with one result per run found, and the result of each."""
-    with recorded(warehouse, sites, window, run_id, found, at=at, checked=checked) as standing:
-        for one, findings in found.items():
-            yield result(one, window, findings, standing[one.names])
 
 
 def first_months(sites: Mapping[str, Site]) -> dict[str, date]:

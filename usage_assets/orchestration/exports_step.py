@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from usage_assets.orchestration.step import Done, Run, Stage, step
-from usage_assets.orchestration.ui_metadata import asset_key, asset_spec, month_preview
+from usage_assets.orchestration.ui_metadata import column_schema, month_preview
 from usage_assets.reports.exports import checks, database, frames, reading
 from usage_assets.reports.exports.export import Exported, export_window
 from usage_assets.reports.exports.files import month_path
@@ -23,17 +23,15 @@ _PREVIEW_ROWS = 5
 def export_step(stage: Stage) -> dg.AssetsDefinition:
     """The exports of a kind as one subsettable step."""
     kind = stage.kind
-    tables = {asset_key(kind.name, "reports", name): table for name, table in EXPORTS.items()}
+    tables = {stage.key(f"reports/{name}"): table for name, table in EXPORTS.items()}
     specs = [
-        asset_spec(
-            kind.name,
-            "reports",
-            table.name,
-            description=table.description,
-            partitions=stage.partitions,
-            deps=[asset_key(kind.name, "timelines", "usage")],
+        stage.spec(
+            f"reports/{table.name}",
+            table.description,
+            deps=["timelines/usage"],
             kinds=("parquet", "csv", "duckdb"),
-        ).merge_attributes(metadata={"dagster/column_schema": _columns(table)})
+            metadata={"dagster/column_schema": column_schema(table.columns, table.key)},
+        )
         for table in EXPORTS.values()
     ]
 
@@ -48,22 +46,7 @@ def export_step(stage: Stage) -> dg.AssetsDefinition:
         yield Done(run.keys, months, {key: _of_run(table, scope, done) for key, table in chosen.items()})
 
     asked = {key: checks.checks_of(kind, table) for key, table in tables.items()}
-    return step(stage, f"{kind.name}_exports", "exports", specs, work, checks=asked)
-
-
-def _columns(table: ExportTable) -> dg.TableSchema:
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                column.name,
-                str(column.type),
-                f"{column.description} [{column.unit}]",
-                constraints=dg.TableColumnConstraints(nullable=column.nullable),
-            )
-            for column in table.columns
-        ],
-        constraints=dg.TableConstraints(other=[f"unique ({', '.join(table.key)})"]),
-    )
+    return step(stage, "exports", specs, work, checks=asked)
 
 
 def _shown(table: ExportTable, site: Site, month: date, done: Exported) -> dict[str, Any]:

@@ -1,18 +1,23 @@
-"""Checks of facts, timelines and tables: one evaluation per month, shown beside that month in the UI."""
+"""Checks of facts, timelines and tables: one evaluation per month, shown beside that month in the UI.
 
-from collections.abc import Iterator
+Dagster's AssetCheckResult loses the partition in a run over a range of months (dagster#17005). The evaluation event
+itself has room for it, and the UI's view of a partition also wants to know which materialization was checked. That
+class is not public: a test holds what is relied on.
+"""
+
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
 from usage_assets.checks.declared import checks_of
 from usage_assets.core.clock import naive_utc_now
-from usage_assets.orchestration.check_evaluation import done, evaluation, targets
 from usage_assets.orchestration.checks import Bound, check_spec, evaluated, fully_checked, now, recorded, result
+from usage_assets.orchestration.dagster_private import AssetCheckEvaluationTargetMaterializationData as Target
 from usage_assets.orchestration.finding_metadata import description, metadata
 from usage_assets.orchestration.partitions import partition_key, run_window
 from usage_assets.orchestration.resources import WarehouseResource
 from usage_assets.orchestration.step import Stage
-from usage_assets.orchestration.ui_metadata import asset_key, readable_errors, site_of
+from usage_assets.orchestration.ui_metadata import readable_errors, site_of
 from usage_assets.specs.check import Findings
 from usage_assets.timelines.assets import assets_of
 
@@ -20,11 +25,7 @@ from usage_assets.timelines.assets import assets_of
 def monthly_checks(stage: Stage) -> dg.AssetChecksDefinition:
     """All checks of facts, timelines and tables of a kind, as one subsettable step after them."""
     kind = stage.kind
-    bound = [
-        Bound(asset_key(kind.name, *asset.path.split("/")), check)
-        for asset in assets_of(kind)
-        for check in checks_of(kind, asset)
-    ]
+    bound = [Bound(stage.key(asset.path), check) for asset in assets_of(kind) for check in checks_of(kind, asset)]
     specs = {one: check_spec(one, None if one.check.per_run else stage.partitions) for one in bound}
 
     @dg.multi_asset_check(name=f"{kind.name}_checks", specs=list(specs.values()), can_subset=True)
@@ -52,15 +53,36 @@ def monthly_checks(stage: Stage) -> dg.AssetChecksDefinition:
             # what fails comes last: the newest evaluation is the one that the UI shows of the check as a whole
             for month in sorted(keys, key=lambda month: (not found[one][month].passed, month)):
                 finding = found[one][month]
-                yield evaluation(
-                    specs[one],
-                    keys[month],
+                yield dg.AssetCheckEvaluation(
+                    asset_key=one.asset,
+                    check_name=one.check.name,
                     passed=finding.passed,
                     severity=dg.AssetCheckSeverity(one.check.severity),
-                    target=pointers[one.asset].get(keys[month]),
                     description=description(site.key, month, finding, fails),
                     metadata=metadata(site.key, month, finding),
+                    partition=keys[month],
+                    target_materialization_data=pointers[one.asset].get(keys[month]),
+                    blocking=False,
                 )
-            yield done(specs[one])
+            yield dg.Output(None, output_name=specs[one].get_python_identifier())  # its evaluations end here
 
     return evaluate
+
+
+def targets(instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Iterable[str]) -> dict[str, Target]:
+    """The latest materialization of each partition that has one."""
+    wanted = {str(key) for key in keys}
+    latest = instance.event_log_storage.get_latest_storage_id_by_partition(
+        asset, dg.DagsterEventType.ASSET_MATERIALIZATION, wanted
+    )
+    if not latest:
+        return {}
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=asset, storage_ids=list(latest.values())), limit=len(latest)
+    )
+    return {
+        str(record.partition_key): Target(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+        for record in found.records
+    }

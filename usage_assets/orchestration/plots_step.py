@@ -9,7 +9,7 @@ import dagster as dg
 from usage_assets.kinds import KINDS
 from usage_assets.orchestration.checks import Bound
 from usage_assets.orchestration.step import Done, Run, Stage, step
-from usage_assets.orchestration.ui_metadata import asset_key, asset_spec
+from usage_assets.orchestration.ui_metadata import page_metadata
 from usage_assets.reports.draw import CONTRACT, COVERAGE, check_pages, draw_window
 from usage_assets.reports.plots import plots_of
 from usage_assets.reports.render import Rendered
@@ -18,15 +18,12 @@ from usage_assets.reports.render import Rendered
 def plot_step(stage: Stage) -> dg.AssetsDefinition:
     """The plots of a kind as one subsettable step."""
     kind = stage.kind
-    plots = {asset_key(kind.name, "reports", plot.name): plot for plot in plots_of(kind)}
+    plots = {stage.key(f"reports/{plot.name}"): plot for plot in plots_of(kind)}
     specs = [
-        asset_spec(
-            kind.name,
-            "reports",
-            plot.name,
-            description=f"{plot.description} HTML, and PNG where a browser is found.",
-            partitions=stage.partitions,
-            deps=[asset_key(kind.name, *name.split("/")) for name in plot.after],
+        stage.spec(
+            f"reports/{plot.name}",
+            f"{plot.description} HTML, and PNG where a browser is found.",
+            deps=plot.after,
             kinds=("plotly", "html"),
         )
         for plot in plots.values()
@@ -48,9 +45,8 @@ def plot_step(stage: Stage) -> dg.AssetsDefinition:
 
         def shown(name: str, month: date | None) -> dict[str, Any]:
             at = (name, month)
-            return _shown(
-                drawn.pages.get(at), drawn.blocked.get((name, month)) if month else None, drawn.faults.get(at)
-            )
+            blocked = drawn.blocked.get((name, month)) if month else None
+            return _shown(drawn.pages.get(at), blocked, drawn.faults.get(at))
 
         months = {
             key: {month: shown(plot.name, month) for month in window.months}
@@ -67,24 +63,13 @@ def plot_step(stage: Stage) -> dg.AssetsDefinition:
 
     checks = dict.fromkeys(plots, (CONTRACT, COVERAGE))
     whole = [key for key, plot in plots.items() if plot.scope != "month"]
-    return step(stage, f"{kind.name}_reports", "reports", specs, work, checks=checks, whole=whole)
+    return step(stage, "reports", specs, work, checks=checks, whole=whole)
 
 
 def _shown(page: Rendered | None, blocked: str | None, fault: str | None) -> dict[str, Any]:
-    """Metadata of one page: a link that opens it, where it lies, and a thumbnail."""
+    """Metadata of one page, or why there is none."""
     if fault:
         return {"status": "failed", "reason": fault}
     if page is None:
         return {"status": "kept_old", "reason": blocked} if blocked else {"status": "nothing to draw"}
-    out: dict[str, Any] = {
-        "status": "written",
-        "plot": dg.MetadataValue.url(page.url),
-        "path": dg.MetadataValue.path(str(page.path)),
-    }
-    if page.png_path:
-        out["picture"] = dg.MetadataValue.path(str(page.png_path))
-    if page.thumbnail_markdown:
-        out["thumbnail"] = dg.MetadataValue.md(page.thumbnail_markdown)
-    if page.note:
-        out["note"] = page.note
-    return out
+    return {"status": "written"} | page_metadata(page)

@@ -11,7 +11,7 @@ from usage_assets.checks.raw import evidence
 from usage_assets.checks.readiness import contract, coverage
 from usage_assets.orchestration.checks import Bound
 from usage_assets.orchestration.step import Done, Run, Stage, step
-from usage_assets.orchestration.ui_metadata import asset_key, asset_spec, month_metadata, previews
+from usage_assets.orchestration.ui_metadata import asset_key, month_metadata, previews
 from usage_assets.sources.record import DumpResult
 from usage_assets.specs.check import Check
 from usage_assets.specs.finding import Finding
@@ -34,17 +34,9 @@ class RawConfig(dg.Config):
 def raw_step(stage: Stage) -> dg.AssetsDefinition:
     """Every raw table of the kind as one subsettable step."""
     kind = stage.kind
-    tables = {asset_key(kind.name, "raw", table.name): table for table in kind.raw_tables}
+    tables = {stage.key(f"raw/{table.name}"): table for table in kind.raw_tables}
     specs = [
-        asset_spec(
-            kind.name,
-            "raw",
-            table.name,
-            description=table.description,
-            partitions=stage.partitions,
-            table=table.table,
-            kinds=("duckdb", kind.source),
-        )
+        stage.spec(f"raw/{table.name}", table.description, table=table.table, kinds=("duckdb", kind.source))
         for table in kind.raw_tables
     ]
     checks = {key: raw_checks(kind, table) for key, table in tables.items()}
@@ -74,7 +66,7 @@ def raw_step(stage: Stage) -> dg.AssetsDefinition:
         found = {run.window.months[-1]: Finding(not result.warnings, "; ".join(result.warnings))}
         yield Done(run.keys, months, found={access: found} if access else {})
 
-    return step(stage, f"{kind.name}_raw", "raw", specs, work, checks=checks, config=RawConfig, checks_rows=True)
+    return step(stage, "raw", specs, work, checks=checks, config=RawConfig, checks_rows=True)
 
 
 def raw_checks(kind: Kind, table: RawTable) -> list[Check]:

@@ -13,10 +13,19 @@ import dagster as dg
 
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.months import Window
-from usage_assets.orchestration.checks import Bound, check_spec, evaluated, fully_checked, results
+from usage_assets.orchestration.checks import Bound, check_spec, evaluated, fully_checked, recorded, result
 from usage_assets.orchestration.partitions import run_window
 from usage_assets.orchestration.resources import SettingsResource, WarehouseResource
-from usage_assets.orchestration.ui_metadata import BACKFILL, readable_errors, show_month, since_first_month, site_of
+from usage_assets.orchestration.ui_metadata import (
+    BACKFILL,
+    asset_key,
+    readable_errors,
+    show_month,
+    since_first_month,
+    site_of,
+    table_metadata,
+)
+from usage_assets.schema import Table
 from usage_assets.sites.base import Site
 from usage_assets.specs.check import Check, Findings
 from usage_assets.specs.kind import Kind
@@ -31,6 +40,33 @@ class Stage:
     sites: Mapping[str, Site]
     partitions: dg.MultiPartitionsDefinition
     book: Mapping[str, Site] = field(default_factory=dict)
+
+    def key(self, path: str) -> dg.AssetKey:
+        """The key of one of the kind's assets, `<stage>/<table>`."""
+        return asset_key(self.kind.name, *path.split("/"))
+
+    def spec(
+        self,
+        path: str,
+        description: str,
+        *,
+        table: Table | None = None,
+        deps: Iterable[str] = (),
+        kinds: Iterable[str] = ("duckdb", "polars"),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dg.AssetSpec:
+        """The specification of one asset, alike for every stage."""
+        stage = path.split("/", maxsplit=1)[0]
+        return dg.AssetSpec(
+            self.key(path),
+            deps=[self.key(each) for each in deps],
+            description=description,
+            group_name=f"{self.kind.name}_{stage}",
+            tags={"site_kind": self.kind.name, "stage": stage},
+            kinds=set(kinds),
+            metadata={**(table_metadata(table) if table else {}), **(metadata or {})},
+            partitions_def=self.partitions,
+        )
 
 
 @dataclass(frozen=True)
@@ -62,7 +98,6 @@ class Done:
 
 def step(
     stage: Stage,
-    name: str,
     what: str,
     specs: Iterable[dg.AssetSpec],
     work: Callable[[Run], Iterator[Done]],
@@ -81,7 +116,7 @@ def step(
     bound = [Bound(key, check) for key, several in (checks or {}).items() for check in several]
 
     @dg.multi_asset(
-        name=name,
+        name=f"{stage.kind.name}_{what}",
         specs=list(by_key.values()),
         check_specs=[check_spec(one) for one in bound],
         can_subset=True,
@@ -115,6 +150,8 @@ def step(
                 found |= evaluated(reader, site, window, asked)
         checked = fully_checked(bound, asked) if checks_rows and window.months else ()
         answers = {one: found.get(one, {}) for one in asked}
-        yield from results(store, stage.sites, window, context.run.run_id, answers, at=began, checked=checked)
+        with recorded(store, stage.sites, window, context.run.run_id, answers, at=began, checked=checked) as standing:
+            for one, findings in answers.items():
+                yield result(one, window, findings, standing[one.names])
 
     return execute

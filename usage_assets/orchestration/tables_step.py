@@ -6,11 +6,13 @@ import dagster as dg
 
 from usage_assets.facts.assets import fact_assets
 from usage_assets.orchestration.build import build_assets, families
-from usage_assets.orchestration.column_lineage import column_lineage
 from usage_assets.orchestration.step import Done, Run, Stage, step
-from usage_assets.orchestration.ui_metadata import asset_key, asset_spec
+from usage_assets.orchestration.ui_metadata import asset_key
 from usage_assets.specs.asset import Asset
-from usage_assets.timelines.assets import usage_assets
+from usage_assets.specs.kind import Kind
+from usage_assets.timelines.assets import assets_of, usage_assets
+
+_OF_EVERY_ROW = {"site", "month"}
 
 
 def table_steps(stage: Stage) -> list[dg.AssetsDefinition]:
@@ -25,20 +27,15 @@ def table_steps(stage: Stage) -> list[dg.AssetsDefinition]:
 
 def _step(stage: Stage, name: str, assets: Sequence[Asset]) -> dg.AssetsDefinition:
     kind = stage.kind
-    by_key = {asset_key(kind.name, asset.stage, asset.name): asset for asset in assets}
+    by_key = {stage.key(asset.path): asset for asset in assets}
     specs = [
-        asset_spec(
-            kind.name,
-            asset.stage,
-            asset.name,
-            description=asset.description or asset.table.description,
-            partitions=stage.partitions,
+        stage.spec(
+            asset.path,
+            asset.description or asset.table.description,
             table=asset.table,
-            deps=[
-                asset_key(kind.name, *path.split("/"))
-                for path in dict.fromkeys((*asset.after, *asset.optional, *asset.shown_after))
-            ],
-        ).merge_attributes(metadata={"dagster/column_lineage": column_lineage(kind, asset)})
+            deps=dict.fromkeys((*asset.after, *asset.optional, *asset.shown_after)),
+            metadata={"dagster/column_lineage": column_lineage(kind, asset)},
+        )
         for asset in assets
     ]
 
@@ -47,7 +44,25 @@ def _step(stage: Stage, name: str, assets: Sequence[Asset]) -> dg.AssetsDefiniti
             what = family[0].path if len(family) == 1 else name
             with run.warehouse.site(run.site.key, f"run {run.run_id[:8]}, {what} of {run.window}"):
                 shown = build_assets(kind, run.site, run.window, run.warehouse, family, run_id=run.run_id)
-            months = {asset_key(kind.name, *path.split("/")): found for path, found in shown.items()}
+            months = {stage.key(path): found for path, found in shown.items()}
             yield Done(months.keys(), months)
 
-    return step(stage, f"{kind.name}_{name}", name, specs, work)
+    return step(stage, name, specs, work)
+
+
+def column_lineage(kind: Kind, asset: Asset) -> dg.TableColumnLineage:
+    """Of which columns of its inputs each column of an asset is made, from raw tables to timelines.
+
+    Columns with the same name in an input, and those that the asset declares as `derived`.
+    """
+    tables = {f"raw/{raw.name}": raw.table for raw in kind.raw_tables} | {
+        one.path: one.table for one in assets_of(kind)
+    }
+    inputs = [path for path in dict.fromkeys((*asset.after, *asset.optional)) if path in tables]
+    deps: dict[str, list[dg.TableColumnDep]] = {}
+    for column in asset.table.names:
+        found = dict.fromkeys(tuple(name.rsplit(".", 1)) for name in asset.derived.get(column, ()))
+        found |= dict.fromkeys((path, column) for path in inputs if column in tables[path].names)
+        if found and column not in _OF_EVERY_ROW:
+            deps[column] = [dg.TableColumnDep(asset_key(kind.name, *path.split("/")), name) for path, name in found]
+    return dg.TableColumnLineage(deps)

@@ -19,9 +19,10 @@ from usage_assets.core.markdown import markdown_table
 from usage_assets.core.months import Window
 from usage_assets.orchestration.partitions import partition_key
 from usage_assets.orchestration.run_faults import cause_of
-from usage_assets.schema import Table
+from usage_assets.reports.render import Rendered
+from usage_assets.schema import Column, Table
 from usage_assets.sites.base import Site
-from usage_assets.warehouse import Reader, Warehouse
+from usage_assets.warehouse import Reader
 
 BACKFILL = dg.BackfillPolicy.multi_run(12)
 """One run per site and twelve months: a process start costs seconds, a month in a range milliseconds."""
@@ -35,39 +36,16 @@ def asset_key(kind: str, stage: str, name: str) -> dg.AssetKey:
     return dg.AssetKey([kind, stage, name])
 
 
-def asset_spec(
-    kind: str,
-    stage: str,
-    name: str,
-    *,
-    description: str,
-    partitions: dg.MultiPartitionsDefinition,
-    table: Table | None = None,
-    deps: Iterable[dg.AssetKey] = (),
-    kinds: Iterable[str] = ("duckdb", "polars"),
-) -> dg.AssetSpec:
-    """The specification of one asset, alike for every stage."""
-    metadata: dict[str, Any] = {}
-    if table is not None:
-        metadata = {"dagster/table_name": table.qualified, "dagster/column_schema": column_schema(table)}
-        if table.rules:
-            metadata["rules"] = dg.MetadataValue.md(
-                "\n".join(f"- {rule.name}: `{rule.condition}`. {rule.description}." for rule in table.rules)
-            )
-    return dg.AssetSpec(
-        asset_key(kind, stage, name),
-        deps=list(deps),
-        description=description,
-        group_name=f"{kind}_{stage}",
-        tags={"site_kind": kind, "stage": stage},
-        kinds=set(kinds),
-        metadata=metadata,
-        partitions_def=partitions,
-    )
+def table_metadata(table: Table) -> dict[str, Any]:
+    """Metadata of an asset that is a table of the warehouse: its name, columns and rules."""
+    schema = column_schema(table.columns, table.unique_key if table.key else ())
+    rules = "\n".join(f"- {rule.name}: `{rule.condition}`. {rule.description}." for rule in table.rules)
+    out: dict[str, Any] = {"dagster/table_name": table.qualified, "dagster/column_schema": schema}
+    return out | ({"rules": dg.MetadataValue.md(rules)} if rules else {})
 
 
-def column_schema(table: Table) -> dg.TableSchema:
-    """The table's declaration as the UI shows it."""
+def column_schema(columns: Iterable[Column], unique: Sequence[str]) -> dg.TableSchema:
+    """A table's declaration as the UI shows it; `unique` are the columns that are so together."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -77,10 +55,20 @@ def column_schema(table: Table) -> dg.TableSchema:
                 + (f", from {column.source}" if column.source else ""),
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
             )
-            for column in table.columns
+            for column in columns
         ],
-        constraints=dg.TableConstraints(other=[f"unique ({', '.join(table.unique_key)})"] if table.key else []),
+        constraints=dg.TableConstraints(other=[f"unique ({', '.join(unique)})"] if unique else []),
     )
+
+
+def page_metadata(page: Rendered) -> dict[str, Any]:
+    """Metadata of a page: a link that opens it, where it lies, and a thumbnail."""
+    out: dict[str, Any] = {"plot": dg.MetadataValue.url(page.url), "path": dg.MetadataValue.path(str(page.path))}
+    if page.png_path:
+        out["picture"] = dg.MetadataValue.path(str(page.png_path))
+    if page.thumbnail_markdown:
+        out["thumbnail"] = dg.MetadataValue.md(page.thumbnail_markdown)
+    return out | ({"note": page.note} if page.note else {})
 
 
 def month_metadata(rows: int, refused: str | None, **facts: object) -> dict[str, Any]:
@@ -169,16 +157,6 @@ def before_first_month(site: Site, month: date) -> dict[str, Any]:
     """Metadata of a month of which nothing is built."""
     begins = f"site {site.key} begins in {site.first_month:%Y-%m} (first_month in its file)"
     return {"status": "before first_month", "reason": f"{begins}: nothing is built of {month:%Y-%m}"}
-
-
-@contextmanager
-def alone_at_site(context: dg.AssetExecutionContext, warehouse: Warehouse, window: Window, what: str) -> Iterator[None]:
-    """A step of a run, with other runs of its site kept out; who waits for it is told the run."""
-    with (
-        readable_errors(window, what),
-        warehouse.site(window.site, f"run {context.run.run_id[:8]}, {what} of {window}"),
-    ):
-        yield
 
 
 @contextmanager

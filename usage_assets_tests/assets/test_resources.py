@@ -16,8 +16,8 @@ from usage_assets.definitions import build_defs
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds import KINDS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.orchestration.column_lineage import column_lineage
 from usage_assets.orchestration.resources import PublishedResource, SettingsResource, WarehouseResource
+from usage_assets.orchestration.tables_step import column_lineage
 from usage_assets.serving.publish import publish
 from usage_assets.specs.kind import Kind
 from usage_assets.timelines.assets import assets_of

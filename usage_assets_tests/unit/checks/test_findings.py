@@ -10,8 +10,8 @@ import dagster as dg
 from usage_assets.checks.readiness import contract, coverage, expected
 from usage_assets.core.months import Window
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.orchestration.check_evaluation import done, evaluation, targets
 from usage_assets.orchestration.finding_metadata import description, of_run
+from usage_assets.orchestration.monthly_checks import targets
 from usage_assets.schema.contract import Violation
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.warehouse import Reader, Warehouse
@@ -104,13 +104,16 @@ def test_an_evaluation_keeps_its_partition_and_points_to_the_latest_materializat
         latest = instance.fetch_materializations(KEY, limit=1).records[0]
         assert found["2020-01-01|a"].storage_id == latest.storage_id
         assert found["2020-01-01|a"].run_id == latest.run_id
-        spec = dg.AssetCheckSpec("contract", asset=KEY)
-        made = evaluation(
-            spec, "2020-01-01|a", passed=False, severity=dg.AssetCheckSeverity.WARN, target=found["2020-01-01|a"]
+        made = dg.AssetCheckEvaluation(
+            asset_key=KEY,
+            check_name="contract",
+            passed=False,
+            metadata={},
+            partition="2020-01-01|a",
+            target_materialization_data=found["2020-01-01|a"],
         )
-        assert (made.partition, made.asset_check_key) == ("2020-01-01|a", spec.key)
+        assert (made.partition, made.asset_check_key) == ("2020-01-01|a", dg.AssetCheckKey(KEY, "contract"))
         assert made.target_materialization_data == found["2020-01-01|a"]
-        assert done(spec).output_name == spec.get_python_identifier()
 
 
 def test_what_is_said_of_passing_months_is_shown_too():
