@@ -12,7 +12,8 @@ from usage_assets.facts.views import TIMELINE
 from usage_assets.schema import Table
 from usage_assets.specs.asset import Asset, Built, Extracted, Together
 from usage_assets.specs.check import Check
-from usage_assets.specs.kind import Facts, Kind
+from usage_assets.specs.facts import Facts
+from usage_assets.specs.kind import Kind
 
 
 def metric_asset(

@@ -1,14 +1,23 @@
-"""What a kind gives when later raw rows are added to the stored facts of a month."""
+"""Facts of a site's months as a kind gives them, and what later raw rows add to the stored ones."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import polars as pl
 
-if TYPE_CHECKING:
-    from datetime import datetime
 
-    from usage_assets.specs.kind import Facts
+@dataclass(frozen=True)
+class Facts:
+    """What a kind makes of raw rows: of facts.intervals, facts.rejects and serving.accounts.
+
+    The accounts say where rows and hours went; `tables` are rows of the fact assets that are a whole table, by name.
+    """
+
+    intervals: pl.DataFrame
+    rejects: pl.DataFrame
+    accounts: pl.DataFrame
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ A subclass per kind. What it needs is imported within its methods, so that the c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from usage_assets.sources.record import DumpResult
     from usage_assets.specs.access_report import SiteAccess
     from usage_assets.specs.asset import Asset
-    from usage_assets.specs.facts import AppendedFacts
+    from usage_assets.specs.facts import AppendedFacts, Facts
     from usage_assets.specs.lineage import Origin
     from usage_assets.specs.mail import DueReport, MailMessage
     from usage_assets.specs.metric import Metric
@@ -28,26 +28,6 @@ if TYPE_CHECKING:
     from usage_assets.specs.raw_table import RawTable
     from usage_assets.timelines.usage import Scope
     from usage_assets.warehouse import Reader, Warehouse
-
-
-class Facts(Protocol):
-    """What a kind makes of raw rows; the accounts say where rows and hours went."""
-
-    @property
-    def intervals(self) -> pl.DataFrame:
-        """Rows of facts.intervals."""
-
-    @property
-    def rejects(self) -> pl.DataFrame:
-        """Rows of facts.rejects."""
-
-    @property
-    def accounts(self) -> pl.DataFrame:
-        """Rows of serving.accounts."""
-
-    @property
-    def tables(self) -> Mapping[str, pl.DataFrame]:
-        """Rows of the fact assets that are a whole table, by the asset's name."""
 
 
 class Kind(ABC):

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from usage_assets.sources.record import DumpResult
     from usage_assets.specs.access_report import SiteAccess
     from usage_assets.specs.asset import Asset
-    from usage_assets.specs.facts import AppendedFacts
-    from usage_assets.specs.kind import Facts
+    from usage_assets.specs.facts import AppendedFacts, Facts
     from usage_assets.specs.lineage import Origin
     from usage_assets.specs.mail import DueReport, MailMessage
     from usage_assets.specs.metric import Metric

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
@@ -14,6 +14,7 @@ from usage_assets.kinds.htcondor.facts.rows import Polled
 from usage_assets.kinds.htcondor.facts.tables import GPU_PERFORMANCE, GPU_POLLS, GPU_RUNS, TABLES
 from usage_assets.kinds.htcondor.pool.rules import Pool, PoolSite
 from usage_assets.schema import Table
+from usage_assets.specs.facts import Facts
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
 ROWS_AT_ONCE = 1_500_000
@@ -52,16 +53,6 @@ class MonthFacts:
     def tables(self) -> dict[str, pl.DataFrame]:
         """The compact tables by name."""
         return {GPU_POLLS.name: self.polls, GPU_RUNS.name: self.runs, GPU_PERFORMANCE.name: self.performance}
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the facts stage stores of a site's months; `tables` are the compact ones by name."""
-
-    intervals: pl.DataFrame
-    rejects: pl.DataFrame
-    accounts: pl.DataFrame
-    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
 def month_facts(pool: Pool, site: str, month: date, polled: Polled) -> MonthFacts:

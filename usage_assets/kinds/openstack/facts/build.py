@@ -1,7 +1,7 @@
 """The fact assets of an OpenStack site, from the raw rows of any number of its months at once."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime
 
 import polars as pl
@@ -24,6 +24,7 @@ from usage_assets.kinds.openstack.facts.names import MACHINE_NAMES
 from usage_assets.kinds.openstack.facts.rows import Outcome, Settled, month_bounds, settle
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.schema import Table
+from usage_assets.specs.facts import Facts
 from usage_assets.warehouse.bookkeeping import ACCOUNTS
 
 # fact asset -> metrics whose rows it owns; `occupied` itself is the metric of servers rejected before their booking
@@ -34,17 +35,6 @@ METRICS_OF: dict[str, tuple[str, ...]] = {
     "occupied": ("occupied", "occupied_reservation", "occupied_ondemand", "occupied_unknown", "occupied_maintenance"),
     "active": ("active",),
 }
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Rows of facts.intervals, facts.rejects and serving.accounts of a site's months."""
-
-    intervals: pl.DataFrame
-    rejects: pl.DataFrame
-    accounts: pl.DataFrame
-    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
-    """Rows of fact assets that are a whole table: none of this kind."""
 
 
 def build_facts(
