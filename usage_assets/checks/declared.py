@@ -5,14 +5,9 @@ from functools import partial
 
 from usage_assets.checks import facts, usage
 from usage_assets.checks.readiness import contract, coverage
-from usage_assets.core.months import Window
-from usage_assets.sites.base import Site
 from usage_assets.specs.asset import Asset
-from usage_assets.specs.check import Check, Findings
+from usage_assets.specs.check import Check
 from usage_assets.specs.kind import Kind
-from usage_assets.timelines.observed import ends
-from usage_assets.warehouse import Reader
-from usage_assets.warehouse.readiness import extracted_at
 
 _CONTRACT = "Columns, key and rules hold; a month that breaks them keeps its old rows."
 _COVERAGE = "The month was built from good inputs."
@@ -48,12 +43,8 @@ def _of_metrics(name: str, asset: Asset) -> Iterator[Check]:
 
 
 def _of_usage(kind: Kind, name: str) -> Iterator[Check]:
-    def buckets(reader: Reader, site: Site, window: Window) -> Findings:
-        observed = kind.observed(reader, site, window.months)
-        extracted = ends(extracted_at(reader, site, window.months, kind.tables_of(site)), observed)
-        return usage.buckets(reader, site, window, extracted, coverage(name, reader, site, window))
-
-    yield Check("coverage", "Every bucket since the site's first month, up to the dump.", buckets)
+    every = partial(usage.buckets, kind, name)
+    yield Check("coverage", "Every bucket since the site's first month, up to the dump.", every)
     yield Check(
         "conservation",
         "For each series of a month, the hours of its buckets are the resource-hours of its facts.",
@@ -68,10 +59,5 @@ def _of_usage(kind: Kind, name: str) -> Iterator[Check]:
     )
 
 
-def _of_steps(kind: Kind, name: str) -> Iterator[Check]:
-    del kind
-
-    def month_starts(reader: Reader, site: Site, window: Window) -> Findings:
-        return usage.month_starts(reader, window, coverage(name, reader, site, window))
-
-    yield Check("coverage", "Every series has a value at the month's start.", month_starts)
+def _of_steps(_kind: Kind, name: str) -> Iterator[Check]:
+    yield Check("coverage", "Every series has a value at the month's start.", partial(usage.month_starts, name))

@@ -24,9 +24,8 @@ AND metric IN (SELECT unnest($metrics::VARCHAR[])) GROUP BY ALL
 """
 
 
-def conservation(asset: str, fact: Asset, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def conservation(asset: str, fact: Asset, reader: Reader, _site: Site, window: Window) -> dict[date, Finding]:
     """Rows in = kept + rejected + outside, hours in = kept + clipped + rejected, and the stored rows say the same."""
-    del site
     out = dict.fromkeys(window.months, GOOD)
     if not reader.has(ACCOUNTS):
         return out
@@ -69,19 +68,15 @@ def _faults(row: dict, kept_hours: float, rejected_hours: float) -> list[str]:
 
 
 def _stored_hours(reader: Reader, table: str, fact: Asset, window: Window) -> dict[tuple[date, str], float]:
-    found = reader.sql(
-        _STORED.format(table=table),
-        {"site": window.site, "months": list(window.months), "metrics": list(fact.metrics)},
-    )
+    found = reader.sql(_STORED.format(table=table), _scope(window, metrics=fact.metrics))
     return {(month, source): hours or 0.0 for month, source, hours in found.iter_rows()}
 
 
-def rejects_share(asset: str, fact: Asset, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def rejects_share(asset: str, fact: Asset, reader: Reader, _site: Site, window: Window) -> dict[date, Finding]:
     """A month is pointed out when much of it was rejected; the reasons say why.
 
     What is rejected since the site believes another source of the machine, or since what it holds is shared, is none.
     """
-    del site
     out = dict.fromkeys(window.months, GOOD)
     if not reader.has(ACCOUNTS):
         return out
@@ -90,7 +85,7 @@ def rejects_share(asset: str, fact: Asset, reader: Reader, site: Site, window: W
         "WHERE site = $site AND month IN (SELECT unnest($months::DATE[])) AND asset = $asset "
         "AND source IN (SELECT unnest($sources::VARCHAR[])) GROUP BY month",
         # what a further source says that others already count is no fault of its rows
-        {"site": window.site, "months": list(window.months), "asset": asset, "sources": list(fact.sources)},
+        {"asset": asset} | _scope(window, sources=fact.sources),
     )
     many = [month for month, rows_in, rejected in sums.iter_rows() if rows_in and rejected / rows_in > REJECTED_SHARE]
     if not many:
@@ -109,13 +104,12 @@ def rejects_share(asset: str, fact: Asset, reader: Reader, site: Site, window: W
 
 
 def overlaps(
-    metrics: Sequence[str], sharing: Sequence[str], reader: Reader, site: Site, window: Window
+    metrics: Sequence[str], sharing: Sequence[str], reader: Reader, _site: Site, window: Window
 ) -> dict[date, Finding]:
     """A month is pointed out when servers overlap on one machine: all but the last one's time was rejected.
 
     Rows of the sources in `sharing` may share a machine.
     """
-    del site
     out = dict.fromkeys(window.months, GOOD)
     for month, reasons in _reasons(reader, metrics, window, but=sharing).items():
         count = dict(reasons).get("duplicate", 0)
@@ -146,14 +140,8 @@ def _as_wanted(reader: Reader, fact: Asset, window: Window) -> dict[date, int]:
     """How many rows were rejected as duplicate by month though nothing is wrong with them."""
     if not (reader.has(REJECTS) and reader.has(INTERVALS)):
         return {}
-    params = {
-        "site": window.site,
-        "months": list(window.months),
-        "metrics": list(fact.metrics),
-        "sources": list(fact.sources),
-        "sharing": list(fact.sharing),
-        "unbooked": fact.name,  # the metric of rows rejected before their booking was looked at
-    }
+    scope = _scope(window, metrics=fact.metrics, sources=fact.sources, sharing=fact.sharing)
+    params = scope | {"unbooked": fact.name}  # the metric of rows rejected before their booking was looked at
     return dict(reader.sql(_AS_WANTED, params).iter_rows())
 
 
@@ -166,9 +154,14 @@ def _reasons(
         f"SELECT month, reason, count(*) AS n FROM {REJECTS.qualified} WHERE site = $site "
         "AND month IN (SELECT unnest($months::DATE[])) AND metric IN (SELECT unnest($metrics::VARCHAR[])) "
         "AND source NOT IN (SELECT unnest($but::VARCHAR[])) GROUP BY ALL ORDER BY month, n DESC",
-        {"site": window.site, "months": list(window.months), "metrics": list(metrics), "but": list(but)},
+        _scope(window, metrics=metrics, but=but),
     )
     out: dict[date, list[tuple[str, int]]] = {}
     for month, reason, count in found.iter_rows():
         out.setdefault(month, []).append((reason, count))
     return out
+
+
+def _scope(window: Window, **lists: Sequence[str]) -> dict[str, object]:
+    """Parameters of a query: the site, the months, and lists by their names."""
+    return {"site": window.site, "months": list(window.months), **{name: list(each) for name, each in lists.items()}}

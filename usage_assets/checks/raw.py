@@ -21,9 +21,8 @@ _TEXTS = {
 }
 
 
-def evidence(table: str, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def evidence(table: str, reader: Reader, _site: Site, window: Window) -> dict[date, Finding]:
     """A month is pointed out when the latest dump of a raw table found rows gone, fewer rows, or no dates."""
-    del site
     found = _by_table(reader, window).get(table, {})
     return {month: found.get(month, GOOD) for month in window.months}
 

@@ -40,9 +40,8 @@ def readiness_of(reader: Reader, window: Window) -> Readiness:
     return out
 
 
-def contract(asset: str, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def contract(asset: str, reader: Reader, _site: Site, window: Window) -> dict[date, Finding]:
     """A month fails when rows that were to be written broke the table's declaration; its old rows were kept."""
-    del site
     readiness, out = readiness_of(reader, window), {}
     for month in window.months:
         ok, reason = readiness.get(asset, {}).get(month, (True, None))
@@ -70,12 +69,8 @@ def coverage(
 
 def expected(site: Site, month: date, sources: tuple[str, ...] = ()) -> bool:
     """Whether the site should have this month: not before its first, not wholly in a known gap of all `sources`."""
-    if month < site.first_month:
-        return False
-    if not sources:
-        return True
-    gaps = [{gap.source for gap in site.known_gaps if gap.start <= month and gap.end >= next_month(month)}]
-    return not set(sources) <= set().union(*gaps)
+    missing = {gap.source for gap in site.known_gaps if gap.start <= month and gap.end >= next_month(month)}
+    return month >= site.first_month and not (sources and missing.issuperset(sources))
 
 
 def touches_gap(site: Site, month: date) -> bool:

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
-from usage_assets.checks.readiness import touches_gap
+from usage_assets.checks.readiness import coverage, touches_gap
 from usage_assets.core.months import Window, next_month
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
 from usage_assets.sites.base import Site
 from usage_assets.specs.finding import GOOD, Finding
+from usage_assets.specs.kind import Kind
 from usage_assets.timelines.metrics import COVERAGE, DERIVED
+from usage_assets.timelines.observed import ends
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 from usage_assets.warehouse import Reader
+from usage_assets.warehouse.readiness import extracted_at
 
 CAPACITY_ORDER = ("total", "reservable", "committed", "occupied_reservation")
 """From the widest to the narrowest: each is at most the one before it."""
@@ -99,19 +102,17 @@ def conservation(reader: Reader, site: Site, window: Window) -> dict[date, Findi
     return out
 
 
-def base_not_negative(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def base_not_negative(reader: Reader, _site: Site, window: Window) -> dict[date, Finding]:
     """Counted metrics are never below zero."""
-    del site
     return _negative(reader, window, "of a counted metric are negative", is_derived=False)
 
 
-def order(reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
+def order(reader: Reader, _site: Site, window: Window) -> dict[date, Finding]:
     """Total >= reservable >= committed >= occupied_reservation, and derived metrics are not negative.
 
     What breaks this is a finding about the data, with count, worst value and days. Of machines that servers share only
     those resources are compared that can't be overcommitted, and vCPUs with what they may give.
     """
-    del site
     shared = _shared(reader, window)
     out = _negative(reader, window, "of a derived metric are negative", shared, is_derived=True)
     if not reader.has(USAGE):
@@ -154,13 +155,14 @@ def _negative(
     return out
 
 
-def buckets(
-    reader: Reader, site: Site, window: Window, extracted: dict[date, datetime], covered: dict[date, Finding]
-) -> dict[date, Finding]:
+def buckets(kind: Kind, asset: str, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """Every bucket of the site's resolution up to the dump is there, from the site's first month on."""
+    observed = kind.observed(reader, site, window.months)
+    extracted = ends(extracted_at(reader, site, window.months, kind.tables_of(site)), observed)
     query = f"SELECT month, count(DISTINCT timestamp) FROM {USAGE.qualified} WHERE {_CURRENT} GROUP BY month"
     have = dict(reader.sql(query, _scope(window)).iter_rows()) if reader.has(USAGE) else {}
     width = timedelta(minutes=site.bucket_minutes)
+    covered = coverage(asset, reader, site, window)
     out = dict(covered)
     for month, finding in covered.items():
         if not finding.passed or month < site.first_month or month not in extracted:
@@ -176,9 +178,9 @@ def buckets(
     return out
 
 
-def month_starts(reader: Reader, window: Window, covered: dict[date, Finding]) -> dict[date, Finding]:
+def month_starts(asset: str, reader: Reader, site: Site, window: Window) -> dict[date, Finding]:
     """Every series of the step function has a value at the month's start."""
-    out = dict(covered)
+    out = coverage(asset, reader, site, window)
     if not reader.has(USAGE_STEPS):
         return out
     found = reader.sql(

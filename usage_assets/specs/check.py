@@ -1,9 +1,9 @@
 """Check: what is asked of an asset, per month or once per run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from usage_assets.core.months import Window
 from usage_assets.specs.finding import Finding
@@ -11,13 +11,8 @@ from usage_assets.warehouse import Reader
 
 Severity = Literal["ERROR", "WARN"]
 Findings = Mapping[date, Finding]
-
-
-class Evaluate(Protocol):
-    """A function that evaluates a check: (reader, site, window) -> a finding per month."""
-
-    def __call__(self, reader: Reader, site: Any, window: Window, /) -> Findings:
-        """Findings by month."""
+Evaluate = Callable[[Reader, Any, Window], Findings]
+"""A function that evaluates a check: (reader, site, window) -> a finding per month."""
 
 
 @dataclass(frozen=True)

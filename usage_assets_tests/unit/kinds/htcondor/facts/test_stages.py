@@ -14,7 +14,6 @@ from usage_assets.facts.assets import fact_assets
 from usage_assets.facts.tables import INTERVALS, REJECTS
 from usage_assets.kinds import HTCONDOR
 from usage_assets.kinds.htcondor.facts import build as build_module
-from usage_assets.kinds.htcondor.facts import observed as pools
 from usage_assets.kinds.htcondor.facts.gpu_intervals import METRICS
 from usage_assets.kinds.htcondor.facts.rows import Polled
 from usage_assets.kinds.htcondor.facts.tables import GPU_PERFORMANCE, GPU_POLLS, GPU_RUNS
@@ -24,10 +23,10 @@ from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.orchestration.build import build_assets
 from usage_assets.specs.finding import GOOD
 from usage_assets.timelines.assets import usage_assets
-from usage_assets.timelines.observed import ends
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import ACCOUNTS, DUMPS, GATES, MADE_OF
+from usage_assets.warehouse.readiness import extracted_at
 from usage_assets_tests.golden.pools import frame, row
 
 OCT, NOV = date(2025, 10, 1), date(2025, 11, 1)
@@ -115,13 +114,11 @@ def test_every_table_is_written_and_checks_pass(warehouse: Warehouse) -> None:
         conserved = of_usage.conservation(reader, SITE, WINDOW)
         assert all(finding.passed for finding in conserved.values()), conserved
         assert conserved[OCT].figures == {"series": len(METRICS), "series_unknown": 0}
-        read = {OCT: LAST, NOV: LAST}
-        covered = dict.fromkeys(WINDOW.months, GOOD)
-        buckets = of_usage.buckets(
-            reader, SITE, WINDOW, ends(read, pools.observed(reader, SITE, WINDOW.months)), covered
-        )
+        assert extracted_at(reader, SITE, WINDOW.months, KIND.tables_of(SITE)) == {OCT: LAST, NOV: LAST}
+        buckets = of_usage.buckets(KIND, KIND.asset("timelines", "usage"), reader, SITE, WINDOW)
         assert all(finding.passed for finding in buckets.values()), buckets
-        assert all(found.passed for found in of_usage.month_starts(reader, WINDOW, covered).values())
+        steps = of_usage.month_starts(KIND.asset("timelines", "usage_steps"), reader, SITE, WINDOW)
+        assert all(found.passed for found in steps.values()), steps
         assert all(found.passed for found in of_usage.base_not_negative(reader, SITE, WINDOW).values())
 
 
