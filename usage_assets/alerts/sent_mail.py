@@ -16,7 +16,6 @@ _TABLES = (
     "sent (site TEXT, report TEXT, name TEXT, recipients TEXT, sent_at TEXT, PRIMARY KEY (site, report, name))",
     "failing (kind TEXT, site TEXT, report TEXT, why TEXT, PRIMARY KEY (site, report))",
 )
-_FAILING = "SELECT site, report, why FROM failing"
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Sent:
         with closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)) as con:
             if con.execute("SELECT 1 FROM sqlite_master WHERE name = 'failing'").fetchone() is None:
                 return {}
-            return {(site, report): why for site, report, why in con.execute(_FAILING).fetchall()}
+            return {(site, report): why for site, report, why in con.execute("SELECT site, report, why FROM failing")}
 
     def unusable(self, error: sqlite3.Error) -> str:
         """Message where the file is damaged or locked."""

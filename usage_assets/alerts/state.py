@@ -53,14 +53,6 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """An item of a channel's outbox."""
-
-    id: int
-    item: Item
-
-
-@dataclass(frozen=True)
 class Health:
     """State of a channel: failures in a row, and when it is tried again (seconds since the epoch)."""
 
@@ -200,11 +192,11 @@ class State:
         )
         self._db.execute(query, row)
 
-    def waiting(self, channel: str, limit: int) -> list[Waiting]:
-        """Items that a channel has not taken yet: errors first, then warnings, then what recovered."""
+    def waiting(self, channel: str, limit: int) -> dict[int, Item]:
+        """Items that a channel has not taken yet, by their ids: errors first, then warnings, then what recovered."""
         query = "SELECT id, site, asset, what, month, item FROM outbox WHERE channel = ? ORDER BY rank, id LIMIT ?"
         rows = self._db.execute(query, (channel, limit))
-        return [Waiting(number, Item(Cause(*cause), **json.loads(item))) for number, *cause, item in rows]
+        return {number: Item(Cause(*cause), **json.loads(item)) for number, *cause, item in rows}
 
     def taken(self, ids: Iterable[int]) -> None:
         """Delete items that a channel took; one that was replaced meanwhile has another id and stays."""

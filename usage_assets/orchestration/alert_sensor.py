@@ -142,7 +142,7 @@ def _deliver(state: State, channels: Iterable[Channel], now: datetime) -> tuple[
             waiting.append(channel.name)
             continue
         try:
-            channel.send(Message.of([one.item for one in items], now))
+            channel.send(Message.of([*items.values()], now))
         except Exception as error:  # one channel's fault must not keep the others from being tried
             wait = min(FIRST_WAIT_SECONDS * 2 ** min(health.failures, 20), LONGEST_WAIT_SECONDS)
             with state.transaction():
@@ -152,7 +152,7 @@ def _deliver(state: State, channels: Iterable[Channel], now: datetime) -> tuple[
             errors.append(f"{said}; {len(items)} item(s) are kept, next try in {wait:.0f} s")
             continue
         with state.transaction():
-            state.taken(one.id for one in items)
+            state.taken(items)
             state.set_health(channel.name, Health(0, 0.0))
         delivered += len(items)
     return delivered, waiting, errors

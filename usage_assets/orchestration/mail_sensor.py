@@ -21,8 +21,7 @@ from usage_assets.alerts.sent_mail import Sent
 from usage_assets.core import clock
 from usage_assets.core.errors import AlertError, UsageError, WarehouseError
 from usage_assets.core.locks import file_lock
-from usage_assets.core.months import RANGE_END, RANGE_START
-from usage_assets.orchestration.partitions import partition_key
+from usage_assets.orchestration.partitions import range_tags
 from usage_assets.orchestration.run_status import UNFINISHED
 from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
@@ -192,10 +191,5 @@ def _request(site: Site, posting: DueReport) -> dg.RunRequest:
     months = [month for month in posting.months[-2:] if month >= site.first_month] or [posting.months[-1]]
     return dg.RunRequest(
         run_key=f"{site.key} {posting.report} {posting.name}",
-        tags={
-            RANGE_START: str(partition_key(site.key, months[0])),
-            RANGE_END: str(partition_key(site.key, months[-1])),
-            "usage/site": site.key,
-            "usage/trigger": "letters",
-        },
+        tags=range_tags(site.key, months[0], months[-1], "letters"),
     )

@@ -14,10 +14,10 @@ import dagster as dg
 import duckdb
 
 from usage_assets.core.errors import UsageError
-from usage_assets.core.months import RANGE_END, RANGE_START, month_of
+from usage_assets.core.months import month_of
 from usage_assets.facts.tables import LEASES
 from usage_assets.orchestration.cron import clock_of
-from usage_assets.orchestration.partitions import partition_key
+from usage_assets.orchestration.partitions import range_tags
 from usage_assets.orchestration.run_status import UNFINISHED
 from usage_assets.sites.base import Site
 from usage_assets.sites.book import SiteBook
@@ -115,13 +115,7 @@ def requests(
         if first <= current and key not in busy:
             yield dg.RunRequest(
                 run_key=f"{key} {at}",
-                tags={
-                    RANGE_START: str(partition_key(key, first)),
-                    RANGE_END: str(partition_key(key, current)),
-                    "usage/site": key,
-                    "usage/trigger": "nightly",
-                    "dagster/max_runtime": str(MAX_HOURS * 3600),
-                },
+                tags={**range_tags(key, first, current, "nightly"), "dagster/max_runtime": str(MAX_HOURS * 3600)},
             )
 
 

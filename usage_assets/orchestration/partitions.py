@@ -5,7 +5,7 @@ from datetime import date
 
 import dagster as dg
 
-from usage_assets.core.months import FIRST_MONTH, PARTITION, RANGE_START, Window
+from usage_assets.core.months import FIRST_MONTH, PARTITION, RANGE_END, RANGE_START, Window
 
 
 def partitions(sites: Sequence[str]) -> dg.MultiPartitionsDefinition:
@@ -26,6 +26,16 @@ def partition_key(site: str, month: date) -> dg.MultiPartitionKey:
 def partition_keys(window: Window) -> list[dg.MultiPartitionKey]:
     """The partition key of each month of a window, in order."""
     return [partition_key(window.site, month) for month in window.months]
+
+
+def range_tags(site: str, first: date, last: date, trigger: str) -> dict[str, str]:
+    """Tags of a run over months of a site, and by whom it was asked for."""
+    return {
+        RANGE_START: str(partition_key(site, first)),
+        RANGE_END: str(partition_key(site, last)),
+        "usage/site": site,
+        "usage/trigger": trigger,
+    }
 
 
 def run_window(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Window:

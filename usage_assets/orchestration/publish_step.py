@@ -73,10 +73,7 @@ def _shown(made: Publication) -> dict[str, Any]:
         "held_back": len(made.held),
     }
     if made.held:
-        out["held_back_months"] = _table(made.held)
+        rows = [(one.site, f"{one.month:%Y-%m}", one.stage, one.since_generation, one.reason) for one in made.held]
+        table = markdown_table(("site", "month", "from", "since", "reason"), rows[:_SHOWN])
+        out["held_back_months"] = dg.MetadataValue.md(table)
     return out
-
-
-def _table(held: Sequence[Held]) -> dg.MetadataValue:
-    rows = [(one.site, f"{one.month:%Y-%m}", one.stage, one.since_generation, one.reason) for one in held]
-    return dg.MetadataValue.md(markdown_table(("site", "month", "from", "since", "reason"), rows[:_SHOWN]))

@@ -6,6 +6,7 @@ What belongs here: how things look. What stays out: how they are computed.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from itertools import product
 from typing import Any
 
 import dagster as dg
@@ -146,17 +147,12 @@ def since_first_month(
 
     The UI offers every month of every site. A run that failed for them would also fail months that can be built.
     """
-    early = [month for month in window.months if month < site.first_month]
-    for key in keys if early else ():
-        for month in early:
-            show_month(context, key, site.key, month, before_first_month(site, month))
-    return window.since(site.first_month)
-
-
-def before_first_month(site: Site, month: date) -> dict[str, Any]:
-    """Metadata of a month of which nothing is built."""
     begins = f"site {site.key} begins in {site.first_month:%Y-%m} (first_month in its file)"
-    return {"status": "before first_month", "reason": f"{begins}: nothing is built of {month:%Y-%m}"}
+    early = [month for month in window.months if month < site.first_month]
+    for key, month in product(keys, early):
+        reason = f"{begins}: nothing is built of {month:%Y-%m}"
+        show_month(context, key, site.key, month, {"status": "before first_month", "reason": reason})
+    return window.since(site.first_month)
 
 
 @contextmanager
