@@ -17,7 +17,7 @@ import polars as pl
 from usage_assets.core.disk import remove
 from usage_assets.core.errors import EvidenceError, WarehouseError
 from usage_assets.core.file_faults import advice
-from usage_assets.core.months import Window, next_month
+from usage_assets.core.months import Window
 from usage_assets.kinds import kind_of
 from usage_assets.orchestration.build import build_assets
 from usage_assets.schema import Table
@@ -50,13 +50,7 @@ class AsOf:
     partly: Mapping[date, tuple[str, ...]]
 
 
-def rebuild(
-    site: Site,
-    at: datetime,
-    months: Sequence[date],
-    source: Warehouse,
-    path: Path,
-) -> AsOf:
+def rebuild(site: Site, at: datetime, months: Sequence[date], source: Warehouse, path: Path) -> AsOf:
     """Make the file `path` of the site's months as of `at` (UTC, by the clock of the source); replaces an older one.
 
     EvidenceError where none of the months had been read by then, WarehouseError where the file can't be made.
@@ -180,17 +174,12 @@ def _store(writer: Writer, scratch: Path, kind: Kind, site: Site, read: Mapping[
 
 def _windows(site: Site, months: Sequence[date]) -> list[Window]:
     """The months as windows without holes, of two calendar years at most."""
-    runs: list[list[date]] = []
-    for month in months:
-        if runs and next_month(runs[-1][-1]) == month:
-            runs[-1].append(month)
-        else:
-            runs.append([month])
-    return [
-        Window(site.key, tuple(part))
-        for run in runs
-        for _, part in groupby(run, key=lambda month: month.year // _YEARS)
-    ]
+
+    def run(at: tuple[int, date]) -> tuple[int, int]:
+        place, month = at  # months without a hole are all equally far from their places
+        return month.year // _YEARS, 12 * month.year + month.month - place
+
+    return [Window(site.key, tuple(month for _, month in part)) for _, part in groupby(enumerate(months), run)]
 
 
 def _nothing(site: Site, at: datetime, source: Warehouse) -> str:

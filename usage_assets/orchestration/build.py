@@ -72,7 +72,8 @@ class _Family:
             blocked = self._blocked(reader)
             todo = [month for month in months if any(month not in blocked[asset.path] for asset in applying)]
             extracted = extracted_at(reader, self.site, todo, self.kind.tables_of(self.site)) if todo else {}
-            appended = Appended.find(reader, self.kind, self.site, self.assets, self._ready(blocked, todo))
+            ready = [month for month in todo if not any(month in found for found in blocked.values())]
+            appended = Appended.find(reader, self.kind, self.site, self.assets, ready)
             whole = [month for month in todo if month not in appended.months]
             inputs = applying[0].read(reader, self.site, whole) if whole and applying[0].read else None
             fingerprints = appended.fingerprints_of(reader, whole)
@@ -107,9 +108,6 @@ class _Family:
         # many assets have the same inputs
         found = {each: blocked_months(reader, self.site, self.window.months, each) for each in set(inputs.values())}
         return {path: found[each] for path, each in inputs.items()}
-
-    def _ready(self, blocked: Mapping[str, Mapping[date, str]], months: Sequence[date]) -> list[date]:
-        return [month for month in months if not any(month in found for found in blocked.values())]
 
     def _make(
         self, assets: Sequence[Asset], months: Sequence[date], inputs: Any, extracted: Mapping[date, datetime]

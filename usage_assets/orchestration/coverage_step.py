@@ -77,7 +77,8 @@ def coverage_asset(book: SiteBook) -> dg.AssetsDefinition:
             todo = advice(error, store.path.parent)
             msg = f"coverage could not be stored: {error}. The old rows are untouched. What to do: {todo}"
             raise dg.Failure(description=msg, allow_retries=False) from error
-        return dg.MaterializeResult(metadata=shown, check_results=[*check_rows(rows), check_schedules()])
+        found = [_result(check, site_months(rows, bad), rows) for check, bad in _BAD.items()]
+        return dg.MaterializeResult(metadata=shown, check_results=[*found, check_schedules()])
 
     return coverage
 
@@ -136,11 +137,6 @@ def publish(rows: pl.DataFrame, book: SiteBook, *, pictures: str = "auto") -> di
     return out
 
 
-def check_rows(rows: pl.DataFrame) -> list[dg.AssetCheckResult]:
-    """`fresh` and `complete`, one result each over all sites and months."""
-    return [_result(check, site_months(rows, bad), rows) for check, bad in _BAD.items()]
-
-
 def check_schedules() -> dg.AssetCheckResult:
     """Whether cron lines and time zone of the environment are ones that can be used."""
     faults = list(dict.fromkeys([*clock_of("USAGE_NIGHTLY_CRON").faults, *clock_of("USAGE_COVERAGE_CRON").faults]))
@@ -153,6 +149,7 @@ def check_schedules() -> dg.AssetCheckResult:
 
 
 def _result(check: str, found: pl.DataFrame, rows: pl.DataFrame) -> dg.AssetCheckResult:
+    """`fresh` or `complete`, one result over all sites and months."""
     every = rows.select("site", "month").unique().height
     sites = ", ".join(f"{site} {count}" for site, count in found.group_by("site").len().sort("site").iter_rows())
     text = f"{found.height} of {every} site-months {_WHAT[check]}" + (f": {sites}" if sites else "")

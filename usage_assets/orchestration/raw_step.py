@@ -40,9 +40,11 @@ def raw_step(stage: Stage) -> dg.AssetsDefinition:
         for table in kind.raw_tables
     ]
     checks = {key: raw_checks(kind, table) for key, table in tables.items()}
-    access = Bound(specs[0].key, access_check(kind.access)) if kind.access else None
-    if access is not None:  # of the accounts that read a site, not of a table: it stands on the kind's first one
-        checks[access.asset].append(access.check)
+    access = None
+    if kind.access:  # of the accounts that read a site, not of a table: it stands on the kind's first one
+        asked = Check("access", kind.access, None, "WARN", per_run="read with more than it takes", of_now=True)
+        access = Bound(specs[0].key, asked)
+        checks[access.asset].append(asked)
 
     def work(run: Run) -> Iterator[Done]:
         chosen = {key: tables[key] for key in run.keys}
@@ -94,11 +96,6 @@ def raw_checks(kind: Kind, table: RawTable) -> list[Check]:
             per_run="with rows gone at the source, fewer of them, zero dates, or deletions without a date",
         ),
     ]
-
-
-def access_check(description: str) -> Check:
-    """What is asked of the accounts that read a site."""
-    return Check("access", description, None, "WARN", per_run="read with more than it takes", of_now=True)
 
 
 def dump_metadata(kind: Kind, result: DumpResult) -> dict[dg.AssetKey, dict[date, dict[str, Any]]]:
