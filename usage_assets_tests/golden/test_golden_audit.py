@@ -20,8 +20,7 @@ from usage_assets.kinds.openstack.timelines.dimension_checks import (
     users_add_up,
 )
 from usage_assets.orchestration.build import build_assets
-from usage_assets.reports.audit_checks import balanced
-from usage_assets.reports.audit_page import page
+from usage_assets.reports.audit import balanced, page
 from usage_assets.reports.tables import AUDIT
 from usage_assets.warehouse import Warehouse
 from usage_assets_tests.golden.builder import Rows, make_site, spec_text

@@ -65,7 +65,7 @@ class HTCondor(Kind):
         """Tables by month, reports and the audit."""
         from usage_assets.kinds.htcondor.reports.assets import REPORT_ASSETS
         from usage_assets.kinds.htcondor.tables.monthly import TABLE_ASSETS
-        from usage_assets.reports.audit_declaration import audit_of
+        from usage_assets.reports.audit import audit_of
 
         tables = (*TABLE_ASSETS, *REPORT_ASSETS)
         return (*tables, audit_of(self.name, self.facts, tables))

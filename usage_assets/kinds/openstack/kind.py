@@ -60,7 +60,7 @@ class OpenStack(Kind):
         from usage_assets.kinds.openstack.facts.assets import LEASES
         from usage_assets.kinds.openstack.legacy.assets import LEGACY_COMPARISON, LEGACY_USAGE
         from usage_assets.kinds.openstack.timelines.assets import DIMENSIONS, LEADTIME
-        from usage_assets.reports.audit_declaration import audit_of
+        from usage_assets.reports.audit import audit_of
 
         tables = (LEGACY_USAGE, LEGACY_COMPARISON, LEASES, LEADTIME, *DIMENSIONS)
         return (*tables, audit_of(self.name, self.facts, tables))
