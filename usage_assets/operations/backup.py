@@ -43,7 +43,9 @@ def make_backup(
         for left in to.glob(".*.part"):  # of a backup that was killed: whoever makes one holds the lock
             shutil.rmtree(left)
         try:
-            require_room(to, _expected(places, plots=plots), "make a backup")
+            trees = [places.exports, *([places.plots] if plots else [])]
+            needed = sum(map(size_of, [places.warehouse, *databases(places.home), *trees]))
+            require_room(to, needed, "make a backup")
             folder, manifest = _make(places, to, plots=plots, now=now or clock.utc_now())
         except WarehouseError as error:
             raise BackupError(str(error)) from None
@@ -52,7 +54,9 @@ def make_backup(
             raise BackupError(msg) from None
         if keep is not None:
             for old in backups(to)[:-keep]:
-                _remove_whole(old)
+                gone = old.with_name(f".{old.name}.part")  # one that is half removed does not look like a backup
+                old.replace(gone)
+                shutil.rmtree(gone)
     return folder, manifest
 
 
@@ -101,12 +105,6 @@ def _make(places: Places, to: Path, *, plots: bool, now: datetime) -> tuple[Path
         shutil.rmtree(part, ignore_errors=True)
         raise
     return to / name, manifest
-
-
-def _expected(places: Places, *, plots: bool) -> int:
-    """Bytes that a backup will need, about."""
-    trees = [places.exports, *([places.plots] if plots else [])]
-    return sum(map(size_of, [places.warehouse, *databases(places.home), *trees]))
 
 
 def databases(home: Path) -> Iterator[Path]:
@@ -183,10 +181,3 @@ def _tree(source: Path, target: Path) -> None:
                     shutil.copyfile(Path(folder) / name, inside / name)
                 except FileNotFoundError:
                     continue  # replaced or removed meanwhile
-
-
-def _remove_whole(folder: Path) -> None:
-    """Remove a backup; one that is half removed does not look like one."""
-    gone = folder.with_name(f".{folder.name}.part")
-    folder.replace(gone)
-    shutil.rmtree(gone)

@@ -1,12 +1,12 @@
 """What a backup holds, so that it can be trusted before anything is replaced by it: sizes and hashes of every file."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel
 
 from usage_assets.core.errors import BackupError
+from usage_assets.serving.pointer import digest
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -72,19 +72,13 @@ class Manifest(BaseModel, frozen=True):
                 yield f"{file.path} is missing"
             elif path.stat().st_size != file.size:
                 yield f"{file.path} has {path.stat().st_size} bytes, not {file.size}"
-            elif sha256(path) != file.sha256:
+            elif digest(path) != file.sha256:
                 yield f"{file.path} is not what was saved (its SHA-256 differs)"
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def taken(folder: Path) -> tuple[Copied, ...]:
     """Every file below a folder, as a manifest names it."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return tuple(
-        Copied(path=str(path.relative_to(folder)), size=path.stat().st_size, sha256=sha256(path)) for path in paths
+        Copied(path=str(path.relative_to(folder)), size=path.stat().st_size, sha256=digest(path)) for path in paths
     )

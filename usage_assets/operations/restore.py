@@ -21,9 +21,10 @@ from usage_assets.core import clock
 from usage_assets.core.disk import copy_whole, discard, existing, put_in_place, require_room, same_disk, size_of, sync
 from usage_assets.core.errors import BackupError, DiskError, WarehouseError
 from usage_assets.operations.live import in_the_way, instance_of
-from usage_assets.operations.manifest import Manifest, sha256
+from usage_assets.operations.manifest import Manifest
 from usage_assets.operations.places import ALERTS, DAGSTER, EXPORTS, PLOTS, RUNS, SITES, WAREHOUSE, Places, asked_for
 from usage_assets.orchestration.run_status import BEGUN
+from usage_assets.serving.pointer import digest
 from usage_assets.sites.listing import SUFFIXES
 from usage_assets.warehouse import Warehouse, migrations
 
@@ -62,7 +63,8 @@ def restore(
     _verify(manifest, folder)
     pieces = tuple(_pieces(manifest, folder, places))
     interrupted = _journal(places)
-    unset = tuple(_unset(folder, manifest))
+    files = [file.path for file in (*manifest.below(SITES), *manifest.below(ALERTS)) if file.path.endswith(SUFFIXES)]
+    unset = tuple(sorted(set().union(*(asked_for(folder / path) for path in files))))
     copied = tuple(piece for piece in pieces if piece.replaces and not same_disk(piece.target, places.data))
     if copied:
         room = sum(size_of(piece.target) for piece in copied)
@@ -157,9 +159,8 @@ def _holds_data(target: Path) -> bool:
 
 def _same(source: Path, target: Path) -> bool:
     """Whether a file is already what the backup has of it."""
-    if not (source.is_file() and target.is_file()) or source.stat().st_size != target.stat().st_size:
-        return False
-    return sha256(source) == sha256(target)
+    both = source.is_file() and target.is_file() and source.stat().st_size == target.stat().st_size
+    return both and digest(source) == digest(target)
 
 
 def _staged(pieces: tuple[Piece, ...], manifest: Manifest, folder: Path) -> list[Path]:
@@ -187,7 +188,7 @@ def _stage(piece: Piece, manifest: Manifest, folder: Path) -> Path:
         copy = fresh / (folder / file.path).relative_to(piece.source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / file.path, copy)
-        if sha256(copy) != file.sha256:
+        if digest(copy) != file.sha256:
             msg = f"{copy} could not be copied whole; look at the disk"
             raise OSError(msg)
     sync(fresh)
@@ -243,9 +244,3 @@ def _free(aside: Path, path: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     names = (path.name, *(f"{path.name}.{n}" for n in range(2, 1000)))
     return next(folder / name for name in names if not (folder / name).exists())
-
-
-def _unset(folder: Path, manifest: Manifest) -> list[str]:
-    """Names that the restored files ask of the environment or of the secrets file, in order."""
-    files = [file.path for file in (*manifest.below(SITES), *manifest.below(ALERTS)) if file.path.endswith(SUFFIXES)]
-    return sorted(set().union(*(asked_for(folder / path) for path in files)))

@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from statistics import fmean
@@ -76,13 +77,11 @@ def _end(kaleido: Any) -> None:
     process = getattr(kaleido, "subprocess", None)
     if process is None:
         return
-    try:
+    with suppress(ProcessLookupError):
         if os.name == "posix" and os.getpgid(process.pid) == process.pid:
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-    except ProcessLookupError:
-        pass
 
 
 def _printed(figure: Figure) -> Figure:

@@ -167,11 +167,8 @@ _UNKNOWN = "unknown"  # mostly leases that were rolled back: they never got a ma
 # the first word of a node type: compute, gpu, storage ...
 _GROUP = "CASE WHEN contains(node_type, ',') THEN 'several' ELSE split_part(node_type, '_', 1) END"
 _COUNTS = f"""
-SELECT * FROM (
-  SELECT {_GROUP} AS node_group, count(*) AS leases, min(created_at) AS first, max(created_at) AS last
-  {_LEASES} GROUP BY ALL
-)
-ORDER BY leases DESC, node_group
+SELECT {_GROUP} AS node_group, count(*) AS leases, min(created_at) AS first, max(created_at) AS last
+{_LEASES} GROUP BY ALL ORDER BY leases DESC, node_group
 """
 _GROUPED = f"""
 SELECT lease_id, created_at, requested, effective,
@@ -183,7 +180,6 @@ _KINDS = ("requested", "effective", "late")
 _QUARTILES = ", ".join(
     f"{{'leases': count({kind}), 'of': quantile_cont({kind}, [0.25, 0.5, 0.75])}} AS {kind}" for kind in _KINDS
 )
-
 
 _PERIODS = f"""
 WITH grouped AS ({_GROUPED}),
@@ -250,9 +246,7 @@ def leadtime_history(reader: Reader, scene: Scene) -> LeadtimeHistory | None:
     return LeadtimeHistory(periods, sample, tuple(groups), int(counts["leases"].sum()), first, last)
 
 
-_BOTH = """
-site = $site AND month = $month AND resource = 'nodes' AND metric IN (SELECT unnest($metrics::VARCHAR[]))
-"""
+_BOTH = "site = $site AND month = $month AND resource = 'nodes' AND metric IN (SELECT unnest($metrics::VARCHAR[]))"
 _DIFFERENCES = f"""
 SELECT date::TIMESTAMP AS timestamp, metric, coalesce(cause, 'within tolerance') AS cause,
        sum(difference) AS difference, count(*) FILTER (difference IS NULL) AS one_sided

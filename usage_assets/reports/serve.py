@@ -7,6 +7,7 @@ only by a name of this machine or of `USAGE_PLOTS_URL`, so that a page elsewhere
 
 import re
 import sys
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,8 @@ from usage_assets.reports import landing
 
 PORT = 3001
 _POLICY = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data: blob:"
+_HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+_HEADERS |= {"Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(:\d{1,5})?")
 _LONGEST = 1000
@@ -36,11 +39,9 @@ class PlotsHandler(SimpleHTTPRequestHandler):
         if fault := refused_host(self.headers.get_all("Host") or []):
             return self._say(*fault)
         parts = path_parts(self.path)
-        try:
+        with suppress(OSError, ValueError):  # a name that no disk has, such as one too long
             if parts is not None:
                 return self._found(parts)
-        except (OSError, ValueError):  # a name that no disk has, such as one too long
-            pass
         return self._say(HTTPStatus.BAD_REQUEST, "This address is not one of a plot; start at /.")
 
     def _found(self, parts: list[str]) -> Any:
@@ -53,11 +54,10 @@ class PlotsHandler(SimpleHTTPRequestHandler):
             if found.is_file() and not is_folder:
                 return super().send_head()
             page = landing.page_of(root, parts)
-            if page is not None and not is_folder:
-                # relative: a proxy may serve the folder below a path
-                return self._page("", HTTPStatus.MOVED_PERMANENTLY, location=f"{quote(parts[-1])}/")
-            if page is not None:
+            if page is not None and is_folder:
                 return self._page(page, HTTPStatus.OK)
+            if page is not None:  # relative: a proxy may serve the folder below a path
+                return self._page("", HTTPStatus.MOVED_PERMANENTLY, location=f"{quote(parts[-1])}/")
         return self._page(landing.missing(root, parts), HTTPStatus.NOT_FOUND)
 
     def translate_path(self, path: str) -> str:
@@ -66,10 +66,8 @@ class PlotsHandler(SimpleHTTPRequestHandler):
 
     def end_headers(self) -> None:
         """Headers of every answer: pages load nothing from elsewhere, and a rebuilt plot is not shown from a cache."""
-        self.send_header("Content-Security-Policy", _POLICY)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("Cache-Control", "no-cache")
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
@@ -146,12 +144,8 @@ def main() -> int:
         sys.stderr.write(f"plots: port {at} can't be used ({error.strerror}); set USAGE_PLOTS_URL\n")
         return 1
     sys.stderr.write(f"plots: {settings.plots_dir()} at http://{settings.plots_host()}:{at}\n")
-    try:
+    with plots, suppress(KeyboardInterrupt):
         plots.serve_forever()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        plots.server_close()
     return 0
 
 

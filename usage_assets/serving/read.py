@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import duckdb
@@ -81,7 +80,7 @@ class _Snapshot:
             raise
 
 
-class Published:
+class Published(contextlib.AbstractContextManager["Published"]):
     """Published numbers: questions to the newest generation, or with `pinned` to the one it was opened with."""
 
     def __init__(self, folder: Path, *, pinned: bool, memory_limit: str, threads: int | None) -> None:
@@ -144,12 +143,7 @@ class Published:
         if done:
             self._now.con.close()
 
-    def __enter__(self) -> "Published":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @overload

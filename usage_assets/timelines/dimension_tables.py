@@ -56,31 +56,22 @@ USAGE_BY_HOST = Table(
     ),
 )
 
-USAGE_BY_PROJECT = Table(
-    name="usage_by_project",
-    stage="timelines",
-    description="Hours per project and month, from facts alone: one row per resource of which it has any hours.",
-    key=("project_id", "resource"),
-    columns=(
-        text("project_id", "Keystone project, none where nobody's; a hash with hash_names", nullable=False),
-        text("project_name", "Its name by the site's file or Keystone, null where neither says it"),
-        _RESOURCE,
-        *_HELD,
-        *_SHARES,
-    ),
-    rules=(_NOT_NEGATIVE,),
-)
 
-USAGE_BY_USER = Table(
-    name="usage_by_user",
-    stage="timelines",
-    description="Hours per user and month, from facts alone: one row per resource of which it has any hours.",
-    key=("user_id", "resource"),
-    columns=(
-        text("user_id", "Keystone user; none = nobody's; a hash with hash_names", nullable=False),
-        _RESOURCE,
-        *_HELD,
-        *_SHARES,
-    ),
-    rules=(_NOT_NEGATIVE,),
+def _by(holder: str, *columns: Column) -> Table:
+    """The table of the hours that each project or user holds in a month."""
+    return Table(
+        name=f"usage_by_{holder}",
+        stage="timelines",
+        description=f"Hours per {holder} and month, from facts alone: one row per resource of which it has any hours.",
+        key=(f"{holder}_id", "resource"),
+        columns=(*columns, _RESOURCE, *_HELD, *_SHARES),
+        rules=(_NOT_NEGATIVE,),
+    )
+
+
+USAGE_BY_PROJECT = _by(
+    "project",
+    text("project_id", "Keystone project, none where nobody's; a hash with hash_names", nullable=False),
+    text("project_name", "Its name by the site's file or Keystone, null where neither says it"),
 )
+USAGE_BY_USER = _by("user", text("user_id", "Keystone user; none = nobody's; a hash with hash_names", nullable=False))

@@ -89,7 +89,7 @@ def build_usage(
     observed, and `coverage` says which share of a bucket was seen.
     """
     absent = _absent(scope, months, intervals)
-    scope = replace(scope, resources=tuple(name for name in scope.resources if absent.get(name, ()) != months))
+    scope = replace(scope, resources=tuple(name for name in scope.resources if absent.get(name) != list(months)))
     types = pl.concat([node_types["node_type"], intervals["node_type"], pl.Series(["unknown"])]).unique().sort()
     coded = {"metric": scope.coded, "node_type": pl.Enum(types)}
     facts = (
@@ -121,20 +121,16 @@ def build_usage(
     return UsageFrames(*done)
 
 
-def _absent(scope: Scope, months: Sequence[date], intervals: pl.DataFrame) -> dict[str, Sequence[date]]:
+def _absent(scope: Scope, months: Sequence[date], intervals: pl.DataFrame) -> dict[str, list[date]]:
     """By resource that is only there if counted, the months that do not count any of it; those that lack it nowhere."""
-    out: dict[str, Sequence[date]] = {}
-    for name in scope.only_if_counted:
-        there = set(intervals.filter(pl.col(name).is_not_null())["month"].unique())
-        lacking = [month for month in months if month not in there]
-        if lacking:
-            out[name] = months if len(lacking) == len(months) else lacking
-    return out
+    counted = {name: set(intervals.drop_nulls(name)["month"].unique()) for name in scope.only_if_counted}
+    lacking = {name: [month for month in months if month not in there] for name, there in counted.items()}
+    return {name: those for name, those in lacking.items() if those}
 
 
-def _without_absent(rows: pl.LazyFrame, absent: Mapping[str, Sequence[date]]) -> pl.LazyFrame:
+def _without_absent(rows: pl.LazyFrame, absent: Mapping[str, list[date]]) -> pl.LazyFrame:
     for name, months in absent.items():
-        rows = rows.filter((pl.col("resource") != name) | ~pl.col("month").is_in(list(months)))
+        rows = rows.filter((pl.col("resource") != name) | ~pl.col("month").is_in(months))
     return rows
 
 

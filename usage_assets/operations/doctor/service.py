@@ -4,7 +4,6 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -106,7 +105,7 @@ def nightly(installation: Installation) -> Iterator[Outcome]:
             yield warn(f"{key}: no nightly run yet", "it starts by itself once the service runs")
             continue
         run = records[0].dagster_run
-        hours = installation.hours_since(_aware(records[0].create_timestamp))
+        hours = installation.hours_since(records[0].create_timestamp)
         found = f"{key}: {run.status.value.lower()}, {hours:.0f} h ago (run {run.run_id[:8]})"
         if hours > _NIGHT_HOURS:
             yield fail(f"{found}; none since", "look at the daemon and at the schedule's ticks in the UI")
@@ -125,7 +124,7 @@ def stuck(installation: Installation) -> Iterator[Outcome]:
     records = installation.instance.get_run_records(dg.RunsFilter(statuses=[*BEGUN, dg.DagsterRunStatus.QUEUED]))
     for record in records:
         run, state = record.dagster_run, record.dagster_run.status.value.lower()
-        hours = installation.hours_since(_aware(record.create_timestamp))
+        hours = installation.hours_since(record.create_timestamp)
         queued = run.status == dg.DagsterRunStatus.QUEUED
         if not queued and is_gone(run):
             text = f"run {run.run_id[:8]}: its process is gone"
@@ -134,7 +133,3 @@ def stuck(installation: Installation) -> Iterator[Outcome]:
             text = f"run {run.run_id[:8]}: {state} for {hours:.0f} h"
             hung.append(fail(text, "terminate it on its page in the UI"))
     yield from hung or [ok(f"{len(records)} under way, none hangs")]
-
-
-def _aware(at: datetime) -> datetime:
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

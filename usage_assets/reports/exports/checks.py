@@ -1,6 +1,6 @@
 """What is asked of exported files: shape, key, every bucket there, capacities in order, parts that add up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from functools import partial
 from itertools import pairwise
@@ -26,42 +26,22 @@ _PARTS = ("maint_hours", "reserved_hours", "used_hours", "idle_hours")
 
 def checks_of(kind: Kind, table: ExportTable) -> list[Check]:
     """The checks of a table."""
+    shape = "Columns have their names, order and types, and the key is unique."
+    every = "Every month since the site's first one is there, and no bucket is missing between first and last."
+    descending = "Total >= reservable >= committed >= occupied_reserved >= 0 where they are known."
     out = [
-        Check(
-            "contract",
-            "Columns have their names, order and types, and the key is unique.",
-            partial(contract, table),
-            per_run="of another shape",
-        ),
-        Check(
-            "coverage",
-            "Every month since the site's first one is there, and no bucket is missing between first and last.",
-            partial(coverage, kind, table),
-            per_run="not covered",
-        ),
+        Check("contract", shape, partial(contract, table), per_run="of another shape"),
+        Check("coverage", every, partial(coverage, kind, table), per_run="not covered"),
     ]
     if table is USAGE_WIDE:
+        copied, look = "No column is filled with another one.", partial(filled, kind)
         out += [
-            Check(
-                "order",
-                "Total >= reservable >= committed >= occupied_reserved >= 0 where they are known.",
-                partial(order, table),
-                "WARN",
-                "out of order",
-            ),
-            Check(
-                "filled",
-                "No column is filled with another one.",
-                partial(filled, kind),
-                "WARN",
-                "with filled columns",
-                of_now=True,
-            ),
+            Check("order", descending, partial(order, table), "WARN", "out of order"),
+            Check("filled", copied, look, "WARN", "with filled columns", of_now=True),
         ]
     if table is PARITY:
-        out.append(
-            Check("parity", "The four parts add up to total.", partial(parity, table), per_run="that do not add up")
-        )
+        sums = "The four parts add up to total."
+        out.append(Check("parity", sums, partial(parity, table), per_run="that do not add up"))
     return out
 
 
@@ -69,9 +49,7 @@ def contract(table: ExportTable, reader: Reader, site: Site, window: Window) -> 
     """Columns as declared, in order; no key twice."""
     del reader
     out = dict.fromkeys(window.months, GOOD)
-    paths = site_paths(table, site.key)
-    for month in set(window.months) & set(paths):
-        rows = read_month(table, paths[month])
+    for month, rows in _rows(table, site, window):
         doubled = rows.height - rows.n_unique(list(table.key)) if set(table.key) <= set(rows.columns) else 0
         if rows.schema != table.polars_schema:
             out[month] = Finding(False, f"columns {dict(rows.schema)}, not {dict(table.polars_schema)}")
@@ -115,18 +93,18 @@ def order(table: ExportTable, reader: Reader, site: Site, window: Window) -> dic
     """Each capacity is at most the one before it, the last not negative."""
     del reader
     out = dict.fromkeys(window.months, GOOD)
-    for month, rows in _rows(table, site, window).items():
-        said = []
+    for month, rows in _rows(table, site, window):
+        faults = []
         for wide, narrow in pairwise(ORDER):
             over = rows.filter(pl.col(narrow) > pl.col(wide) + _ROOM)
             if not over.is_empty():
                 worst = over.select((pl.col(narrow) - pl.col(wide)).max()).item()
                 days = over["time"].dt.date().n_unique()
-                said.append(f"{narrow} exceeds {wide} on {days} day(s), at most by {worst:.6g}")
+                faults.append(f"{narrow} exceeds {wide} on {days} day(s), at most by {worst:.6g}")
         below = rows.filter(pl.min_horizontal(ORDER) < -_ROOM).height
-        said += [f"{below} row(s) below 0"] * bool(below)
-        if said:
-            out[month] = Finding(False, "; ".join(said))
+        faults += [f"{below} row(s) below 0"] * bool(below)
+        if faults:
+            out[month] = Finding(False, "; ".join(faults))
     return out
 
 
@@ -144,7 +122,7 @@ def parity(table: ExportTable, reader: Reader, site: Site, window: Window) -> di
     """The four parts of a day's hours add up to its total."""
     del reader
     out = dict.fromkeys(window.months, GOOD)
-    for month, rows in _rows(table, site, window).items():
+    for month, rows in _rows(table, site, window):
         parts = sum((pl.col(name) for name in _PARTS), pl.lit(0))
         bad = rows.filter(parts != pl.col("total_hours"))
         if not bad.is_empty():
@@ -153,6 +131,7 @@ def parity(table: ExportTable, reader: Reader, site: Site, window: Window) -> di
     return out
 
 
-def _rows(table: ExportTable, site: Site, window: Window) -> dict[date, pl.DataFrame]:
+def _rows(table: ExportTable, site: Site, window: Window) -> Iterator[tuple[date, pl.DataFrame]]:
+    """The months of the window that have a file, with its rows."""
     paths = site_paths(table, site.key)
-    return {month: read_month(table, paths[month]) for month in window.months if month in paths}
+    return ((month, read_month(table, paths[month])) for month in window.months if month in paths)

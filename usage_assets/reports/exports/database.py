@@ -65,7 +65,8 @@ def load(site: str, loads: Sequence[Load]) -> dict[str, int]:
     """Replace the months of a site in all tables at once; how many rows of the site each has then."""
     url, scrub = _url(settings.secret(VARIABLE) or "")
     try:
-        with _engine(url).connect() as con, _alone(con):
+        with _engine(url).connect() as con:
+            _exclude_others(con)
             return _TARGETS[con.dialect.name](con).replace(site, loads)
     except ExportError:
         raise
@@ -106,8 +107,7 @@ def _engine(url: URL) -> sa.Engine:
     return sa.create_engine(url, connect_args=args, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
 
 
-@contextmanager
-def _alone(con: sa.Connection) -> Iterator[None]:
+def _exclude_others(con: sa.Connection) -> None:
     """Exclude exports of other machines; those of this one wait for each other's lock file."""
     for setting in _SETTINGS[con.dialect.name]:
         con.exec_driver_sql(setting)
@@ -115,7 +115,6 @@ def _alone(con: sa.Connection) -> Iterator[None]:
     if con.dialect.name in MYSQL and not con.exec_driver_sql(lock).scalar():
         msg = f"another export has held the database for {WAIT_SECONDS} s; run it again when that has ended"
         raise ExportError(msg)
-    yield
 
 
 _SETTINGS = {
@@ -289,11 +288,8 @@ class _SQLite(_Target):
 
 
 _TARGETS: dict[str, type[_Target]] = {"mysql": _MySQL, "mariadb": _MySQL, "postgresql": _PostgreSQL, "sqlite": _SQLite}
-_CHARSET: dict[str, Any] = {
-    f"{dialect}_{option}": value
-    for dialect in MYSQL
-    for option, value in (("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
-}
+_CHARSET: dict[str, Any] = {f"{dialect}_charset": "utf8mb4" for dialect in MYSQL}
+_CHARSET |= {f"{dialect}_collate": "utf8mb4_bin" for dialect in MYSQL}
 
 
 def _declare(table: ExportTable, name: str) -> sa.Table:

@@ -16,6 +16,10 @@ BOOKED = ("occupied_ondemand", "occupied_reservation")
 PARITY_METRICS = ("total", "reservable", "committed", "occupied_reservation")
 _MONTHS = "site = $site AND month BETWEEN $first AND $last AND month IN (SELECT unnest($months::DATE[]))"
 _CURRENT = f"FROM {USAGE.qualified} WHERE {_MONTHS} AND collector_type = 'current'"
+# the start of each bucket that a span meets
+_BUCKETS = """unnest(generate_series(
+    time_bucket(to_minutes($minutes), start_at, TIMESTAMP '2000-01-01'),
+    end_at - INTERVAL 1 MICROSECOND, to_minutes($minutes)))"""
 
 # the share of a bucket that was seen is that of all node types, and is no sum
 _ADDED = f"""
@@ -51,10 +55,7 @@ WITH series AS (
   FROM (SELECT * {_MACHINES}) i JOIN partly p USING (month, metric, node_type)
   WHERE CASE p.resource {" ".join(f"WHEN '{name}' THEN i.{name} IS NULL" for name in _OF_MACHINES)} END
 )
-SELECT DISTINCT month, metric, node_type, resource, unnest(generate_series(
-    time_bucket(to_minutes($minutes), start_at, TIMESTAMP '2000-01-01'),
-    end_at - INTERVAL 1 MICROSECOND, to_minutes($minutes))) AS timestamp
-FROM unknown
+SELECT DISTINCT month, metric, node_type, resource, {_BUCKETS} AS timestamp FROM unknown
 """
 _DAILY = f"""
 SELECT month, date_trunc('day', timestamp)::TIMESTAMP AS date, node_type, metric,
@@ -69,10 +70,7 @@ WITH picked AS (SELECT * FROM {INTERVALS.qualified} WHERE {_MONTHS}), held AS (
     AND a.start_at >= o.start_at AND a.end_at <= o.end_at
   WHERE a.metric = 'active' AND o.metric IN (SELECT unnest($booked::VARCHAR[]))
 ), cut AS (
-  SELECT *, unnest(generate_series(
-    time_bucket(to_minutes($minutes), start_at, TIMESTAMP '2000-01-01'),
-    end_at - INTERVAL 1 MICROSECOND, to_minutes($minutes))) AS bucket_at
-  FROM held
+  SELECT *, {_BUCKETS} AS bucket_at FROM held
 ), spans AS (
   SELECT *, epoch(least(end_at, bucket_at + to_minutes($minutes)) - greatest(start_at, bucket_at)) / 3600 AS span
   FROM cut
