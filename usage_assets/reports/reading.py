@@ -24,13 +24,13 @@ SELECT count(*) > 0 AS shares_machines FROM (
   SELECT 1 FROM {INTERVALS.qualified} WHERE site = $site AND starts_with(metric, 'occupied') AND nodes < 1 LIMIT 1
 )
 """
+_OF_METRICS = "metric IN (SELECT unnest($metrics::VARCHAR[]))"
+_OF_RESOURCES = "resource IN (SELECT unnest($resources::VARCHAR[]))"
+_OF_HISTORY = f"site = $site AND {_OF_RESOURCES} AND {_OF_METRICS}"
+_OF_MONTH = f"site = $site AND month = $month AND collector_type = 'current' AND {_OF_METRICS}"
+_BOTH = f"site = $site AND month = $month AND resource = 'nodes' AND {_OF_METRICS}"
 _MONTH = f"""
-SELECT timestamp, metric, resource, node_type, value FROM {USAGE.qualified}
-WHERE site = $site AND collector_type = 'current' AND resource IN (SELECT unnest($resources::VARCHAR[]))
-  AND metric IN (SELECT unnest($metrics::VARCHAR[])) AND month = $month
-"""
-_OF_MONTH = """
-site = $site AND month = $month AND collector_type = 'current' AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+SELECT timestamp, metric, resource, node_type, value FROM {USAGE.qualified} WHERE {_OF_MONTH} AND {_OF_RESOURCES}
 """
 _ADDED = f"""
 SELECT timestamp, metric, resource, sum(value) AS value, count(value) = count(*) AS complete FROM {USAGE.qualified}
@@ -40,11 +40,8 @@ _PER_TYPE = ("occupied", "occupied_ondemand", "reservable", "total")
 _BY_TYPE = f"""
 SELECT date_trunc('day', timestamp)::TIMESTAMP AS timestamp, node_type, resource,
        {", ".join(f"avg(value) FILTER (metric = '{name}') AS {name}" for name in _PER_TYPE)}
-FROM {USAGE.qualified} WHERE site = $site AND month = $month AND collector_type = 'current'
-  AND resource IN (SELECT unnest($resources::VARCHAR[])) GROUP BY ALL
-"""
-_OF_HISTORY = """
-site = $site AND resource IN (SELECT unnest($resources::VARCHAR[])) AND metric IN (SELECT unnest($metrics::VARCHAR[]))
+FROM {USAGE.qualified} WHERE site = $site AND month = $month AND collector_type = 'current' AND {_OF_RESOURCES}
+GROUP BY ALL
 """
 
 
@@ -152,9 +149,8 @@ def _month(scene: Scene) -> dict[str, Any]:
 
 def _stacked(scene: Scene) -> dict[str, Any]:
     """Parameters of queries of the resources and metrics that a stack may show."""
-    resources = candidates(scene)
     metrics = metrics_with(scene.kind_metrics).shown
-    return {"site": scene.site.key, "resources": list(resources), "metrics": list(metrics)}
+    return {"site": scene.site.key, "resources": list(candidates(scene)), "metrics": list(metrics)}
 
 
 _SAMPLE = 500
@@ -246,7 +242,6 @@ def leadtime_history(reader: Reader, scene: Scene) -> LeadtimeHistory | None:
     return LeadtimeHistory(periods, sample, tuple(groups), int(counts["leases"].sum()), first, last)
 
 
-_BOTH = "site = $site AND month = $month AND resource = 'nodes' AND metric IN (SELECT unnest($metrics::VARCHAR[]))"
 _DIFFERENCES = f"""
 SELECT date::TIMESTAMP AS timestamp, metric, coalesce(cause, 'within tolerance') AS cause,
        sum(difference) AS difference, count(*) FILTER (difference IS NULL) AS one_sided

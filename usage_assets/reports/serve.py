@@ -99,10 +99,8 @@ def path_parts(target: str) -> list[str] | None:
     except UnicodeDecodeError:
         return None
     parts = decoded[:-1] if decoded[-1] == "" else decoded
-    for part in parts:
-        if part in {"", ".", ".."} or "/" in part or "\\" in part or not part.isprintable():
-            return None
-    return parts
+    bad = any(part in {"", ".", ".."} or {"/", "\\"} & set(part) or not part.isprintable() for part in parts)
+    return None if bad else parts
 
 
 def refused_host(hosts: list[str]) -> tuple[HTTPStatus, str] | None:

@@ -40,23 +40,19 @@ class Held:
 
 def find_held(reader: Reader, generation: int, before: Sequence[Held] = ()) -> list[Held]:
     """What a generation is to hold back; `before` is what the one before it did."""
-    why: dict[tuple[str, date], dict[str, list[str]]] = {}
-
-    def add(site: str, month: date, asset: str, text: str) -> None:
-        _, _, rest = asset.partition("/")
-        stage = rest.partition("/")[0]
-        if stage in STAGES:
-            why.setdefault((site, month), {}).setdefault(stage, []).append(f"{asset} {text}")
-
+    faults: list[tuple[str, date, str, str]] = []
     if reader.has(FAILED_CHECKS):
         found = reader.sql(
             f"SELECT site, month, asset, check_name, text FROM {FAILED_CHECKS.qualified} WHERE severity = 'ERROR' "
             "AND asset NOT LIKE 'usage/%' ORDER BY ALL"
         )
-        for site, month, asset, check, text in found.iter_rows():
-            add(site, month, asset, f"{check}: {text[:_TEXT]}")
-    for site, month, asset in unchecked(reader):
-        add(site, month, asset, "was not checked since it was written")
+        faults += [(*key, f"{check}: {text[:_TEXT]}") for *key, check, text in found.iter_rows()]
+    faults += [(*key, "was not checked since it was written") for key in unchecked(reader)]
+    why: dict[tuple[str, date], dict[str, list[str]]] = {}
+    for site, month, asset, text in faults:
+        stage = asset.partition("/")[2].partition("/")[0]
+        if stage in STAGES:
+            why.setdefault((site, month), {}).setdefault(stage, []).append(f"{asset} {text}")
     since = {(held.site, held.month): held.since_generation for held in before}
     return [
         Held(site, month, stage, since.get((site, month), generation), _reason(stages[stage]))

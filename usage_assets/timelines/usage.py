@@ -6,7 +6,6 @@ from datetime import date, datetime
 
 import polars as pl
 
-from usage_assets.core.months import next_month
 from usage_assets.intervals import bucket_edges, held_values, integrate, is_first, materialize, step_function
 from usage_assets.intervals.algebra import ENGINE
 from usage_assets.intervals.steps import DECIMALS_OF
@@ -151,13 +150,11 @@ def _coverage(scope: Scope, counted: pl.LazyFrame, covered: pl.LazyFrame) -> pl.
 
 
 def _windows(months: Sequence[date], extracted: Mapping[date, datetime]) -> pl.LazyFrame:
-    starts = [datetime(month.year, month.month, 1) for month in months]
-    ends = [datetime(after.year, after.month, 1) for after in map(next_month, months)]
-    limits = [min(end, extracted.get(month, end)) for month, end in zip(months, ends, strict=True)]
-    return pl.LazyFrame(
-        {"month": list(months), "start_at": starts, "end_at": limits},
-        schema={"month": pl.Date, "start_at": _INSTANT, "end_at": _INSTANT},
-    ).filter(pl.col("start_at") < pl.col("end_at"))
+    start = pl.col("month").cast(_INSTANT)
+    read_at = [extracted.get(month) for month in months]
+    frame = pl.LazyFrame({"month": list(months), "read_at": read_at}, schema={"month": pl.Date, "read_at": _INSTANT})
+    whole = frame.select("month", start_at=start, end_at=pl.min_horizontal(start.dt.offset_by("1mo"), "read_at"))
+    return whole.filter(pl.col("start_at") < pl.col("end_at"))
 
 
 def _series(scope: Scope, facts: pl.LazyFrame, node_types: pl.LazyFrame, windows: pl.LazyFrame) -> pl.LazyFrame:
@@ -228,11 +225,9 @@ def _derived(scope: Scope, counted: pl.LazyFrame) -> list[pl.LazyFrame]:
     wide = _side_by_side(scope, counted)
     out = []
     for metric in scope.derived:
-        if metric.is_ratio:
-            out.append(_utilization(scope, wide, metric))
-        else:
-            amounts = ((_sum(metric.name, scope, name).round(_DUST) + 0.0).alias(name) for name in scope.resources)
-            out.append(wide.select(*_BUCKET, pl.lit(metric.name, dtype=scope.coded).alias("metric"), *amounts))
+        amounts = [(_sum(metric.name, scope, name).round(_DUST) + 0.0).alias(name) for name in scope.resources]
+        values = _utilization(scope, metric) if metric.is_ratio else amounts
+        out.append(wide.select(*_BUCKET, pl.lit(metric.name, dtype=scope.coded).alias("metric"), *values))
     return out
 
 
@@ -255,7 +250,7 @@ def _sum(metric: str, scope: Scope, resource: str) -> pl.Expr:
     return sum((pl.col(f"{term}.{resource}") * weight for term, weight in weights.items()), pl.lit(0.0))
 
 
-def _utilization(scope: Scope, wide: pl.LazyFrame, metric: Metric) -> pl.LazyFrame:
+def _utilization(scope: Scope, metric: Metric) -> list[pl.Expr]:
     """Occupied as a share of reservable where nothing ran on demand in the site's month, else of total."""
     (used,) = metric.plus
     bases = [name for name in metric.over if name in scope.counted]
@@ -273,7 +268,7 @@ def _utilization(scope: Scope, wide: pl.LazyFrame, metric: Metric) -> pl.LazyFra
         over = pl.when(on_demand).then(f"{bases[-1]}.{name}").otherwise(f"{bases[0]}.{name}")
         share = _sum(used, scope, name) / over
         shares.append(pl.when(over > 0).then(share).alias(name))
-    return wide.select(*_BUCKET, pl.lit(metric.name, dtype=scope.coded).alias("metric"), *shares)
+    return shares
 
 
 def _means(buckets: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:

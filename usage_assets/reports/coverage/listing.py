@@ -1,12 +1,11 @@
 """Lists of what coverage finds: site-months with assets in a bad state, and the worst of them as a table."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import polars as pl
 
 from usage_assets.core.markdown import markdown_table
 from usage_assets.reports.coverage import picture
-from usage_assets.reports.tables import STATUSES
 
 _SHOWN = 24
 _TEXT = 200
@@ -18,15 +17,13 @@ def site_months(rows: pl.DataFrame, statuses: Collection[str]) -> pl.DataFrame:
 
     The newest months first, as those are what an operator can still mend at the source.
     """
-    codes = {name: code for code, name in enumerate(STATUSES)}
-    stages = {stage: place for place, stage in enumerate(picture.STAGES)}
     parts = pl.col("asset").str.split("/")
-    table, stage = parts.list.slice(1).list.join("/"), parts.list.get(1).replace_strict(stages, return_dtype=pl.Int64)
+    table, stage = parts.list.slice(1).list.join("/"), parts.list.get(1).cast(pl.Enum(picture.STAGES))
     bad = rows.lazy().filter(pl.col("status").is_in(list(statuses)))
     counts = (
         bad.group_by("site", "month", "status")
         .len()
-        .sort(pl.col("status").replace_strict(codes, return_dtype=pl.Int64), descending=True)
+        .sort(picture.CODE, descending=True)
         .group_by("site", "month", maintain_order=True)
         .agg(pl.format("{} {}", "len", pl.col("status").replace("waits", "blocked")).str.join(", ").alias("counts"))
     )
@@ -54,11 +51,9 @@ def site_months(rows: pl.DataFrame, statuses: Collection[str]) -> pl.DataFrame:
 
 def worst(rows: pl.DataFrame) -> str:
     """The worst site-months as a table, the newest of them first."""
-    codes: Mapping[str, int] = {name: code for code, name in enumerate(STATUSES)}
     shown = (
         rows.filter(~pl.col("status").is_in(["ok", "known_gap"]))
-        .with_columns(code=pl.col("status").replace_strict(codes, return_dtype=pl.Int64))
-        .sort("code", "month", "site", "asset", descending=[True, True, False, False])
+        .sort(picture.CODE, "month", "site", "asset", descending=[True, True, False, False])
         .head(_SHOWN)
         .select("site", pl.col("month").dt.strftime("%Y-%m"), "asset", "status", "reason")
     )

@@ -26,6 +26,8 @@ COLOURS = {
 }
 LABELS = {name: name.replace("_", " ") for name in STATUSES} | {"waits": "blocked"}
 """What people read of a status: a month that waits for its inputs is blocked."""
+CODE = pl.col("status").cast(pl.Enum(list(STATUSES))).to_physical()
+"""The place of a status among all, the best 0."""
 STAGES = ("raw", "facts", "timelines", "reports")
 _ROW_PX = 24
 _NAMED_TABLES = 3  # tables that a cell names
@@ -66,7 +68,6 @@ def coverage_map(rows: pl.DataFrame, names: Mapping[str, str]) -> Figure:
 
 def _cells(rows: pl.DataFrame) -> pl.DataFrame:
     """site, stage, month, code (of the worst status), counts, and reasons: a line per table, the worst first."""
-    codes = {name: code for code, name in enumerate(STATUSES)}
     parts = pl.col("asset").str.split("/")
     each = rows.lazy().select(
         "site",
@@ -74,7 +75,7 @@ def _cells(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("status").replace_strict(LABELS).alias("label"),
         stage=parts.list.get(1),
         table=parts.list.get(2),
-        code=pl.col("status").replace_strict(codes, return_dtype=pl.Int64),
+        code=CODE,
         why=pl.col("reason").str.slice(0, _REASON).fill_null(""),
     )
     cell = ["site", "stage", "month"]
@@ -86,7 +87,7 @@ def _cells(rows: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("code").first(), pl.format("{} {}", "count", "label").str.join(", ").alias("counts"))
     )
     reasons = (
-        each.filter(pl.col("code") > codes["known_gap"])
+        each.filter(pl.col("code") > list(STATUSES).index("known_gap"))
         .sort(["code", "table"], descending=[True, False])
         .group_by(cell, maintain_order=True)
         .agg(pl.format("{}: {}", "table", "why").head(_NAMED_TABLES).str.join("\n").alias("reasons"))

@@ -73,12 +73,6 @@ def _of_site(kind: Kind, site: Site, months: Sequence[date]) -> pl.DataFrame:
 
 def _gap_hours(gaps: Sequence[Gap], month: date) -> float:
     """Hours of a month that lie in any of the gaps."""
-    end = next_month(month)
-    days = 0
-    reached = month
-    for gap in sorted(gaps, key=lambda gap: gap.start):
-        first, last = max(gap.start, reached), min(gap.end, end)
-        if first < last:
-            days += (last - first).days
-            reached = last
-    return days * 24.0
+    first, after = month.toordinal(), next_month(month).toordinal()
+    days = (range(max(gap.start.toordinal(), first), min(gap.end.toordinal(), after)) for gap in gaps)
+    return len(set().union(*days)) * 24.0

@@ -44,18 +44,10 @@ def write_month(table: ExportTable, site: str, month: date, rows: pl.DataFrame) 
     path = month_path(table, site, month)
     whole = rows.select(table.names).cast(dict(table.polars_schema))  # type: ignore[arg-type]  # a schema is a mapping
     _beside(path, whole.write_parquet)
-    inert = _inert(whole)
+    # an apostrophe before texts that a spreadsheet would take for a formula
+    inert = whole.with_columns(pl.col(pl.String).str.replace(r"^([=+\-@\t\r])", "'${1}"))
     _beside(path.with_suffix(".csv"), lambda to: inert.write_csv(to, datetime_format="%Y-%m-%d %H:%M:%S"))
     return path
-
-
-def _inert(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with an apostrophe before texts that a spreadsheet would take for a formula."""
-    texts = [pl.col(name) for name, kind in rows.schema.items() if kind == pl.String]
-    return rows.with_columns(
-        pl.when(text.str.contains(r"^[=+\-@\t\r]")).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).name.keep()
-        for text in texts
-    )
 
 
 def read_month(table: ExportTable, path: Path, columns: list[str] | None = None) -> pl.DataFrame:

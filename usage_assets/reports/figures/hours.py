@@ -53,14 +53,14 @@ def panel(title: str, columns: Sequence[pl.Series], *, legend: bool = False) -> 
     return Panel(title, (low - 0.25, high + 0.25), axis=options, legend=legend)
 
 
-def ranked(node_types: pl.Series, every: Iterable[str] = (), most: int = _SHOWN_TYPES) -> dict[str, Trace]:
+def ranked(node_types: pl.Series, every: Iterable[str] = ()) -> dict[str, Trace]:
     """The node types that have an entry of their own in the legend, the most frequent first, with their markers.
 
     `every` are all node types of the site, whenever it had them: the same type then looks the same in every plot.
     """
     counts = node_types.value_counts().sort("count", node_types.name, descending=[True, False])
     kept: list[str] = [name for name in counts[node_types.name] if name != "unknown"]
-    shown = kept if len(kept) <= most + 1 else kept[:most]
+    shown = kept if len(kept) <= _SHOWN_TYPES + 1 else kept[:_SHOWN_TYPES]
     of_all = markers({*every, *kept} - {"unknown"})
     return {name: of_all[name] for name in shown}
 

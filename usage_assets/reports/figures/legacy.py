@@ -52,13 +52,12 @@ def legacy_facet(
     panels = []
     for number, metric in enumerate(metrics):
         rows = usage.filter(pl.col("metric") == metric)
+        own = {"showlegend": False} if number else {}
         for collector, name, colour, width in _COLLECTORS:
             series = _series(rows.filter(pl.col("collector_type") == collector), window)
             fine = series.values.height > steps.FINE
             line = {"color": colour, "shape": "hv", "width": width / (2 if fine else 1)}
-            style: Trace = {"name": name, "legendgroup": collector, "line": line} | (
-                {"showlegend": False} if number else {}
-            )
+            style: Trace = {"name": name, "legendgroup": collector, "line": line} | own
             key, points = f"{collector}_{metric}", steps.points_of(series, long=fine)
             traces += steps.line(series.values["value"], points, key, style, panel=number)
         low, top = extremes(rows["value"])

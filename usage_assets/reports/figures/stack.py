@@ -165,9 +165,8 @@ def _shares(series: Series, fixed: str | None) -> list[tuple[str, str, str, str,
         ("active", "active", over, steps.DASHES["active"]),
         ("committed", "committed", "reservable", steps.DASHES["committed"]),
     )
-    out = []
-    for name, of, base, dash in wanted:
-        if of in shared:
-            label = f"{shared[of].label} / {shared[base].label.lower()}"
-            out.append((f"share_{name}", label, shared[name].colour, dash, share(series, of, base)))
-    return out
+    labels = [f"{shared[of].label} / {shared[base].label.lower()}" for _, of, base, _ in wanted]
+    return [
+        (f"share_{name}", label, shared[name].colour, dash, share(series, of, base))
+        for label, (name, of, base, dash) in zip(labels, wanted, strict=True)
+    ]
