@@ -12,7 +12,7 @@ from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import SiteError
 from usage_assets.core.months import ranges
 from usage_assets.kinds import KINDS, kind_of
-from usage_assets.reports.coverage.reading import assets_of, judged
+from usage_assets.reports.coverage.judge import assets_of, judged
 from usage_assets.reports.tables import STATUSES
 from usage_assets.sites.base import Site
 from usage_assets.specs.access_report import TableAccess

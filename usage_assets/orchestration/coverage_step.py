@@ -23,8 +23,8 @@ from usage_assets.orchestration.resources import SettingsResource, WarehouseReso
 from usage_assets.orchestration.ui_metadata import asset_key, column_schema, page_metadata
 from usage_assets.reports.coverage import picture
 from usage_assets.reports.coverage.front import write_front
+from usage_assets.reports.coverage.judge import judged
 from usage_assets.reports.coverage.listing import site_months, worst
-from usage_assets.reports.coverage.reading import judged
 from usage_assets.reports.render import Renderer, write_file
 from usage_assets.reports.tables import COVERAGE, STATUSES
 from usage_assets.sites.book import SiteBook

@@ -19,7 +19,7 @@ from usage_assets.kinds import kind_of
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.orchestration.coverage_step import KEY
 from usage_assets.reports import pictures
-from usage_assets.reports.coverage.reading import assets_of
+from usage_assets.reports.coverage.judge import assets_of
 from usage_assets.reports.tables import COVERAGE
 from usage_assets.sites.book import SiteBook
 from usage_assets.warehouse import Warehouse

@@ -16,8 +16,8 @@ from usage_assets.alerts.sent_mail import LETTERS, Sent
 from usage_assets.core import settings
 from usage_assets.core.disk import existing
 from usage_assets.core.errors import AlertError
+from usage_assets.core.file_faults import user
 from usage_assets.kinds import kind_of
-from usage_assets.operations.doctor.owners import foreign
 from usage_assets.operations.doctor.probes import Installation, Outcome, fail, ok, warn
 from usage_assets.operations.places import asked_for
 from usage_assets.orchestration.cron import clock_of
@@ -26,6 +26,10 @@ from usage_assets.sites.listing import site_files as files_of_sites
 
 _SHOWN = ("dagster", "dagster-duckdb", "duckdb", "polars")
 _GB = 1e9
+_WRITTEN_IN_PLACE = (".lock", ".db", ".db-wal", ".db-shm", "-journal", "warehouse.duckdb", "warehouse.duckdb.wal")
+"""Ends of the names of files that are opened to be written; all others are written beside their place and put there."""
+_MOST_PATHS = 5
+_MOST = 200_000
 
 
 def site_files(installation: Installation) -> Iterator[Outcome]:
@@ -105,6 +109,53 @@ def _folders(installation: Installation) -> Iterator[tuple[str, Path, Path]]:
     """Per folder that is written: its variable, itself, and it or the nearest folder above that exists."""
     for name, folder in (("USAGE_DATA", installation.places.data), ("DAGSTER_HOME", installation.places.home)):
         yield name, folder, existing(folder)
+
+
+def foreign(top: Path) -> list[tuple[str, str, str]]:
+    """Per owner what lies below a folder and can't be written by the user of this process: user, owner, first paths.
+
+    Of each branch only the topmost is named. Typical: root once gave a command without the wrapper of the service, and
+    what it made is root's.
+
+    Root may write everything, so for root it is what the folder's own user can't write.
+    """
+    me = os.geteuid()
+    writer = top.stat().st_uid if me == 0 else me
+    found: dict[int, list[Path]] = {}
+    for path, status in _blocked(top, writer):
+        found.setdefault(status.st_uid, []).append(path)
+    out = []
+    for owner, paths in sorted(found.items()):
+        more = f" and {len(paths) - _MOST_PATHS} more" if len(paths) > _MOST_PATHS else ""
+        out.append((user(writer), user(owner), ", ".join(map(str, sorted(paths)[:_MOST_PATHS])) + more))
+    return out
+
+
+def _blocked(top: Path, writer: int) -> Iterator[tuple[Path, os.stat_result]]:
+    todo, seen = [top], 0
+    while todo and seen < _MOST:
+        try:
+            with os.scandir(todo.pop()) as entries:
+                each = [(Path(entry.path), entry.stat(follow_symlinks=False)) for entry in entries]
+        except OSError:
+            continue  # a folder that can't be listed was yielded as one that can't be written
+        seen += len(each)
+        for path, status in each:
+            folder = stat.S_ISDIR(status.st_mode)
+            if (folder or path.name.endswith(_WRITTEN_IN_PLACE)) and not _may_write(status, writer):
+                yield path, status
+            elif folder:
+                todo.append(path)
+
+
+def _may_write(status: os.stat_result, writer: int) -> bool:
+    """Whether the mode of a file or folder lets a user write it; a folder also has to be entered."""
+    need = 0o3 if stat.S_ISDIR(status.st_mode) else 0o2
+    if status.st_uid == writer:
+        shift = 6
+    else:
+        shift = 3 if writer == os.geteuid() and status.st_gid in {os.getegid(), *os.getgroups()} else 0
+    return stat.S_IMODE(status.st_mode) >> shift & need == need
 
 
 def disk(installation: Installation) -> Iterator[Outcome]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import dagster as dg
@@ -30,19 +30,12 @@ class Outcome:
         return {"question": self.probe} | {name: text for name, text in asdict(self).items() if name != "probe"}
 
 
-def ok(found: str) -> Outcome:
-    """All is well."""
-    return Outcome("ok", found)
-
-
-def warn(found: str, do: str) -> Outcome:
-    """It works, and should be looked at."""
-    return Outcome("warn", found, do)
-
-
-def fail(found: str, do: str) -> Outcome:
-    """It does not work, or will not tonight."""
-    return Outcome("fail", found, do)
+ok = partial(Outcome, "ok")
+"""All is well."""
+warn = partial(Outcome, "warn")
+"""It works, and should be looked at."""
+fail = partial(Outcome, "fail")
+"""It does not work, or will not tonight."""
 
 
 @dataclass

@@ -9,8 +9,7 @@ import pytest
 
 from usage_assets.kinds import KINDS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
-from usage_assets.reports.coverage.judge import Stored, coverage
-from usage_assets.reports.coverage.reading import expected
+from usage_assets.reports.coverage.judge import Stored, coverage, expected
 from usage_assets.reports.tables import COVERAGE, STATUSES
 from usage_assets.warehouse.readiness import GATED
 
