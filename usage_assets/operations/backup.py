@@ -62,9 +62,7 @@ def make_backup(
 
 def backups(to: Path) -> list[Path]:
     """The whole backups of a folder, oldest first."""
-    if not to.is_dir():
-        return []
-    return sorted(path for path in to.iterdir() if _STAMP.fullmatch(path.name) and (path / NAME).is_file())
+    return sorted(path for path in to.glob("*") if _STAMP.fullmatch(path.name) and (path / NAME).is_file())
 
 
 def _name(to: Path, stamp: str) -> str:

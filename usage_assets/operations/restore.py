@@ -71,8 +71,7 @@ def restore(
         require_room(existing(places.data), room, "keep what is replaced on other file systems")
     if dry_run:
         return Restored(pieces, None, unset, copied)
-    running = in_the_way(places.home, unfinished_runs=not force)
-    if running:
+    if running := in_the_way(places.home, unfinished_runs=not force):
         msg = f"{'; '.join(running)}. Nothing was changed. Stop the service and its runs, then give the command again"
         raise BackupError(msg)
     there = [piece.target for piece in pieces if piece.replaces]
@@ -118,8 +117,7 @@ def _journal(places: Places) -> dict[str, str]:
 
 
 def _verify(manifest: Manifest, folder: Path) -> None:
-    faults = list(manifest.faults(folder))
-    if faults:
+    if faults := list(manifest.faults(folder)):
         msg = (
             f"the backup {folder} is damaged: {'; '.join(faults[:5])}{' and more' if len(faults) > 5 else ''}; nothing "
             "was changed. Take another backup"

@@ -107,11 +107,11 @@ def make(
 ) -> Built:
     """Rows of reports.audit, and a page per month; `order` has the assets as they build on each other."""
     rows = _rows(site, found)
-    pages = {
-        month: page(site, month, rows.filter(pl.col("month") == month), extracted.get(month), order) for month in months
-    }
-    names = {month: f"{site.key}/{month:%Y-%m}/audit.html" for month in months}
-    return Built(rows, files={month: {names[month]: text.encode()} for month, text in pages.items()})
+    files = {}
+    for month in months:
+        text = page(site, month, rows.filter(pl.col("month") == month), extracted.get(month), order)
+        files[month] = {f"{site.key}/{month:%Y-%m}/audit.html": text.encode()}
+    return Built(rows, files=files)
 
 
 def _rows(site: Site, found: Read) -> pl.DataFrame:

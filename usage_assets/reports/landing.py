@@ -162,8 +162,7 @@ def _name(front: Mapping[str, Any], key: str) -> str:
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    yield from sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
 
 
 def _months(site: Path) -> list[str]:
@@ -173,8 +172,6 @@ def _months(site: Path) -> list[str]:
 
 def _pages(folder: Path, below: str = "") -> list[Link]:
     """The pages of a folder, in their order."""
-    if not folder.is_dir():
-        return []
     order = {name: place for place, name in enumerate(_TITLES)}
     pages = sorted(path for path in folder.glob("*.html") if not path.name.startswith("."))
     pages.sort(key=lambda page: order.get(_plot(page), len(order)))

@@ -113,11 +113,15 @@ def runs(values: Sequence[Any]) -> Iterator[tuple[int, int, Any]]:
         first = last
 
 
+def stack_height(series: Series) -> pl.Expr:
+    """The height of a stack: a negative value takes no room."""
+    stacked = [pl.col(name).clip(lower_bound=0) for name in series.stacked if series.has(name)]
+    return pl.sum_horizontal(stacked) if stacked else pl.lit(0.0)
+
+
 def highest(series: Series) -> float:
     """The greatest height that a stack or a capacity line reaches."""
-    stacked = [pl.col(name).clip(lower_bound=0) for name in series.stacked if series.has(name)]
-    tops = [pl.sum_horizontal(stacked) if stacked else pl.lit(0.0)]
-    tops += [pl.col(name) for name in CAPACITIES if series.has(name)]
+    tops = [stack_height(series), *(pl.col(name) for name in CAPACITIES if series.has(name))]
     return float(series.values.select(pl.max_horizontal(tops).max()).item() or 0)
 
 

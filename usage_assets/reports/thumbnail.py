@@ -17,11 +17,8 @@ _POINTS = (160, 120, 80, 40, 20)  # as many as fit
 
 def fitting(figure: Figure) -> str | None:
     """The thumbnail as SVG, as fine as its markdown may be large; none where there is nothing to draw."""
-    for points in _POINTS:
-        text = svg(figure, points)
-        if text is None or len(text.encode()) <= _ROOM:
-            return text
-    return None
+    texts = (svg(figure, points) for points in _POINTS)
+    return next((text for text in texts if text is None or len(text.encode()) <= _ROOM), None)
 
 
 def markdown(text: str, title: str) -> str:

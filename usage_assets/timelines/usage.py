@@ -274,9 +274,8 @@ def _utilization(scope: Scope, metric: Metric) -> list[pl.Expr]:
 def _means(buckets: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     """Long rows with value and hours of hours per bucket."""
     return (
-        buckets.rename({"bucket_at": "timestamp"})
+        buckets.rename({"bucket_at": "timestamp", "observed": "width"})
         .with_columns(
-            width="observed",
             is_ratio=_any_of("metric", RATIOS),
             collector_type=_CURRENT,
             site=pl.lit(scope.site, dtype=_CODED),
@@ -352,15 +351,10 @@ def _coded(name: str) -> pl.Expr:
 
 def _gap_edges(scope: Scope, series: pl.LazyFrame) -> pl.LazyFrame:
     """Where a known gap begins or ends within a series' month."""
-    edges = [
-        (metric, datetime(day.year, day.month, day.day))
-        for metric, gaps in scope.gaps.items()
-        for gap in gaps
-        for day in (gap.start, gap.end)
-    ]
-    frame = pl.LazyFrame(edges, schema={"metric": scope.coded, "at": _INSTANT}, orient="row")
+    edges = [(metric, day) for metric, gaps in scope.gaps.items() for gap in gaps for day in (gap.start, gap.end)]
+    frame = pl.LazyFrame(edges, schema={"metric": scope.coded, "at": pl.Date}, orient="row")
     return (
-        series.join(frame, on="metric", how="inner")
+        series.join(frame.cast({"at": _INSTANT}), on="metric", how="inner")
         .filter((pl.col("at") > pl.col("start_at")) & (pl.col("at") < pl.col("end_at")))
         .select(*_GROUP, "at")
         .unique()

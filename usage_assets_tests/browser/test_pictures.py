@@ -43,17 +43,17 @@ def every_plot() -> dict[str, Figure]:
     hours = timeline(*(("requested", "a", float(n)) for n in range(20)))
     return {
         "usage_stack": stack.usage_stack(usage(), MONTH),
-        "utilization": utilization.utilization(usage(), MONTH),
+        "utilization": utilization.utilization(usage(), MONTH, missing={}),
         "node_types": utilization.node_types(
             cells(("small", 1.0, 0.0, 2.0, 4.0), ("lost", None, 0.0, 2.0, 4.0)), MONTH
         ),
         "leadtime": leadtime.leadtime(hours, MONTH),
         "leadtime_compare": leadtime.leadtime_compare(asked, MONTH),
         "leadtime_projected": leadtime.leadtime_projected(asked, MONTH),
-        "legacy_facet": legacy.legacy_facet(compared, MONTH),
+        "legacy_facet": legacy.legacy_facet(compared, MONTH, missing={}),
         "collector_difference": legacy.collector_difference(differences((3, "total", "unexplained", -9.0)), MONTH),
-        "site_stack": stack.site_stack(usage(), WHOLE),
-        "site_facet": legacy.legacy_facet(compared, WHOLE),
+        "site_stack": stack.site_stack(usage(), WHOLE, missing={}),
+        "site_facet": legacy.legacy_facet(compared, WHOLE, missing={}),
         "site_leadtime": leadtime_history.site_leadtime(history, WHOLE),
         "site_leadtime_compare": leadtime_history.site_leadtime_compare(history, WHOLE),
         "cross_site_usage": cross_site.cross_site_usage(

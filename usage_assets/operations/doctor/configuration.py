@@ -76,8 +76,7 @@ def secrets(installation: Installation) -> Iterator[Outcome]:
     path = settings.secrets_file()
     settings.secret("")  # reads the file: UsageError says what is wrong with it
     yield ok("no secrets file (USAGE_SECRETS is not set)" if path is None else f"{path}: its owner's alone")
-    files = [*files_of_sites(installation.places.sites), installation.places.alerts]
-    for file in files:
+    for file in (*files_of_sites(installation.places.sites), installation.places.alerts):
         names = sorted(asked_for(file)) if file.is_file() else []
         missing = [name for name in names if settings.secret(name) is None]
         if missing:

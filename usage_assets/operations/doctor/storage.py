@@ -85,11 +85,8 @@ def history(installation: Installation) -> Iterator[Outcome]:
 def locks(installation: Installation) -> Iterator[Outcome]:
     """Who holds the warehouse or a site now."""
     data = installation.places.data
-    held = [
-        outcome
-        for lock in (data / ".warehouse.lock", *sorted((data / ".locks").glob("*.lock")))
-        if (outcome := _held(lock, installation)) is not None
-    ]
+    files = (data / ".warehouse.lock", *sorted((data / ".locks").glob("*.lock")))
+    held = list(filter(None, (_held(lock, installation) for lock in files)))
     yield from held or [ok("none is held")]
 
 

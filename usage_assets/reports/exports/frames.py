@@ -89,22 +89,17 @@ def _reads(extracted: Mapping[date, datetime]) -> pl.LazyFrame:
 def long(added: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     """usage_long: a row per bucket, resource and metric, derived ones too; a share is one of sums."""
     parts = [added.select("month", "timestamp", "resource", "metric", "value", "complete")]
-    parts += [
-        _share(added, metric.name, metric.plus[0], _bases(metric.over, scope.counted, scope.utilization_of))
-        for metric in scope.derived
-        if metric.is_ratio
-    ]
+    for metric in scope.derived:
+        if metric.is_ratio:
+            bases = [name for name in metric.over if name in scope.counted]
+            bases = [scope.utilization_of] if scope.utilization_of in bases else bases
+            parts.append(_share(added, metric.name, metric.plus[0], bases))
     return (
         pl.concat(parts)
         .with_columns(time="timestamp", site=pl.lit(scope.site))
         .sort("time", "resource", "metric")
         .select("month", *USAGE_LONG.names)
     )
-
-
-def _bases(over: Collection[str], counted: Collection[str], fixed: str | None) -> list[str]:
-    have = [name for name in over if name in counted]
-    return [fixed] if fixed in have else have
 
 
 def _share(added: pl.LazyFrame, name: str, of: str, bases: list[str]) -> pl.LazyFrame:

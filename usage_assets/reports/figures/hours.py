@@ -6,7 +6,7 @@ than 90 seconds (Blazar cuts dates to the minute) lies on zero itself, so that e
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from math import log10
+from math import copysign, log10
 from typing import Any
 from zlib import crc32
 
@@ -38,9 +38,7 @@ def place(hours: pl.Expr) -> pl.Expr:
 
 def placed(hours: float) -> float:
     """Position of a number of hours on the axis."""
-    if abs(hours) < AT_ONCE:
-        return 0.0
-    return (1 if hours > 0 else -1) * (log10(abs(hours) / AT_ONCE) + _LIFT)
+    return 0.0 if abs(hours) < AT_ONCE else copysign(log10(abs(hours) / AT_ONCE) + _LIFT, hours)
 
 
 def panel(title: str, columns: Sequence[pl.Series], *, legend: bool = False) -> Panel:

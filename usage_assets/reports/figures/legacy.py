@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from types import MappingProxyType
 
 import polars as pl
 
@@ -32,9 +31,7 @@ _CAUSES = {
 NO_LEGACY = "The legacy usage counter has no row for this time"
 
 
-def legacy_facet(
-    usage: pl.DataFrame, scene: Scene, *, missing: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-) -> Figure:
+def legacy_facet(usage: pl.DataFrame, scene: Scene, *, missing: Mapping[str, tuple[str, ...]]) -> Figure:
     """The legacy counter's nodes and ours, one panel per metric; of a month, or of the whole history.
 
     `usage` has timestamp (a day), collector_type, metric and value, node types added up, without those of `missing`
@@ -54,7 +51,9 @@ def legacy_facet(
         rows = usage.filter(pl.col("metric") == metric)
         own = {"showlegend": False} if number else {}
         for collector, name, colour, width in _COLLECTORS:
-            series = _series(rows.filter(pl.col("collector_type") == collector), window)
+            own_rows = rows.filter(pl.col("collector_type") == collector)
+            days = own_rows.select(pl.col("timestamp").cast(pl.Datetime("us")), "value")
+            series = Series("nodes", dense(days, *window, DAY), DAY, window[1])
             fine = series.values.height > steps.FINE
             line = {"color": colour, "shape": "hv", "width": width / (2 if fine else 1)}
             style: Trace = {"name": name, "legendgroup": collector, "line": line} | own
@@ -122,12 +121,6 @@ def collector_difference(differences: pl.DataFrame, scene: Scene) -> Figure:
     for number in range(len(panels)):
         layout[f"yaxis{axis(number)[1:]}"] |= {"zeroline": True, "zerolinecolor": frame.INK, "tickformat": ",~r"}
     return {"data": traces, "layout": layout}
-
-
-def _series(rows: pl.DataFrame, window: frame.Window) -> Series:
-    """A value per day of the window; null where there is none."""
-    values = dense(rows.select(pl.col("timestamp").cast(pl.Datetime("us")), "value"), *window, DAY)
-    return Series("nodes", values, DAY, window[1])
 
 
 def _reach(rows: pl.DataFrame) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """Use and capacity as a stack, and the shares of use below: of one month, and of a site's whole history."""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 
 import polars as pl
 
@@ -18,6 +17,7 @@ from usage_assets.reports.series import (
     month_series,
     share,
     shown_resources,
+    stack_height,
     utilization_over,
     without_machines,
 )
@@ -49,9 +49,7 @@ def usage_stack(usage: pl.DataFrame, scene: Scene) -> Figure:
     return figure
 
 
-def site_stack(
-    usage_daily: pl.DataFrame, scene: Scene, *, missing: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-) -> Figure:
+def site_stack(usage_daily: pl.DataFrame, scene: Scene, *, missing: Mapping[str, tuple[str, ...]]) -> Figure:
     """Use and capacity of a site over its whole history, day by day, and shares below.
 
     `usage_daily` has columns timestamp, metric, resource and value, `missing` the node types that are not in it, by
@@ -110,11 +108,9 @@ def _above_total(all_series: list[Series]) -> str:
     for series in all_series:
         if not series.has("total"):
             continue
-        stacked = [name for name in series.stacked if series.has(name)]
-        height = pl.sum_horizontal(pl.col(name).clip(lower_bound=0) for name in stacked) if stacked else pl.lit(0.0)
-        if not series.values.select((height > pl.col("total") * (1 + _VISIBLE)).any()).item():
+        if not series.values.select((stack_height(series) > pl.col("total") * (1 + _VISIBLE)).any()).item():
             continue
-        lent = any(extremes(series.values[name])[0] < 0 for name in stacked)
+        lent = any(extremes(series.values[name])[0] < 0 for name in series.stacked if series.has(name))
         reason = _OVERCOMMITTED if lent else _UNBOOKED
         reasons.setdefault(reason, []).append(frame.resource_label(series.resource)[0])
     return "<br>".join(f"{' and '.join(names)} stack above total: {reason}" for reason, names in reasons.items())

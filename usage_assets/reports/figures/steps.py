@@ -39,8 +39,6 @@ def areas(
     A negative value takes no room (as an area it would cover what is below it, and read as its contrary); what is below
     then rises above the total. Hovering shows the value itself.
     """
-    if not columns:
-        return
     known = pl.DataFrame([column.is_not_null() for column in columns]).rows()
     listed: set[str] = set()
     for number, (first, last, pattern) in enumerate(runs(known)):

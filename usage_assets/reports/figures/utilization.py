@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from html import escape
-from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -33,9 +32,7 @@ _UNKNOWN, _ABSENT = "#A8A8A8", "#FFFFFF"
 _SCALE = ["#F3F9C4", "#C7E9B4", "#7FCDBB", "#41B6C4", "#1D91C0", "#225EA8", "#253494", "#081D58"]
 
 
-def utilization(
-    usage: pl.DataFrame, scene: Scene, *, missing: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-) -> Figure:
+def utilization(usage: pl.DataFrame, scene: Scene, *, missing: Mapping[str, tuple[str, ...]]) -> Figure:
     """Occupied and committed as shares of capacity over one month, one panel per resource that the site has.
 
     `usage` has timestamp, metric, resource and value, node types added up, without those of `missing` (by resource).

@@ -281,7 +281,7 @@ def test_a_month_without_a_known_value_says_so():
 
 def test_the_history_is_a_regular_grid_of_days_with_holes_where_months_were_not_built():
     frame = pl.concat([usage(days=31), usage(days=31, start=datetime(2026, 3, 1))])
-    first, second = named(drawn(site_stack(frame, Scene(site()))), "total")
+    first, second = named(drawn(site_stack(frame, Scene(site()), missing={})), "total")
     assert (first["x0"], first["dx"], len(first["y"])) == ("2026-01-01", 86_400_000, 32)
     assert (second["x0"], len(second["y"])) == ("2026-03-01", 32)
 
@@ -290,11 +290,11 @@ def test_ten_years_of_history_are_at_most_two_megabytes():
     frame = usage(days=3653, start=datetime(2016, 1, 1)).with_columns(
         value=pl.col("value") + (pl.col("timestamp").dt.ordinal_day() / 7).sin() / 3
     )
-    assert len(json.dumps(site_stack(frame, Scene(site())))) < 2_000_000
+    assert len(json.dumps(site_stack(frame, Scene(site()), missing={}))) < 2_000_000
 
 
 def test_an_empty_history_is_a_figure_too():
-    figure = drawn(site_stack(usage().head(0), Scene(site())))
+    figure = drawn(site_stack(usage().head(0), Scene(site()), missing={}))
     assert figure["layout"]["title"]["subtitle"]["text"] == "nothing built yet"
 
 

@@ -41,7 +41,7 @@ def differences(*rows: tuple[int, str, str, float | None]) -> pl.DataFrame:
 
 def test_each_metric_of_the_old_caches_has_a_panel_with_both_collectors():
     frame = both(legacy_total=[5.0, 5.0], current_total=[6.0, 6.0], legacy_idle=[1.0, 2.0], current_active=[1.0, 1.0])
-    figure = drawn(legacy_facet(frame, SCENE))
+    figure = drawn(legacy_facet(frame, SCENE, missing={}))
     assert named(figure, "legacy_total")[0]["y"] == [5.0, 5.0, 5.0]
     assert named(figure, "current_total")[0]["y"] == [6.0, 6.0, 6.0]
     assert named(figure, "legacy_idle")[0]["yaxis"] == "y2"
@@ -50,7 +50,7 @@ def test_each_metric_of_the_old_caches_has_a_panel_with_both_collectors():
 
 
 def test_a_day_that_one_of_them_does_not_know_is_a_hole():
-    figure = legacy_facet(both(legacy_total=[5.0, None, 5.0], current_total=[5.0, 5.0, 5.0]), SCENE)
+    figure = legacy_facet(both(legacy_total=[5.0, None, 5.0], current_total=[5.0, 5.0, 5.0]), SCENE, missing={})
     assert [trace["x"] for trace in named(figure, "legacy_total")] == [
         ["2026-01-01", "2026-01-02"],
         ["2026-01-03", "2026-01-04"],
@@ -64,12 +64,12 @@ def test_node_types_that_are_not_in_the_sums_are_named_with_whose_sums_those_are
     assert said.endswith("; excludes node types 'old', '&lt;x&gt;' (node count of the legacy counter not known)")
     said = legacy_facet(frame, scene, missing={"legacy": ("a",), "current": ("a",)})["layout"]["title"]["subtitle"]
     assert said["text"].endswith("'a' (node count of the legacy counter and node count of usage_assets not known)")
-    assert "excludes" not in legacy_facet(frame, scene)["layout"]["title"]["subtitle"]["text"]
+    assert "excludes" not in legacy_facet(frame, scene, missing={})["layout"]["title"]["subtitle"]["text"]
 
 
 def test_the_whole_history_spans_both():
     frame = pl.concat([both(legacy_total=[5.0]), both(current_total=[6.0] * 400)])
-    layout = drawn(legacy_facet(frame, Scene(site())))["layout"]
+    layout = drawn(legacy_facet(frame, Scene(site()), missing={}))["layout"]
     assert layout["xaxis"]["range"] == ["2026-01-01", f"{START + 400 * DAY:%Y-%m-%d}"]
     assert "rangeselector" in layout["xaxis"]
 
@@ -92,8 +92,8 @@ def test_differences_are_bars_by_cause_and_what_is_unexplained_is_said():
 @pytest.mark.parametrize(
     ("figure", "said"),
     [
-        (legacy_facet(both(current_total=[5.0]), SCENE), "has no row for this time"),
-        (legacy_facet(both(current_total=[5.0]), Scene(site())), "has no row for this time"),
+        (legacy_facet(both(current_total=[5.0]), SCENE, missing={}), "has no row for this time"),
+        (legacy_facet(both(current_total=[5.0]), Scene(site()), missing={}), "has no row for this time"),
         (collector_difference(differences(), SCENE), "has no row for this time"),
         (collector_difference(differences((0, "total", "known gap", None)), SCENE), "known to both"),
     ],
@@ -104,6 +104,6 @@ def test_what_is_not_there_is_said_in_a_sentence(figure, said):
 
 
 def test_names_of_the_months_are_in_the_titles():
-    title = legacy_facet(both(legacy_total=[1.0]), SCENE)["layout"]["title"]["text"]
+    title = legacy_facet(both(legacy_total=[1.0]), SCENE, missing={})["layout"]["title"]["text"]
     assert title.startswith("<b>Made</b>")
     assert title.endswith(f"{datetime(2026, 1, 1):%B %Y}")

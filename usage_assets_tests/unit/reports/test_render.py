@@ -136,7 +136,7 @@ def test_the_thumbnail_of_ten_restless_years_fits_too():
     days = 3653
     restless = [float(day * 7 % 11) for day in range(days)]
     frame = usage(days, datetime(2016, 1, 1), idle=restless, occupied_reservation=restless[::-1])
-    text = small(site_stack(frame, Scene(site())))
+    text = small(site_stack(frame, Scene(site()), missing={}))
     assert len(text) <= thumbnail.MAX_BYTES
 
 

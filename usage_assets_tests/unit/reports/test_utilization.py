@@ -31,7 +31,7 @@ def heat(figure: dict, kind: str) -> dict:
 
 def test_each_resource_has_a_panel_with_both_shares_and_their_means():
     frame = pl.concat([usage(), usage(resource="gpus").with_columns(pl.col("value") * 2)])
-    figure = drawn(utilization(frame, Scene(site(), JAN)))
+    figure = drawn(utilization(frame, Scene(site(), JAN), missing={}))
     assert set(named(figure, "utilization_nodes")[0]["y"]) == {0.6}
     assert set(named(figure, "committed_gpus")[0]["y"]) == {0.75}
     assert figure["layout"]["yaxis2"]["title"]["text"] == "GPUs"
@@ -49,12 +49,13 @@ def test_node_types_that_are_not_in_the_sums_are_named_with_the_resource_and_man
         "excludes node type 'lost' (node count and GPU count not known); "
         "excludes node types 't0', 't1', 't2', 't3', 't4' and 3 more (memory not known)"
     )
-    assert "excludes" not in drawn(utilization(frame, Scene(site(), JAN)))["layout"]["title"]["subtitle"]["text"]
+    whole = drawn(utilization(frame, Scene(site(), JAN), missing={}))
+    assert "excludes" not in whole["layout"]["title"]["subtitle"]["text"]
 
 
 def test_a_resource_that_the_site_lacks_has_no_panel():
     frame = pl.concat([usage(), usage(resource="gpus").with_columns(value=pl.lit(0.0))])
-    assert "yaxis2" not in drawn(utilization(frame, Scene(site(), JAN)))["layout"]
+    assert "yaxis2" not in drawn(utilization(frame, Scene(site(), JAN), missing={}))["layout"]
 
 
 def test_vcpus_with_overcommit_are_drawn_only_where_they_differ():
@@ -62,8 +63,8 @@ def test_vcpus_with_overcommit_are_drawn_only_where_they_differ():
     differing = pl.concat(
         [usage(resource="vcpus"), usage(resource="vcpus_overcommit").with_columns(pl.col("value") * 16)]
     )
-    assert "yaxis2" not in utilization(same, Scene(site(), JAN))["layout"]
-    assert "yaxis2" in utilization(differing, Scene(site(), JAN))["layout"]
+    assert "yaxis2" not in utilization(same, Scene(site(), JAN), missing={})["layout"]
+    assert "yaxis2" in utilization(differing, Scene(site(), JAN), missing={})["layout"]
 
 
 @pytest.mark.parametrize("draw", [utilization, node_types])
