@@ -154,7 +154,7 @@ def test_a_file_that_can_not_be_made_leaves_nothing_behind_and_says_where_to_loo
     def full(*args, **kwargs):
         raise duckdb.IOException("No space left on device")
 
-    monkeypatch.setattr("usage_assets.orchestration.as_of.build_timelines", full)
+    monkeypatch.setattr("usage_assets.orchestration.as_of.build_assets", full)
     with pytest.raises(WarehouseError, match=r"site here: .* could not be made .*No space left.* the warehouse is unt"):
         rebuild(site_of({"blazar": "sqlite://"}), at(2), MONTHS, warehouse, tmp_path / "then.duckdb")
     assert not [path.name for path in tmp_path.iterdir() if "then" in path.name]
