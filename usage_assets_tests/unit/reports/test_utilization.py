@@ -69,8 +69,8 @@ def test_vcpus_with_overcommit_are_drawn_only_where_they_differ():
 
 @pytest.mark.parametrize("draw", [utilization, node_types])
 def test_a_month_without_a_known_value_is_a_sentence_without_axes(draw):
-    frame, more = (usage().head(0), {"missing": {}}) if draw is utilization else (cells(), {})
-    figure = drawn(draw(frame, Scene(site(), JAN), **more))
+    scene = Scene(site(), JAN)
+    figure = drawn(draw(usage().head(0), scene, missing={}) if draw is utilization else draw(cells(), scene))
     assert figure["data"] == []
     assert not figure["layout"]["xaxis"]["visible"]
     assert "known for this time" in figure["layout"]["annotations"][0]["text"]
