@@ -26,7 +26,7 @@ class WarehouseResource(DuckDBResource):
     """The DuckDB file that all assets are stored in: one writer at a time, whole months in one transaction.
 
     Connections are those of the warehouse: opened behind its lock, closed at the end of the block also where it fails,
-    with a sentence instead of ten tries (102 s) where the file is damaged.
+    and where the file is damaged, with a sentence at once instead of ten tries.
     """
 
     database: str = Field(description="Path of the warehouse's file: warehouse.duckdb below USAGE_DATA.")

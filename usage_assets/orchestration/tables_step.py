@@ -1,6 +1,6 @@
 """The steps that build tables of the warehouse from others: facts of a kind, its timelines, and its other tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -8,6 +8,7 @@ from usage_assets.facts.assets import fact_assets
 from usage_assets.orchestration.build import build_assets, families
 from usage_assets.orchestration.step import Done, Run, Stage, step
 from usage_assets.orchestration.ui_metadata import asset_key
+from usage_assets.schema import Table
 from usage_assets.specs.asset import Asset
 from usage_assets.specs.kind import Kind
 from usage_assets.timelines.assets import assets_of, usage_assets
@@ -22,10 +23,12 @@ def table_steps(stage: Stage) -> list[dg.AssetsDefinition]:
         f"{name}_tables": tuple(asset for asset in tables if asset.stage == name)
         for name in dict.fromkeys(asset.stage for asset in tables)
     }
-    return [_step(stage, name, assets) for name, assets in steps.items()]
+    declared = {f"raw/{raw.name}": raw.table for raw in stage.kind.raw_tables}
+    declared |= {asset.path: asset.table for asset in assets_of(stage.kind)}
+    return [_step(stage, name, assets, declared) for name, assets in steps.items()]
 
 
-def _step(stage: Stage, name: str, assets: Sequence[Asset]) -> dg.AssetsDefinition:
+def _step(stage: Stage, name: str, assets: Sequence[Asset], tables: Mapping[str, Table]) -> dg.AssetsDefinition:
     kind = stage.kind
     by_key = {stage.key(asset.path): asset for asset in assets}
     specs = [
@@ -34,7 +37,7 @@ def _step(stage: Stage, name: str, assets: Sequence[Asset]) -> dg.AssetsDefiniti
             asset.description or asset.table.description,
             table=asset.table,
             deps=dict.fromkeys((*asset.after, *asset.optional, *asset.shown_after)),
-            metadata={"dagster/column_lineage": column_lineage(kind, asset)},
+            metadata={"dagster/column_lineage": column_lineage(kind, asset, tables)},
         )
         for asset in assets
     ]
@@ -50,14 +53,12 @@ def _step(stage: Stage, name: str, assets: Sequence[Asset]) -> dg.AssetsDefiniti
     return step(stage, name, specs, work)
 
 
-def column_lineage(kind: Kind, asset: Asset) -> dg.TableColumnLineage:
+def column_lineage(kind: Kind, asset: Asset, tables: Mapping[str, Table]) -> dg.TableColumnLineage:
     """Of which columns of its inputs each column of an asset is made, from raw tables to timelines.
 
-    Columns with the same name in an input, and those that the asset declares as `derived`.
+    Columns with the same name in an input, and those that the asset declares as `derived`; `tables` are those of the
+    kind by path.
     """
-    tables = {f"raw/{raw.name}": raw.table for raw in kind.raw_tables} | {
-        one.path: one.table for one in assets_of(kind)
-    }
     inputs = [path for path in dict.fromkeys((*asset.after, *asset.optional)) if path in tables]
     deps: dict[str, list[dg.TableColumnDep]] = {}
     for column in asset.table.names:

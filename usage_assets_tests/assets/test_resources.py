@@ -104,7 +104,7 @@ def test_lineage_names_columns_that_are_there_and_reaches_from_usage_to_raw_rows
     }
     above: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for asset in assets_of(kind):
-        for column, deps in column_lineage(kind, asset).deps_by_column.items():
+        for column, deps in column_lineage(kind, asset, tables).deps_by_column.items():
             assert column in asset.table.names
             for dep in deps:
                 path = "/".join(dep.asset_key.path[1:])
