@@ -4,7 +4,6 @@ import textwrap
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
@@ -12,6 +11,7 @@ import usage_assets
 from usage_assets.core.errors import UsageError
 from usage_assets.kinds.htcondor.reports.content import Report
 from usage_assets.kinds.htcondor.reports.grid import WIDTH, text_lines
+from usage_assets.reports.templating import templates
 
 METHODOLOGY = "methodology/gpu-reports.md"
 
@@ -20,7 +20,8 @@ def as_html(report: Report, *, drawings: bool = True) -> str:
     """The report as one page; every text in it is escaped. Mails have no drawing: most readers of mail show none."""
     drawing = Markup(report.drawing) if drawings else ""  # noqa: S704 - drawn and escaped by this package
     text = Markup(_methodology_html(report.metadata.bucket_minutes))  # noqa: S704 - rendered with HTML switched off
-    return _templates().get_template("report.html.j2").render(report=report, drawing=drawing, methodology=text)
+    page = templates("usage_assets.kinds.htcondor.reports", "").get_template("report.html.j2")
+    return page.render(report=report, drawing=drawing, methodology=text)
 
 
 def as_text(report: Report) -> str:
@@ -65,17 +66,6 @@ def _methodology_html(minutes: int) -> str:
     # headings of the page begin below those of the report
     text = methodology(minutes).replace("\n## ", "\n### ")
     return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("usage_assets.kinds.htcondor.reports", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _wrapped(*texts: str) -> list[str]:
