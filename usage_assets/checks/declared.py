@@ -18,7 +18,7 @@ def checks_of(kind: Kind, asset: Asset) -> list[Check]:
     # of reports one result per run: an evaluation per month costs as much as the month itself
     refused, missing = ("that broke the declaration", "not covered") if asset.stage == "reports" else (None, None)
     name = kind.asset(asset.stage, asset.name)
-    own = {"timelines/usage": _of_usage, "timelines/usage_steps": _of_steps}.get(asset.path)
+    own = {"timelines/usage": _of_usage, "timelines/usage_steps": _of_steps}.get(asset.path) if not kind.usage else None
     return [
         Check("contract", _CONTRACT, partial(contract, name), per_run=refused),
         *(own(kind, name) if own else [Check("coverage", _COVERAGE, partial(coverage, name), per_run=missing)]),

@@ -68,7 +68,8 @@ def fact_assets(kind: Kind) -> tuple[Asset, ...]:
 
     together = Together(make)
     return tuple(
-        replace(fact, read=kind.read_raw, make=together, months_at_once=kind.months_at_once) for fact in kind.facts
+        fact if fact.select else replace(fact, read=kind.read_raw, make=together, months_at_once=kind.months_at_once)
+        for fact in kind.facts
     )
 
 

@@ -10,6 +10,7 @@ RESOURCES: tuple[Column, ...] = (
     real("disk_gb", "Local disk", "GiB"),
     real("gpus", "GPUs", "GPUs"),
     real("devices", "Edge devices", "devices"),
+    real("requests", "Requests that are in progress or wait; models that are loaded", "requests"),
 )
 RESOURCE_NAMES: tuple[str, ...] = tuple(column.name for column in RESOURCES)
 

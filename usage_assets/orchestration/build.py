@@ -18,6 +18,8 @@ from usage_assets.core import settings
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import REJECTS
 from usage_assets.orchestration.incremental import Appended
+from usage_assets.orchestration.neighbours import widened
+from usage_assets.orchestration.selected import Selected
 from usage_assets.orchestration.ui_metadata import month_metadata, previews, rows_per_month
 from usage_assets.reports.render import write_file
 from usage_assets.sites.base import Site
@@ -35,23 +37,29 @@ _SUMS = tuple(
 
 
 def families(assets: Sequence[Asset]) -> list[list[Asset]]:
-    """Assets that are built of one read, and written in one transaction."""
+    """Assets that are built of one read, and written in one transaction; each with `select` is one by itself."""
     out: dict[Any, list[Asset]] = {}
     for asset in assets:
-        out.setdefault((asset.read, asset.applies), []).append(asset)
+        out.setdefault(asset.path if asset.select else (asset.read, asset.applies), []).append(asset)
     return list(out.values())
 
 
 def build_assets(
     kind: Kind, site: Site, window: Window, warehouse: Warehouse, assets: Sequence[Asset], *, run_id: str
 ) -> Shown:
-    """Build assets of a window, family by family, each in parts of so many months as fit into memory."""
+    """Build assets of a window, family by family, each in parts of so many months as fit into memory.
+
+    Months next to the window that read months of it are built again where these have changed. What is shown is of the
+    window only.
+    """
     shown: Shown = {asset.path: {} for asset in assets}
     for family in families(assets):
-        for part in window.parts(family[0].months_at_once):
+        with warehouse.read() as reader:
+            wide = widened(reader, kind, site, window, family[0])
+        for part in wide.parts(family[0].months_at_once):
             found = _Family(kind, site, part, family, run_id).build(warehouse)
             for path, months in found.items():
-                shown[path] |= months
+                shown[path] |= {month: facts for month, facts in months.items() if month in window.months}
     return shown
 
 
@@ -67,6 +75,8 @@ class _Family:
 
     def build(self, warehouse: Warehouse) -> Shown:
         """Read, make, write; what to show."""
+        if self.assets[0].select:
+            return self._build_selected(warehouse, self.assets[0])
         months, applying = self.window.months, [asset for asset in self.assets if asset.applies(self.site)]
         with warehouse.read() as reader:
             blocked = self._blocked(reader)
@@ -99,6 +109,16 @@ class _Family:
                 if month not in refused[asset.path]:
                     shown[asset.path][month] |= _write_files(files)
         return shown
+
+    def _build_selected(self, warehouse: Warehouse, asset: Asset) -> Shown:
+        """Store what the asset selects; what to show."""
+        with warehouse.read() as reader:
+            blocked = self._blocked(reader)[asset.path]
+            extracted = extracted_at(reader, self.site, self.window.months, self.kind.tables_of(self.site))
+        selected = Selected(self.kind, self.site, self.window, asset, self.run_id)
+        refused = selected.store(warehouse, blocked, extracted)
+        with warehouse.read() as reader:
+            return {asset.path: self._shown(reader, asset, refused)}
 
     def _blocked(self, reader: Reader) -> dict[str, dict[date, str]]:
         """By asset the months whose inputs are not ready, with the reason."""
@@ -170,15 +190,15 @@ class _Family:
             for frame in found:
                 writer.put(ACCOUNTS, frame.filter(pl.col("month").is_in(good)))
 
-    def _shown(self, writer: Writer, asset: Asset, refused: Mapping[date, str]) -> dict[date, dict[str, Any]]:
+    def _shown(self, reader: Reader, asset: Asset, refused: Mapping[date, str]) -> dict[date, dict[str, Any]]:
         """Metadata of each month: rows stored, why old ones were kept, sums of accounts, a preview."""
-        rows = rows_per_month(writer, asset.table, self.window, asset.owned)
-        few = previews(writer, asset.table, self.window, _where(asset.owned))
+        rows = rows_per_month(reader, asset.table, self.window, asset.owned)
+        few = previews(reader, asset.table, self.window, _where(asset.owned))
         more: dict[date, dict[str, Any]] = {month: {} for month in self.window.months}
         if asset.rejects_of:
-            rejected = rows_per_month(writer, REJECTS, self.window, {"metric": asset.rejects_of})
+            rejected = rows_per_month(reader, REJECTS, self.window, {"metric": asset.rejects_of})
             more = {month: {"rows_in_rejects": count} for month, count in rejected.items()}
-            for month, sums in self._sums(writer, asset).items():
+            for month, sums in self._sums(reader, asset).items():
                 more[month] |= sums
         return {
             month: month_metadata(rows[month], refused.get(month), **more[month], preview=few.get(month))

@@ -14,6 +14,7 @@ from usage_assets.core.clock import naive_utc_now
 from usage_assets.orchestration.checks import Bound, check_spec, evaluated, fully_checked, now, recorded, result
 from usage_assets.orchestration.dagster_private import AssetCheckEvaluationTargetMaterializationData as Target
 from usage_assets.orchestration.finding_metadata import description, metadata
+from usage_assets.orchestration.neighbours import with_unchecked
 from usage_assets.orchestration.partitions import partition_key, run_window
 from usage_assets.orchestration.resources import WarehouseResource
 from usage_assets.orchestration.step import Stage
@@ -37,14 +38,16 @@ def monthly_checks(stage: Stage) -> dg.AssetChecksDefinition:
         chosen = [one for one in bound if one.key in context.selected_asset_check_keys]
         began = naive_utc_now()
         found: dict[Bound, Findings] = {one: {} for one in chosen}
+        wide = window
         if window.months:
             with readable_errors(window, "checks"), store.read() as reader:
-                found |= evaluated(reader, site, window, chosen)
+                wide = with_unchecked(reader, kind, window)
+                found |= evaluated(reader, site, wide, chosen)
         keys = {month: str(partition_key(site.key, month)) for month in window.months}
         monthly = [one for one in chosen if not one.check.per_run]
         pointers = {asset: targets(context.instance, asset, keys.values()) for asset in {one.asset for one in monthly}}
         checked, run_id = fully_checked(bound, chosen) if window.months else (), context.run.run_id
-        with recorded(store, stage.sites, window, run_id, found, at=began, checked=checked) as standing:
+        with recorded(store, stage.sites, wide, run_id, found, at=began, checked=checked) as standing:
             for one in chosen:
                 if one.check.per_run:
                     yield result(one, window, found[one], standing[one.names])

@@ -4,9 +4,9 @@ What belongs here: the shape of tables. What stays out: where rows come from and
 """
 
 from usage_assets.schema.contract import Violation, violations
-from usage_assets.schema.table import Column, Rule, Table, Type, at, flag, number, polars_schema, real, text
+from usage_assets.schema.table import Column, Rule, Table, Type, at, flag, money, number, polars_schema, real, text
 
 __all__ = [
     "Column", "Rule", "Table", "Type", "Violation",
-    "at", "flag", "number", "polars_schema", "real", "text", "violations",
+    "at", "flag", "money", "number", "polars_schema", "real", "text", "violations",
 ]  # fmt: skip

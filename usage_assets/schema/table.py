@@ -21,6 +21,8 @@ class Type(StrEnum):
     BOOL = "BOOLEAN"
     INSTANT = "TIMESTAMP"
     DATE = "DATE"
+    MONEY = "DECIMAL(38,12)"
+    AMOUNTS = "MAP(VARCHAR, DECIMAL(38,9))"
 
 
 _UNITS = {Type.TEXT: "text", Type.BOOL: "true or false", Type.INSTANT: "UTC instant", Type.DATE: "UTC date"}
@@ -67,6 +69,11 @@ def real(name: str, description: str, unit: str = "ratio", *, nullable: bool = T
     return Column(name, Type.FLOAT, description, unit, nullable=nullable)
 
 
+def money(name: str, description: str, unit: str = "currency", *, nullable: bool = True) -> Column:
+    """A column of exact amounts of money, 12 decimals."""
+    return Column(name, Type.MONEY, description, unit, nullable=nullable)
+
+
 def flag(name: str, description: str, *, nullable: bool = True) -> Column:
     """A column of true or false."""
     return Column(name, Type.BOOL, description, nullable=nullable)
@@ -83,6 +90,8 @@ def polars_schema(columns: Iterable[Column]) -> pl.Schema:
         Type.BOOL: pl.Boolean(),
         Type.INSTANT: pl.Datetime("us"),
         Type.DATE: pl.Date(),
+        Type.MONEY: pl.Decimal(38, 12),
+        Type.AMOUNTS: pl.List(pl.Struct({"key": pl.String(), "value": pl.Decimal(38, 9)})),
     }
     return pl.Schema({column.name: types[column.type] for column in columns})
 

@@ -1,6 +1,6 @@
 """Declarations of assets: a table or the rows of one that an asset owns, what it is made of, and its checks."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -9,7 +9,7 @@ import polars as pl
 
 from usage_assets.schema import Table
 from usage_assets.specs.check import Check
-from usage_assets.warehouse import Reader
+from usage_assets.warehouse import Query, Reader, Writer
 
 Extracted = Mapping[date, datetime]
 """When each month was read at its source."""
@@ -41,7 +41,8 @@ class Asset:
     """An asset made month by month of other tables of the warehouse: a whole table, or the rows of one that it owns.
 
     `read` only reads, while the warehouse's file is held; `make` is pure. Assets with the same `read` are built of one
-    read and written in one transaction.
+    read and written in one transaction. Where months do not fit into memory, `select` takes the place of both: the rows
+    of one month as queries over the warehouse, each of which is stored before the next one is asked for.
     """
 
     stage: str
@@ -52,6 +53,13 @@ class Asset:
     read: Callable[[Reader, Any, Sequence[date]], Any] | None = None
     """None of facts that the kind reads and builds as a whole: facts/assets.py completes them."""
     make: Callable[[Any, Sequence[date], Any, Extracted], Built] | Together | None = None
+    select: Callable[[Writer, Any, date, Extracted], Iterable[Query]] | None = None
+    accounts: Callable[[Writer, Any, date], Query] | None = None
+    """Of an asset with `select` that owns metrics: where rows and hours of its sources went (serving.accounts)."""
+    months_before: int = 0
+    """How many months before its own one it reads of what it is made of."""
+    months_after: int = 0
+    """How many months after its own one it reads: it is built again when their rows change."""
     description: str = ""
     """What it is, where the table's description does not say it."""
     owned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

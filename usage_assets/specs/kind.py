@@ -6,6 +6,7 @@ A subclass per kind. What it needs is imported within its methods, so that the c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class Kind(ABC):
     @abstractmethod
     def tables(self) -> tuple[Asset, ...]:
         """Tables of any stage after raw that are made of others."""
+
+    @property
+    def usage(self) -> tuple[Asset, ...]:
+        """The assets of the usage timelines, of kinds whose values are not those of machines; else none."""
+        return ()
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -181,6 +187,20 @@ class Kind(ABC):
     def inputs(self, site: BaseSite, asset: Asset) -> tuple[str, ...]:
         """The assets that one of this site is made of."""
         return self.upstream(site, [*asset.after, *(name for name, has in asset.optional.items() if has(site))])
+
+    def reach(self, path: str) -> tuple[int, int]:
+        """How many months before and after its own one a change of raw rows may change an asset, `<stage>/<table>`."""
+        asset = self.declared.get(path)
+        if asset is None:
+            return 0, 0
+        found = [self.reach(name) for name in (*asset.after, *asset.optional)]
+        before, after = (max(sides, default=0) for sides in zip(*found, strict=True)) if found else (0, 0)
+        return before + asset.months_after, after + asset.months_before
+
+    @cached_property
+    def declared(self) -> dict[str, Asset]:
+        """The assets after the raw stage that the kind declares, by path."""
+        return {asset.path: asset for asset in (*self.facts, *self.usage, *self.tables)}
 
     def upstream(self, site: BaseSite, names: Iterable[str]) -> tuple[str, ...]:
         """Assets named `<stage>/<table>` as bookkeeping tables name them; raw tables only where the site has them."""

@@ -1,6 +1,7 @@
 """Metric: what one number of the timelines means, and how plots show it."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Metric:
     of_time: bool = False
     is_use: bool = False
     """A term of `occupied`, where a site counts it."""
+    kind: Literal["stock", "flow"] = "stock"
+    """A stock has a value at every instant and is never summed over time; a flow has a total, never averaged."""
 
     @property
     def is_counted(self) -> bool:

@@ -26,8 +26,10 @@ _DERIVED = {
 """Columns of the timelines, and those of the facts that they are made of."""
 
 
-def usage_assets(kind: Kind) -> tuple[Asset, Asset]:
-    """`usage` and `usage_steps`, made of all facts of the kind."""
+def usage_assets(kind: Kind) -> tuple[Asset, ...]:
+    """`usage` and `usage_steps`: those of the kind, or made of all its facts as those of machines are."""
+    if kind.usage:
+        return kind.usage
 
     def read(reader: Reader, site: Any, months: Sequence[date]) -> dict[str, Any]:
         return {

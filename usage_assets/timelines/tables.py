@@ -7,7 +7,12 @@ _SERIES: tuple[Column, ...] = (
     text("collector_type", "current, or legacy for a legacy usage counter", nullable=False),
     text("node_type", "Type of the machines; types add up to the site", nullable=False),
     text("metric", "What was measured or derived", nullable=False),
-    text("resource", "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices", nullable=False),
+    text(
+        "resource",
+        "nodes, vcpus, vcpus_overcommit, memory_mb, disk_gb, gpus or devices; of services requests, models, tokens or "
+        "seconds",
+        nullable=False,
+    ),
 )
 _KEY = tuple(column.name for column in _SERIES)
 
@@ -20,13 +25,14 @@ USAGE = Table(
         *_SERIES,
         real(
             "value",
-            "Time-weighted mean over the bucket, or over the part of it that was seen; null in a known gap or where "
-            "unknown",
+            "Of a stock the time-weighted mean over the bucket, or over the part of it that was seen; of a flow its "
+            "total in the bucket; null in a known gap or where unknown",
             "unit of the resource; 1 for utilization and coverage",
         ),
         real(
             "hours",
-            "Integral over the bucket, or over the part of it that was seen; null where the value is, and for shares",
+            "Integral of a stock over the bucket, or over the part of it that was seen; null where the value is, and "
+            "for shares and flows",
             "resource-hours",
         ),
     ),

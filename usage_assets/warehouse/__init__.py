@@ -7,6 +7,6 @@ an older release made brings it up to date first (`usage_assets.warehouse.migrat
 
 from usage_assets.warehouse.connections import staging
 from usage_assets.warehouse.file import Warehouse
-from usage_assets.warehouse.rows import Reader, ReplaceAfter, Replaced, Writer, bound
+from usage_assets.warehouse.rows import Query, Reader, ReplaceAfter, Replaced, Writer, bound
 
-__all__ = ["Reader", "ReplaceAfter", "Replaced", "Warehouse", "Writer", "bound", "staging"]
+__all__ = ["Query", "Reader", "ReplaceAfter", "Replaced", "Warehouse", "Writer", "bound", "staging"]

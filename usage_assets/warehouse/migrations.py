@@ -75,9 +75,16 @@ def _upgrade_raw_rows(con: duckdb.DuckDBPyConnection) -> None:
     _mark_deleted_rows(con)
 
 
+def _add_requests(con: duckdb.DuckDBPyConnection) -> None:
+    """Intervals may be of requests, too: none of those stored before is."""
+    for table in ("facts.intervals", "facts.rejects"):
+        add_optional(con, table, {"requests": "DOUBLE"})
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, "versions of raw rows are told apart, every dump is recorded", _add_seen_from),
     Migration(3, "raw rows say which are deleted, and what is needed to count each device once", _upgrade_raw_rows),
+    Migration(4, "intervals may be of requests", _add_requests),
 )
 
 

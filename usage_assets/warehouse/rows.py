@@ -39,6 +39,14 @@ class ReplaceAfter:
     owned: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Query:
+    """A SELECT with its values, bound by name (`$name`)."""
+
+    sql: str
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
 class Reader:
     """Reads of one consistent state of the warehouse."""
 
@@ -166,6 +174,39 @@ class Writer(Reader):
         self.record_write(site, asset, run_id, written)
         return Replaced(rows=written, refused=refused)
 
+    def insert_month(
+        self,
+        table: Table,
+        queries: Iterable[Query],
+        *,
+        site: str,
+        month: date,
+        asset: str,
+        run_id: str,
+        owned: Mapping[str, Sequence[str]] | None = None,
+    ) -> list[Violation]:
+        """Replace a site's month of `table` by the rows of queries; what the rows break of the table's declaration.
+
+        Unlike `replace` it looks at the rows once they are stored, so that none of them is held in memory: where it
+        returns something, the caller has to roll the transaction back.
+        """
+        self.ensure(table)
+        self.delete(table, site=site, months=[month], owned=owned)
+        for query in queries:
+            self.con.execute(f"INSERT INTO {table.qualified} BY NAME {query.sql}", bound(query.params)).fetchall()
+        stored = [f"site = {_literal(site)}", f"month = DATE '{month}'"]
+        stored += [f'"{name}" IN ({", ".join(map(_literal, values))})' for name, values in (owned or {}).items()]
+        where = " AND ".join(stored)
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP VIEW stored_month AS SELECT * FROM {table.qualified} WHERE {where}"
+        ).fetchall()
+        broken = violations(self.con, "stored_month", table)
+        ((count,),) = self.con.execute("SELECT count(*) FROM stored_month").fetchall()
+        self.con.execute("DROP VIEW stored_month").fetchall()
+        self.record_readiness(asset, site, [month], {month: broken} if broken else {}, run_id)
+        self.record_write(site, asset, run_id, {month: count})
+        return broken
+
     def refused(self, table: Table, rows: pl.DataFrame) -> dict[date, list[Violation]]:
         """The months of a frame that its table's declaration refuses, without writing anything."""
         self.con.register("rows_to_check", _in_batches(rows))
@@ -268,6 +309,10 @@ class Writer(Reader):
         """Remove a site's months from a bookkeeping table; `owned` limits that to rows with these values."""
         conditions, params = _scope(site, months, owned)
         self.con.execute(f"DELETE FROM {table.qualified} WHERE {' AND '.join(conditions)}", bound(params)).fetchall()
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _in_batches(frame: pl.DataFrame) -> pa.Table:
