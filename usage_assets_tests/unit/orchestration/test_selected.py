@@ -66,10 +66,10 @@ class Counting(OpenStack):
     def __init__(self, *tables: Asset) -> None:
         self._tables = tables
 
-    facts = ()  # type: ignore[assignment]
+    facts = ()
 
     @property
-    def tables(self) -> tuple[Asset, ...]:  # type: ignore[override]
+    def tables(self) -> tuple[Asset, ...]:
         return self._tables
 
 
