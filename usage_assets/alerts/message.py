@@ -210,7 +210,12 @@ def _title(line: Line, group: Group) -> str:
     months = f", {line.count} month(s): {line.months}" if line.count > 1 else f": {line.months}" if line.months else ""
     if group.severity == RECOVERED:
         return _BACK.get(line.check, f"{line.check} holds again (was {line.was})") + months
-    return _FAILED.get(line.check, line.check) + months
+    return _FAILED.get(line.check, _check_of(line)) + months
+
+
+def _check_of(line: Line) -> str:
+    """The name of the check; of a notice its id stands behind it."""
+    return line.check.partition(" ")[0]
 
 
 def _links(line: Line, group: Group) -> list[tuple[str, str]]:
@@ -221,7 +226,7 @@ def _links(line: Line, group: Group) -> list[tuple[str, str]]:
         out.append(("run", f"{base}/runs/{quote(line.run_id, safe='')}"))
     if group.asset.count("/") and line.check not in {RUN, NIGHTLY, FILE, MAIL}:
         path = "/".join(quote(part, safe="") for part in group.asset.split("/"))
-        out.append(("checks", f"{base}/assets/{path}?view=checks&checkDetail={quote(line.check, safe='')}"))
+        out.append(("checks", f"{base}/assets/{path}?view=checks&checkDetail={quote(_check_of(line), safe='')}"))
     return out
 
 

@@ -5,6 +5,7 @@ causes     troubles that were reported and have not recovered
 outbox     per channel the items that it has not taken yet, at most one per cause: the newest
 channels   the channels known, their failures in a row and when they are tried again
 nightlies  since when each site has had which schedule
+notices    what was told once and is not told again
 """
 
 import json
@@ -34,6 +35,7 @@ CREATE TABLE IF NOT EXISTS channels (
     name TEXT PRIMARY KEY, warnings INTEGER NOT NULL, failures INTEGER NOT NULL DEFAULT 0,
     next_at REAL NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS nightlies (site TEXT PRIMARY KEY, plan TEXT NOT NULL, since REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS notices (id TEXT PRIMARY KEY, told_at REAL NOT NULL);
 """
 _RANKS = {ERROR: 0, WARN: 1, RECOVERED: 2}
 _OF_CAUSE = "(site, asset, what, month) = (?, ?, ?, ?)"
@@ -165,6 +167,10 @@ class State:
         """Reported causes of one check."""
         rows = self._db.execute("SELECT site, asset, what, month FROM causes WHERE what = ?", (check,))
         return [Cause(*row) for row in rows]
+
+    def is_news(self, notice: str, at: float) -> bool:
+        """Whether a notice was never told; from now on it was."""
+        return self._db.execute("INSERT OR IGNORE INTO notices VALUES (?, ?)", (notice, at)).rowcount > 0
 
     # channels and their outboxes
 

@@ -18,7 +18,7 @@ from usage_assets.core import settings
 from usage_assets.core.errors import UsageError
 from usage_assets.kinds.site_files import load_book
 from usage_assets.orchestration import missed
-from usage_assets.orchestration.failed_runs import verdicts_of
+from usage_assets.orchestration.failed_runs import notices_of, verdicts_of
 from usage_assets.orchestration.missed import Nightly
 from usage_assets.orchestration.run_status import FINISHED, UNFINISHED
 from usage_assets.sites.book import SiteBook
@@ -80,7 +80,7 @@ def look_at_runs(
             return
         run = record.dagster_run
         try:
-            verdicts = list(verdicts_of(instance, run))
+            verdicts, notices = list(verdicts_of(instance, run)), list(notices_of(instance, run))
         except Exception as error:  # a run whose events can't be read must not silence all others
             tries = state.run_resists(run.run_id)
             _log.warning("The events of run %s can't be read (%s), try %d", run.run_id, error, tries)
@@ -90,9 +90,12 @@ def look_at_runs(
                 f"the events of a {run.status.value} run can't be read ({type(error).__name__}); look at it in the UI"
             )
             ledger.notice(Trouble(Cause("", run.job_name, RUN), ERROR, text, run.run_id))
-            verdicts = []
+            verdicts, notices = [], []
         for verdict in verdicts:
             ledger.add(replace(verdict, unseen=unseen))
+        for key, notice in notices:
+            if state.is_news(key, now.timestamp()):
+                ledger.notice(notice)
         state.run_was_read(run.run_id)
 
 

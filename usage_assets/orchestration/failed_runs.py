@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from usage_assets.alerts.causes import ERROR, RUN, Cause, Trouble, Verdict, sentence
+from usage_assets.alerts.causes import ERROR, RUN, WARN, Cause, Trouble, Verdict, sentence
 from usage_assets.core.months import site_month, window_of_tags
 from usage_assets.orchestration.run_faults import Failure, failures_in, why_failed
 
@@ -39,6 +39,17 @@ def verdicts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Ve
         causes = [Cause(site, asset, RUN, month) for month in sorted(months) or [""]]
         troubles = {cause: Trouble(cause, ERROR, text, run.run_id) for cause in causes}
     yield Verdict(asset, RUN, site, months or None, troubles, run.run_id)
+
+
+def notices_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[tuple[str, Trouble]]:
+    """What the checks of a finished run want told once: the id of each, and a warning."""
+    site, _ = _scope(run)
+    for found in _evaluations(instance, run):
+        entries = getattr((found.metadata or {}).get("notices"), "value", None)
+        for entry in entries if isinstance(entries, list) else ():
+            # the id stands where a check has its name: what is told of one takes the place of no other
+            cause = Cause(site, found.asset_key.to_user_string(), f"{found.check_name} {entry['id']}", entry["month"])
+            yield entry["id"], Trouble(cause, WARN, sentence(entry["text"]), run.run_id)
 
 
 def _evaluations(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Any]:

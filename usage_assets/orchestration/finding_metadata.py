@@ -32,6 +32,13 @@ def of_run(findings: Mapping[date, Finding], *, of_now: bool = False) -> dict[st
         for month in bad[:_SHOWN]
     ]
     out |= lists(findings)
+    notices = [
+        {"month": f"{month:%Y-%m}", "id": key, "text": cut(text, _SENTENCE)}
+        for month, found in sorted(findings.items())
+        for key, text in found.notices.items()
+    ]
+    if notices:
+        out["notices"] = dg.MetadataValue.json(notices)
     if any(len(row) > 1 for row in figures):
         out["figures"] = dg.MetadataValue.json(figures)
     good = [(f"{month:%Y-%m}", found.text) for month, found in sorted(findings.items()) if found.passed and found.text]

@@ -17,6 +17,8 @@ class Finding:
     figures: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Whole lists of names of which the text has the first, by what they are."""
+    notices: Mapping[str, str] = field(default_factory=dict)
+    """Sentences that people are told once each, whatever becomes of the check: id -> sentence."""
 
 
 GOOD = Finding(True, "")

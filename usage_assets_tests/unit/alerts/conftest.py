@@ -2,11 +2,12 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -29,7 +30,13 @@ KEY = dg.AssetKey(["k", "raw", "thing"])
     partitions_def=partitions(["a", "b"]),
     backfill_policy=dg.BackfillPolicy.single_run(),
     check_specs=[dg.AssetCheckSpec("holds", asset=KEY)],
-    config_schema={"failing": dg.Noneable([dg.Permissive({})]), "raises": str, "severity": str, "text": str},
+    config_schema={
+        "failing": dg.Noneable([dg.Permissive({})]),
+        "notices": [dg.Permissive({})],
+        "raises": str,
+        "severity": str,
+        "text": str,
+    },
 )
 def thing(context: dg.AssetExecutionContext):
     config = context.op_execution_context.op_config
@@ -43,7 +50,7 @@ def thing(context: dg.AssetExecutionContext):
         passed=not failing,
         severity=dg.AssetCheckSeverity[config["severity"]],
         description=config["text"],
-        metadata={"failing": dg.MetadataValue.json(failing)},
+        metadata={"failing": dg.MetadataValue.json(failing), "notices": dg.MetadataValue.json(config["notices"])},
     )
 
 
@@ -67,11 +74,19 @@ class World:
         severity: str = "ERROR",
         text: str = "too few rows",
         raises: str = "",
+        notices: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
         """A run over months; those of `failing` fail its check. Its id."""
         start, end = (str(partition_key(site, datetime.fromisoformat(f"{at}-01").date())) for at in (first, last))
         entries = [{"month": month, "text": text} for month in failing]
-        config = {"failing": entries, "raises": raises, "severity": severity, "text": f"site {site}: {text}"}
+        told = [{"month": first, "id": key, "text": sentence} for key, sentence in notices.items()]
+        config = {
+            "failing": entries,
+            "notices": told,
+            "raises": raises,
+            "severity": severity,
+            "text": f"site {site}: {text}",
+        }
         return _job.execute_in_process(
             instance=self.instance,
             tags={RANGE_START: start, RANGE_END: end, "usage/site": site},
