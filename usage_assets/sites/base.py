@@ -3,7 +3,7 @@
 import re
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -59,6 +59,9 @@ class Annotation(Strict):
 
 class BaseSite(Strict):
     """What every kind of site has."""
+
+    not_keys: ClassVar[frozenset[str]] = frozenset()
+    """Parts of a fault's place that the models add, and that are no keys of the file."""
 
     kind: str
     key: str

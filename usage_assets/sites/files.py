@@ -42,7 +42,7 @@ def load_site(path: Path, models: Models) -> BaseSite:
         )
     except ValidationError as error:
         allowed = [field.alias or name for name, field in model.model_fields.items() if name != "key"]
-        raise SiteError(describe(path, error, lines, allowed)) from None
+        raise SiteError(describe(path, error, lines, allowed, discriminators=model.not_keys)) from None
 
 
 def load_book(models: Models, folder: Path | None = None) -> SiteBook:
