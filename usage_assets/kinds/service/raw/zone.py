@@ -44,13 +44,10 @@ def epoch(text: str, unit: str, origin: datetime | None = None) -> str:
     """
     number = f"TRY_CAST({text} AS DECIMAL(38, 9))"
     if unit == "auto":
-        seconds = (
-            f"CASE WHEN abs({number}) < 1e10 THEN {number} WHEN abs({number}) < 1e13 THEN {number} / 1000::DECIMAL(4,0)"
-            f" WHEN abs({number}) < 1e16 THEN {number} / 1000000::DECIMAL(7,0) ELSE {number} / 1000000000::DECIMAL(10,0)"
-            " END"
-        )
-        micros = f"floor(({seconds})::DECIMAL(30, 9) * 1000000)::BIGINT"
-        bound = f"abs({number}) < 1e19"
+        coarser = ((1e10, "* 1000000"), (1e13, "* 1000"), (1e16, "* 1"))
+        cases = " ".join(f"WHEN abs({number}) < {most:.0f} THEN {number} {scale}" for most, scale in coarser)
+        micros = f"floor(CASE {cases} ELSE {number} / 1000 END)::BIGINT"
+        bound = f"abs({number}) < {_LATEST_S * 10**9}"
     else:
         places = 6 - UNITS[unit]
         scaled = f"{number} * {10**places}" if places >= 0 else f"{number} / {10**-places}"
@@ -85,7 +82,7 @@ def _changes(zone: str) -> list[tuple[datetime, int]]:
             at, offset = change, new
         else:
             at = after
-    return [*out, (datetime.max, offset)]
+    return [*out, (at, offset)]
 
 
 def _offset(clocks: ZoneInfo, at: datetime) -> int:

@@ -91,7 +91,7 @@ class Otel(_Source):
 
 
 class Records(_Source):
-    """JSON lines, CSV or Parquet, or a table of a database, with a mapping; without one the columns are those of events.
+    """JSON lines, CSV or Parquet, or a table of a database, with a mapping; by default the columns are those of events.
 
     `format` is read from a file's ending by default. A mapping changes those of a preset column by column. `null`:
     texts that stand for no value. `filter`: rows that have other texts in these columns are `not_usage`.
