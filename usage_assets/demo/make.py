@@ -1,4 +1,4 @@
-"""Makes demo sites: folders of databases, or of snapshots, that look like the sources of real sites."""
+"""Makes demo sites: folders of databases, snapshots or events that look like the sources of real sites."""
 
 import re
 import shutil
@@ -17,6 +17,7 @@ from usage_assets.demo.openstack.kvm import make_kvm
 from usage_assets.demo.openstack.metal import Targets, make_metal
 from usage_assets.demo.openstack.operators import INVENTORY_FILE
 from usage_assets.demo.openstack.rows import RowWriter, instant_of
+from usage_assets.demo.service.service import write_service
 
 SITES: Final[dict[str, Callable[[RowWriter, str, int, Scale, int], None]]] = {
     "demo_metal": make_metal,
@@ -26,6 +27,8 @@ SITES: Final[dict[str, Callable[[RowWriter, str, int, Scale, int], None]]] = {
 """Name of a demo site of databases -> what writes it."""
 POOLS: Final[dict[str, Callable[[Path, datetime, int], dict[str, int]]]] = {"demo_pool": gpu_pool.write_pool}
 """Name of a demo pool of GPUs -> what writes its files of snapshots."""
+SERVICES: Final[dict[str, Callable[[Path, datetime, int], dict[str, int]]]] = {"demo_service": write_service}
+"""Name of a demo service of models -> what writes the sources of its requests."""
 DEMOS: Final = (*SITES, *POOLS)
 FULL_SIZE_UNTIL: Final = datetime(2026, 11, 1, tzinfo=UTC)
 _METAL_SCALE: Final = Scale(
@@ -60,13 +63,16 @@ FULL_SIZE: Final[dict[str, Callable[[RowWriter, str, int, int], None]]] = {
 def make_site(name: str, folder: Path, *, until: datetime, scale: Scale | None = None, seed: int = 1) -> dict[str, int]:
     """Write the databases of a demo site as its servers would hold them at ``until``; rows by ``schema.table``.
 
-    A pool has files of snapshots instead, rows by file, and no scale. Metal starts in 2016, KVM in 2019, edge in 2023,
-    the pool in November 2025. The same arguments give the same rows, and a later ``until`` only
-    adds to the past and closes what was open. The folder is replaced as a whole, once everything is written.
+    A pool has files of snapshots instead, a service a gateway's database and files of events: rows by file, and no
+    scale. Metal starts in 2016, KVM in 2019, edge in 2023, the pool in November 2025, the service a month later. The
+    same arguments give the same rows, and a later ``until`` only adds to the past and closes what was open. The folder
+    is replaced as a whole, once everything is written.
     """
+    naive = until.astimezone(UTC).replace(tzinfo=None)
     if name in POOLS:
-        naive = until.astimezone(UTC).replace(tzinfo=None)
         return _put(folder, _POOL_FILE, lambda part: POOLS[name](part, naive, seed))
+    if name in SERVICES:
+        return _put(folder, _SERVICE_FILE, lambda part: SERVICES[name](part, naive, seed))
     if name not in SITES:
         raise ValueError(f"no demo site named {name!r}; there are {', '.join(DEMOS)}")
     return _write(folder, lambda writer: SITES[name](writer, name, instant_of(until), scale or Scale(), seed))
@@ -110,4 +116,5 @@ def _put(folder: Path, own: re.Pattern[str], fill: Callable[[Path], dict[str, in
 _DATABASE_FILE: Final = re.compile(
     "|".join(map(re.escape, [INVENTORY_FILE, *(f"{database}.db" for database in schema.databases())]))
 )
+_SERVICE_FILE: Final = re.compile(r"litellm\.db|images_log\.csv|spans|events")
 _POOL_FILE: Final = re.compile(r"gpu_state_\d{4}-\d{2}\.(db|parquet)")
