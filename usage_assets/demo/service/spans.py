@@ -1,7 +1,7 @@
 """The own server's spans: OTLP as JSON lines, a gzip file per month, in the attributes that vLLM writes.
 
-The span names neither model nor operation: the model is told by its service. Between them lie an agent's spans, of
-another service, which carry the sums of what they asked for.
+A span names neither model nor operation: its resource says the model, as the servers' environment sets it. Between
+them lie an agent's spans, of another service, which carry the sums of what they asked for.
 """
 
 import gzip
@@ -48,7 +48,7 @@ def _rows(asked: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 def _server_spans(rows: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """service, end, span: what the server says of each request."""
+    """Columns resource, end and span: what the server says of each request."""
     number = pl.col("number")
     texts = [("gen_ai.request.id", pl.format("cmpl-{}", "number")), ("user.id", pl.col("user_id"))]
     wholes = [
@@ -62,7 +62,7 @@ def _server_spans(rows: pl.DataFrame, seed: int) -> pl.DataFrame:
         ("gen_ai.latency.e2e", pl.col("wait") + pl.col("seconds")),
     ]
     return rows.select(
-        service=pl.format("vllm-{}", "name"),
+        resource=_resource([("service.name", pl.lit("vllm")), ("gen_ai.request.model", pl.col("name"))]),
         end="end",
         span=_span(
             "llm_request",
@@ -80,11 +80,11 @@ def _server_spans(rows: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 def _agent_spans(rows: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """service, end, span: parents of some requests, as a chat's agent writes them."""
+    """Columns resource, end and span: parents of some requests, as a chat's agent writes them."""
     number = pl.col("number")
     some = rows.filter(uniform(number, "agent", seed) < 0.04)
     return some.select(
-        service=pl.lit("chat-agent"),
+        resource=_resource([("service.name", pl.lit("chat-agent"))]),
         end="end",
         span=_span(
             "invoke_agent helper",
@@ -99,6 +99,10 @@ def _agent_spans(rows: pl.DataFrame, seed: int) -> pl.DataFrame:
             error=pl.lit(None, pl.String),
         ),
     )
+
+
+def _resource(attributes: list[tuple[str, pl.Expr]]) -> pl.Expr:
+    return pl.concat_str([_attribute(name, '"stringValue":"{}"', value) for name, value in attributes], separator=",")
 
 
 def _attribute(name: str, form: str, value: pl.Expr) -> pl.Expr:
@@ -123,14 +127,14 @@ def _span(
 
 
 def _lines(spans: pl.DataFrame) -> list[str]:
-    """Lines of a service's spans, in the order of their first ends."""
-    place = pl.int_range(0, pl.len()).over("service") // _BATCH
+    """Lines of the spans of one resource each, in the order of their first ends."""
+    place = pl.int_range(0, pl.len()).over("resource") // _BATCH
     grouped = (
         spans.with_columns(place=place)
-        .group_by("service", "place", maintain_order=True)
+        .group_by("resource", "place", maintain_order=True)
         .agg(pl.col("span").str.join(","))
     )
-    head = '{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"'
-    scope = '"}}]},"scopeSpans":[{"scope":{"name":"vllm.llm_engine"},"spans":['
-    line = pl.concat_str(pl.lit(head), "service", pl.lit(scope), "span", pl.lit("]}]}]}\n"))
+    scope = ']},"scopeSpans":[{"scope":{"name":"vllm.llm_engine"},"spans":['
+    head = '{"resourceSpans":[{"resource":{"attributes":['
+    line = pl.concat_str(pl.lit(head), "resource", pl.lit(scope), "span", pl.lit("]}]}]}\n"))
     return grouped.select(line).to_series().to_list()
