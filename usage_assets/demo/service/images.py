@@ -21,6 +21,8 @@ from usage_assets.track.lines import Event, line
 PER_DAY: Final = 36
 TRACKED_SINCE: Final = datetime(2026, 2, 1)
 LOG: Final = "images_log.csv"
+OLD_NAME: Final = "painter-xl-1.0"
+"""How the log names the newer model; an alias of the site's file."""
 _AGAIN: Final = (datetime(2026, 4, 10), datetime(2026, 4, 13))
 """Days that a second delivery holds again."""
 _SECOND: Final = "20260420T060000000000Z-imagehost-4711-1.jsonl"
@@ -79,7 +81,7 @@ def _log(asked: pl.DataFrame) -> pl.DataFrame:
         started=pl.when(place % 500 != 250).then(local.dt.strftime("%Y-%m-%d %H:%M:%S")),
         who="user_id",
         lab="team_id",
-        checkpoint="model",
+        checkpoint=pl.when(pl.col("model") == GENERATOR[0]).then(pl.lit(OLD_NAME)).otherwise("model"),
         state=pl.when(place % 700 == 350).then(pl.lit("???")).otherwise(
             pl.col("outcome").replace_strict(_STATES, return_dtype=pl.String)),
         seconds=pl.col("seconds").round(1),

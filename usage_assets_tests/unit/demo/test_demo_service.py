@@ -199,6 +199,7 @@ def test_the_older_log_has_local_times_and_lines_that_no_one_can_count(service: 
         rows = list(csv.DictReader(file))
     assert rows[0].keys() == {"started", "who", "lab", "checkpoint", "state", "seconds", "images"}
     assert (rows[0]["started"][:10], rows[-1]["started"][:10]) == ("2025-11-30", "2026-01-31")  # the campus' days
+    assert {row["checkpoint"] for row in rows} == {"painter-xl-1.0", "painter-lite"}
     faults = Counter((row["started"] == "", row["state"] == "???", row["images"] == "-1") for row in rows)
     assert [faults[at] for at in ((True, False, False), (False, True, False), (False, False, True))] == [3, 2, 2]
 
