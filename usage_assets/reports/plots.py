@@ -57,7 +57,11 @@ PLOTS: tuple[Plot, ...] = (
 
 
 def plots_of(kind: Kind) -> tuple[Plot, ...]:
-    """The plots of a kind: those whose tables it has, and its own."""
+    """The plots of a kind: those whose tables it has, and its own.
+
+    The usage of kinds that make it themselves (`Kind.usage`) is not of machines, which plots of usage show.
+    """
     have = {f"raw/{table.name}" for table in kind.raw_tables} | {fact.path for fact in kind.facts}
-    have |= {"timelines/usage", "timelines/usage_steps"} | {table.path for table in kind.tables}
+    have |= {table.path for table in (*kind.usage, *kind.tables)}
+    have = have - {_USAGE} if kind.usage else have | {_USAGE}
     return (*(plot for plot in PLOTS if have.issuperset(plot.after)), *kind.plots)
