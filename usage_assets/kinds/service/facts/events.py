@@ -100,14 +100,14 @@ def drop(writer: Writer) -> None:
 def _shares_ids(writer: Writer, params: Mapping[str, Any]) -> bool:
     """Whether events name requests by other ids than their own: only these can have several events."""
     sql = f"SELECT 1 FROM {_RAW} WHERE {_OF_SITE} AND request_id <> event_id LIMIT 1"
-    return bool(writer.con.execute(sql, bound(_used(sql, params))).fetchall())
+    return bool(writer.con.execute(sql, bound(used(sql, params))).fetchall())
 
 
 def _run(writer: Writer, sql: str, params: Mapping[str, Any]) -> None:
-    writer.con.execute(sql, bound(_used(sql, params))).fetchall()
+    writer.con.execute(sql, bound(used(sql, params))).fetchall()
 
 
-def _used(sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def used(sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """The values that a query names: DuckDB refuses further ones."""
     return {name: value for name, value in params.items() if f"${name}" in sql}
 

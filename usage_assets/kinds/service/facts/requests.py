@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Any
 
-from usage_assets.kinds.service.facts.cost import with_cost
-from usage_assets.kinds.service.facts.events import Reach, drop, events
+from usage_assets.kinds.service.facts.cost import priced
+from usage_assets.kinds.service.facts.events import Events, Reach, drop, events, used
 from usage_assets.kinds.service.facts.fold import several, single
+from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.specs.asset import Extracted
 from usage_assets.warehouse import Query, Writer
 
 
-def select(writer: Writer, site: Any, month: date, extracted: Extracted) -> Iterator[Query]:
+def select(writer: Writer, site: ServiceSite, month: date, extracted: Extracted) -> Iterator[Query]:
     """The requests that ended in a month, and those submitted in it that have no outcome."""
     del extracted
     found = events(writer, Reach(site.key, month, site.max_request_hours))
-    for folded in (single(found.single), *(several(part) for part in found.shared)):
-        rows = f"SELECT * FROM (SELECT $site AS site, $month::DATE AS month, * FROM ({folded}))"
-        sql = with_cost(rows, zero_is_unknown=site.zero_cost == "unknown")
-        params = {**found.params, "month": month, "currency": site.currency}
-        yield Query(sql, {name: value for name, value in params.items() if f"${name}" in sql})
+    yield from priced(writer, site, _folded(found, month))
     drop(writer)
+
+
+def _folded(found: Events, month: date) -> Iterator[Query]:
+    """Requests without cost, part by part."""
+    for folded in (single(found.single), *(several(part) for part in found.shared)):
+        sql = f"SELECT $site AS site, $month::DATE AS month, * FROM ({folded})"
+        yield Query(sql, used(sql, {**found.params, "month": month}))
