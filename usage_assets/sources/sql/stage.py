@@ -280,7 +280,7 @@ class Stage:
         ).fetchall()
 
     def _append(self, table: str, batch: Sequence[Sequence[Any]], names: Sequence[str]) -> None:
-        self.con.register("batch_of_texts", _arrow(batch, names))
+        self.con.register("batch_of_texts", text_table(batch, names))
         self.con.execute(f"INSERT INTO {table} BY NAME FROM batch_of_texts").fetchall()
         self.con.unregister("batch_of_texts")
 
@@ -356,7 +356,7 @@ def _chunks(batches: Iterable[Sequence[Sequence[Any]]], names: Sequence[str]) ->
     waiting: list[pa.Table] = []
     rows = size = 0
     for batch in batches:
-        table = _arrow(batch, names)
+        table = text_table(batch, names)
         waiting.append(table)
         rows += table.num_rows
         size += table.nbytes
@@ -367,7 +367,8 @@ def _chunks(batches: Iterable[Sequence[Sequence[Any]]], names: Sequence[str]) ->
         yield pa.concat_tables(waiting)
 
 
-def _arrow(batch: Sequence[Sequence[Any]], names: Sequence[str]) -> pa.Table:
+def text_table(batch: Sequence[Sequence[Any]], names: Sequence[str]) -> pa.Table:
+    """A batch of a server's rows as a table of texts; what is no UTF-8 is replaced."""
     return pa.Table.from_arrays([_text(values) for values in zip(*batch, strict=True)], names=list(names))
 
 

@@ -16,8 +16,8 @@ from usage_assets.core.errors import SourceError
 from usage_assets.kinds.service.site.model import ServiceSite
 
 TEXTS = (
-    "event_id", "user_id", "team_id", "session_id", "request_id", "model_raw", "provider", "event_type", "currency",
-    "error", "parameters", "prompt", "prompt_hash", "time_of",
+    "event_id", "user_id", "team_id", "session_id", "request_id", "model_id", "model_raw", "provider", "event_type",
+    "currency", "error", "parameters", "prompt", "prompt_hash", "time_of",
 )  # fmt: skip
 NUMBERS = (
     "requests", "input_tokens", "output_tokens", "cached_tokens", "cost", "duration_s", "queue_s", "first_output_s",
@@ -39,8 +39,9 @@ source_row: number of the row in its part, from 1; null = its place in the relat
 the part, in order). ts: UTC, null = no good time (`zone.instant` reads texts). Numbers are texts as the source has
 them: they are judged later, a null is not known. meters: name -> text of the quantity. parameters: JSON. prompt: text
 of a prompt, of which a hash is kept. time_of: `start`, `end`, or null = the site's event_time. cost_known: true of a
-stated 0 that is a price (a cache hit). identity: text of the whole row, read of rows without an event_id; null = the
-mapped columns stand for it. reason: `unreadable`, `not_usage` or `nested` where the reader found it, else null.
+stated 0 that is a price (a cache hit). model_id: the model's name before the site's aliases; null = model_raw.
+identity: text of the whole row, read of rows without an event_id; null = the mapped columns stand for it. reason:
+`unreadable`, `not_usage` or `nested` where the reader found it, else null.
 """
 
 

@@ -67,6 +67,8 @@ class LiteLLM(_Source):
     pattern: Patterns = ("*.jsonl", "*.jsonl.gz", "*.csv", "*.csv.gz", "*.parquet")
     user_from: Literal["user", "end_user"] = "user"
     """Who the person is where a row names both the key's user and the one that the request names."""
+    rollups: Literal["compare", "fill"] = "compare"
+    """`fill`: sums per day stand in for days that were never read and whose rows the log no longer has."""
 
     @model_validator(mode="after")
     def _is_somewhere(self) -> "LiteLLM":
@@ -75,11 +77,11 @@ class LiteLLM(_Source):
 
 
 class Otel(_Source):
-    """Files of OTLP JSON lines. One `service_name` or `scope` counts, as a call may have a span at each."""
+    """OTLP JSON lines, or flattened spans. One `service_name` or `scope` counts: a call may have a span at each."""
 
     reader: Literal["otel"]
     path: SitePath
-    pattern: Patterns = ("*.jsonl", "*.jsonl.gz", "*.json", "*.json.gz")
+    pattern: Patterns = ("*.jsonl", "*.jsonl.gz", "*.json", "*.json.gz", "*.parquet")
     service_name: Words = ()
     scope: Words = ()
     model_id: str | None = None
