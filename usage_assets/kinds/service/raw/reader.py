@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -45,6 +46,10 @@ identity: text of the whole row, read of rows without an event_id; null = the ma
 """
 
 
+BLANK = "blank"
+"""Reason of an empty line, which is no row; one without a source_row must not have it."""
+
+
 class PartError(SourceError):
     """A part that can't be read (a broken file): it is listed as `unreadable`, the others are read."""
 
@@ -75,6 +80,11 @@ class Reader(ABC):
         self.site = site
         self.source = source
 
+    @property
+    def time_of(self) -> str:
+        """Whether ts of an outcome is its start or its end, where a row does not say it."""
+        return self.source.event_time or self.site.event_time
+
     @abstractmethod
     def parts(self, months: Collection[date]) -> Sequence[Part]:
         """Every part that there is, in the order of names; of a table the ranges that the months need.
@@ -89,6 +99,11 @@ class Reader(ABC):
         A row of the source is never left out silently: one that is no request has a `reason`. Values of the site's file
         are literals made by `values.literal`. PartError where the part can't be read.
         """
+
+    def mended(self, part: Part, folder: Path) -> Part | None:
+        """A copy in a folder of what can be read of a part that `rows` found broken; None where nothing can."""
+        del part, folder
+        return None
 
     def describe(self, con: duckdb.DuckDBPyConnection, part: Part) -> tuple[Sequence[str], Sequence[str]]:
         """Columns of a part that are mapped, and those that are not; for check-site."""

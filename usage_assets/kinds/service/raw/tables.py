@@ -87,6 +87,8 @@ REJECTED_EVENTS = RawTable(
         text("reason", "Why: " + "; ".join(f"{key} = {value}" for key, value in REASONS.items()), nullable=False),
         text("row", "The mapped columns of the row, as JSON; prompts dropped, people hidden as the site's file says"),
         text("event_id", "Its event_id, where it has one"),
+        at("ts", "When it happened; null where it has no good time"),
+        text("content", "Of duplicate and superseded rows a hash of what they say; that of the kept row makes it one"),
         text("reader", "Reader of the source", nullable=False),
         at("ingested_at", "When it was first read, by the clock of this machine", nullable=False),
     ),

@@ -1,0 +1,90 @@
+"""The kind of sites that are services answering requests with models."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from usage_assets.specs.kind import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    import polars as pl
+
+    from usage_assets.core.months import Window
+    from usage_assets.kinds.service.site.model import ServiceSite
+    from usage_assets.sources.record import DumpResult
+    from usage_assets.specs.access_report import SiteAccess
+    from usage_assets.specs.asset import Asset
+    from usage_assets.specs.raw_table import RawTable
+    from usage_assets.timelines.usage import Scope
+    from usage_assets.warehouse import Reader, Warehouse
+
+
+class Service(Kind):
+    """Gateways, inference servers and image generators, read from the events that they log."""
+
+    name = "service"
+    label = "Service: requests to models, known by the events of a gateway or server"
+    source = "file"
+    machines = ("requests",)
+
+    @cached_property
+    def site_model(self) -> type[ServiceSite]:
+        """A site's file."""
+        from usage_assets.kinds.service.site.model import ServiceSite
+
+        return ServiceSite
+
+    @cached_property
+    def raw_tables(self) -> tuple[RawTable, ...]:
+        """Events, and rows that are none."""
+        from usage_assets.kinds.service.raw.tables import TABLES
+
+        return TABLES
+
+    @cached_property
+    def facts(self) -> tuple[Asset, ...]:
+        """Requests, residency of models, the inventory, and the intervals of each metric."""
+        return ()
+
+    @cached_property
+    def tables(self) -> tuple[Asset, ...]:
+        """Sums, reports and the audit."""
+        return ()
+
+    def dump(
+        self, site: ServiceSite, window: Window, warehouse: Warehouse, *, tables: Sequence[RawTable], **options: Any
+    ) -> DumpResult:
+        """Read what the months need, and store it."""
+        from usage_assets.kinds.service.raw.dump import dump
+
+        return dump(site, window, warehouse, tables=tables, **options)
+
+    def usage_scope(self, site: ServiceSite) -> Scope:
+        """Requests by model."""
+        raise NotImplementedError
+
+    def node_types(self, reader: Reader, site: ServiceSite, months: Sequence[date]) -> pl.DataFrame:
+        """Models."""
+        raise NotImplementedError
+
+    def check_site(self, site: ServiceSite, tables: Sequence[RawTable], *, count: bool = True) -> SiteAccess:
+        """Files, columns and events that are there."""
+        from usage_assets.kinds.service.raw.access import check_site
+
+        return check_site(site, tables, count=count)
+
+    def check_files(self, site: ServiceSite) -> list[str]:
+        """Rates, limits, inventory and users."""
+        from usage_assets.kinds.service.raw.access import check_files
+
+        return check_files(site)
+
+    def grants(self, site: ServiceSite, tables: Sequence[RawTable]) -> str:
+        """Who reads the sources."""
+        from usage_assets.kinds.service.raw.access import grants
+
+        return grants(site, tables)

@@ -1,0 +1,210 @@
+"""Reader `records`: JSON lines, CSV, Parquet or a table of a database, by a mapping."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from usage_assets.core.errors import SiteError
+from usage_assets.kinds.service.raw.columns import Columns, as_instant, expressions, mapping_of
+from usage_assets.kinds.service.raw.files import (
+    LONGEST_LINE,
+    fingerprint_of_rules,
+    is_cut_off,
+    lines_of,
+    mended_copy,
+    parts_below,
+)  # fmt: skip
+from usage_assets.kinds.service.raw.preset import Preset
+from usage_assets.kinds.service.raw.presets import PRESETS
+from usage_assets.kinds.service.raw.reader import BLANK, Part, PartError, Reader
+from usage_assets.kinds.service.raw.values import identifier, literal
+from usage_assets.kinds.service.site.model import ServiceSite
+from usage_assets.kinds.service.site.sources import Records, located
+
+_BROKEN = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.SerializationException)
+
+
+class RecordsReader(Reader):
+    """Rows of files, or of a table."""
+
+    name = "records"
+
+    def __init__(self, site: ServiceSite, source: Records) -> None:
+        super().__init__(site, source)
+        self.preset = _preset(site, source.preset)
+        self.mapping = mapping_of(source.mapping, self.preset)
+        self.zone = source.timezone or site.timezone
+        self.null = tuple(dict.fromkeys((*source.null, *(self.preset.null if self.preset else ()))))
+        self.filter = (self.preset.filter if self.preset else {}) | source.filter
+
+    @property
+    def time_of(self) -> str:
+        """As the source says, else its preset, else the site."""
+        of_preset = self.preset.event_time if self.preset else None
+        return self.source.event_time or of_preset or self.site.event_time
+
+    def parts(self, months: Collection[date]) -> Sequence[Part]:
+        """The files."""
+        del months
+        path = located(self.source, self.site.key)
+        assert path is not None
+        return parts_below(path, self.source.pattern, fingerprint_of_rules(self.site, self.source), self.site.key)
+
+    @contextmanager
+    def rows(self, con: duckdb.DuckDBPyConnection, part: Part) -> Iterator[str]:
+        """The rows of a file."""
+        file: Path = part.handle
+        try:
+            if file.suffix == ".gz" and is_cut_off(file):
+                msg = f"{part.name}: the gzip file ends before its end"
+                raise PartError(msg)
+            yield self._select(con, file)
+        except _BROKEN as error:
+            raise PartError(f"{part.name}: {error}") from error
+        except duckdb.IOException as error:
+            if str(file) not in str(error):
+                raise
+            raise PartError(f"{part.name}: {error}") from error
+        except OSError as error:
+            raise PartError(f"{part.name}: can't be read ({error.strerror})") from error
+
+    def mended(self, part: Part, folder: Path) -> Part | None:
+        """The good lines of a text file."""
+        if self._format(part.handle) == "parquet":
+            return None
+        return Part(part.name, part.fingerprint, handle=mended_copy(part.handle, folder))
+
+    def _format(self, file: Path) -> str:
+        if self.source.format is not None:
+            return str(self.source.format)
+        name = file.name.removesuffix(".gz")
+        endings = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+        return endings.get(Path(name).suffix.lower(), "jsonl")
+
+    def _select(self, con: duckdb.DuckDBPyConnection, file: Path) -> str:
+        form = self._format(file)
+        if form == "jsonl":
+            return self._of_lines(file)
+        if form == "parquet":
+            return self._of_columns(con, f"read_parquet({literal(str(file))})")
+        packed = "gzip" if file.suffix == ".gz" else "none"
+        return self._of_columns(
+            con,
+            f"read_csv({literal(str(file))}, all_varchar = true, header = true, delim = "
+            f"{literal(self.source.delimiter)}, quote = '\"', escape = '\"', compression = '{packed}', "
+            f"max_line_size = {LONGEST_LINE}, buffer_size = {2 * LONGEST_LINE}, null_padding = true, "
+            "strict_mode = false, auto_detect = true, sample_size = 1)",
+        )
+
+    def _of_lines(self, file: Path) -> str:
+        """JSON lines: the values of all paths are taken of a line at once."""
+        paths: list[str] = []
+
+        def found(path: str) -> str:
+            if path not in paths:
+                paths.append(path)
+            return f"x[{paths.index(path) + 1}]"
+
+        def value(path: str) -> str:
+            at = found(_json_path(path.split(".")))
+            if "." in path:
+                at = f"coalesce({at}, {found(_json_path([path]))})"
+            return self._known(at)
+
+        def meters(path: str) -> str:
+            return json_meters(value(path))
+
+        select = self._mapped(Columns(value, lambda _: None, meters))
+        names = ", ".join(literal(path) for path in paths)
+        return (
+            f"SELECT {select}, CASE WHEN line IS NULL OR trim(line) = '' THEN '{BLANK}' WHEN x IS NULL THEN "
+            f"'unreadable' ELSE {self._reason(value)} END AS reason, line AS identity FROM "
+            f"(SELECT line, CASE WHEN json_valid(line) AND json_type(CASE WHEN json_valid(line) THEN line END) = "
+            f"'OBJECT' THEN json_extract_string(line, [{names}]::VARCHAR[]) END AS x FROM ({lines_of(file)}))"
+        )
+
+    def _of_columns(self, con: duckdb.DuckDBPyConnection, relation: str) -> str:
+        """CSV and Parquet: columns by their names, parts of structs, maps and JSON by paths."""
+        described = con.sql(f"SELECT * FROM {relation} LIMIT 0")
+        kinds = dict(zip(described.columns, map(str, described.types), strict=True))
+
+        def value(path: str) -> str:
+            return self._known(column_text(path, kinds))
+
+        def time(path: str) -> str | None:
+            return as_instant(identifier(path), kinds[path], self.zone) if path in kinds else None
+
+        def meters(path: str) -> str:
+            kind = kinds.get(path)
+            if kind is not None and kind.startswith("MAP("):
+                return f"{identifier(path)}::MAP(VARCHAR, VARCHAR)"
+            if kind is not None and kind.startswith("STRUCT("):
+                return json_meters(f"to_json({identifier(path)})::VARCHAR")
+            return json_meters(value(path))
+
+        return (
+            f"SELECT {self._mapped(Columns(value, time, meters))}, {self._reason(value)} AS reason, "
+            f"t::VARCHAR AS identity FROM {relation} t"
+        )
+
+    def _known(self, text: str) -> str:
+        """The text, null where it stands for no value."""
+        if text == "NULL" or not self.null:
+            return text
+        return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, self.null))}) THEN {text} END"
+
+    def _mapped(self, columns: Columns) -> str:
+        found = expressions(self.mapping, self.source.mapping, self.preset, columns, self.zone)
+        return ", ".join(f"{sql} AS {name}" for name, sql in found.items())
+
+    def _reason(self, value: Callable[[str], str]) -> str:
+        parts = [
+            f"CASE WHEN coalesce({value(path)} NOT IN ({', '.join(map(literal, texts))}), true) THEN 'not_usage' END"
+            for path, texts in self.filter.items()
+        ]
+        if self.preset is not None and self.preset.reason is not None:
+            parts.append(self.preset.reason(value))
+        return f"coalesce({', '.join(parts)}, NULL::VARCHAR)" if parts else "NULL::VARCHAR"
+
+
+def _preset(site: ServiceSite, name: str | None) -> Preset | None:
+    if name is None:
+        return None
+    if name not in PRESETS:
+        msg = f"site {site.key}: sources: there is no preset {name!r}; there are {', '.join(sorted(PRESETS)) or 'none'}"
+        raise SiteError(msg)
+    return PRESETS[name]
+
+
+def _json_path(keys: Sequence[str]) -> str:
+    return "$" + "".join("." + '"' + key.replace('"', '\\"') + '"' for key in keys)
+
+
+def column_text(path: str, kinds: dict[str, Any]) -> str:
+    """SQL of the text of a column, or of a part of one; NULL where there is none."""
+    if path in kinds:
+        name = identifier(path)
+        nested = kinds[path].startswith(("STRUCT(", "MAP(")) or kinds[path].endswith("]")
+        return name if kinds[path] == "VARCHAR" else f"to_json({name})::VARCHAR" if nested else f"{name}::VARCHAR"
+    head, _, rest = path.partition(".")
+    if not rest or head not in kinds:
+        return "NULL"
+    keys, name = _json_path(rest.split(".")), identifier(head)
+    if kinds[head] in {"VARCHAR", "JSON"}:
+        return f"json_extract_string(CASE WHEN json_valid({name}) THEN {name} END, {literal(keys)})"
+    if kinds[head].startswith("MAP("):
+        return f"{name}[{literal(rest)}]::VARCHAR"
+    return f"json_extract_string(to_json({name}), {literal(keys)})"
+
+
+def json_meters(text: str) -> str:
+    """SQL of the names and quantities of a JSON object; a text that is none gives a quantity that is no number."""
+    is_object = f"json_valid({text}) AND json_type(CASE WHEN json_valid({text}) THEN {text} END) = 'OBJECT'"
+    return (
+        f"CASE WHEN {text} IS NULL THEN NULL WHEN {is_object} THEN {text}::JSON::MAP(VARCHAR, VARCHAR) "
+        f"ELSE map(['meters'], [{text}]) END"
+    )
