@@ -49,7 +49,9 @@ class Tracker:
         max_seconds: float = 86_400.0,
         **defaults: Any,
     ) -> None:
-        self._files = None if folder is None else LineFiles(Path(folder), max_bytes=max_bytes, max_seconds=max_seconds)
+        self._files = (
+            None if folder is None else LineFiles(Path(folder).absolute(), max_bytes=max_bytes, max_seconds=max_seconds)
+        )
         self._defaults: Mapping[str, Any] = defaults
         self._queue_size = queue_size
         self._wake_at = max(1, queue_size // 2)

@@ -1,66 +1,22 @@
-"""The tracker never blocks or fails its caller; its files hold whole events, whatever happens to disk or process."""
+"""The tracker never blocks or fails its caller; its files hold whole events, whatever happens to the disk."""
 
 import ast
 import errno
-import json
 import logging
 import os
-import signal
-import subprocess
 import sys
-import textwrap
 import threading
 import time
 import timeit
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import usage_assets.track
 from usage_assets.track import Tracker
 from usage_assets.track.files import LineFiles
-
-_ROOT = Path(usage_assets.track.__file__).parents[2]
-
-
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """The events in the files of a folder, in the order of names and lines; each file ends with a whole line."""
-    texts = [path.read_text() for path in sorted(folder.glob("*.jsonl"))]
-    assert all(text.endswith("\n") for text in texts if text)
-    return [json.loads(line) for text in texts for line in text.splitlines()]
-
-
-def numbers(folder: Path) -> list[int]:
-    """Tokens of each event of a folder: tests number their events so."""
-    return [row["input_tokens"] for row in rows(folder)]
-
-
-def run(folder: Path, program: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """A program with a tracker of `folder`, to its end."""
-    return subprocess.run(
-        command(folder, program), capture_output=True, text=True, env=environment(), check=False, **options
-    )
-
-
-def command(folder: Path, program: str) -> list[str]:
-    head = f"from usage_assets.track import Tracker\ntracker = Tracker({str(folder)!r}, flush_seconds=60)\n"
-    return [sys.executable, "-c", head + textwrap.dedent(program)]
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(_ROOT)}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so, half a minute at most."""
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    pytest.fail("it never came to be")
+from usage_assets_tests.unit.track.written import numbers, rows, until
 
 
 class _Full:
@@ -194,6 +150,18 @@ def test_a_folder_that_can_not_be_written_fails_nobody(tmp_path: Path, place: st
     assert tracker.dropped == 1
 
 
+def test_a_relative_folder_stays_where_it_was_when_the_program_goes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    tracker = Tracker("events", flush_seconds=60)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    tracker.event("complete", input_tokens=1)
+    tracker.close()
+    assert numbers(tmp_path / "events") == [1]
+
+
 def test_a_folder_that_was_removed_is_made_again(tmp_path: Path):
     tracker = Tracker(tmp_path / "events", flush_seconds=60)
     tracker.event("complete", input_tokens=1)
@@ -226,86 +194,6 @@ def test_a_file_that_is_old_is_followed_by_one_with_a_later_name(tmp_path: Path,
     files.close()
     texts = [path.read_text() for path in sorted(tmp_path.glob("*.jsonl"))]
     assert texts == ["0\n3599\n", "3600\n7199\n", "7200\n"]
-
-
-def test_several_processes_write_to_one_folder(tmp_path: Path):
-    program = "for number in range(2000): tracker.event('complete', input_tokens=number)"
-    ended = [subprocess.Popen(command(tmp_path, program), env=environment()) for _ in range(3)]
-    assert [process.wait(60) for process in ended] == [0, 0, 0]
-    assert sorted(numbers(tmp_path)) == sorted(3 * [*range(2000)])
-    assert len({row["event_id"] for row in rows(tmp_path)}) == 6000
-    assert len(list(tmp_path.glob("*.jsonl"))) == 3
-
-
-@pytest.mark.parametrize(
-    "end",
-    [
-        "",
-        "raise SystemExit(1)",
-        "1 / 0",
-        "import threading; threading.Thread(target=tracker.event, args=['health_check']).start()",
-    ],
-)
-def test_what_is_queued_is_written_at_exit(tmp_path: Path, end: str):
-    run(tmp_path, f"tracker.event('complete', input_tokens=1)\n{end}", timeout=60)
-    assert [row["event_type"] for row in rows(tmp_path)][:1] == ["complete"]
-
-
-def test_a_forked_process_writes_its_own_events_to_its_own_file(tmp_path: Path):
-    program = """
-        import os, sys
-        tracker.event('complete', input_tokens=1)
-        tracker.flush()
-        tracker.event('complete', input_tokens=2)
-        child = os.fork()
-        tracker.event('complete', input_tokens=3 if child else 4)
-        if child:
-            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    """
-    assert run(tmp_path, program, timeout=60).returncode == 0
-    assert sorted(numbers(tmp_path)) == [1, 2, 3, 4]
-    assert len({row["event_id"] for row in rows(tmp_path)}) == 4
-    assert len(list(tmp_path.glob("*.jsonl"))) == 2
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_of_multiprocessing_write_before_they_end(tmp_path: Path, method: str):
-    program = f"""
-        import multiprocessing
-
-        def work(number):
-            own = tracker if {method == "fork"} else Tracker({str(tmp_path)!r}, flush_seconds=60)
-            own.event('complete', input_tokens=number)
-
-        if __name__ == '__main__':
-            context = multiprocessing.get_context({method!r})
-            workers = [context.Process(target=work, args=[number]) for number in range(3)]
-            for worker in workers: worker.start()
-            for worker in workers: worker.join()
-    """
-    path = tmp_path / "program.py"
-    path.write_text(command(tmp_path, program)[2])
-    subprocess.run([sys.executable, path], check=True, timeout=60, env=environment())
-    assert sorted(numbers(tmp_path)) == [0, 1, 2]
-
-
-def test_a_killed_process_leaves_whole_lines(tmp_path: Path):
-    program = """
-        tracker.close()
-        tracker = Tracker(tracker._files.folder, flush_seconds=0.001)
-        while True: tracker.event('complete', user_id=300 * 'x')
-    """
-    for _ in range(3):
-        process = subprocess.Popen(command(tmp_path, program), env=environment())
-        until(lambda: sum(path.stat().st_size for path in tmp_path.glob("*.jsonl")) > 1_000_000)
-        process.send_signal(signal.SIGKILL)
-        process.wait(60)
-        with_start = Tracker(tmp_path)
-        with_start.event("health_check")  # the next start cuts off half a line, if there is one
-        with_start.close()
-        assert {row["event_type"] for row in rows(tmp_path)} == {"complete", "health_check"}
-        for path in tmp_path.glob("*.jsonl"):
-            path.unlink()
 
 
 def test_half_a_line_of_a_killed_process_is_cut_off_but_not_of_a_living_one(tmp_path: Path):
@@ -347,18 +235,6 @@ def test_closing_does_not_wait_longer_than_it_may_for_a_disk_that_hangs(
     tracker.close()
     assert time.monotonic() - began < 5
     released.set()
-
-
-def test_a_call_that_a_signal_interrupts_may_be_tracked_by_its_handler(tmp_path: Path):
-    program = """
-        import signal
-        signal.signal(signal.SIGALRM, lambda *_: tracker.event('cancelled', input_tokens=0))
-        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
-        for number in range(100_000): tracker.event('complete', input_tokens=1)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    """
-    assert run(tmp_path, program, timeout=60).returncode == 0
-    assert {row["event_type"] for row in rows(tmp_path)} == {"complete", "cancelled"}
 
 
 def test_an_event_costs_its_caller_microseconds(tmp_path: Path):
