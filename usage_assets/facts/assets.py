@@ -68,7 +68,9 @@ def fact_assets(kind: Kind) -> tuple[Asset, ...]:
 
     together = Together(make)
     return tuple(
-        fact if fact.select else replace(fact, read=kind.read_raw, make=together, months_at_once=kind.months_at_once)
+        fact
+        if fact.select or fact.make
+        else replace(fact, read=kind.read_raw, make=together, months_at_once=kind.months_at_once)
         for fact in kind.facts
     )
 

@@ -54,14 +54,17 @@ SERVICE_REQUESTS = Table(
 MODEL_RESIDENCY = Table(
     name="model_residency",
     stage="facts",
-    description="When each model was loaded: from model_load to model_unload. In every month that it touches, uncut.",
+    description="When each model was loaded: from model_load to model_unload, as known at the month's end. In every "
+    "month that it touches. A model that is loaded again while it is loaded stays so since the first time; an unload "
+    "of one that is not loaded says nothing.",
     key=("model_id", "loaded_at"),
     columns=(
         text("model_id", "Model", nullable=False),
         at("loaded_at", "When it was loaded", nullable=False),
-        at("unloaded_at", "When it was unloaded; null = still loaded"),
+        at("unloaded_at", "When it was unloaded; null = still loaded at the month's end"),
         number("bytes", "Its size, where an event or the inventory says it", "bytes"),
         text("provider", "Where it is loaded"),
+        text("reader", "Reader of the event that loaded it", nullable=False),
     ),
     rules=(Rule("ends after it began", "unloaded_at >= loaded_at", "Clocks are put right"),),
 )
