@@ -20,7 +20,6 @@ from usage_assets.specs.check import Check
 _FACTS = "facts/service_requests"
 _EVENTS = {"source": ("events",)}
 """What these assets own of tables that also hold days of an older tracker."""
-_SOURCE = "'events' AS source"
 
 
 def _daily(table: Table, grouping: Grouping, *more: Check, views: tuple[str, ...] = ()) -> Asset:
@@ -31,7 +30,7 @@ def _daily(table: Table, grouping: Grouping, *more: Check, views: tuple[str, ...
         table=table,
         # checks compare teams and models with users
         after=(_FACTS,) if own else (f"timelines/{SERVICE_USER_DAILY.name}", _FACTS),
-        select=partial(daily.select, grouping, _SOURCE if own else ""),
+        select=partial(daily.select, grouping),
         months_after=1,  # requests that end in the next month may have begun in this one
         owned=_EVENTS if own else {},
         views=views,
@@ -46,7 +45,7 @@ def _monthly(table: Table, days: Table, grouping: Grouping) -> Asset:
         name=table.name,
         table=table,
         after=(f"timelines/{days.name}", _FACTS),
-        select=partial(monthly.select, grouping, days, _SOURCE if own else ""),
+        select=partial(monthly.select, grouping, days),
         owned=_EVENTS if own else {},
         checks=(checks.of_days(table, days, str(grouping.who)),),
     )

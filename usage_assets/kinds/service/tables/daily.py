@@ -75,17 +75,17 @@ FROM sums{joined}
 _OF_MODELS = ", peak_hour, coalesce(failures, MAP {}::MAP(VARCHAR, DECIMAL(38,9))) AS failures"
 
 
-def sql_of(grouping: Grouping, *, constant: str = "", in_parts: bool = False) -> str:
+def sql_of(grouping: Grouping, *, in_parts: bool = False) -> str:
     """The rows of some days as a query, with the parameters of `values_of`.
 
-    `constant` is a further column of every row; `in_parts` takes a part of the keys only.
+    `in_parts` takes a part of the keys only.
     """
     names, by_user = grouping.names, grouping.who == "user_id"
     parts = {"day": _day(grouping, in_parts=in_parts)}
     # most users have one request per day and model: a list of one costs less than a set of one
     counted = "list(sessions_of) AS sessions_list" if by_user else grouping.counted
     parts["sums"] = _SUMS.format(names=names, states=_STATES, counted=counted)
-    more, joined, left_out = (f", {constant}" if constant else ""), "", "percentiles_us"
+    more, joined, left_out = grouping.more, "", "percentiles_us"
     if by_user:
         left_out += ", sessions_list"
         more += ", len(list_distinct(sessions_list)) AS sessions"
@@ -132,7 +132,6 @@ def values_of(site: SummedSite, month: date, piece: Piece) -> dict[str, object]:
 
 def select(
     grouping: Grouping,
-    constant: str,
     writer: Writer,
     site: SummedSite,
     month: date,
@@ -140,5 +139,5 @@ def select(
 ) -> Iterator[Query]:
     """The sums of the days of a month."""
     for piece in pieces(writer, site.key, month):
-        sql = sql_of(grouping, constant=constant, in_parts=piece.parts > 1)
+        sql = sql_of(grouping, in_parts=piece.parts > 1)
         yield Query(sql, values_of(site, month, piece))

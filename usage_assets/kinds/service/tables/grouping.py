@@ -32,6 +32,8 @@ class Grouping:
     """Column of the person or team; None of sums by model."""
     distinct: tuple[str, ...]
     """Names of the distinct counts, of `DISTINCT`."""
+    constant: str = ""
+    """A further column of every row, as SQL."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -49,6 +51,11 @@ class Grouping:
         return ", ".join(f"count(DISTINCT {name}_of) AS {name}" for name in self.distinct)
 
     @property
+    def more(self) -> str:
+        """The further column at the end of a list of columns."""
+        return f", {self.constant}" if self.constant else ""
+
+    @property
     def of_facts(self) -> str:
         """The keys as columns of the facts, where a team may be null."""
         return ", ".join(f"coalesce(team_id, '{NONE}') AS team_id" if key == "team_id" else key for key in self.keys)
@@ -56,7 +63,7 @@ class Grouping:
 
 DISTINCT = {"sessions": "session_id", "users": "user_id", "distinct_prompts": "prompt_hash"}
 """Distinct counts -> column of the facts; null and (none) do not count."""
-USER = Grouping("user_id", ("sessions",))
+USER = Grouping("user_id", ("sessions",), "'events' AS source")
 TEAM = Grouping("team_id", ("sessions", "users"))
 MODEL = Grouping(None, ("sessions", "users", "distinct_prompts"))
 
@@ -75,7 +82,7 @@ def added(name: str, kind: Type, column: str = "") -> str:
     """The sum of an additive column over rows of a table that has it: exact, whatever the order of rows."""
     column = column or name
     if kind is Type.FLOAT:  # whole microseconds
-        return f"(coalesce(sum(round({column} * 1e6)::HUGEINT), 0) / 1e6)::DOUBLE AS {name}"
+        return f"(coalesce(sum(round({column} * 1e6)::BIGINT), 0) / 1e6)::DOUBLE AS {name}"
     return f"coalesce(sum({column}), 0)::{kind} AS {name}"
 
 

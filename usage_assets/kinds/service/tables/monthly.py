@@ -1,4 +1,7 @@
-"""Sums of the requests of a month by user or team: additive columns of its days, the rest again of the facts."""
+"""Sums of the requests of a month by user or team: additive columns of its days, the rest again of the facts.
+
+Where most users ask a model on one day of a month, the row of that day is the month's: only the other rows are summed.
+"""
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
@@ -7,64 +10,68 @@ from usage_assets.kinds.service.tables.grouping import ADDED, DISTINCT, FACTS, L
 from usage_assets.schema import Table
 from usage_assets.warehouse import Query, Writer
 
-_SUMS = """
-SELECT {names}, {added}, {one_day},
-  max(latency_p50_s) AS latency_p50_s, max(latency_p95_s) AS latency_p95_s,
-  min(first_ts) AS first_ts, max(last_ts) AS last_ts, count(first_ts) AS days
-FROM {daily} WHERE site = $site AND month = $month{events} GROUP BY {names}
+ROWS = 3_000_000
+"""Rows of days that one query takes."""
+_DAYS = "{daily} WHERE site = $site AND month = $month{events}{part}"
+_SEVERAL = """
+CREATE OR REPLACE TEMP TABLE several_days AS SELECT {names} FROM {days} GROUP BY {names} HAVING count(*) > 1
 """
-# a group with requests in one day only has the percentiles and distinct counts of that day
+_ONE_DAY = "SELECT * EXCLUDE (date) FROM (FROM {days}) ANTI JOIN several_days USING ({names})"
+_SUMS = """
+SELECT {names}, {added}, min(first_ts) AS first_ts, max(last_ts) AS last_ts
+FROM (FROM {days}) JOIN several_days USING ({names}) GROUP BY {names}
+"""
 _SPREAD = """
 SELECT {names}, quantile_cont(latency_us, [0.5, 0.95]) AS percentiles_us, {counted}
 FROM (SELECT {keys}, {distinct}, {latency} AS latency_us FROM {facts} WHERE site = $site AND month = $month)
-JOIN (SELECT {names} FROM sums WHERE days > 1) USING ({names}) GROUP BY {names}
+JOIN several_days USING ({names}) GROUP BY {names}
 """
 _ROWS = """
-SELECT $site AS site, $month AS month,
-  sums.* EXCLUDE (days, latency_p50_s, latency_p95_s, {distinct_names}),
-  CASE WHEN days > 1 THEN percentiles_us[1] / 1e6 ELSE sums.latency_p50_s END AS latency_p50_s,
-  CASE WHEN days > 1 THEN percentiles_us[2] / 1e6 ELSE sums.latency_p95_s END AS latency_p95_s,
-  {chosen}{more}
+WITH sums AS ({sums}), spread AS ({spread})
+SELECT $site AS site, $month AS month, sums.*,
+  percentiles_us[1] / 1e6 AS latency_p50_s, percentiles_us[2] / 1e6 AS latency_p95_s, {chosen}{more}
 FROM sums LEFT JOIN spread USING ({names})
 """
 
 
-def sql_of(grouping: Grouping, daily: Table, *, constant: str = "") -> str:
-    """The rows of a month as a query; parameters site and month. `constant` is a further column of every row."""
+def sums_sql(grouping: Grouping, days: str) -> str:
+    """The rows of keys with several days, which the table `several_days` names; parameters site and month."""
     names = grouping.names
-    distinct = ", ".join(f"{known(DISTINCT[name])} AS {name}_of" for name in grouping.distinct)
-    sums = _SUMS.format(
-        names=names,
-        added=ADDED,
-        one_day=", ".join(f"max({name}) AS {name}" for name in grouping.distinct),
-        daily=daily.qualified,
-        events=" AND source = 'events'" if "source" in daily.names else "",
-    )
     spread = _SPREAD.format(
         names=names,
         keys=grouping.of_facts,
-        distinct=distinct,
+        distinct=", ".join(f"{known(DISTINCT[name])} AS {name}_of" for name in grouping.distinct),
         latency=LATENCY,
         facts=FACTS,
         counted=grouping.counted,
     )
-    rows = _ROWS.format(
+    return _ROWS.format(
+        sums=_SUMS.format(names=names, added=ADDED, days=days),
+        spread=spread,
         names=names,
-        distinct_names=", ".join(grouping.distinct),
-        chosen=", ".join(f"coalesce(spread.{name}, sums.{name}) AS {name}" for name in grouping.distinct),
-        more=f", {constant}" if constant else "",
+        chosen=", ".join(f"coalesce({name}, 0) AS {name}" for name in grouping.distinct),
+        more=grouping.more,
     )
-    return f"WITH sums AS MATERIALIZED ({sums}), spread AS MATERIALIZED ({spread}) {rows}"
 
 
 def select(
     grouping: Grouping,
     daily: Table,
-    constant: str,
-    _writer: Writer,
+    writer: Writer,
     site: SummedSite,
     month: date,
     _extracted: Mapping[date, datetime],
 ) -> Iterator[Query]:
-    """The sums of a month."""
-    yield Query(sql_of(grouping, daily, constant=constant), {"site": site.key, "month": month})
+    """The sums of a month, in as many parts of the keys as its days need."""
+    values: dict[str, object] = {"site": site.key, "month": month}
+    of = {"daily": daily.qualified, "events": " AND source = 'events'" if "source" in daily.names else ""}
+    if not writer.has(daily):
+        return
+    count = writer.sql(f"SELECT count(*) FROM {_DAYS.format(**of, part='')}", values).item()
+    parts = max(1, -(-count // ROWS))
+    for part in range(parts):
+        days = _DAYS.format(**of, part=f" AND hash({grouping.who}) % {parts} = {part}" if parts > 1 else "")
+        writer.con.execute(_SEVERAL.format(names=grouping.names, days=days), values).fetchall()
+        yield Query(_ONE_DAY.format(days=days, names=grouping.names), values)
+        yield Query(sums_sql(grouping, days), values)
+    writer.con.execute("DROP TABLE IF EXISTS several_days").fetchall()
