@@ -2,6 +2,7 @@
 
 MEANING = {
     "access": "the account that reads the site may do more than read, or its password travels unencrypted",
+    "alerted_requests": "an alert of spending names a request that the facts do not hold",
     "balanced": "rows or hours that were read are not found again: numbers of these months can't be trusted",
     "base_not_negative": "a counted metric is below zero: numbers of these months can't be trusted",
     "bounds": "the legacy usage counter has negative hours, or more than its machines have",
@@ -12,6 +13,7 @@ MEANING = {
     "cost_known": "the cost of many requests of a service is not known: no rate applies to them",
     "count": "the total of the legacy usage counter is not its number of machines",
     "coverage": "a month that should be there is missing, or waits for its inputs",
+    "crossed": "thresholds of spending limits were crossed; each is told once",
     "days_add_up": "the days of a machine do not add up to its month",
     "days_in_month": "the days of a service do not add up to its month",
     "evidence": "the source has lost rows that are kept here, or holds instants that are no date",

@@ -25,6 +25,7 @@ from usage_assets.cli.console import (
     one_site,
 )
 from usage_assets.cli.htcondor.commands import gpu
+from usage_assets.cli.service.commands import service
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import SiteError, UsageError
 from usage_assets.core.file_faults import sentence
@@ -38,6 +39,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For other programs")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(gpu, name="gpu")
+app.add_typer(service, name="service")
 
 
 def main() -> None:

@@ -4,13 +4,12 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 import typer
 
 from usage_assets.cli.htcondor.request import Request
-from usage_assets.core.errors import UsageError
+from usage_assets.cli.output import write_output
 from usage_assets.core.text import printable
 from usage_assets.kinds.htcondor.reports.grid import WIDTH, Grid, Row, cell, column, text_lines
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
@@ -28,7 +27,6 @@ from usage_assets.kinds.htcondor.tables.formats import (
 )
 from usage_assets.kinds.htcondor.tables.labels import LABELS, TOTAL, names_of
 from usage_assets.kinds.htcondor.tables.options import Options, Result
-from usage_assets.reports.render import write_file
 
 _LESS = ("drained_percent", "available_hours_observed")
 """Figures that text leaves out, so that a row is a line."""
@@ -64,18 +62,6 @@ def show(
     else:
         text = _text(printable(title), about, results)
     write_output(text, request.output)
-
-
-def write_output(text: str, path: Path | None) -> None:
-    """Print a text, or write it into a file."""
-    if path is None:
-        sys.stdout.write(text)
-        return
-    try:
-        write_file(path.absolute(), text.encode())
-    except OSError as error:
-        msg = f"{path} can't be written ({error.strerror})"
-        raise UsageError(msg) from None
 
 
 def _text(title: str, about: Sequence[str], results: Mapping[str, Result]) -> str:

@@ -6,9 +6,9 @@ from datetime import date, datetime
 
 import typer
 
-from usage_assets.cli.htcondor.formats import write_output
 from usage_assets.cli.htcondor.request import Request
-from usage_assets.cli.htcondor.window import one_pool, reading, require_stored, window_of
+from usage_assets.cli.htcondor.window import one_pool, require_stored, window_of
+from usage_assets.cli.output import reading, write_output
 from usage_assets.core import clock
 from usage_assets.kinds.htcondor.reports.content import Report, report
 from usage_assets.kinds.htcondor.reports.mailing import message_of

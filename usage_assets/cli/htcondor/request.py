@@ -1,13 +1,13 @@
 """The options that the commands of `usage-assets gpu` share, declared once."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import wraps
-from inspect import Parameter, Signature, signature
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from usage_assets.cli.options import with_options
 
 if TYPE_CHECKING:
     from usage_assets.kinds.htcondor.tables.options import Options
@@ -56,22 +56,5 @@ class Request:
         return Options(classes=self.classes, hosts=tuple(self.host or ()), all_devices=self.all_devices, **more)
 
 
-def with_request(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator that gives a command the options of `Request`, but for those left out, as its argument `request`."""
-    hints = get_type_hints(Request, include_extras=True)
-    shared = [
-        Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name])
-        for field in fields(Request)
-        if field.name not in left_out
-    ]
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @wraps(command)
-        def run(**values: Any) -> None:
-            command(Request(**{each.name: values.pop(each.name) for each in shared}), **values)
-
-        own = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in signature(command).parameters.values()]
-        run.__signature__ = Signature([*own[1:], *shared])  # type: ignore[attr-defined]
-        return run
-
-    return decorate
+with_request = partial(with_options, Request)
+"""A decorator that gives a command the options of `Request`, but for those left out, as its argument `request`."""

@@ -14,13 +14,13 @@ from usage_assets.cli.htcondor.window import (
     instant,
     one_pool,
     read_cube,
-    reading,
     require_hosts,
     require_machines,
     require_model,
     require_stored,
     shown,
 )
+from usage_assets.cli.output import reading
 from usage_assets.kinds.htcondor.tables import analyse, moment, series
 from usage_assets.kinds.htcondor.tables import users as user_tables
 from usage_assets.kinds.htcondor.tables.cube import Cube

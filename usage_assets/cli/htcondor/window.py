@@ -1,8 +1,7 @@
 """The pool and the window that a command of `usage-assets gpu` is asked about; errors name what there is instead."""
 
 import difflib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -10,7 +9,7 @@ import typer
 
 from usage_assets.cli.console import chosen_sites
 from usage_assets.cli.htcondor.request import Request
-from usage_assets.core import settings
+from usage_assets.cli.output import reading
 from usage_assets.core.errors import UsageError
 from usage_assets.core.text import printable
 from usage_assets.kinds.htcondor.facts.tables import GPU_POLLS
@@ -20,9 +19,7 @@ from usage_assets.kinds.htcondor.tables.facts import Facts
 from usage_assets.kinds.htcondor.tables.options import Options
 from usage_assets.kinds.htcondor.tables.reading import newest_end, newest_poll, read_facts
 from usage_assets.kinds.htcondor.tables.window import Window, to_local, to_utc
-from usage_assets.serving.pointer import read_pointer
-from usage_assets.warehouse import Reader, Warehouse
-from usage_assets.warehouse.connections import connect
+from usage_assets.warehouse import Reader
 
 _DAY_HOURS = 24.0
 
@@ -43,18 +40,6 @@ def one_pool(name: str | None) -> HTCondorSite:
 
 def _pools(names: list[str] | None) -> list[HTCondorSite]:
     return [site for site in chosen_sites(names).values() if isinstance(site, HTCondorSite)]
-
-
-@contextmanager
-def reading(*, published: bool) -> Iterator[Reader]:
-    """The warehouse, or the newest published snapshot."""
-    if not published:
-        with Warehouse.default().read() as reader:
-            yield reader
-        return
-    folder = settings.published_dir()
-    with connect(read_pointer(folder).path(folder), read_only=True) as con:
-        yield Reader(con)
 
 
 def instant(text: str, hint: str, timezone: str) -> datetime:
