@@ -45,6 +45,7 @@ class Call:
     success: bool | None = None
     error: str | None = None
     parameters: Mapping[str, object] | None = None
+    prompt_hash: str | None = None
     _stages = False
     _outcome = "complete"
     _started_s: float | None = None
@@ -110,8 +111,8 @@ class Call:
         self._outcome = "cancelled"
 
     def hash_prompt(self, prompt: str | bytes, key: str | bytes = b"") -> None:
-        """Keep the hash of a prompt among the parameters, see `prompt_hash`; the prompt is not kept."""
-        self.parameters = {**(self.parameters or {}), "prompt_hash": prompt_hash(prompt, key)}
+        """Keep the hash of a prompt, see `prompt_hash`; the prompt is not kept."""
+        self.prompt_hash = prompt_hash(prompt, key)
 
     def _open(self) -> None:
         if self.request_id is None:

@@ -14,7 +14,7 @@ from typing import Any
 COLUMNS = frozenset((
     "event_id", "ts", "user_id", "team_id", "session_id", "request_id", "model_id", "provider", "event_type",
     "requests", "input_tokens", "output_tokens", "cached_tokens", "meters", "cost", "currency", "duration_s",
-    "queue_s", "first_output_s", "success", "error", "parameters",
+    "queue_s", "first_output_s", "success", "error", "parameters", "prompt_hash",
 ))  # fmt: skip
 """What an event may hold; other names are left out."""
 LONGEST_LINE = 1 << 20

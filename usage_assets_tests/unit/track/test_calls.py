@@ -130,10 +130,8 @@ def test_a_prompt_is_kept_as_its_hash_only(tracker: Tracker, tmp_path: Path):
     with tracker.request("small", parameters={"prompt": "a secret", "messages": ["a secret"], "seed": 1}) as call:
         call.hash_prompt("abc")
     (row,) = written(tracker, tmp_path)
-    assert row["parameters"] == {
-        "seed": 1,
-        "prompt_hash": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-    }
+    assert row["parameters"] == {"seed": 1}
+    assert row["prompt_hash"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_a_key_makes_another_hash_of_a_prompt():
