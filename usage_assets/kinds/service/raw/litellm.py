@@ -36,6 +36,7 @@ class LiteLLMReader(Reader):
     """Requests that a LiteLLM proxy logged: one row, one request."""
 
     name = "litellm"
+    lists_all = False  # retention deletes old days, as it should
 
     def parts(self, months: Collection[date]) -> Sequence[Part]:
         """A part per day of these months that the log spans.

@@ -36,7 +36,9 @@ class _Found:
 def plan(site: ServiceSite, warehouse: Warehouse, window: Sequence[date]) -> Plan:
     """What a dump of these months reads; SourceError where two sources have a part of the same name."""
     there: dict[str, _Found] = {}
-    for label, reader in readers_of(site):
+    readers = readers_of(site)
+    forgets = {reader.name for _, reader in readers if not reader.lists_all}
+    for label, reader in readers:
         for part in reader.parts(window):
             name = f"{label}{part.name}"
             if name in there:
@@ -47,7 +49,11 @@ def plan(site: ServiceSite, warehouse: Warehouse, window: Sequence[date]) -> Pla
         known = stored.frame(EVENT_FILES, site.key)
         by_file = {str(name): rows for (name,), rows in known.group_by(["source_file"])}
         months = set(window)
-        vanished = [name for name, rows in by_file.items() if name not in there and months & set(rows["month"])]
+        vanished = [
+            name
+            for name, rows in by_file.items()
+            if name not in there and months & set(rows["month"]) and not forgets & set(rows["reader"])
+        ]
         tasks = {name: _task(name, found, by_file.get(name), months) for name, found in sorted(there.items())}
         changed = [name for name, task in tasks.items() if task is not None and task.is_changed and name in by_file]
         for name in _rivals(stored, site.key, [*changed, *vanished]):

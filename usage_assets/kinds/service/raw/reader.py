@@ -75,6 +75,8 @@ class Reader(ABC):
 
     name: str
     """litellm, otel, records or legacy_json: column `reader` of its rows."""
+    lists_all = True
+    """Whether what is not among `parts` any more was removed at its source; its rows are then marked as gone."""
 
     def __init__(self, site: ServiceSite, source: Any) -> None:
         self.site = site

@@ -57,7 +57,7 @@ def judged(site: ServiceSite, rows: str, columns: Collection[str], *, time_of: s
     reasoned = f"SELECT *, coalesce(found, {_reason(site)}) AS reason, {cleared} AS cleared FROM ({typed})"
     return (
         "SELECT event_id, ts, user_id, team_id, session_id, request_id, "
-        f"{replaced('model_raw', site.aliases)} AS model_id, model_raw, provider, event_type, "
+        f"{replaced('coalesce(model_id, model_raw)', site.aliases)} AS model_id, model_raw, provider, event_type, "
         "coalesce(n_requests, 1) AS requests, n_input_tokens AS input_tokens, "
         "n_output_tokens AS output_tokens, n_cached_tokens AS cached_tokens, "
         "CASE WHEN cardinality(n_meters) > 0 THEN n_meters END AS meters, n_cost AS cost, "
@@ -163,6 +163,8 @@ def _prompt_hash() -> str:
 
 def _json() -> str:
     """The mapped columns that have a value, as JSON; prompts are not among them."""
-    names = [name for name in (*TEXTS, *_COUNTS, *_DURATIONS, "cost", "success") if name not in {"prompt", "model_raw"}]
+    apart = {"prompt", "model_id", "model_raw"}
+    names = [name for name in (*TEXTS, *_COUNTS, *_DURATIONS, "cost", "success") if name not in apart]
     parts = ", ".join(f"{name} := {name}" for name in ("ts", *names))
-    return f"json_merge_patch('{{}}', to_json(struct_pack({parts}, model_id := model_raw, meters := meters)))::VARCHAR"
+    model = "model_id := coalesce(model_id, model_raw)"
+    return f"json_merge_patch('{{}}', to_json(struct_pack({parts}, {model}, meters := meters)))::VARCHAR"

@@ -3,11 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+from usage_assets.kinds.service.raw.litellm import LiteLLMReader
+from usage_assets.kinds.service.raw.otel import OtelReader
 from usage_assets.kinds.service.raw.reader import Reader
 from usage_assets.kinds.service.raw.records import RecordsReader
 from usage_assets.kinds.service.site.model import ServiceSite
 
-READERS: dict[str, Callable[[ServiceSite, Any], Reader]] = {"records": RecordsReader}
+READERS: dict[str, Callable[[ServiceSite, Any], Reader]] = {
+    "litellm": LiteLLMReader,
+    "otel": OtelReader,
+    "records": RecordsReader,
+}
 """How the sources of each reader are read; one without events (legacy_json) has none."""
 
 
