@@ -1,7 +1,7 @@
 """Facts of a service made for tests, and the tables built of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from usage_assets.core.months import Window
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
+from usage_assets.kinds.service.site.model import Recommend
 from usage_assets.kinds.service.tables.assets import TABLE_ASSETS
 from usage_assets.specs.asset import Asset
 from usage_assets.specs.finding import Finding
@@ -31,6 +32,10 @@ class MadeSite:
 
     key: str = "llm"
     max_request_hours: float = 24
+    recommend: Recommend = field(default_factory=Recommend)
+    performance_window_days: int = 7
+    preload_bytes: int | None = None
+    reporting_tz: str = "UTC"
 
 
 def at(text: str) -> datetime:
