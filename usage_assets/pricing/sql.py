@@ -30,6 +30,18 @@ def scaled(value: str, places: int) -> str:
     return f"(CAST(floor({value}) AS HUGEINT) * {one}::HUGEINT + {part})"
 
 
+def scaled_float(value: str, places: int) -> str:
+    """HUGEINT: the shortest decimal text of a DOUBLE times 10^places, its further places rounded.
+
+    Below 10^9 a float that is a number of millionths is told without its text, which takes ten times as long: texts of
+    15 digits are those of different floats, so the shortest one is that number.
+    """
+    millionths = f"round({value} * 1e6)"
+    short = f"abs({value}) < 1e9 AND {millionths} / 1e6 = {value}"
+    text = scaled(f"CAST({value} AS VARCHAR)", places)
+    return f"CASE WHEN {short} THEN CAST({millionths} AS HUGEINT) * {10 ** (places - 6)} ELSE {text} END"
+
+
 def unscaled(value: str, places: int) -> str:
     """DECIMAL(38,places): the whole number divided by 10^places."""
     one = f"{10**places}::HUGEINT"

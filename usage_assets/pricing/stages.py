@@ -15,11 +15,10 @@ from usage_assets.core.errors import UsageError
 from usage_assets.pricing.columns import Billing, Columns
 from usage_assets.pricing.offers import Offers
 from usage_assets.pricing.rates import Rates
-from usage_assets.pricing.sql import LARGEST_COST, any_of, name, scaled
+from usage_assets.pricing.sql import LARGEST_COST, any_of, name, scaled, scaled_float
 from usage_assets.pricing.values import QUANTITY_PLACES
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-_FLOATS = ("FLOAT", "DOUBLE")
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,9 @@ LEFT JOIN pricing_segments seg ON CAST({at} AS DATE) = seg.day AND {at} >= seg.s
         if not self.scales[meter]:
             return f"CAST({value} AS HUGEINT)"
         kind = self.types.get(column or "")
-        return scaled(f"CAST({value} AS VARCHAR)" if kind in _FLOATS else value, QUANTITY_PLACES)
+        if kind == "DOUBLE":
+            return scaled_float(value, QUANTITY_PLACES)
+        return scaled(f"CAST({value} AS VARCHAR)" if kind == "FLOAT" else value, QUANTITY_PLACES)
 
     def billable(self, meter: int) -> str:
         """HUGEINT of what is billed of a meter: without its parts that a row of their own applies to."""
@@ -156,7 +157,7 @@ def priced(stages: Stages, offers: Offers) -> str:
 billable AS (
     SELECT coded.*, offers.* EXCLUDE ({", ".join(stages.codes)}), f_n, f_d{billed}
     FROM coded LEFT JOIN pricing_offers AS offers ON {on}
-    LEFT JOIN pricing_conversions AS f ON is_stated AND coded.stated_currency = f.currency AND coded.segment = f.segment
+    LEFT JOIN pricing_conversions AS f ON coded.stated_currency = f.currency AND coded.segment = f.segment
 ),
 priced AS (
     SELECT *, NOT is_stated AND is_billed AND {known} AND NOT {lacking} AS rated, {lost} AS lost,

@@ -192,6 +192,10 @@ def test_floats_count_by_their_shortest_decimal_text():
     assert site.one(seconds=0.1) == rated("0.1")
     assert site.one(seconds=1e-07) == rated("0.0000001")
     assert site.one(seconds=86400.000001) == rated("86400.000001")
+    assert site.one(seconds=999999999.999999) == rated("999999999.999999")
+    assert site.one(seconds=0.1 + 0.2) == rated("0.3")  # 0.30000000000000004 to 9 places
+    assert site.one(seconds=12345678901.25) == rated("12345678901.25")
+    assert site.one(seconds=1 / 3) == rated("0.333333333")
 
 
 def test_what_does_not_fit_128_bits_is_exact_all_the_same():

@@ -2,9 +2,11 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from unittest.mock import patch
 
+import duckdb
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from usage_assets.core.errors import SiteError
 from usage_assets.pricing import offers, tariffs
 from usage_assets.pricing.exchange import ExchangeRates
 from usage_assets.pricing.rates import Rate, Rates
+from usage_assets.pricing.sql import scaled, scaled_float
 from usage_assets_tests.unit.pricing.costing import SCOPES, Oracle, Row, Site, exchange, rate
 
 DAY = timedelta(days=1)
@@ -92,6 +95,17 @@ def test_fractions_and_whole_numbers_of_128_bits_give_the_same_costs(rates, rows
     with patch.object(tariffs, "LARGEST", 0), patch.object(offers, "LARGEST", 0):  # nothing fits
         by_fractions = site.price(*rows)
     assert by_fractions == site.price(*rows)
+
+
+@given(st.integers(0, 10**16).map(lambda us: us / 10**6) | st.floats(0, 10**10))
+def test_a_float_counts_with_nine_places_of_its_shortest_text(number):
+    with duckdb.connect() as con:
+        query = (
+            f"SELECT {scaled_float('x', 9)}, {scaled('CAST(x AS VARCHAR)', 9)} FROM (SELECT CAST($x AS DOUBLE) AS x)"
+        )
+        fast, by_text = con.execute(query, {"x": number}).fetchall()[0]
+    assert fast == by_text
+    assert abs(Fraction(repr(number)) * 10**9 - fast) <= Fraction(1, 2)
 
 
 @given(exchanges, instants)
