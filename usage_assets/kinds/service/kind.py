@@ -52,8 +52,12 @@ class Service(Kind):
 
     @cached_property
     def tables(self) -> tuple[Asset, ...]:
-        """Sums, reports and the audit."""
-        return ()
+        """Sums, limits, advice, reports and the audit."""
+        from usage_assets.kinds.service.reports.advice_assets import ADVICE_ASSETS
+        from usage_assets.kinds.service.reports.spending import SPENDING_ASSETS
+        from usage_assets.kinds.service.tables.assets import TABLE_ASSETS
+
+        return (*TABLE_ASSETS, *SPENDING_ASSETS, *ADVICE_ASSETS)
 
     def dump(
         self, site: ServiceSite, window: Window, warehouse: Warehouse, *, tables: Sequence[RawTable], **options: Any
