@@ -28,7 +28,7 @@ class Columns:
     """How a source's columns are read: the text of a column or path, its instant where typed, its quantities."""
 
     value: Value
-    time: Callable[[str], str | None]
+    time: Callable[[str, str | None], str | None]
     meters: Callable[[str], str]
 
 
@@ -73,11 +73,11 @@ def _text(field: FieldMap, value: Value) -> str:
     return found if field.default is None else f"coalesce({found}, {literal(field.default)})"
 
 
-def _time(field: FieldMap, value: Value, time: Callable[[str], str | None], zone: str | None) -> str:
+def _time(field: FieldMap, value: Value, time: Callable[[str, str | None], str | None], zone: str | None) -> str:
     zone = field.zone or zone
     if field.value is not None:
         return instant(literal(field.value), zone)
-    typed = {path: time(path) for path in field.from_}
+    typed = {path: time(path, zone) for path in field.from_}
     parts = []
     for path in field.from_:
         at = typed[path]

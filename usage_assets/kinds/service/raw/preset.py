@@ -21,7 +21,8 @@ class Preset:
 
     `expressions`: columns of MAPPED that only SQL can say, made of `value(path)`; they win over those of `mapping`, and
     a site's own mapping wins over both. `reason`: SQL of the reason why a row is no event, else null. `table`: that of
-    the database. `event_time`: of the format's time. `null`: texts that stand for no value beside the site's.
+    the database. `lines`: of a text file with several events in a line, SQL (of the lines) of one line per event.
+    `event_time`: of the format's time. `null`: texts that stand for no value beside the site's.
     """
 
     mapping: site_mapping.Mapping
@@ -29,5 +30,6 @@ class Preset:
     expressions: Callable[[Value], Mapping[str, str]] = _none
     reason: Callable[[Value], str] | None = None
     table: str | None = None
+    lines: Callable[[str], str] | None = None
     event_time: Literal["start", "end"] | None = None
     null: tuple[str, ...] = ()

@@ -118,14 +118,19 @@ class RecordsReader(Reader):
         def meters(path: str) -> str:
             return json_meters(value(path))
 
-        select = self._mapped(Columns(value, lambda _: None, meters))
-        names = ", ".join(literal(path) for path in paths)
+        select = self._mapped(Columns(value, lambda _, __: None, meters))
+        reason = self._reason(value)
+        names = ", ".join(literal(path) for path in paths)  # after all that ask for one
         return (
             f"SELECT {select}, CASE WHEN line IS NULL OR trim(line) = '' THEN '{BLANK}' WHEN x IS NULL THEN "
-            f"'unreadable' ELSE {self._reason(value)} END AS reason, line AS identity FROM "
+            f"'unreadable' ELSE {reason} END AS reason, line AS identity FROM "
             f"(SELECT line, CASE WHEN json_valid(line) AND json_type(CASE WHEN json_valid(line) THEN line END) = "
-            f"'OBJECT' THEN json_extract_string(line, [{names}]::VARCHAR[]) END AS x FROM ({lines_of(file)}))"
+            f"'OBJECT' THEN json_extract_string(line, [{names}]::VARCHAR[]) END AS x FROM ({self._lines(file)}))"
         )
+
+    def _lines(self, file: Path) -> str:
+        lines = lines_of(file)
+        return lines if self.preset is None or self.preset.lines is None else self.preset.lines(lines)
 
     def _of_columns(self, con: duckdb.DuckDBPyConnection, relation: str) -> str:
         """CSV and Parquet: columns by their names, parts of structs, maps and JSON by paths."""
@@ -135,8 +140,8 @@ class RecordsReader(Reader):
         def value(path: str) -> str:
             return self._known(column_text(path, kinds))
 
-        def time(path: str) -> str | None:
-            return as_instant(identifier(path), kinds[path], self.zone) if path in kinds else None
+        def time(path: str, zone: str | None) -> str | None:
+            return as_instant(identifier(path), kinds[path], zone) if path in kinds else None
 
         def meters(path: str) -> str:
             kind = kinds.get(path)
