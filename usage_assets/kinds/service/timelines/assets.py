@@ -18,7 +18,6 @@ USAGE_ASSETS: tuple[Asset, ...] = (
         table=USAGE_STEPS,
         after=(_REQUESTS, *_STATES),
         select=steps.select,
-        months_after=1,
         owned=_CURRENT,
     ),
     Asset(

@@ -60,8 +60,11 @@ class Grid:
         """Those that a query names, and `more`: DuckDB refuses further ones."""
         return used(sql, {**self.params, **more})
 
-    def keep(self, writer: Writer) -> None:
-        """Put buckets and models into temporary tables; a bucket that meets a known gap is not `known`."""
+    def keep(self, writer: Writer, *, with_submitted: bool) -> None:
+        """Put buckets and models into temporary tables; a bucket that meets a known gap is not `known`.
+
+        `with_submitted` asks for models of requests that ended in the next month, too.
+        """
         gaps = [(gap.start, gap.end) for gap in self.site.known_gaps]
         in_gap = [
             f"(opens_at < $gap_end_{n}::TIMESTAMP AND closes_at > $gap_start_{n}::TIMESTAMP)" for n in range(len(gaps))
@@ -76,7 +79,7 @@ FROM (SELECT *, least(opens_at + to_microseconds($width), $until::TIMESTAMP) AS 
         own = list(self.site.max_parallel) if isinstance(self.site.max_parallel, dict) else []
         self._run(writer, f"""CREATE OR REPLACE TEMP TABLE {TYPES} AS
 SELECT model_id AS node_type FROM {SERVICE_REQUESTS.qualified} WHERE {OF_MONTH}
-UNION SELECT model_id FROM {SERVICE_REQUESTS.qualified} WHERE {SUBMITTED}
+{f"UNION SELECT model_id FROM {SERVICE_REQUESTS.qualified} WHERE {SUBMITTED}" if with_submitted else ""}
 UNION SELECT node_type FROM {INTERVALS.qualified} WHERE {OF_MONTH} AND metric IN ('running', 'queued', 'loaded')
 UNION SELECT unnest($own::VARCHAR[])""", own=own)  # fmt: skip
 

@@ -37,7 +37,7 @@ def select(writer: Writer, site: ServiceSite, month: date, extracted: Extracted)
     grid = Grid.of(site, month, extracted)
     if grid.until <= grid.begin:
         return
-    grid.keep(writer)
+    grid.keep(writer, with_submitted=False)
     for state, (metric, resource) in STOCKS.items():
         for start, end in _slices(writer, grid, state):
             values = {"state": state, "metric": metric, "resource": resource, "from": start, "to": end}

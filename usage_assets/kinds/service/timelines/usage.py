@@ -5,7 +5,7 @@ the first and in the last one are sums of their instants, and what lies between 
 differences. Seconds are whole microseconds until the end, so that parts add up to the whole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from usage_assets.facts.tables import INTERVALS
@@ -22,7 +22,7 @@ ALL = "*"
 _ROW = "$site AS site, $month::DATE AS month, b.opens_at AS timestamp, 'current' AS collector_type"
 
 
-def _listed(rows: list[tuple[str, ...]], columns: str) -> str:
+def _listed(rows: Sequence[tuple[str, ...]], columns: str) -> str:
     values = ", ".join("(" + ", ".join(f"'{value}'" for value in row) + ")" for row in rows)
     return f"(VALUES {values}) AS m({columns})"
 
@@ -116,8 +116,8 @@ WITH steps AS (
     SELECT *, lag(newest) OVER (PARTITION BY node_type, metric ORDER BY i) AS held FROM filled
 )
 SELECT {_ROW}, node_type, metric, 'requests' AS resource,
-    CASE WHEN known THEN CASE WHEN first_at = b.opens_at THEN most ELSE greatest(most, held) END END AS value,
-    NULL::DOUBLE AS hours
+    CASE WHEN NOT known THEN NULL WHEN first_at = b.opens_at THEN most ELSE coalesce(greatest(most, held), 0) END
+        AS value, NULL::DOUBLE AS hours
 FROM held b
 """
 
@@ -127,7 +127,7 @@ def select(writer: Writer, site: ServiceSite, month: date, extracted: Extracted)
     grid = Grid.of(site, month, extracted)
     if grid.until <= grid.begin:
         return
-    grid.keep(writer)
+    grid.keep(writer, with_submitted=True)
     for sql in (_FLOWS, _STOCKS, _MOST):
         yield Query(sql, grid.values(sql))
     capacity = _capacity(site)
