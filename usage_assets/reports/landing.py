@@ -19,11 +19,13 @@ from usage_assets.reports.templating import render_template
 FRONT = ".front.json"
 """Status file that coverage writes for these pages, below the plots folder; hidden, so that it is not served."""
 _MONTH = re.compile(r"\d{4}-\d{2}")
-_REPORTS = "gpu_reports"
+_REPORTS = {"gpu_reports": "reports of the GPU pool", "usage_reports": "usage reports"}
+"""Folders of reports below that of a site, of which it has one, and what they are called."""
 _WHOLE = ("cross_site_usage", "coverage")
 _NEWEST = 3
 """Months that a site's page shows with their pictures; older ones are folded by year."""
-_LATEST = 5  # of each kind of GPU report, on a site's page
+_LATEST = 5  # of each kind of report, on a site's page
+_FIRST = ("stack", "service_history")  # plots of a whole history, of which the list of sites shows the first
 _TITLES = {
     "cross_site_usage": "Machines used and available",
     "coverage": "Data availability (coverage)",
@@ -81,9 +83,10 @@ def page_of(folder: Path, parts: Sequence[str]) -> str | None:
         return _site(here, front)
     if len(parts) == 2 and _MONTH.fullmatch(parts[1]):
         return _month(here, front)
-    if len(parts) <= 3 and parts[1] == _REPORTS:
+    if len(parts) <= 3 and parts[1] in _REPORTS:
         groups = _reports(here) if len(parts) == 2 else {parts[2]: _pages(here)[::-1]}
-        return render_template("reports.html.j2", site=_name(front, site), groups=groups, up="../" * (len(parts) - 1))
+        values = {"site": _name(front, site), "title": _REPORTS[parts[1]], "groups": groups}
+        return render_template("reports.html.j2", **values, up="../" * (len(parts) - 1))
     return None
 
 
@@ -110,7 +113,8 @@ def _home(folder: Path, front: Mapping[str, Any]) -> str:
     for key in dict.fromkeys([*known, *(path.name for path in _folders(folder))]):
         months = _months(folder / key)
         first, last = (months[-1], months[0]) if months else ("", "")
-        small = _thumbnail(folder / key / f"{key}_stack.html", f"{key}/")
+        plots = (_thumbnail(folder / key / f"{key}_{name}.html", f"{key}/") for name in _FIRST)
+        small = next(filter(None, plots), None)
         site = {"kind": "", "counts": None} | known.get(key, {}) | {"key": key, "name": _name(front, key)}
         sites.append(site | {"months": len(months), "first": first, "last": last, "thumbnail": small})
     return render_template(
@@ -124,6 +128,7 @@ def _home(folder: Path, front: Mapping[str, Any]) -> str:
 
 def _site(here: Path, front: Mapping[str, Any]) -> str:
     months = _months(here)
+    at = next((name for name in _REPORTS if (here / name).is_dir()), min(_REPORTS))
 
     def of(months: Iterable[str]) -> list[tuple[str, list[Link]]]:
         return [(month, _pages(here / month, f"{month}/")) for month in months]
@@ -135,7 +140,8 @@ def _site(here: Path, front: Mapping[str, Any]) -> str:
         whole=_pages(here),
         newest=of(months[:_NEWEST]),
         old=[(year, of(group)) for year, group in groupby(months[_NEWEST:], key=lambda month: month[:4])],
-        reports={name: links[:_LATEST] for name, links in _reports(here / _REPORTS, f"{_REPORTS}/").items()},
+        reports_at=at,
+        reports={name: links[:_LATEST] for name, links in _reports(here / at, f"{at}/").items()},
         counts=front.get("sites", {}).get(here.name, {}).get("counts"),
         failures=[row for row in front.get("failures", ()) if row.get("site") == here.name],
         made_at=front.get("made_at", ""),
@@ -192,7 +198,7 @@ def _plot(page: Path) -> str:
 
 
 def _reports(folder: Path, below: str = "") -> dict[str, list[Link]]:
-    """The reports of a GPU pool, the newest first, by how often they come."""
+    """The reports of a site, the newest first, by how often they come."""
     return {period.name: _pages(period, f"{below}{period.name}/")[::-1] for period in _folders(folder)}
 
 

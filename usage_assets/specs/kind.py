@@ -104,10 +104,11 @@ class Kind(ABC):
     ) -> DumpResult:
         """Read the months at the source and store them; what was done of each."""
 
+    @abstractmethod
     def read_raw(self, reader: Reader, site: Any, months: Sequence[date]) -> Any:
-        """The columns that facts use of the raw rows of some months; of kinds whose facts do not select their own."""
-        raise NotImplementedError
+        """The columns that facts use of the raw rows of some months."""
 
+    @abstractmethod
     def build_facts(
         self,
         site: Any,
@@ -117,7 +118,6 @@ class Kind(ABC):
         only: Collection[str] | None = None,
     ) -> Facts:
         """The facts of the months, of what `read_raw` gave; `extracted` per month, `only` names the facts wanted."""
-        raise NotImplementedError
 
     @abstractmethod
     def usage_scope(self, site: Any) -> Scope:

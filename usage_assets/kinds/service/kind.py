@@ -9,7 +9,7 @@ from usage_assets.specs.kind import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     import polars as pl
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from usage_assets.sources.record import DumpResult
     from usage_assets.specs.access_report import SiteAccess
     from usage_assets.specs.asset import Asset
-    from usage_assets.specs.metric import Metric
+    from usage_assets.specs.mail import DueReport, MailMessage
+    from usage_assets.specs.plot import Plot
     from usage_assets.specs.raw_table import RawTable
     from usage_assets.timelines.usage import Scope
     from usage_assets.warehouse import Reader, Warehouse
@@ -31,6 +32,7 @@ class Service(Kind):
     label = "Service: requests to models, known by the events of a gateway or server"
     source = "file"
     machines = ("requests",)
+    mails_reports = True
 
     @cached_property
     def site_model(self) -> type[ServiceSite]:
@@ -49,33 +51,36 @@ class Service(Kind):
     @cached_property
     def facts(self) -> tuple[Asset, ...]:
         """Requests, residency of models, the inventory, and the intervals of each metric."""
-        from usage_assets.kinds.service.facts.assets import FACTS
-
-        return FACTS
-
-    @cached_property
-    def usage(self) -> tuple[Asset, ...]:
-        """Flows and stocks of requests, tokens and models."""
-        from usage_assets.kinds.service.timelines.assets import USAGE_ASSETS
-
-        return USAGE_ASSETS
-
-    @cached_property
-    def metrics(self) -> tuple[Metric, ...]:
-        """What is counted of requests, tokens and models."""
-        from usage_assets.kinds.service.timelines.metrics import METRICS
-
-        return METRICS
+        return ()
 
     @cached_property
     def tables(self) -> tuple[Asset, ...]:
-        """Lead times, sums, limits, advice, reports and the audit."""
+        """Sums, limits, advice, reports and the audit."""
         from usage_assets.kinds.service.reports.advice_assets import ADVICE_ASSETS
+        from usage_assets.kinds.service.reports.assets import REPORT_ASSETS
         from usage_assets.kinds.service.reports.spending import SPENDING_ASSETS
         from usage_assets.kinds.service.tables.assets import TABLE_ASSETS
-        from usage_assets.kinds.service.timelines.assets import LEADTIME
 
-        return (LEADTIME, *TABLE_ASSETS, *SPENDING_ASSETS, *ADVICE_ASSETS)
+        return (*TABLE_ASSETS, *SPENDING_ASSETS, *ADVICE_ASSETS, *REPORT_ASSETS)
+
+    @cached_property
+    def plots(self) -> tuple[Plot, ...]:
+        """Cost, requests, tokens, load, latency and spending."""
+        from usage_assets.kinds.service.plots.declare import PLOTS
+
+        return PLOTS
+
+    def due_reports(self, site: ServiceSite, now: datetime) -> Sequence[DueReport]:
+        """The report of the last month, if it is mailed."""
+        from usage_assets.kinds.service.reports.mailing import due_reports
+
+        return due_reports(site, now)
+
+    def mail_message(self, reader: Reader, site: ServiceSite, report: DueReport) -> MailMessage:
+        """A report as a mail."""
+        from usage_assets.kinds.service.reports.mailing import mail_message
+
+        return mail_message(reader, site, report)
 
     def dump(
         self, site: ServiceSite, window: Window, warehouse: Warehouse, *, tables: Sequence[RawTable], **options: Any
@@ -87,15 +92,11 @@ class Service(Kind):
 
     def usage_scope(self, site: ServiceSite) -> Scope:
         """Requests by model."""
-        from usage_assets.kinds.service.timelines.scope import usage_scope
-
-        return usage_scope(site)
+        raise NotImplementedError
 
     def node_types(self, reader: Reader, site: ServiceSite, months: Sequence[date]) -> pl.DataFrame:
         """Models."""
-        from usage_assets.kinds.service.timelines.scope import node_types
-
-        return node_types(reader, site, months)
+        raise NotImplementedError
 
     def check_site(self, site: ServiceSite, tables: Sequence[RawTable], *, count: bool = True) -> SiteAccess:
         """Files, columns and events that are there."""

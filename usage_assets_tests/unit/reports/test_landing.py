@@ -162,3 +162,15 @@ def test_a_page_that_is_not_there_escapes_its_address_and_leads_back(plots: Path
     assert Read(page).links[-2:] == ["../../metal/", "../../"]
     assert "Blazar" not in page
     assert "a database blazar" in landing.missing(plots, ["metal", "2026-01", "leadtime.html"])
+
+
+def test_a_service_shows_its_history_and_its_usage_reports(tmp_path: Path):
+    draw(tmp_path, "llm/2026-03/service_models", "llm/llm_service_history")
+    draw(tmp_path, *(f"llm/usage_reports/monthly/2026-{month:02}" for month in range(1, 8)))
+    assert {image["src"] for image in read(tmp_path).images} == {"llm/llm_service_history.svg"}
+    page = read(tmp_path, "llm")
+    assert [link for link in page.links if link.startswith("usage_reports/monthly/2026")] == [
+        f"usage_reports/monthly/2026-{month:02}.html" for month in (7, 6, 5, 4, 3)
+    ]
+    assert "usage_reports/monthly/" in page.links
+    assert "usage reports" in read(tmp_path, "llm", "usage_reports", "monthly").text

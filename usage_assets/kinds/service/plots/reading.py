@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
+from usage_assets.kinds.service.reports.spending_tables import SPENDING_STATUS
 from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.kinds.service.tables.declarations import SERVICE_USER_DAILY, SERVICE_USER_MONTHLY
 from usage_assets.specs.plot_context import Scene
@@ -84,13 +85,18 @@ SELECT month, sum(requests) AS requests, sum(succeeded) AS succeeded, sum(failed
        sum(least(cached_tokens, input_tokens)) AS cached, sum(output_tokens) AS output
 FROM {SERVICE_USER_MONTHLY.qualified} WHERE site = $site GROUP BY ALL ORDER BY month
 """
-# of each limit the last status of the month
-_SPENDING = """
-SELECT scope_type, scope_id, "window", as_of, period, spent, remaining, percent, burn_per_day, projected_crossing_date,
-       unrated_requests
-FROM reports.spending_status WHERE site = $site AND month = $month
-QUALIFY row_number() OVER (PARTITION BY scope_type, scope_id, "window" ORDER BY as_of DESC) = 1 ORDER BY ALL
+# of each limit the last status of the month; what has no limit has nothing left of it
+_SPENDING = f"""
+WITH latest AS (
+  SELECT scope_type, scope_id, "window", as_of, period, spent, remaining, percent, burn_per_day,
+         projected_crossing_date, unrated_requests
+  FROM {SPENDING_STATUS.qualified} WHERE site = $site AND month = $month AND remaining IS NOT NULL
+  QUALIFY row_number() OVER (PARTITION BY scope_type, scope_id, "window" ORDER BY as_of DESC) = 1
+)
+SELECT *, count(*) OVER () AS judged, count(*) FILTER (spent > 0 AND remaining <= 0) OVER () AS reached FROM latest
+ORDER BY coalesce(percent, CASE WHEN spent > 0 THEN 100 ELSE 0 END) DESC, scope_type, scope_id, "window" LIMIT $most
 """
+MOST_LIMITS = 30
 LEAST_S = 0.001
 """Latencies below this are shown as this: the axis is logarithmic."""
 PER_DECADE = 10
@@ -148,5 +154,5 @@ tokens = _of_month(_TOKENS)
 """Tokens of a month by day: date, input (those of no cache), cached, output."""
 load = _of_month(_ADDED)
 """Stocks of a month: timestamp, metric, value."""
-spending = _of_month(_SPENDING)
-"""The last status of each limit in a month; see reports.spending_status for its columns."""
+spending = _of_month(_SPENDING, most=MOST_LIMITS)
+"""The last status in a month of the limits with the largest shares; judged and reached count all limits."""

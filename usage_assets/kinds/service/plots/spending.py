@@ -14,7 +14,7 @@ from usage_assets.reports.frame import Panel
 from usage_assets.reports.series import span
 from usage_assets.specs.plot_context import Figure, Scene, Trace
 
-_MOST, _NAME = 30, 44
+_NAME = 44
 _ROW_PX = 24
 _LEVELS: tuple[tuple[str, float, dict[str, Any]], ...] = (
     ("Below 80 %", 80.0, {"color": "#56B4E9"}),
@@ -33,21 +33,18 @@ def service_spending(rows: pl.DataFrame, scene: Scene) -> Figure:
     """A bar per limit: the share of it that is spent in the period that holds the last status of the month.
 
     `rows` has scope_type, scope_id, window, as_of, period, spent, remaining, percent, burn_per_day,
-    projected_crossing_date and unrated_requests, one per limit. The projection is spent + burn_per_day x the days left.
+    projected_crossing_date and unrated_requests, one per limit, the largest share first; judged and reached count all.
+    The projection is spent + burn_per_day x the days left.
     """
     title = frame.heading(scene.site.name, f"Spending against limits, {scene.label}")
     if rows.is_empty():
         return frame.sentence(title, frame.span_text(scene.window), "No limit was judged in this time")
-    judged = _projected(rows, zone(scene)).sort(
-        "shown", "scope_type", "scope_id", "window", descending=[True] + [False] * 3
-    )
-    shown = judged.head(_MOST)
+    shown = _projected(rows, zone(scene))
     money = currency(scene)
-    as_of = span(rows["as_of"])[1]
-    reached = judged.filter(pl.col("shown") >= 100).height
-    subtitle = f"as of {as_of:%Y-%m-%d %H:%M} UTC: {reached:,} of {judged.height:,} limits reached"
-    if judged.height > _MOST:
-        subtitle += f"; the {_MOST} with the largest shares"
+    as_of, judged = span(rows["as_of"])[1], int(rows["judged"][0])
+    subtitle = f"as of {as_of:%Y-%m-%d %H:%M} UTC: {int(rows['reached'][0]):,} of {judged:,} limits reached"
+    if judged > rows.height:
+        subtitle += f"; the {rows.height} with the largest shares"
     names = parts.labels([_called(*row) for row in shown.select("scope_type", "scope_id", "window").iter_rows()], _NAME)
     traces = [trace for level in range(len(_LEVELS)) for trace in _bars(shown, names, level, money)]
     traces += _projections(shown, money)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from usage_assets.core.yaml_files import Real, Whole
 from usage_assets.kinds.service.raw.tables import EVENT_TYPES
+from usage_assets.kinds.service.site.reports import Reports
 from usage_assets.kinds.service.site.sources import Source, beside_the_site
 from usage_assets.sites.base import BaseSite, Gap, Strict, expand
 from usage_assets.sites.sql import PersonalRule, Tls
@@ -106,6 +107,8 @@ class ServiceSite(BaseSite):
     recommend: Recommend = Recommend()
     performance_window_days: Days = 7
     preload_bytes: Annotated[Whole, Field(ge=0)] | None = None
+    reports: Reports = Reports()
+    """The usage reports that are mailed."""
     default_tiers: bool = False
     week_start: Weekday = "monday"
     personal: dict[str, PersonalRule] = Field(default_factory=dict)

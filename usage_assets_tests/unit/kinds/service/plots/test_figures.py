@@ -208,7 +208,12 @@ def limit(**columns: Any) -> dict[str, Any]:
 
 
 def spent(*rows: dict[str, Any]) -> Figure:
-    return drawn(spending.service_spending(pl.DataFrame(rows, schema=SPENDING, orient="row"), SCENE))
+    """The figure of these statuses, stored and read."""
+    con = duckdb.connect()
+    made = [{"site": "llm", "month": MARCH} | row for row in rows]
+    con.register("made", pl.DataFrame(made, {"site": pl.String, "month": pl.Date} | SPENDING, orient="row").to_arrow())
+    con.execute("CREATE SCHEMA reports; CREATE TABLE reports.spending_status AS FROM made")
+    return drawn(spending.service_spending(reading.spending(Reader(con), SCENE), SCENE))
 
 
 def test_a_period_ends_at_midnight_of_the_site_also_where_clocks_change():
@@ -221,7 +226,10 @@ def test_a_period_ends_at_midnight_of_the_site_also_where_clocks_change():
 def test_limits_stand_by_what_is_spent_with_their_projection():
     over = limit(scope_id="over", spent=Decimal(150), remaining=Decimal(-50), percent=150.0)
     nothing = limit(scope_id="nothing", spent=Decimal(1), remaining=Decimal(-1), percent=None)
-    figure = spent(limit(as_of=datetime(2026, 3, 31, 5)), over, nothing, limit(scope_id="near", percent=80.0))
+    none = limit(scope_id="unlimited", remaining=None, percent=None)
+    older = limit(as_of=datetime(2026, 3, 20), spent=Decimal(7), percent=7.0)
+    last = limit(as_of=datetime(2026, 3, 31, 5))
+    figure = spent(older, last, over, nothing, limit(scope_id="near", percent=80.0), none)
     levels = {trace["name"]: trace["x"] for trace in figure["data"] if trace["type"] == "bar"}
     assert levels == {"Limit reached": [150.0, 100.0], "80 % or more": [80.0], "Below 80 %": [50.0]}
     assert figure["layout"]["yaxis"]["ticktext"] == [f"month, user {name}" for name in ("over", "nothing", "near", "u")]
@@ -273,6 +281,7 @@ def test_names_are_text_and_three_hundred_of_them_fit():
         latency.service_latency(reading.latencies(reader, SCENE), SCENE),
         spent(*(limit(scope_id=name) for name in names)),
     ]
+    assert "0 of 300 limits reached; the 30 with the largest shares" in subtitle(figures[-1])
     for figure in figures:
         text = json.dumps(drawn(figure))
         assert "<script" not in text
