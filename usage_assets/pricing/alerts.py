@@ -5,6 +5,7 @@ from datetime import datetime
 
 import duckdb
 
+from usage_assets.core.errors import UsageError
 from usage_assets.pricing.charges import NOBODY, Charges, keep_periods, keep_watched, scope_id
 from usage_assets.pricing.limits import CALENDAR, Limits
 from usage_assets.pricing.sql import half_even, scaled, unscaled
@@ -40,9 +41,11 @@ def alerts_query(con: duckdb.DuckDBPyConnection, charges: Charges, limits: Limit
     if first is not None and first < as_of:
         keep_periods(con, limits, first, min(last, as_of))
         for scope_type, window in limits.pairs():
-            if window != "session" or charges.session_id is not None:
-                keep_watched(con, charges, limits, scope_type, window)
-                _keep_crossed(con, charges, limits, (scope_type, window), as_of)
+            if window == "session" and charges.session_id is None:
+                msg = f"site {limits.site}: a limit of {scope_type} is per session, but charges have no sessions"
+                raise UsageError(msg)
+            keep_watched(con, charges, limits, scope_type, window)
+            _keep_crossed(con, charges, limits, (scope_type, window), as_of)
     return "SELECT * FROM spending_crossed"
 
 
@@ -82,16 +85,16 @@ def _charged(charges: Charges, scope: Sequence[str], window: str) -> str:
     """SQL of the charges of scopes watched that have a positive cost, with the period that each lies in."""
     value, moment, cost = scope_id(scope), charges.column("at"), charges.column("cost")
     if window in CALENDAR:
-        period = "p.label, p.period_start, p.period_end"
+        label, period = "p.label", "p.period_start, p.period_end"
         join = f"""JOIN spending_periods p ON p."window" = $window AND w.tz = p.tz AND CAST({moment} AS DATE) = p.day
     AND {moment} >= p.period_start AND {moment} < p.period_end"""
     else:
         label = f"nullif({charges.column(f'{window}_id')}, '{NOBODY}')"
-        period, join = f"{label} AS label, NULL::TIMESTAMP AS period_start, NULL::TIMESTAMP AS period_end", ""
-    return f"""SELECT w.scope_id, w.tz, w.lowest, {period}, {moment} AS instant,
+        period, join = "NULL::TIMESTAMP AS period_start, NULL::TIMESTAMP AS period_end", ""
+    return f"""SELECT w.scope_id, w.tz, w.lowest, {label} AS label, {period}, {moment} AS instant,
     {charges.column("request_id")} AS request_id, {charges.column("event_id")} AS event_id,
     CAST({cost} AS DECIMAL(38,12)) AS cost
 FROM {charges.relation} AS c
 JOIN (SELECT scope_id, tz, min(lowest) AS lowest FROM spending_watched GROUP BY ALL) w ON {value} = w.scope_id
 {join}
-WHERE {moment} < $as_of AND {cost} > 0 AND label IS NOT NULL"""
+WHERE {moment} < $as_of AND {cost} > 0 AND {label} IS NOT NULL"""

@@ -173,6 +173,10 @@ class Limits:
         starts = (period_of(window, tz, at, self.calendar.week_start).start for window, tz in wanted)
         return min([at, *starts])
 
+    def open_starts(self, window: Window, at: datetime) -> set[datetime]:
+        """The starts of the window's periods that hold an instant: an alert of another period is one of the past."""
+        return {period_of(window, tz, at, self.calendar.week_start).start for tz in self.zones}
+
     def _of(self, scope_type: str, window: str) -> list[Limit]:
         return [row for row in self.rows if row.scope_type == scope_type and row.window == window]
 
@@ -213,13 +217,21 @@ def _checked(row: Limit, scope_types: Mapping[str, Sequence[str]], currency: str
         if not row.thresholds or row.thresholds[0] <= 0 or len(set(row.thresholds)) < len(row.thresholds):
             _refuse("thresholds: name at least one, each above 0, none twice")
         if row.reporting_tz is not None:
-            zone(row.reporting_tz)
+            _zone(row.reporting_tz)
         scope_id = _scope_id(row.scope_id, len(scope_types[row.scope_type]))
     except ValueError as fault:
         msg = f"{row.place}: {fault}"
         raise error(msg) from None
     row.refuse_empty(error)
     return replace(row, scope_id=scope_id)
+
+
+def _zone(named: str) -> None:
+    try:
+        zone(named)
+    except ValueError as fault:
+        msg = f"reporting_tz: {fault}"
+        raise ValueError(msg) from None
 
 
 def _refuse(fault: str) -> None:

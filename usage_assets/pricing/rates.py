@@ -78,6 +78,11 @@ class Rates:
             _refuse_open_tiers(some, named, error)
         return cls(tuple(scopes), found, dict(by_scope))
 
+    def within(self, scope: str, value: str) -> "Rates":
+        """The rows that give this value for a scope, or none: what a file says of other sites names no meter here."""
+        at = self.scopes.index(scope)
+        return Rates.of((row for row in self.rows if row.scope[at] in {None, value}), self.scopes)
+
     @property
     def meters(self) -> list[str]:
         """Every meter that some row names, sorted."""

@@ -90,7 +90,7 @@ class Stages:
         picked = [
             *(f"{self._column(key)} AS k_{i}" for i, key in enumerate(columns.key)),
             *(f"{self._column(key)} AS o_{i}" for i, key in enumerate(columns.order or columns.key)),
-            f"{self._column(columns.at)} AS instant", "segment",
+            f"{self._column(columns.at)} AS instant", "seg.segment",
             *(f"coalesce(c_{i}.code, 0) AS s_{i}" for i in range(len(self.scopes))),
             *(f"{self._quantity(i)} AS q_{i}" for i in range(len(self.meters))),
             f"CAST({self._column(stated)} AS DECIMAL(38,12)) AS stated",

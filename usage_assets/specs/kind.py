@@ -104,11 +104,10 @@ class Kind(ABC):
     ) -> DumpResult:
         """Read the months at the source and store them; what was done of each."""
 
-    @abstractmethod
     def read_raw(self, reader: Reader, site: Any, months: Sequence[date]) -> Any:
-        """The columns that facts use of the raw rows of some months."""
+        """The columns that facts use of the raw rows of some months; of kinds whose facts do not select their own."""
+        raise NotImplementedError
 
-    @abstractmethod
     def build_facts(
         self,
         site: Any,
@@ -118,6 +117,7 @@ class Kind(ABC):
         only: Collection[str] | None = None,
     ) -> Facts:
         """The facts of the months, of what `read_raw` gave; `extracted` per month, `only` names the facts wanted."""
+        raise NotImplementedError
 
     @abstractmethod
     def usage_scope(self, site: Any) -> Scope:

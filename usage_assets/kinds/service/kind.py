@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from usage_assets.specs.access_report import SiteAccess
     from usage_assets.specs.asset import Asset
     from usage_assets.specs.mail import DueReport, MailMessage
+    from usage_assets.specs.metric import Metric
     from usage_assets.specs.plot import Plot
     from usage_assets.specs.raw_table import RawTable
     from usage_assets.timelines.usage import Scope
@@ -51,17 +52,34 @@ class Service(Kind):
     @cached_property
     def facts(self) -> tuple[Asset, ...]:
         """Requests, residency of models, the inventory, and the intervals of each metric."""
-        return ()
+        from usage_assets.kinds.service.facts.assets import FACTS
+
+        return FACTS
+
+    @cached_property
+    def usage(self) -> tuple[Asset, ...]:
+        """Flows and stocks of requests, tokens and models."""
+        from usage_assets.kinds.service.timelines.assets import USAGE_ASSETS
+
+        return USAGE_ASSETS
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is counted of requests, tokens and models."""
+        from usage_assets.kinds.service.timelines.metrics import METRICS
+
+        return METRICS
 
     @cached_property
     def tables(self) -> tuple[Asset, ...]:
-        """Sums, limits, advice, reports and the audit."""
+        """Lead times, sums, limits, advice, reports and the audit."""
         from usage_assets.kinds.service.reports.advice_assets import ADVICE_ASSETS
         from usage_assets.kinds.service.reports.assets import REPORT_ASSETS
         from usage_assets.kinds.service.reports.spending import SPENDING_ASSETS
         from usage_assets.kinds.service.tables.assets import TABLE_ASSETS
+        from usage_assets.kinds.service.timelines.assets import LEADTIME
 
-        return (*TABLE_ASSETS, *SPENDING_ASSETS, *ADVICE_ASSETS, *REPORT_ASSETS)
+        return (LEADTIME, *TABLE_ASSETS, *SPENDING_ASSETS, *ADVICE_ASSETS, *REPORT_ASSETS)
 
     @cached_property
     def plots(self) -> tuple[Plot, ...]:
@@ -92,11 +110,15 @@ class Service(Kind):
 
     def usage_scope(self, site: ServiceSite) -> Scope:
         """Requests by model."""
-        raise NotImplementedError
+        from usage_assets.kinds.service.timelines.scope import usage_scope
+
+        return usage_scope(site)
 
     def node_types(self, reader: Reader, site: ServiceSite, months: Sequence[date]) -> pl.DataFrame:
         """Models."""
-        raise NotImplementedError
+        from usage_assets.kinds.service.timelines.scope import node_types
+
+        return node_types(reader, site, months)
 
     def check_site(self, site: ServiceSite, tables: Sequence[RawTable], *, count: bool = True) -> SiteAccess:
         """Files, columns and events that are there."""

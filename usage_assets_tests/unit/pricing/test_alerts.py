@@ -1,12 +1,17 @@
 """Spending alerts: each rule by a case worked by hand."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 
+import duckdb
 import pytest
 
-from usage_assets_tests.unit.pricing.spending import NOON, Charge, alerts, crossed, hours, limit, limits
+from usage_assets.core.errors import UsageError
+from usage_assets.pricing.alerts import alerts_query
+from usage_assets.pricing.status import status_query
+from usage_assets_tests.unit.pricing.spending import CHARGES, NOON, Charge, alerts, crossed, hours, limit, limits, load
 
 CHICAGO = "America/Chicago"
 
@@ -185,6 +190,24 @@ def test_a_repeated_run_gives_the_same_ids_whatever_comes_after():
     again = alerts([Charge("a"), Charge("b", hours(1)), Charge("c", hours(2))], rows)
     assert again[0] == first[0]
     assert len({alert["id"] for alert in again}) == len(again) == 4
+
+
+def test_a_limit_per_session_needs_a_column_of_sessions():
+    with duckdb.connect() as con:
+        load(con, [Charge("a")])
+        without = replace(CHARGES, session_id=None)
+        with pytest.raises(UsageError, match="site p: a limit of owner is per session, but charges have no sessions"):
+            alerts_query(con, without, limits(limit(1, "session")), hours(1))
+
+
+def test_columns_of_charges_may_have_any_name():
+    names = ("label", "tz", "lowest", "scope_id", "period_start", "starts", "amount", "period")
+    more = ", ".join(f"1 AS {name}" for name in names)
+    with duckdb.connect() as con:
+        load(con, [Charge("a")])
+        charges = replace(CHARGES, relation=f"(SELECT *, {more} FROM charged)")
+        assert len(con.sql(alerts_query(con, charges, limits(limit(1), limit(1, "request")), hours(1)))) == 8
+        assert len(con.sql(status_query(con, charges, limits(limit(1)), hours(1), listed=[]))) == 1
 
 
 @pytest.mark.parametrize("digits", ["123456789.123456789012", "0.000000000001"])

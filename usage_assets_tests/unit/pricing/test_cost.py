@@ -217,7 +217,15 @@ def test_a_key_of_several_columns_and_values_of_quotes_are_kept():
         load(con, [Row("a'\"", item="x'y", whole=2)])
         columns = Columns(key=["id", "place"], at="at", scopes=COLUMNS.scopes, quantities={"whole": "whole"})
         rates = Rates.of([rate(price=3, scope=(None, None, "x'y"))], SCOPES)
-        found = con.sql(cost_query(con, "(SELECT * FROM made)", columns, rates=rates, billing=BILLING))
+        found = con.sql(
+            cost_query(
+                con,
+                "(SELECT *, 1 AS segment, 2 AS code, 3 AS currency, 4 AS value FROM made)",
+                columns,
+                rates=rates,
+                billing=BILLING,
+            )
+        )
         assert found.columns == ["id", "place", "cost", "cost_source"]
         assert [str(kind) for kind in found.types] == ["VARCHAR", "VARCHAR", "DECIMAL(38,12)", "VARCHAR"]
         assert found.fetchall() == [("a'\"", "p", Decimal(6), "rated")]

@@ -42,7 +42,7 @@ def test_a_limits_file_has_lists_and_pairs_and_defaults(tmp_path: Path):
         (limit(1, thresholds=["0", "1"]), "thresholds: name at least one, each above 0, none twice"),
         (limit(1, thresholds=["1", "1"]), "thresholds: name at least one, each above 0, none twice"),
         (limit(1, thresholds=[]), "thresholds: name at least one"),
-        (limit(1, reporting_tz="Mars/Base"), "'Mars/Base' is no time zone"),
+        (limit(1, reporting_tz="Mars/Base"), "reporting_tz: 'Mars/Base' is no time zone"),
         (limit(1, scope_type="owner_item"), 'scope_id: u is no JSON list of 2 texts, such as ["a","b"]'),
         (limit(1, scope_id='["u"]', scope_type="owner_item"), 'scope_id: ["u"] is no JSON list of 2 texts'),
         (limit(1, until=datetime(2019, 1, 1)), "valid_to: 2019-01-01 00:00:00 is not after valid_from"),
@@ -65,6 +65,11 @@ def test_rows_of_one_scope_and_window_must_not_overlap():
 def test_rows_of_other_sites_are_left_out_and_imported_ones_count_where_the_file_has_none():
     found = limits(limit(1), limit(2, site="q"), imported=[limit(3), limit(4, "week"), limit(5, site="q")])
     assert [row.amount for row in found.rows] == [1, 4]
+
+
+def test_the_periods_that_are_open_begin_in_each_zone_of_the_rows():
+    found = limits(limit(1), limit(1, scope_id="v", reporting_tz="America/Chicago"))
+    assert found.open_starts("day", datetime(2026, 3, 10, 4)) == {datetime(2026, 3, 10), datetime(2026, 3, 9, 5)}
 
 
 WINDOWS = st.sampled_from(["request", "session", "day", "week", "month"])

@@ -51,6 +51,15 @@ def test_the_scope_that_stands_last_counts_more_than_all_before_it(tmp_path: Pat
     assert found.meters == ["hours"]
 
 
+def test_what_is_said_of_other_places_names_no_meter_here(tmp_path: Path):
+    rows = [
+        f"{place},,,{meter},1,1,USD,,2026-01-01," for place, meter in (("p", "hours"), ("", "days"), ("q", "images"))
+    ]
+    found = rates(tmp_path, *rows)
+    assert found.within("place", "p").meters == ["days", "hours"]
+    assert found.within("place", "q").meters == ["days", "images"]
+
+
 def test_a_changed_price_is_a_new_row_from_its_first_instant_on(tmp_path: Path):
     found = rates(tmp_path, ",,i,hours,1,1,USD,,2026-01-01,2026-02-01", ",,i,hours,2,1,USD,,2026-02-01,")
     assert prices(found, (None, None, "i"), datetime(2026, 1, 31, 23, 59, 59, 999999)) == [1]

@@ -8,6 +8,7 @@ it. An id that is used again a whole month later or more is another request of t
 `request_id_unique` names it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -25,6 +26,7 @@ COLUMNS = (
     *("queue_s", "success", "error", "prompt_hash", "time_of", "reader"),
 )
 _EVENTS_AT_ONCE = 500_000
+_NAMED = re.compile(r"\$(\w+)")
 _RAW = USAGE_EVENTS.table.qualified
 _ID = "coalesce(request_id, event_id)"
 _TYPES = ", ".join(f"'{name}'" for name in FOLDED)
@@ -109,7 +111,8 @@ def _run(writer: Writer, sql: str, params: Mapping[str, Any]) -> None:
 
 def used(sql: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """The values that a query names: DuckDB refuses further ones."""
-    return {name: value for name, value in params.items() if f"${name}" in sql}
+    named = set(_NAMED.findall(sql))
+    return {name: value for name, value in params.items() if name in named}
 
 
 def _at(day: date) -> datetime:

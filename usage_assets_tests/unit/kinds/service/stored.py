@@ -11,6 +11,7 @@ import polars as pl
 from usage_assets.kinds.service.facts import requests
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
 from usage_assets.kinds.service.raw.tables import USAGE_EVENTS
+from usage_assets.specs.asset import Asset
 from usage_assets.warehouse import Warehouse
 
 SITE = "chat"
@@ -26,7 +27,8 @@ _DEFAULTS: dict[str, Any] = {
 def site(**options: Any) -> Any:
     """A site with the settings that facts read."""
     known = {"key": SITE, "max_request_hours": 24, "currency": "USD", "zero_cost": "stated", "max_parallel": None,
-             "rates": None, "exchange_rates": None, "inventory": None, "bucket_minutes": 60}  # fmt: skip
+             "rates": None, "exchange_rates": None, "inventory": None, "bucket_minutes": 1440,
+             "known_gaps": ()}  # fmt: skip
     return SimpleNamespace(**known | options)
 
 
@@ -95,3 +97,18 @@ def folded(warehouse: Warehouse, *rows: Mapping[str, Any], **options: Any) -> di
     store(warehouse, rows)
     (row,) = fold(warehouse, **options).iter_rows(named=True)
     return row
+
+
+def build(warehouse: Warehouse, assets: Iterable[Asset], months: Sequence[date] = (MARCH,), **options: Any) -> None:
+    """Store what some assets select of some months, in order; `read_at` is when all of them were read."""
+    read_at = options.pop("read_at", None)
+    extracted = {} if read_at is None else dict.fromkeys(months, read_at)
+    with warehouse.write("test") as writer:
+        for asset in assets:
+            assert asset.select is not None
+            for month in months:
+                broken = writer.insert_month(
+                    asset.table, asset.select(writer, site(**options), month, extracted), site=SITE, month=month,
+                    asset=asset.path, run_id="test", owned=asset.owned,
+                )  # fmt: skip
+                assert broken == []
