@@ -23,6 +23,7 @@ def _site_stack(history: reading.History, scene: Scene) -> Figure:
 
 
 _USAGE, _LEASES, _LEGACY = "timelines/usage", "facts/leases", "timelines/legacy_usage"
+_LEADTIME = "timelines/leadtime"
 # plots that name the same function share what it reads
 PLOTS: tuple[Plot, ...] = (
     Plot("usage_stack", "Use and capacity over a month, and the shares of use below.",
@@ -32,7 +33,7 @@ PLOTS: tuple[Plot, ...] = (
     Plot("node_types", "Utilization of each node type on each day of a month.",
          "month", (_USAGE,), reading.usage_by_type, utilization.node_types),
     Plot("leadtime", "How long leases took until they began, asked for and in fact, by node type.",
-         "month", ("timelines/leadtime",), reading.leadtime_month, leadtime.leadtime),
+         "month", (_LEADTIME,), reading.leadtime_month, leadtime.leadtime),
     Plot("leadtime_compare", "Lead time asked for against that in fact, and their difference.",
          "month", (_LEASES,), reading.leases_month, leadtime.leadtime_compare),
     Plot("leadtime_projected", "The least lead time that was possible, and how much longer users chose to wait.",
@@ -59,9 +60,9 @@ PLOTS: tuple[Plot, ...] = (
 def plots_of(kind: Kind) -> tuple[Plot, ...]:
     """The plots of a kind: those whose tables it has, and its own.
 
-    The usage of kinds that make it themselves (`Kind.usage`) is not of machines, which plots of usage show.
+    The usage of kinds that make it themselves (`Kind.usage`) is not of machines, nor are their lead times of leases.
     """
     have = {f"raw/{table.name}" for table in kind.raw_tables} | {fact.path for fact in kind.facts}
     have |= {table.path for table in (*kind.usage, *kind.tables)}
-    have = have - {_USAGE} if kind.usage else have | {_USAGE}
+    have = have - {_USAGE, _LEADTIME} if kind.usage else have | {_USAGE}
     return (*(plot for plot in PLOTS if have.issuperset(plot.after)), *kind.plots)

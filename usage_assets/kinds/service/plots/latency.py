@@ -35,7 +35,11 @@ def service_latency(found: Latencies, scene: Scene) -> Figure:
     count = int(found.models["requests"].sum())
     subtitle += f": {count:,} requests"
     every = found.models.height
-    foot = f"The {_MOST} models of {every:,} with most requests" if every > _MOST else ""
+    foot = "; ".join([
+        *([f"the {_MOST} models of {every:,} with most requests"] if every > _MOST else []),
+        *([f"waited before the start: median {_seconds(found.waits[0])}, 95th percentile {_seconds(found.waits[1])}"]
+          if None not in found.waits else []),
+    ])  # fmt: skip
     names = parts.labels(models["model_id"].to_list(), _NAME)
     rows = list(range(len(names)))
     ticks = [f"{name} ({requests:,})" for name, requests in zip(names, models["requests"], strict=True)]
@@ -57,6 +61,10 @@ def service_latency(found: Latencies, scene: Scene) -> Figure:
     traces = [_spans(models), _points(models, names, "p50", "Median", _P50)]
     traces += [_points(models, names, "p95", "95th percentile", _P95), _histogram(found.bins, count)]
     return {"data": traces, "layout": layout}
+
+
+def _seconds(value: float | None) -> str:
+    return f"{value or 0.0:,.3g} s"
 
 
 def _spans(models: pl.DataFrame) -> Trace:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from usage_assets.kinds.service.plots.reading import shown_minutes
 from usage_assets.reports import frame
 from usage_assets.reports.figures import steps
 from usage_assets.reports.frame import Panel
@@ -22,7 +23,8 @@ _FORMAT = "%{y:,.2f}"
 def service_load(rows: pl.DataFrame, scene: Scene) -> Figure:
     """Means of requests in progress and queued per bucket, their maxima, and the capacity where the site states one.
 
-    `rows` has timestamp, metric and value: running, queued, loaded_models, running_max, queued_max, capacity.
+    `rows` has timestamp, metric and value: running, queued, loaded_models, running_max, queued_max, capacity and
+    available.
     """
     title = frame.heading(scene.site.name, f"Requests in progress and queued, {scene.label}")
     series = _series(rows, scene)
@@ -52,7 +54,7 @@ def _series(rows: pl.DataFrame, scene: Scene) -> Series:
     start, end = scene.window
     if scene.extracted_at is not None and start < scene.extracted_at < end:
         end = scene.extracted_at
-    bucket = timedelta(minutes=scene.site.bucket_minutes)
+    bucket = timedelta(minutes=shown_minutes(scene))
     wide = rows.pivot(on="metric", index="timestamp", values="value") if rows.height else rows.select("timestamp")
     wide = wide.with_columns(pl.col("timestamp").cast(pl.Datetime("us")))
     return Series("requests", dense(wide, start, end, bucket), bucket, end)
@@ -70,7 +72,9 @@ def _panel(series: Series, metric: str, label: str, colour: str, number: int) ->
         trace | of_legend
         for trace in steps.areas([series.values[metric]], points, style, stack=f"s{number}r", panel=number)
     ]
-    lines = [(f"{metric}_max", f"{label} (maximum)", {"width": 1, "color": frame.INK, "shape": "hv"})]
+    lines = [
+        (f"{metric}_max", f"{label} (most at once<br>of one model)", {"width": 1, "color": frame.INK, "shape": "hv"})
+    ]
     if metric == "running":
         capacity = {"width": 2, "color": "#D55E00", "dash": steps.DASHES["total"], "shape": "hv"}
         lines.append(("capacity", "Capacity", capacity))
@@ -83,8 +87,9 @@ def _panel(series: Series, metric: str, label: str, colour: str, number: int) ->
 
 
 def _capacity_text(series: Series) -> str:
-    if not (series.has("capacity") and series.has("running")):
+    if not (series.has("capacity") and series.has("available")):
         return ""
-    both = series.values.select("running", "capacity").drop_nulls()
-    capacity, running = (float(both[name].sum()) for name in ("capacity", "running"))
-    return f"; {running / capacity:.1%} of the capacity in use" if capacity > 0 else ""
+    # of models that have a capacity: others may run beside them
+    both = series.values.select("available", "capacity").drop_nulls()
+    capacity, free = (float(both[name].sum()) for name in ("capacity", "available"))
+    return f"; {1 - free / capacity:.1%} of the capacity in use" if capacity > 0 else ""

@@ -45,16 +45,23 @@ SELECT date, sum(input_tokens - least(cached_tokens, input_tokens)) AS input,
        sum(least(cached_tokens, input_tokens)) AS cached, sum(output_tokens) AS output
 FROM {SERVICE_USER_DAILY.qualified} WHERE site = $site AND month = $month GROUP BY ALL ORDER BY date
 """
+_STOCKS = ("running", "queued", "loaded_models", "capacity", "available")
+_MOST_AT_ONCE = ("running_max", "queued_max")
+# stocks of models add up; the most at once of several models is not known of them together, only of each
 _LOAD = f"""
-SELECT timestamp, node_type, metric, value FROM {USAGE.qualified}
-WHERE site = $site AND month = $month AND collector_type = 'current' AND resource IN ('requests', 'models')
-  AND metric IN ('running', 'queued', 'running_max', 'queued_max', 'capacity', 'loaded_models')
+WITH added AS (
+  SELECT timestamp, metric, CASE WHEN metric IN {_MOST_AT_ONCE} THEN max(value) ELSE sum(value) END AS value
+  FROM {USAGE.qualified}
+  WHERE site = $site AND month = $month AND collector_type = 'current' AND resource IN ('requests', 'models')
+    AND metric IN {_STOCKS + _MOST_AT_ONCE} GROUP BY timestamp, metric
+)
+SELECT time_bucket(to_minutes($minutes::BIGINT), timestamp)::TIMESTAMP AS timestamp, metric,
+       CASE WHEN metric IN {_MOST_AT_ONCE} THEN max(value) ELSE avg(value) END AS value
+FROM added GROUP BY 1, 2 ORDER BY ALL
 """
-# running and queued of several models are added up; a maximum of all models stands under '*'
-_ADDED = f"""
-WITH found AS ({_LOAD})
-SELECT timestamp, metric, sum(value) AS value FROM found
-WHERE metric IN ('running', 'queued', 'loaded_models') OR node_type = '*' GROUP BY ALL ORDER BY ALL
+_WAITS = f"""
+SELECT quantile_cont(lead_s, 0.5) AS p50, quantile_cont(lead_s, 0.95) AS p95 FROM {SERVICE_REQUESTS.qualified}
+WHERE site = $site AND month = $month AND requests = 1 AND lead_s IS NOT NULL
 """
 _TIMED = f"""
 SELECT model_id, greatest(coalesce(lead_s, 0) + duration_s, $least) AS seconds FROM {SERVICE_REQUESTS.qualified}
@@ -97,6 +104,7 @@ SELECT *, count(*) OVER () AS judged, count(*) FILTER (spent > 0 AND remaining <
 ORDER BY coalesce(percent, CASE WHEN spent > 0 THEN 100 ELSE 0 END) DESC, scope_type, scope_id, "window" LIMIT $most
 """
 MOST_LIMITS = 30
+_FINEST_MINUTES = 15
 LEAST_S = 0.001
 """Latencies below this are shown as this: the axis is logarithmic."""
 PER_DECADE = 10
@@ -105,10 +113,14 @@ PER_DECADE = 10
 
 @dataclass(frozen=True)
 class Latencies:
-    """`models`: model_id, requests, p50, p95 (seconds); `bins`: bin (floor of PER_DECADE x log10 of s), requests."""
+    """`models`: model_id, requests, p50, p95 (seconds); `bins`: bin (floor of PER_DECADE x log10 of s), requests.
+
+    `waits` are the median and the 95th percentile of the time before the start in seconds, of all requests.
+    """
 
     models: pl.DataFrame
     bins: pl.DataFrame
+    waits: tuple[float | None, float | None] = (None, None)
 
 
 def currency(scene: Scene) -> str:
@@ -123,8 +135,26 @@ def zone(scene: Scene) -> str:
 
 def latencies(reader: Reader, scene: Scene) -> Latencies:
     """How long succeeded requests of a month took, from submission to end; pre-summed rows take no part."""
-    params = {"site": scene.site.key, "month": scene.month, "least": LEAST_S}
-    return Latencies(reader.sql(_PER_MODEL, params), reader.sql(_BINS, params | {"per_decade": PER_DECADE}))
+    month: dict[str, object] = {"site": scene.site.key, "month": scene.month}
+    least: dict[str, object] = {"least": LEAST_S}
+    median, most = reader.sql(_WAITS, month).row(0)
+    models, places = (
+        reader.sql(_PER_MODEL, month | least),
+        reader.sql(_BINS, month | least | {"per_decade": PER_DECADE}),
+    )
+    return Latencies(models, places, (median, most))
+
+
+def shown_minutes(scene: Scene) -> int:
+    """Width of a bucket of stocks in figures: an hour where the timeline's are finer than 15 minutes."""
+    minutes = scene.site.bucket_minutes
+    return minutes if minutes >= _FINEST_MINUTES else 60
+
+
+def load(reader: Reader, scene: Scene) -> pl.DataFrame:
+    """Stocks of a month: timestamp, metric, value; running_max and queued_max are the most of any one model."""
+    params = {"site": scene.site.key, "month": scene.month, "minutes": shown_minutes(scene)}
+    return reader.sql(_LOAD, params)
 
 
 def hours(reader: Reader, scene: Scene) -> pl.DataFrame:
@@ -152,7 +182,5 @@ users = _of_month(_shares("user_id"), most=MOST)
 """The same by day and user."""
 tokens = _of_month(_TOKENS)
 """Tokens of a month by day: date, input (those of no cache), cached, output."""
-load = _of_month(_ADDED)
-"""Stocks of a month: timestamp, metric, value."""
 spending = _of_month(_SPENDING, most=MOST_LIMITS)
 """The last status in a month of the limits with the largest shares; judged and reached count all limits."""

@@ -162,7 +162,9 @@ def test_models_in_progress_are_added_up_and_stand_against_the_capacity():
         return series | {"metric": metric, "resource": "requests", "value": value}
 
     rows = [at(0, "running", "a", 1.5), at(0, "running", "b", 0.5), at(1, "running", "a", 1.0)]
-    rows += [at(hour, "capacity", "*", 4.0) for hour in (0, 1)] + [at(0, "running_max", "*", 3.0)]
+    rows += [at(hour, "capacity", "*", 4.0) for hour in (0, 1)]
+    rows += [at(0, "available", "*", 2.0), at(1, "available", "*", 3.0)]
+    rows += [at(0, "running_max", "a", 3.0), at(0, "running_max", "b", 1.0)]
     figure = drawn(load.service_load(reading.load(warehouse({USAGE: rows}), SCENE), SCENE))
     areas = [trace["y"] for trace in figure["data"] if "stackgroup" in trace]
     assert areas == [[2.0, 1.0, 1.0]]
@@ -178,6 +180,7 @@ def test_latencies_are_of_succeeded_single_requests_with_a_duration():
     assert found.models.rows() == [("m", 3, 3.0, pytest.approx(3.9))]
     # 2, 3 and 4 s: floor of ten times the logarithms 0.301, 0.477, 0.602
     assert found.bins.rows() == [(3, 1), (4, 1), (6, 1)]
+    assert found.waits == (1.0, 1.0)  # of 0, 0, 1, 1 and 1 s: also of the failed one
     figure = drawn(latency.service_latency(found, SCENE))
     histogram = next(trace for trace in figure["data"] if trace["meta"] == "histogram")
     assert sum(histogram["y"]) == pytest.approx(1.0)
