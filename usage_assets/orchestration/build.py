@@ -18,7 +18,7 @@ from usage_assets.core import settings
 from usage_assets.core.months import Window
 from usage_assets.facts.tables import REJECTS
 from usage_assets.orchestration.incremental import Appended
-from usage_assets.orchestration.neighbours import widened
+from usage_assets.orchestration.neighbours import widened, without_rows
 from usage_assets.orchestration.selected import Selected
 from usage_assets.orchestration.ui_metadata import month_metadata, previews, rows_per_month
 from usage_assets.reports.render import write_file
@@ -127,7 +127,12 @@ class _Family:
         }
         # many assets have the same inputs
         found = {each: blocked_months(reader, self.site, self.window.months, each) for each in set(inputs.values())}
-        return {path: found[each] for path, each in inputs.items()}
+        gone = {
+            asset.path: without_rows(reader, self.kind, self.site, self.window, asset)
+            for asset in self.assets
+            if asset.applies(self.site)
+        }
+        return {path: found[each] | gone.get(path, {}) for path, each in inputs.items()}
 
     def _make(
         self, assets: Sequence[Asset], months: Sequence[date], inputs: Any, extracted: Mapping[date, datetime]

@@ -40,6 +40,20 @@ def widened(reader: Reader, kind: Kind, site: Site, window: Window, asset: Asset
     return _with_adjacent(window, set(found["month"]))
 
 
+def without_rows(reader: Reader, kind: Kind, site: Site, window: Window, asset: Asset) -> dict[date, str]:
+    """The months of an asset whose rows, or rows that they are made of, were removed for good, with the reason."""
+    gone = kind.gone(reader, site)
+    out: dict[date, str] = {}
+    for month in window.months if gone else ():
+        first, last = _shifted(month, -asset.months_before), _shifted(month, asset.months_after)
+        read = [(name, near) for name in (*asset.after, *asset.optional) for near in months_between(first, last)]
+        for name, near in ((asset.path, month), *read):
+            if near in gone.get(name, ()):
+                out[month] = f"{name} of {near:%Y-%m} was removed: {asset.path} can't be built again, its rows stay"
+                break
+    return out
+
+
 def with_unchecked(reader: Reader, kind: Kind, window: Window) -> Window:
     """The window, and the months next to it that were written in the run and not checked since."""
     reaches = [kind.reach(path) for path in kind.declared]

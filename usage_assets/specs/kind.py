@@ -152,6 +152,11 @@ class Kind(ABC):
         """What later raw rows add to facts with this fingerprint; none where the month is to be built whole."""
         raise NotImplementedError
 
+    def gone(self, reader: Reader, site: Any) -> Mapping[str, Collection[date]]:
+        """Months whose rows were removed for good, by asset, `<stage>/<name>`: nothing is made of them any more."""
+        del reader, site
+        return {}
+
     def has_table(self, site: Any, table: RawTable) -> bool:
         """Whether a site has a raw table."""
         del site, table

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from usage_assets.cli.service.request import Request, with_request
+from usage_assets.cli.service.request import Request, one_service, with_request
 
 service = typer.Typer(help="Services that answer with models: users, cost, limits, advice.", no_args_is_help=True)
 
@@ -65,3 +65,44 @@ def limits(
     from usage_assets.cli.service.tables import show_limits
 
     show_limits(request, scope, crossed=crossed)
+
+
+@service.command()
+@with_request("first", "last")
+def recommendations(
+    request: Request,
+    *,
+    kind: Annotated[
+        Literal["cleanup", "preload", "performance"] | None,
+        typer.Option("--kind", metavar="cleanup|preload|performance", help="This kind of advice only"),
+    ] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Record that the one of --model and --rule is followed")] = (
+        False
+    ),
+    dismiss: Annotated[bool, typer.Option("--dismiss", help="Record that it is not")] = False,
+    model: Model = None,
+    rule: Annotated[str | None, typer.Option(help="Name of the rule, such as unused")] = None,
+    note: Annotated[str | None, typer.Option(help="Why it was decided so")] = None,
+) -> None:
+    """Advice on models, with its reasons; --accept and --dismiss keep what was decided on one."""
+    from usage_assets.cli.service.advice import decide, show_recommendations
+
+    if accept and dismiss:
+        raise typer.BadParameter("choose --accept or --dismiss", param_hint="--accept")
+    if accept or dismiss:
+        decide(request, model, rule, note, accepted=accept)
+    else:
+        show_recommendations(request, kind)
+
+
+@service.command()
+def retention(
+    *,
+    site: Annotated[str | None, typer.Option(help="Key of a service; may be left out where there is one")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove them; without it they are only listed")] = False,
+) -> None:
+    """List the months that the site's retention lets go, or remove them; what keeps one back is said."""
+    from usage_assets.cli.service.advice import remove_old_months
+    from usage_assets.core.clock import naive_utc_now
+
+    remove_old_months(one_service(site), naive_utc_now(), apply=apply)

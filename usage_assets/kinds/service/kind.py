@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from usage_assets.specs.kind import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date, datetime
 
     import polars as pl
@@ -107,6 +107,12 @@ class Service(Kind):
         from usage_assets.kinds.service.raw.dump import dump
 
         return dump(site, window, warehouse, tables=tables, **options)
+
+    def gone(self, reader: Reader, site: ServiceSite) -> Mapping[str, Collection[date]]:
+        """What retention removed."""
+        from usage_assets.kinds.service.reports.retention_tables import gone_months
+
+        return gone_months(reader, site.key)
 
     def usage_scope(self, site: ServiceSite) -> Scope:
         """Requests by model."""

@@ -19,6 +19,7 @@ from usage_assets.kinds.service.raw.merge import Merge, Merged
 from usage_assets.kinds.service.raw.plan import Plan, plan, remembered
 from usage_assets.kinds.service.raw.stage import Staging
 from usage_assets.kinds.service.raw.tables import EVENT_FILES, REJECTED_EVENTS, TABLES, USAGE_EVENTS
+from usage_assets.kinds.service.reports.retention_tables import gone_months
 from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.schema import Violation
 from usage_assets.sources import record
@@ -96,7 +97,16 @@ class _Write:
         """Merge, and record what was done; per table and month of the window."""
         with warehouse.write(f"dump of {self.window}") as writer:
             writer.attach(self.staging.path)
-            merge = Merge(writer, self.staging, self.site.key, self.months, vanished=self.plan.vanished, now=self.now)
+            removed = gone_months(writer, self.site.key).get(f"raw/{USAGE_EVENTS.name}", ())
+            merge = Merge(
+                writer,
+                self.staging,
+                self.site.key,
+                self.months,
+                vanished=self.plan.vanished,
+                now=self.now,
+                removed=removed,
+            )
             merged = merge.run(purge_known=purge_known)
             self._remember_parts(writer, merged)
             done = [

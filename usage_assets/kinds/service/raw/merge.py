@@ -6,7 +6,7 @@ a part that was read again takes the place of the part's older version, which go
 is no longer at its source stays, marked `gone_at`, until another source has the event.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -54,13 +54,16 @@ class Merge:
 
     def __init__(
         self, writer: Writer, staging: Staging, site: str, window: Sequence[date], *, vanished: Sequence[str],
-        now: datetime,
+        now: datetime, removed: Collection[date] = (),
     ) -> None:  # fmt: skip
         self.writer, self.con = writer, writer.con
         self.staging = staging
         self.is_first = False
         self.window = list(window)
         self.out = Merged(counts={month: Counts() for month in window})
+        for month in sorted(set(removed) & set(window)):
+            msg = f"site {site}: the events of {month:%Y-%m} were removed by retention; they are not stored again"
+            self.out.refused[month] = (Violation(month, msg, 0),)
         self.params: dict[str, Any] = {"site": site, "now": now, "months": list(window), "window": list(window)}
         writer.ensure(USAGE_EVENTS.table, REJECTED_EVENTS.table)
         self.con.register("vanished_parts", pa.table({"source_file": pa.array(list(vanished), pa.string())}))

@@ -9,6 +9,7 @@ from usage_assets.core import clock
 from usage_assets.core.errors import UsageError
 from usage_assets.kinds.service.reports.advice_tables import RECOMMENDATION_DECISIONS, RECOMMENDATIONS
 from usage_assets.warehouse import Writer
+from usage_assets.warehouse.bookkeeping import CHECKED, VERSIONS
 
 _SAME = "site = $site AND month = $month AND kind = $kind AND model_id = $model_id AND rule = $rule"
 
@@ -56,3 +57,17 @@ def _decide(writer: Writer, told: Told, status: str, who: str | None, note: str 
     writer.put(RECOMMENDATION_DECISIONS, frame.select(RECOMMENDATION_DECISIONS.names))
     changed = f"UPDATE {RECOMMENDATIONS.qualified} SET status = $status WHERE {_SAME}"
     writer.con.execute(changed, values | {"status": status}).fetchall()
+    _mark_changed(writer, told)
+
+
+def _mark_changed(writer: Writer, told: Told) -> None:
+    """Raise the version of the month's recommendations, so that it is published; it stays checked."""
+    values = {"site": told.site, "month": told.month, "asset": f"service/reports/{RECOMMENDATIONS.name}"}
+    where = "site = $site AND month = $month AND asset = $asset"
+    values["now"] = clock.naive_utc_now()
+    for table, change in (
+        (VERSIONS, "version = version + 1, run_id = 'decision', written_at = $now"),
+        (CHECKED, "run_id = 'decision', checked_at = $now"),
+    ):
+        if writer.has(table):
+            writer.con.execute(f"UPDATE {table.qualified} SET {change} WHERE {where}", values).fetchall()
