@@ -1,5 +1,6 @@
 """`usage-assets service ...`: who asked which models for how much. Arguments in, exit codes out."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 import typer
@@ -8,7 +9,18 @@ from usage_assets.cli.service.request import Request, one_service, with_request
 
 service = typer.Typer(help="Services that answer with models: users, cost, limits, advice.", no_args_is_help=True)
 
-Part = Literal["day", "month", "user", "team", "model", "provider"]
+
+class Part(StrEnum):
+    """What cost may be told by; an option that may be given several times takes no Literal."""
+
+    DAY = "day"
+    MONTH = "month"
+    USER = "user"
+    TEAM = "team"
+    MODEL = "model"
+    PROVIDER = "provider"
+
+
 User = Annotated[str | None, typer.Option("--user", help="This user only")]
 Team = Annotated[str | None, typer.Option("--team", help="This team only")]
 Model = Annotated[str | None, typer.Option("--model", help="This model only")]
@@ -50,7 +62,7 @@ def cost(
     """What was spent, by day unless --by says otherwise, and how many requests have no known cost."""
     from usage_assets.cli.service.tables import show_cost
 
-    show_cost(request, by or ["day"], {"user": user, "team": team, "model": model, "provider": provider})
+    show_cost(request, by or [Part.DAY], {"user": user, "team": team, "model": model, "provider": provider})
 
 
 @service.command()
