@@ -16,14 +16,30 @@ spent DECIMAL(38,12), amount DECIMAL(38,12), percent DECIMAL(38,6), projected_pe
 id VARCHAR"""
 
 _SINGLE = "SELECT *, cost AS spent, NULL::TIMESTAMP AS before FROM charged WHERE cost >= lowest"
-# a period whose whole spend stays below every threshold has no alert: its charges need not be sorted
+# only days in which a threshold is reached have their charges sorted, or all of a period in which a limit begins
 _RUNNING = """
-    SELECT charged.*, lag(instant) OVER in_order AS before,
-        sum(cost) OVER (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS spent
-    FROM charged SEMI JOIN (
-        SELECT scope_id, tz, label FROM charged GROUP BY ALL HAVING sum(cost) >= min(lowest)
-    ) AS reached USING (scope_id, tz, label)
-    WINDOW in_order AS (PARTITION BY scope_id, tz, label ORDER BY instant, request_id)
+    WITH days AS (
+        SELECT scope_id, tz, label, CAST(instant AS DATE) AS day, sum(cost) AS total, min(instant) AS first
+        FROM charged GROUP BY ALL
+    ),
+    sums AS (
+        SELECT *, min(first) OVER (PARTITION BY scope_id, tz, label) AS opened, sum(total) OVER (
+            PARTITION BY scope_id, tz, label ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) - total AS earlier
+        FROM days
+    ),
+    reached AS (
+        SELECT DISTINCT s.scope_id, s.tz, s.label, s.day, s.earlier
+        FROM sums s JOIN spending_watched w ON s.scope_id = w.scope_id AND s.tz = w.tz
+        JOIN spending_bars b ON w.judged = b.judged
+        WHERE (s.earlier < b.bar OR (b.bar = 0 AND s.earlier = 0) OR w.starts > s.opened)
+            AND b.bar <= s.earlier + s.total
+    )
+    SELECT c.*, lag(instant) OVER in_order AS before, CAST(r.earlier + sum(cost) OVER (
+        in_order ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS DECIMAL(38,12)) AS spent
+    FROM charged c JOIN reached r ON c.scope_id = r.scope_id AND c.tz = r.tz AND c.label = r.label
+        AND CAST(c.instant AS DATE) = r.day
+    WINDOW in_order AS (PARTITION BY c.scope_id, c.tz, c.label, r.day ORDER BY instant, request_id)
 """
 
 
