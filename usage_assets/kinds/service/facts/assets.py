@@ -39,6 +39,7 @@ def _states(spans: Spans, description: str, after: str, months_after: int) -> As
         select=spans.select,
         accounts=spans.account,
         months_after=months_after,
+        months_at_once=1,
         description=f"{description} Rows of metric {spans.metric} in facts.intervals.",
         owned={"metric": (spans.metric,)},
         views=(TIMELINE,),
@@ -55,6 +56,7 @@ FACTS: tuple[Asset, ...] = (
         select=requests.select,
         months_before=1,
         months_after=1,
+        months_at_once=1,
         checks=REQUEST_CHECKS,
     ),
     Asset(

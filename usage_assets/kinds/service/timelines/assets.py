@@ -18,6 +18,7 @@ USAGE_ASSETS: tuple[Asset, ...] = (
         table=USAGE_STEPS,
         after=(_REQUESTS, *_STATES),
         select=steps.select,
+        months_at_once=1,
         owned=_CURRENT,
     ),
     Asset(
@@ -26,6 +27,7 @@ USAGE_ASSETS: tuple[Asset, ...] = (
         table=USAGE,
         after=(_REQUESTS, *_STATES, "timelines/usage_steps"),
         select=usage.select,
+        months_at_once=1,
         months_after=1,
         owned=_CURRENT,
         views=USAGE_VIEWS,
@@ -38,6 +40,7 @@ LEADTIME = Asset(
     table=LEADTIME_TABLE,
     after=(_REQUESTS,),
     select=leadtime.select,
+    months_at_once=1,
     months_after=1,
     views=(LEADTIME_SITE,),
 )

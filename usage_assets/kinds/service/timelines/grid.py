@@ -8,11 +8,12 @@ from usage_assets.core.months import next_month
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds.service.facts.events import used
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
+from usage_assets.kinds.service.raw.tables import USAGE_EVENTS
 from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.specs.asset import Extracted
 from usage_assets.warehouse import Writer, bound
 
-BUCKETS, TYPES = "service_buckets", "service_types"
+BUCKETS, TYPES, GAPS = "service_buckets", "service_types", "service_gaps"
 OF_MONTH = "site = $site AND month = $month"
 SUBMITTED = (
     "site = $site AND (month = $month OR month = $after AND submitted_at < $until) "
@@ -65,17 +66,23 @@ class Grid:
 
         `with_submitted` asks for models of requests that ended in the next month, too.
         """
-        gaps = [(gap.start, gap.end) for gap in self.site.known_gaps]
-        in_gap = [
-            f"(opens_at < $gap_end_{n}::TIMESTAMP AND closes_at > $gap_start_{n}::TIMESTAMP)" for n in range(len(gaps))
-        ]
-        self._run(writer, f"""CREATE OR REPLACE TEMP TABLE {BUCKETS} AS
-SELECT *, NOT ({" OR ".join(in_gap) or "false"}) AS known, epoch_us(closes_at) - epoch_us(opens_at) AS width
+        gaps = [gap for gap in self.site.known_gaps if gap.source == USAGE_EVENTS.name]
+        dates = {"starts": [gap.start for gap in gaps], "ends": [gap.end for gap in gaps]}
+        self._run(
+            writer,
+            f"""CREATE OR REPLACE TEMP TABLE {GAPS} AS
+SELECT unnest($starts::DATE[])::TIMESTAMP AS gap_from, unnest($ends::DATE[])::TIMESTAMP AS gap_to""",
+            **dates,
+        )
+        self._run(
+            writer,
+            f"""CREATE OR REPLACE TEMP TABLE {BUCKETS} AS
+SELECT *, NOT EXISTS (FROM {GAPS} WHERE gap_from < closes_at AND gap_to > opens_at) AS known,
+    epoch_us(closes_at) - epoch_us(opens_at) AS width
 FROM (SELECT *, least(opens_at + to_microseconds($width), $until::TIMESTAMP) AS closes_at
       FROM (SELECT i, $begin::TIMESTAMP + to_microseconds(i * $width) AS opens_at
             FROM range(CAST(ceil(($until_us - $begin_us) / $width) AS BIGINT)) r(i)))""",
-            **{f"gap_start_{n}": start for n, (start, _) in enumerate(gaps)},
-            **{f"gap_end_{n}": end for n, (_, end) in enumerate(gaps)})  # fmt: skip
+        )
         own = list(self.site.max_parallel) if isinstance(self.site.max_parallel, dict) else []
         self._run(writer, f"""CREATE OR REPLACE TEMP TABLE {TYPES} AS
 SELECT model_id AS node_type FROM {SERVICE_REQUESTS.qualified} WHERE {OF_MONTH}
@@ -89,5 +96,5 @@ UNION SELECT unnest($own::VARCHAR[])""", own=own)  # fmt: skip
 
 def drop(writer: Writer) -> None:
     """Remove the temporary tables."""
-    for name in (BUCKETS, TYPES):
+    for name in (BUCKETS, TYPES, GAPS):
         writer.con.execute(f"DROP TABLE IF EXISTS {name}").fetchall()

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds.service.site.model import ServiceSite
-from usage_assets.kinds.service.timelines.grid import OF_MONTH, TYPES, Grid, drop
+from usage_assets.kinds.service.timelines.grid import GAPS, OF_MONTH, TYPES, Grid, drop
 from usage_assets.kinds.service.timelines.metrics import STOCKS
 from usage_assets.specs.asset import Extracted
 from usage_assets.warehouse import Query, Writer, bound
@@ -19,16 +19,21 @@ WITH own AS (
     SELECT node_type, start_at AS changed_at, 1 AS change FROM own WHERE start_at >= $from AND start_at < $to
     UNION ALL SELECT node_type, end_at, -1 FROM own WHERE end_at >= $from AND end_at < $to
     UNION ALL SELECT node_type, $begin::TIMESTAMP, 0 FROM {TYPES} WHERE $from = $begin
+    UNION ALL SELECT node_type, edge, 0 FROM {TYPES} CROSS JOIN {GAPS} CROSS JOIN unnest([gap_from, gap_to]) AS e(edge)
+    WHERE edge >= $from AND edge < $to
 ), summed AS (
     SELECT node_type, changed_at, sum(change) AS change FROM changes GROUP BY ALL
 ), held AS (
     SELECT node_type, count(*) AS before FROM own WHERE start_at < $from AND end_at >= $from GROUP BY node_type
 )
 SELECT $site AS site, $month::DATE AS month, changed_at AS timestamp, 'current' AS collector_type, node_type,
-    $metric AS metric, $resource AS resource,
-    (coalesce(before, 0) + sum(change) OVER (PARTITION BY node_type ORDER BY changed_at))::DOUBLE AS value
-FROM summed LEFT JOIN held USING (node_type)
-QUALIFY change <> 0 OR changed_at = $begin
+    $metric AS metric, $resource AS resource, CASE WHEN known THEN amount END AS value
+FROM (
+    SELECT *, (coalesce(before, 0) + sum(change) OVER (PARTITION BY node_type ORDER BY changed_at))::DOUBLE AS amount,
+        NOT EXISTS (FROM {GAPS} WHERE gap_from <= changed_at AND changed_at < gap_to) AS known,
+        changed_at = $begin OR EXISTS (FROM {GAPS} WHERE changed_at IN (gap_from, gap_to)) AS is_edge
+    FROM summed LEFT JOIN held USING (node_type)
+) WHERE is_edge OR known AND change <> 0
 """
 
 

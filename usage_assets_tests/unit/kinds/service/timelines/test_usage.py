@@ -123,10 +123,13 @@ def test_capacity_of_all_or_of_a_model_is_free_where_nothing_runs(warehouse: War
 
 def test_buckets_of_a_known_gap_are_unknown(warehouse: Warehouse):
     gap = SimpleNamespace(source="usage_events", start=date(2026, 3, 2), end=date(2026, 3, 3))
-    _run(warehouse, event("a", model_id="m", ts=at("1"), duration_s=9.0), read_at=at("4"), known_gaps=(gap,))
+    _run(warehouse, event("a", model_id="m", ts=at("1 23:00"), duration_s=7200.0), read_at=at("4"), known_gaps=(gap,))
     unknown = _usage(warehouse).filter(pl.col("value").is_null())
     assert set(unknown["timestamp"]) == {at("2")}
     assert unknown["metric"].n_unique() == 12
+    running = _usage(warehouse, table=USAGE_STEPS).filter(pl.col("metric") == "running")
+    assert running.select("timestamp", "value").rows() == [
+        (at("1"), 0.0), (at("1 23:00"), 1.0), (at("2"), None), (at("3"), 0.0)]  # fmt: skip
 
 
 def test_steps_have_a_row_at_the_months_start_and_one_per_change(warehouse: Warehouse):
