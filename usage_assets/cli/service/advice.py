@@ -8,6 +8,7 @@ import typer
 
 from usage_assets.cli.console import console
 from usage_assets.cli.service.request import Request
+from usage_assets.kinds import kind_of
 from usage_assets.kinds.service.reports import retention
 from usage_assets.kinds.service.reports.advice_tables import RECOMMENDATIONS
 from usage_assets.kinds.service.reports.decisions import Told, accept, dismiss
@@ -60,10 +61,10 @@ def remove_old_months(site: ServiceSite, as_of: datetime, *, apply: bool) -> Non
     """List the months that are old enough to go and, with `apply`, remove those that nothing keeps back."""
     if apply:
         with Warehouse.default().write(f"retention of {site.key}") as writer:
-            found = retention.apply(writer, site, as_of)
+            found = retention.apply(writer, kind_of(site), site, as_of)
     else:
         with Warehouse.default().read() as reader:
-            found = retention.plan(reader, site, as_of)
+            found = retention.plan(reader, kind_of(site), site, as_of)
     for one in found:
         size = f"{one.rows:,} rows, {one.bytes / 1e6:.1f} MB"
         done = "removed" if apply else f"kept: {one.kept_because}" if one.kept_because else "would be removed"

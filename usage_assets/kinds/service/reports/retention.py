@@ -24,14 +24,13 @@ from usage_assets.kinds.service.tables.declarations import (
     SERVICE_TEAM_MONTHLY,
     SERVICE_USER_DAILY,
     SERVICE_USER_MONTHLY,
-    SERVICE_USES,
 )
 from usage_assets.schema import Table, Type
+from usage_assets.specs.kind import Kind
 from usage_assets.warehouse import Reader, Writer
 from usage_assets.warehouse.bookkeeping import CHECKED, FAILED_CHECKS, GATES, VERSIONS
 
 _KIND = "service"
-_METRICS = ("running", "queued", "loaded")
 
 
 class KeptSite(Protocol):
@@ -64,35 +63,17 @@ class Part:
         return f"{_KIND}/{self.asset}"
 
 
-@dataclass(frozen=True)
-class Level:
-    """What one option of a site's file speaks of."""
-
-    option: str
-    parts: tuple[Part, ...]
-    makes: tuple[str, ...]
-    """Assets that are made of it: they have to be there and checked, of the month and of both beside it."""
-
-
 _AGGREGATES = (SERVICE_USER_DAILY, SERVICE_USER_MONTHLY, SERVICE_TEAM_DAILY, SERVICE_TEAM_MONTHLY, SERVICE_MODEL_DAILY)
-_SUMS = tuple(f"timelines/{table.name}" for table in (*_AGGREGATES, SERVICE_USES))
-_REQUESTS = f"facts/{SERVICE_REQUESTS.name}"
-LEVELS = (
-    Level(
-        "raw_events_days",
-        tuple(Part(f"raw/{raw.name}", (raw.table, raw.versions)) for raw in TABLES),
-        (_REQUESTS, *_SUMS),
+_METRICS = ("running", "queued", "loaded")
+LEVELS: Mapping[str, tuple[Part, ...]] = {
+    "raw_events_days": tuple(Part(f"raw/{raw.name}", (raw.table, raw.versions)) for raw in TABLES),
+    "facts_days": (
+        Part(f"facts/{SERVICE_REQUESTS.name}", (SERVICE_REQUESTS,)),
+        *(Part(f"facts/{metric}", (INTERVALS,), {"metric": metric}) for metric in _METRICS),
     ),
-    Level(
-        "facts_days",
-        (
-            Part(_REQUESTS, (SERVICE_REQUESTS,)),
-            *(Part(f"facts/{metric}", (INTERVALS,), {"metric": metric}) for metric in _METRICS),
-        ),
-        _SUMS,
-    ),
-    Level("aggregates_days", tuple(Part(f"timelines/{table.name}", (table,)) for table in _AGGREGATES), ()),
-)
+    "aggregates_days": tuple(Part(f"timelines/{table.name}", (table,)) for table in _AGGREGATES),
+}
+"""What each option of a site's file speaks of, in the order in which it goes."""
 
 
 @dataclass(frozen=True)
@@ -109,26 +90,27 @@ class Planned:
     """What keeps them back; none where they may go."""
 
 
-def plan(reader: Reader, site: KeptSite, as_of: datetime) -> list[Planned]:
+def plan(reader: Reader, kind: Kind, site: KeptSite, as_of: datetime) -> list[Planned]:
     """What would go, and what is old enough but kept back with the reason; nothing is changed.
 
     Raw events come first, months in order; what is gone already is not listed.
     """
     out = []
     gone = gone_months(reader, site.key)
-    for level in LEVELS:
-        days = getattr(site.retention, level.option)
+    for option, level in LEVELS.items():
+        days = getattr(site.retention, option)
+        made = made_of(kind, site, [part.asset for part in level]) if option != "aggregates_days" else []
         for month in _old_months(site, as_of, days) if days is not None else ():
-            parts = [part for part in level.parts if month not in gone.get(part.asset, ())]
-            why = _kept_because(reader, site, level, month, gone) if parts else None
+            parts = [part for part in level if month not in gone.get(part.asset, ())]
+            why = _kept_because(reader, site, made, month, gone) if parts else None
             held = [(part, _held(reader, site.key, part, month)) for part in parts]
             out += [Planned(part, month, *found, days, why) for part, found in held if found[0]]
     return out
 
 
-def apply(writer: Writer, site: KeptSite, as_of: datetime) -> list[Planned]:
+def apply(writer: Writer, kind: Kind, site: KeptSite, as_of: datetime) -> list[Planned]:
     """Remove what may go, within the writer's transaction, and log it; what was removed."""
-    removed = [planned for planned in plan(writer, site, as_of) if planned.kept_because is None]
+    removed = [planned for planned in plan(writer, kind, site, as_of) if planned.kept_because is None]
     if not removed:
         return []
     now = clock.naive_utc_now()
@@ -146,6 +128,19 @@ def apply(writer: Writer, site: KeptSite, as_of: datetime) -> list[Planned]:
     return removed
 
 
+def made_of(kind: Kind, site: KeptSite, assets: Sequence[str]) -> list[str]:
+    """The assets of a site that are made of some, `<stage>/<name>`, themselves or by others in between."""
+    known, out = set(assets), list[str]()
+    while found := [
+        path
+        for path, asset in kind.declared.items()
+        if path not in known and asset.applies(site) and known.intersection((*asset.after, *asset.optional))
+    ]:
+        known.update(found)
+        out += found
+    return out
+
+
 def _old_months(site: KeptSite, as_of: datetime, days: int) -> Sequence[date]:
     """The months after which another month ended at least so many days before an instant."""
     last = as_of - timedelta(days=days)
@@ -157,14 +152,14 @@ def _old_months(site: KeptSite, as_of: datetime, days: int) -> Sequence[date]:
 
 
 def _kept_because(
-    reader: Reader, site: KeptSite, level: Level, month: date, gone: Mapping[str, set[date]]
+    reader: Reader, site: KeptSite, made: Sequence[str], month: date, gone: Mapping[str, set[date]]
 ) -> str | None:
     """The first asset that is not there, or not found good; an asset that retention removed was."""
     before = month_of(month - timedelta(days=1))
     near = [each for each in (before, month, next_month(month)) if each >= month_of(site.first_month)]
-    states = {(row["asset"], row["month"]): row for row in _states(reader, site.key, level.makes, near)}
+    states = {(row["asset"], row["month"]): row for row in _states(reader, site.key, made, near)}
     for each in near:
-        for asset in level.makes:
+        for asset in made:
             state = states.get((f"{_KIND}/{asset}", each))
             if each in gone.get(asset, ()):
                 continue

@@ -1,7 +1,6 @@
 """Retention: when a month is old enough, what keeps it back, what goes, and that it does not come again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -13,9 +12,9 @@ from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
 from usage_assets.kinds.service.kind import Service
 from usage_assets.kinds.service.raw.tables import USAGE_EVENTS
-from usage_assets.kinds.service.reports.retention import LEVELS, apply, plan
+from usage_assets.kinds.service.reports.retention import LEVELS, apply, made_of, plan
 from usage_assets.kinds.service.reports.retention_tables import RETENTION_LOG, gone_months
-from usage_assets.kinds.service.site.model import Retention
+from usage_assets.kinds.service.site.model import Retention, ServiceSite
 from usage_assets.kinds.service.tables.assets import TABLE_ASSETS
 from usage_assets.orchestration.neighbours import without_rows
 from usage_assets.specs.asset import Asset
@@ -31,20 +30,16 @@ INSERT INTO serving.failed_checks VALUES ('llm', '2026-01-01', 'service/timeline
 """
 
 
-@dataclass(frozen=True)
-class Kept:
-    retention: Retention = field(default_factory=Retention)
-    key: str = "llm"
-    first_month: date = JAN
+KIND = Service()
 
 
-def _site(**days: int) -> Kept:
-    return Kept(Retention(**days))
+def _site(**days: int) -> ServiceSite:
+    return ServiceSite.model_construct(key="llm", first_month=JAN, retention=Retention(**days))
 
 
 def _good(writer: Writer, months: Sequence[date], paths: Sequence[str] | None = None) -> None:
     """Bookkeeping of assets that were written and then checked."""
-    names = paths or [*(asset.path for asset in TABLE_ASSETS), "facts/service_requests"]
+    names = paths or list(KIND.declared)
     writer.ensure(GATES, VERSIONS, CHECKED, FAILED_CHECKS)
     for month in months:
         for name in names:
@@ -59,8 +54,8 @@ def writer() -> Writer:
     writer = opened()
     months = (JAN, FEB, MARCH, APRIL, MAY)
     store(writer, [request(f"r{month:%m}", f"{month:%m}-10 10:00", f"{month:%m}-10 11:00") for month in months])
-    for asset in TABLE_ASSETS:
-        build(writer, asset, months)
+    for name in ("service_user_daily", "service_uses"):
+        build(writer, name, months)
     writer.ensure(USAGE_EVENTS.table)
     for month in months:
         writer.con.execute(
@@ -75,13 +70,13 @@ def writer() -> Writer:
     return writer
 
 
-def _listed(writer: Writer, site: Kept, as_of: datetime = NOW) -> list[tuple[Any, ...]]:
-    return [(one.part.asset, one.month, one.kept_because) for one in plan(writer, site, as_of)]
+def _listed(writer: Writer, site: ServiceSite, as_of: datetime = NOW) -> list[tuple[Any, ...]]:
+    return [(one.part.asset, one.month, one.kept_because) for one in plan(writer, KIND, site, as_of)]
 
 
 def test_by_default_everything_is_kept(writer: Writer) -> None:
-    assert plan(writer, _site(), NOW) == []
-    assert apply(writer, _site(), NOW) == []
+    assert plan(writer, KIND, _site(), NOW) == []
+    assert apply(writer, KIND, _site(), NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -102,11 +97,11 @@ def test_a_month_is_old_enough_when_the_month_after_it_ended_long_ago(
 
 def test_what_goes_is_listed_first_and_then_removed_and_logged(writer: Writer) -> None:
     site = _site(raw_events_days=90)
-    (planned,) = plan(writer, site, NOW)
+    (planned,) = plan(writer, KIND, site, NOW)
     assert (planned.part.asset, planned.month, planned.rows, planned.version) == ("raw/usage_events", JAN, 1, None)
     before = writer.sql(f"SELECT count(*) FROM {USAGE_EVENTS.table.qualified}").item()
 
-    removed = apply(writer, site, NOW)
+    removed = apply(writer, KIND, site, NOW)
 
     assert removed == [planned]
     assert writer.frame(USAGE_EVENTS.table)["month"].sort().to_list() == [FEB, MARCH, APRIL, MAY]
@@ -114,7 +109,7 @@ def test_what_goes_is_listed_first_and_then_removed_and_logged(writer: Writer) -
     log = writer.frame(RETENTION_LOG).drop("removed_at").rows()
     assert log == [("llm", JAN, "raw/usage_events", 1, planned.bytes, None, 90, NOW)]
     assert planned.bytes > 100
-    assert apply(writer, site, NOW) == []
+    assert apply(writer, KIND, site, NOW) == []
 
 
 def test_facts_go_with_their_intervals_and_versions_say_so(writer: Writer) -> None:
@@ -125,7 +120,7 @@ def test_facts_go_with_their_intervals_and_versions_say_so(writer: Writer) -> No
         {"month": JAN},
     )
 
-    removed = apply(writer, _site(facts_days=90), NOW)
+    removed = apply(writer, KIND, _site(facts_days=90), NOW)
 
     assert [(one.part.asset, one.version) for one in removed] == [
         ("facts/service_requests", 3),
@@ -163,7 +158,7 @@ def test_a_month_is_kept_back_until_what_is_made_of_it_is_there_and_good(writer:
     writer.con.execute(change)
 
     assert _listed(writer, _site(raw_events_days=90)) == [("raw/usage_events", JAN, why)]
-    assert apply(writer, _site(raw_events_days=90), NOW) == []
+    assert apply(writer, KIND, _site(raw_events_days=90), NOW) == []
 
 
 def test_a_warning_keeps_nothing_back(writer: Writer) -> None:
@@ -177,55 +172,60 @@ def test_without_bookkeeping_nothing_goes() -> None:
     store(writer, [request("a", "01-10 10:00", "01-10 11:00")])
 
     assert _listed(writer, _site(facts_days=1)) == [
-        ("facts/service_requests", JAN, "timelines/service_user_daily of 2026-01 is not built")
+        ("facts/service_requests", JAN, "timelines/usage_steps of 2026-01 is not built")
     ]
 
 
 def test_aggregates_that_went_first_do_not_keep_facts_back_and_uses_stay(writer: Writer) -> None:
-    apply(writer, _site(aggregates_days=90), NOW)
+    apply(writer, KIND, _site(aggregates_days=90), NOW)
     writer.con.execute("DELETE FROM serving.gates WHERE month = '2026-01-01' AND asset LIKE '%_daily'")
 
-    assert [one.part.asset for one in apply(writer, _site(facts_days=90), NOW)] == ["facts/service_requests"]
+    assert [one.part.asset for one in apply(writer, KIND, _site(facts_days=90), NOW)] == ["facts/service_requests"]
     assert JAN in writer.sql("SELECT month FROM timelines.service_uses")["month"]
     assert JAN not in writer.sql("SELECT month FROM timelines.service_user_daily")["month"]
-    assert len(gone_months(writer, "llm")) == 6
+    assert sorted(gone_months(writer, "llm")) == ["facts/service_requests", "timelines/service_user_daily"]
     assert gone_months(writer, "other") == {}
 
 
 def test_every_level_names_an_option_of_the_site_and_assets_that_are_there() -> None:
-    paths = {asset.path for asset in TABLE_ASSETS} | {"facts/service_requests"}
+    known = {*KIND.declared, *(f"raw/{raw.name}" for raw in KIND.raw_tables)}
 
-    assert [level.option for level in LEVELS] == list(Retention.model_fields)
-    assert {name for level in LEVELS for name in level.makes} <= paths
+    assert list(LEVELS) == list(Retention.model_fields)
+    assert {part.asset for level in LEVELS.values() for part in level} <= known
 
 
-class _Kind(Service):
-    """The kind without what this test does not need."""
+def test_months_wait_for_all_that_is_made_of_them_directly_or_not() -> None:
+    site = _site()
 
-    read_raw = build_facts = None  # type: ignore[assignment]
+    of_raw, of_facts = (made_of(KIND, site, [name]) for name in ("raw/usage_events", "facts/service_requests"))
+
+    assert {"facts/service_requests", "timelines/service_user_monthly", "reports/recommendations"} <= set(of_raw)
+    assert {"timelines/service_user_daily", "timelines/usage", "reports/model_profiles"} <= set(of_facts)
+    assert "facts/service_requests" not in of_facts
+    assert "reports/spending_alerts" not in of_raw
 
 
 def test_nothing_is_made_again_of_months_that_are_gone_or_beside_them(writer: Writer) -> None:
-    apply(writer, _site(facts_days=90), NOW)
+    apply(writer, KIND, _site(facts_days=90), NOW)
     (daily,) = (asset for asset in TABLE_ASSETS if asset.name == "service_user_daily")
     folded = Asset(
         "facts", "service_requests", SERVICE_REQUESTS, ("raw/usage_events",), months_before=1, months_after=1
     )
     window = Window("llm", (date(2025, 12, 1), JAN, FEB))
-    site: Any = _site()
+    site = _site()
 
-    gone = without_rows(writer, _Kind(), site, window, daily)
+    gone = without_rows(writer, KIND, site, window, daily)
 
     why = (
         "facts/service_requests of 2026-01 was removed: timelines/service_user_daily can't be built again, "
         "its rows stay"
     )
     assert gone == {date(2025, 12, 1): why, JAN: why}
-    assert list(without_rows(writer, _Kind(), site, window, folded)) == [JAN]
+    assert list(without_rows(writer, KIND, site, window, folded)) == [JAN]
     writer.put(
         RETENTION_LOG,
         pl.DataFrame(
             [("llm", JAN, "raw/usage_events", 1, 1, 1, 1, NOW, NOW)], RETENTION_LOG.polars_schema, orient="row"
         ),
     )
-    assert list(without_rows(writer, _Kind(), site, window, folded)) == list(window.months)
+    assert list(without_rows(writer, KIND, site, window, folded)) == list(window.months)
