@@ -45,7 +45,7 @@ def expressions(
         if name in DURATIONS:
             out[name] = _duration(field, value)
         elif name not in TIMES:
-            out["model_raw" if name == "model_id" else name] = _text(field, value)
+            out[name] = _text(field, value)
     for until, name in (("ended", "duration_s"), ("first_output", "first_output_s")):
         if until in times and "ts" in times and name not in out:
             out[name] = f"((epoch_us({times[until]}) - epoch_us({times['ts']})) / 1e6)::VARCHAR"
@@ -55,7 +55,6 @@ def expressions(
         out["meters"] = _meters(mapping.meters, value)
     if preset is not None:
         kept = set(own.fields) if own is not None else set()
-        kept |= {"model_raw"} if "model_id" in kept else set()
         out |= {name: sql for name, sql in preset.expressions(value).items() if name not in kept}
     return out
 

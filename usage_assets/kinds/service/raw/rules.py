@@ -57,7 +57,8 @@ def judged(site: ServiceSite, rows: str, columns: Collection[str], *, time_of: s
     reasoned = f"SELECT *, coalesce(found, {_reason(site)}) AS reason, {cleared} AS cleared FROM ({typed})"
     return (
         "SELECT event_id, ts, user_id, team_id, session_id, request_id, "
-        f"{replaced('coalesce(model_id, model_raw)', site.aliases)} AS model_id, model_raw, provider, event_type, "
+        f"{replaced('coalesce(model_id, model_raw)', site.aliases)} AS model_id, "
+        "coalesce(model_raw, model_id) AS model_raw, provider, event_type, "
         "coalesce(n_requests, 1) AS requests, n_input_tokens AS input_tokens, "
         "n_output_tokens AS output_tokens, n_cached_tokens AS cached_tokens, "
         "CASE WHEN cardinality(n_meters) > 0 THEN n_meters END AS meters, n_cost AS cost, "
@@ -110,8 +111,8 @@ def _money(name: str) -> str:
     """An exact amount; rounded half even where the text has more than 12 decimals, as SQL's own cast rounds half up."""
     amount, fine = f"TRY_CAST({name} AS DECIMAL(38, 12))", f"TRY_CAST({name} AS DECIMAL(38, 24))"
     step = "0.000000000001::DECIMAL(38, 12)"
-    is_tie = f"abs({amount} - {fine}) = 0.0000000000005::DECIMAL(38, 24)"
-    is_odd = f"({amount} * 1000000000000::DECIMAL(13, 0))::HUGEINT % 2 <> 0"
+    is_tie = f"TRY(abs({amount} - {fine}) = 0.0000000000005::DECIMAL(38, 24))"
+    is_odd = f"TRY(({amount} * 1000000000000::DECIMAL(13, 0))::HUGEINT % 2 <> 0)"
     tie = f"{amount} - CASE WHEN {fine} < 0 THEN -{step} ELSE {step} END"
     return (
         f"CASE WHEN NOT regexp_full_match({name}, {literal(_NUMBER)}) THEN NULL WHEN length({name}) > 13 AND {is_tie} "

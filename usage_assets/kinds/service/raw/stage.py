@@ -55,6 +55,8 @@ class Staging:
         remove(path)
         self._connected = connect(path, options={"memory_limit": MEMORY, "preserve_insertion_order": True})
         self.con: duckdb.DuckDBPyConnection = self._connected.__enter__()
+        # a list of IN would become a join, and rows of a join come in any order
+        self._run("SET disabled_optimizers = 'in_clause'")
         columns = ", ".join(f'"{name}" {(_TYPES | _PLACE)[name]}' for name in STAGED)
         self._run(f"CREATE TABLE events (part INTEGER, {columns})")
         self._run(
@@ -114,10 +116,7 @@ class Staging:
             columns = self.con.sql(f"SELECT * FROM ({rows}) LIMIT 0").columns
             sql = judged(self.site, rows, columns, time_of=reader.time_of)
             names = ", ".join(f'"{name}"' for name in STAGED)
-            self._run(
-                f"INSERT INTO events (part, {names}) SELECT {number}, {names} FROM ({sql}) WHERE reason IS NULL "
-                f"OR reason <> '{BLANK}'"
-            )
+            self._run(f"INSERT INTO events (part, {names}) SELECT {number}, {names} FROM ({sql})")
 
     def _number(self, sql: str) -> int:
         found = self._run(sql)[0][0]
@@ -176,7 +175,8 @@ class Staging:
             f"{', '.join(content)}, p.reader, p.source_file, coalesce(e.source_row, e.rowid - p.begins + 1) AS "
             "source_row, e.part, e.rowid AS rid, date_trunc('month', e.ts)::DATE AS month, e.reason, e.cleared, "
             f"{row} AS row, p.changed FROM {schema}.events e JOIN {schema}.parts p USING (part) LEFT JOIN "
-            f"{schema}.ordinals o ON o.rid = e.rowid {' '.join(joins)} WHERE {where}"
+            f"{schema}.ordinals o ON o.rid = e.rowid {' '.join(joins)} WHERE e.reason IS DISTINCT FROM '{BLANK}' "
+            f"AND ({where})"
         )
 
     def close(self) -> None:

@@ -31,8 +31,8 @@ def instant(text: str, zone: str | None = None) -> str:
         naive = f"CASE WHEN regexp_full_match({upper}, {literal(_SHAPE)}) THEN {utc(wall, zone)} END"
     return (
         f"CASE WHEN {text} LIKE '____-__-__T__:__:__%Z' AND NOT contains({text}, ',') "
-        f"THEN TRY_CAST(rtrim({text}, 'Z') AS TIMESTAMP) WHEN {known} THEN TRY_CAST({full} AS TIMESTAMP) "
-        f"ELSE {naive} END"
+        f"THEN TRY_CAST(rtrim({text}, 'Z') AS TIMESTAMP) "
+        f"WHEN {known} THEN TRY_CAST({full} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' ELSE {naive} END"
     )
 
 
