@@ -16,7 +16,7 @@ def service(tmp_path: Path) -> Service:
 
 
 def test_an_event_is_stored_with_all_that_it_says(service: Service):
-    said = {
+    said: dict[str, Any] = {
         "user_id": "u", "team_id": "t", "session_id": "s", "request_id": "r", "model_id": "m", "provider": "p",
         "requests": 1, "input_tokens": 10, "output_tokens": 5, "cached_tokens": 2, "meters": {"images": 2, "s": "1.5"},
         "cost": 0.1, "currency": "EUR", "duration_s": 1.5, "queue_s": 0, "first_output_s": 0.25, "success": True,
@@ -252,7 +252,16 @@ def test_ids_are_opaque_texts(service: Service):
 
 
 def test_a_line_that_is_no_object_is_unreadable_and_says_where_it_stands(service: Service):
-    lines = [event("a"), '{"ts": "2026-01', "", "[1]", "null", '"text"', event("b", "2026-02-01T00:00:00Z"), "{"]
+    lines: list[Any] = [
+        event("a"),
+        '{"ts": "2026-01',
+        "",
+        "[1]",
+        "null",
+        '"text"',
+        event("b", "2026-02-01T00:00:00Z"),
+        "{",
+    ]
     service.put("a.jsonl", lines)
     service.dump(JANUARY, FEBRUARY)
     assert [row["event_id"] for row in service.events()] == ["a", "b"]
