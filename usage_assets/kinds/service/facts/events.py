@@ -80,22 +80,25 @@ def events(writer: Writer, reach: Reach) -> Events:
         return Events(f"({near})", (), params)
     _run(writer, f"CREATE OR REPLACE TEMP TABLE service_near AS SELECT hash({_ID}) AS h, count(*) AS n FROM {_RAW} "
          f"WHERE {_NEAR} GROUP BY h", params)  # fmt: skip
-    _run(writer, f"CREATE OR REPLACE TEMP TABLE service_shared AS SELECT {_SELECTED}, hash({_ID}) AS h FROM {_RAW} "
+    _run(writer, f"CREATE OR REPLACE TEMP TABLE service_far AS SELECT {_SELECTED}, hash({_ID}) AS h FROM {_RAW} "
          f"WHERE {_FAR} AND hash({_ID}) IN (SELECT h FROM service_near)", params)  # fmt: skip
     _run(writer, "CREATE OR REPLACE TEMP TABLE service_several AS SELECT h FROM service_near WHERE n > 1 "
-         "UNION SELECT h FROM service_shared", {})  # fmt: skip
-    _run(writer, f"INSERT INTO service_shared SELECT {_SELECTED}, hash({_ID}) AS h FROM {_RAW} "
-         f"WHERE {_NEAR} AND hash({_ID}) IN (SELECT h FROM service_several)", params)  # fmt: skip
-    ((rows,),) = writer.con.execute("SELECT count(*) FROM service_shared").fetchall()
-    parts = -(-rows // _EVENTS_AT_ONCE)
+         "UNION SELECT h FROM service_far", {})  # fmt: skip
+    count = "SELECT (SELECT coalesce(sum(n), 0) FROM service_near WHERE h IN (SELECT h FROM service_several))"
+    ((rows,),) = writer.con.execute(f"{count} + (SELECT count(*) FROM service_far)").fetchall()
+    parts = -(-int(rows) // _EVENTS_AT_ONCE)
+    # sorted by part, so that the rows of one lie together and are read without the others
+    _run(writer, f"CREATE OR REPLACE TEMP TABLE service_shared AS SELECT *, h % {max(parts, 1)} AS part FROM ("
+         f"SELECT {_SELECTED}, hash({_ID}) AS h FROM {_RAW} WHERE {_NEAR} AND hash({_ID}) IN (SELECT h FROM "
+         "service_several) UNION ALL FROM service_far) ORDER BY part", params)  # fmt: skip
     single = f"({near} AND hash({_ID}) NOT IN (SELECT h FROM service_several))"
-    shared = tuple(f"(SELECT * EXCLUDE (h) FROM service_shared WHERE h % {parts} = {part})" for part in range(parts))
+    shared = tuple(f"(SELECT * EXCLUDE (h, part) FROM service_shared WHERE part = {part})" for part in range(parts))
     return Events(single, shared, params)
 
 
 def drop(writer: Writer) -> None:
     """Remove the temporary tables of `events`."""
-    for name in ("near", "shared", "several"):
+    for name in ("near", "far", "several", "shared"):
         writer.con.execute(f"DROP TABLE IF EXISTS service_{name}").fetchall()
 
 
