@@ -2,6 +2,7 @@
 
 from usage_assets.kinds.service.timelines import leadtime, steps, usage
 from usage_assets.kinds.service.timelines.checks import USAGE_CHECKS
+from usage_assets.kinds.service.timelines.metrics import USAGE_METRICS
 from usage_assets.specs.asset import Asset
 from usage_assets.timelines.tables import LEADTIME as LEADTIME_TABLE
 from usage_assets.timelines.tables import USAGE, USAGE_STEPS
@@ -30,7 +31,7 @@ USAGE_ASSETS: tuple[Asset, ...] = (
         months_at_once=1,
         months_after=1,
         owned=_CURRENT,
-        views=USAGE_VIEWS,
+        views=(*USAGE_VIEWS, USAGE_METRICS),
         checks=USAGE_CHECKS,
     ),
 )

@@ -1,6 +1,7 @@
 """Metrics that services alone count: requests, tokens and models."""
 
 from usage_assets.specs.metric import Metric
+from usage_assets.timelines.metrics import metrics_with
 
 STOCKS: dict[str, tuple[str, str]] = {
     "running": ("running", "requests"),
@@ -34,3 +35,19 @@ METRICS: tuple[Metric, ...] = (
     Metric("capacity", "Capacity", "Requests that may run at once, where the site's file says it; * = all models",
            "#000000"),
 )  # fmt: skip
+_TITLES = ("metric", "label", "kind", "description")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+USAGE_METRICS = (
+    "CREATE OR REPLACE VIEW timelines.usage_metrics AS SELECT * FROM (VALUES "
+    + ", ".join(
+        f"({', '.join(map(_quoted, (metric.name, metric.label, metric.kind, metric.description)))})"
+        for metric in metrics_with(METRICS).by_name.values()
+    )
+    + f") AS m({', '.join(_TITLES)})"
+)
+"""What the metrics of timelines.usage are: a stock is never summed over time, a flow never averaged."""

@@ -115,3 +115,18 @@ def test_an_instant_is_explained_by_the_requests_that_ran_then(warehouse: Wareho
         answer = explain(reader, KIND, CHAT, Question(at=datetime(2026, 2, 10, 12), metric="running"))
     (term,) = answer.terms
     assert term.totals == term.steps == {"requests": 2.0}
+
+
+def test_the_kind_of_each_metric_is_a_column(warehouse: Warehouse):
+    store(warehouse, _events(24))
+    _ready(warehouse, MONTHS[:2])
+    _built(warehouse, MONTHS[:2])
+    with warehouse.read() as reader:
+        found = reader.sql(
+            "SELECT DISTINCT metric, kind FROM timelines.usage LEFT JOIN timelines.usage_metrics USING (metric)"
+        )
+    assert dict(found.iter_rows()) == {
+        "available": "stock", "busy": "flow", "cancelled": "flow", "capacity": "stock", "failed": "flow",
+        "input_tokens": "flow", "loaded_models": "stock", "output_tokens": "flow", "queued": "stock",
+        "queued_max": "stock", "running": "stock", "running_max": "stock", "submitted": "flow", "succeeded": "flow",
+    }  # fmt: skip
