@@ -260,11 +260,17 @@ def prune(
 
 
 @app.command()
-def scrub(site: Annotated[str, typer.Option(help="Key of a site")]) -> None:
+def scrub(
+    site: Annotated[str, typer.Option(help="Key of a site")],
+    user: Annotated[str | None, typer.Option(help="Take this one user out of a service's rows instead")] = None,
+) -> None:
     """Hash or drop in stored rows what the site's file now wants hidden (personal), evidence included."""
-    from usage_assets.cli.stored import scrub_site
+    from usage_assets.cli.stored import erase_user, scrub_site
 
-    scrub_site(one_site(site))
+    if user is None:
+        scrub_site(one_site(site))
+    else:
+        erase_user(one_site(site), user)
 
 
 @app.command()

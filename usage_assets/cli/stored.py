@@ -4,7 +4,7 @@ from usage_assets.cli.console import console
 from usage_assets.kinds import kind_of
 from usage_assets.serving.publish import publish
 from usage_assets.sites.base import Site
-from usage_assets.sources.scrub import scrub
+from usage_assets.sources.scrub import erase, scrub
 from usage_assets.warehouse import Warehouse
 
 
@@ -31,6 +31,22 @@ def scrub_site(site: Site) -> None:
         "The old values are still in free room of the warehouse file, in what is published, in backups and in previews "
         "of old runs. Now: usage-assets compact; remove the folder of what is published and publish anew; remove old "
         "backups; usage-assets prune. Where user_id or project_id is dropped, build the site's timelines again."
+    )
+
+
+def erase_user(site: Site, user: str) -> None:
+    """Take one user out of the stored rows of a site, and say what else still holds the name."""
+    changed = erase(kind_of(site), site, Warehouse.default(), user)
+    for table, number in sorted(changed.items()):
+        console.print(f"{table}: {number:,} row(s)")
+    if not changed:
+        console.print(f"{site.key}: no stored row has that user")
+        return
+    console.print(
+        "The name is still in free room of the warehouse file, in what is published, in pages of reports, in backups "
+        "and in the site's sources, which bring it back when they are read again. Now: take it out of the sources; "
+        "usage-assets compact; remove the folder of what is published and publish anew; build the reports of these "
+        "months again; remove old backups; usage-assets prune."
     )
 
 

@@ -43,6 +43,19 @@ def scrub(kind: Kind, site: Site, warehouse: Warehouse) -> dict[str, int]:
     return {name: number for name, number in changed.items() if number}
 
 
+def erase(kind: Kind, site: Site, warehouse: Warehouse, user: str) -> dict[str, int]:
+    """Take one person out of what is stored of a site, in one transaction; rows of the person, by table.
+
+    UsageError where the kind has no users that it can take out. What the sources still say comes back when they are
+    read again.
+    """
+    with warehouse.site(site.key, "scrub"), warehouse.write(f"scrub of a user of {site.key}") as writer:
+        changed = kind.erase(writer, site, user)
+        if changed:
+            _mark_changed(writer, site.key)
+    return changed
+
+
 class _Scrub:
     def __init__(self, writer: Writer, site: str, redactor: Redactor) -> None:
         self.writer = writer

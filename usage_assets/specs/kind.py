@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from usage_assets.core.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from usage_assets.specs.plot import Plot
     from usage_assets.specs.raw_table import RawTable
     from usage_assets.timelines.usage import Scope
-    from usage_assets.warehouse import Reader, Warehouse
+    from usage_assets.warehouse import Reader, Warehouse, Writer
 
 
 class Kind(ABC):
@@ -166,6 +168,12 @@ class Kind(ABC):
         """What hides the columns that name people; none where a site's file has no such rules."""
         del site
         return None
+
+    def erase(self, writer: Writer, site: Any, user: str) -> dict[str, int]:
+        """Put a token in place of a user in every stored row, within the writer's transaction; rows by table."""
+        del writer, user
+        msg = f"site {site.key}: of sites of kind {self.name} no single user can be erased; hide a column by personal"
+        raise UsageError(msg)
 
     def horizon_days(self, site: Any) -> int:
         """How far ahead lead times are looked for."""

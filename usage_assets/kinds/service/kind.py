@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from usage_assets.specs.plot import Plot
     from usage_assets.specs.raw_table import RawTable
     from usage_assets.timelines.usage import Scope
-    from usage_assets.warehouse import Reader, Warehouse
+    from usage_assets.warehouse import Reader, Warehouse, Writer
 
 
 class Service(Kind):
@@ -113,6 +113,12 @@ class Service(Kind):
         from usage_assets.kinds.service.reports.retention_tables import gone_months
 
         return gone_months(reader, site.key)
+
+    def erase(self, writer: Writer, site: ServiceSite, user: str) -> dict[str, int]:
+        """One user, in events, facts and sums."""
+        from usage_assets.kinds.service.reports.erase import erase
+
+        return erase(writer, site.key, user)
 
     def usage_scope(self, site: ServiceSite) -> Scope:
         """Requests by model."""
