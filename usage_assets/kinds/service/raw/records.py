@@ -65,7 +65,7 @@ class RecordsReader(Reader):
             yield self._select(con, file)
         except _BROKEN as error:
             raise PartError(f"{part.name}: {error}") from error
-        except duckdb.IOException as error:
+        except duckdb.Error as error:
             if str(file) not in str(error):
                 raise
             raise PartError(f"{part.name}: {error}") from error
@@ -97,7 +97,7 @@ class RecordsReader(Reader):
             f"read_csv({literal(str(file))}, all_varchar = true, header = true, delim = "
             f"{literal(self.source.delimiter)}, quote = '\"', escape = '\"', compression = '{packed}', "
             f"max_line_size = {LONGEST_LINE}, buffer_size = {2 * LONGEST_LINE}, null_padding = true, "
-            "strict_mode = false, auto_detect = true, sample_size = 1)",
+            "strict_mode = false, auto_detect = true, sample_size = 1, parallel = false)",
         )
 
     def _of_lines(self, file: Path) -> str:

@@ -7,12 +7,13 @@ from usage_assets.kinds.service.raw.litellm import LiteLLMReader
 from usage_assets.kinds.service.raw.otel import OtelReader
 from usage_assets.kinds.service.raw.reader import Reader
 from usage_assets.kinds.service.raw.records import RecordsReader
+from usage_assets.kinds.service.raw.records_table import RecordsTableReader
 from usage_assets.kinds.service.site.model import ServiceSite
 
 READERS: dict[str, Callable[[ServiceSite, Any], Reader]] = {
     "litellm": LiteLLMReader,
     "otel": OtelReader,
-    "records": RecordsReader,
+    "records": lambda site, source: (RecordsReader if source.url is None else RecordsTableReader)(site, source),
 }
 """How the sources of each reader are read; one without events (legacy_json) has none."""
 
