@@ -43,10 +43,10 @@ def as_parquet(report: UsageReport) -> dict[str, bytes]:
     return {name: parquet_of(frame) for name, frame in report.tables.items() if frame.width}
 
 
-def csv_of(frame: pl.DataFrame) -> bytes:
+def csv_of(frame: pl.DataFrame, *, header: bool = True) -> bytes:
     """A frame as CSV."""
     inert = pl.col(pl.String).str.replace(r"^([=+\-@\t\r])", "'${1}")
-    return _texts(frame).with_columns(inert).write_csv().encode()
+    return _texts(frame).with_columns(inert).write_csv(include_header=header).encode()
 
 
 def parquet_of(frame: pl.DataFrame) -> bytes:

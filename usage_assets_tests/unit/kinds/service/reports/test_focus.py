@@ -1,6 +1,5 @@
 """The cost export: charges add up to the facts to the last digit, and corrections are told."""
 
-import io
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usage_assets.core.errors import UsageError
-from usage_assets.kinds.service.reports.export import export_files, write_files
-from usage_assets.kinds.service.reports.focus import COLUMNS, focus_files, focus_rows, read_export
+from usage_assets.kinds.service.reports import focus
+from usage_assets.kinds.service.reports.export import write_report
+from usage_assets.kinds.service.reports.focus import COLUMNS, Earlier, focus_rows
 from usage_assets.kinds.service.reports.period import Period
 from usage_assets.warehouse import Writer
 from usage_assets_tests.unit.kinds.service.reports.made import SITE, read_at, reported, stored, version
@@ -29,8 +29,16 @@ MANDATORY = {
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def charges(writer: Writer, previous: pl.DataFrame | None = None) -> pl.DataFrame:
-    return focus_rows(writer, reported(writer), previous)
+def charges(writer: Writer) -> pl.DataFrame:
+    """The charges of March."""
+    return pl.concat([pl.DataFrame(schema=COLUMNS), *focus_rows(writer, reported(writer))])
+
+
+def exported(writer: Writer, folder: Path, number: int) -> pl.DataFrame:
+    """The charges of March as a further export into a folder has them."""
+    version(writer, "service/facts/service_requests", MARCH, number)
+    _, parquet = write_report(writer, SITE, Period.of_month(MARCH), "focus", folder)
+    return pl.read_parquet(parquet)
 
 
 def charge(name: str, cost: str | None, day: int = 2, **given: Any) -> dict[str, Any]:
@@ -85,50 +93,58 @@ def test_charges_add_up_to_the_known_costs_of_the_facts(costs: list[tuple[Decima
     assert set(COLUMNS) >= MANDATORY
 
 
-def test_charges_of_a_closed_month_that_changed_are_corrections():
-    first = charges(closed(charge("same", "1"), charge("more", "2", 3), charge("gone", "4", 4)))
-    assert first["ChargeClass"].to_list() == [None] * 3
+def test_charges_of_a_closed_month_that_changed_are_corrections(tmp_path: Path):
+    before = closed(charge("same", "1"), charge("more", "2", 3), charge("gone", "4", 4, user_id="(none)"))
+    assert exported(before, tmp_path, 1)["ChargeClass"].to_list() == [None] * 3
     changed = closed(charge("same", "1"), charge("more", "2.5", 3), charge("new", "8", 5))
-    found = charges(changed, first).select("ChargePeriodStart", "BilledCost", "PricingQuantity", "ChargeClass").rows()
+    found = exported(changed, tmp_path, 2)
     day = [datetime(2026, 3, number, tzinfo=UTC) for number in range(1, 6)]
-    assert found == [
-        (day[1], Decimal(1), 1, None),
-        (day[2], Decimal("2.5"), 1, "Correction"),
-        (day[3], Decimal(0), 0, "Correction"),
-        (day[4], Decimal(8), 1, "Correction"),
+    assert found.select("ChargePeriodStart", "BilledCost", "PricingQuantity", "ChargeClass", "Tags").rows() == [
+        (day[1], Decimal(1), 1, None, '{"user":"ann"}'),
+        (day[2], Decimal("2.5"), 1, "Correction", '{"user":"ann"}'),
+        (day[3], Decimal(0), 0, "Correction", "{}"),
+        (day[4], Decimal(8), 1, "Correction", '{"user":"ann"}'),
     ]
 
 
-def test_a_month_that_was_not_final_is_not_corrected():
-    first = charges(stored([charge("r1", "1")]))
-    assert charges(closed(charge("r1", "2")), first)["ChargeClass"].to_list() == [None]
+def test_a_month_that_was_not_final_is_not_corrected(tmp_path: Path):
+    exported(stored([charge("r1", "1")]), tmp_path, 1)
+    assert exported(closed(charge("r1", "2")), tmp_path, 2)["ChargeClass"].to_list() == [None]
 
 
-def test_the_earlier_export_is_found_beside_the_new_one(tmp_path: Path):
-    march = Period.of_month(MARCH)
-    before, after = closed(charge("r1", "1")), closed(charge("r1", "2"))
-    for number, writer in enumerate((before, after)):
-        version(writer, "service/facts/service_requests", MARCH, number)
-    names = []
-    for writer in (before, after, after):
-        files = export_files(writer, SITE, march, "focus", tmp_path)
-        names.append(sorted(path.name for path in write_files(files, tmp_path)))
-    # the same data once more gives the same files: what it is compared with is the export before
-    assert names[1] == names[2] != names[0]
-    (parquet,) = (name for name in names[2] if name.endswith("_focus.parquet"))
-    assert read_export(tmp_path / parquet)["ChargeClass"].to_list() == ["Correction"]
+def test_the_same_data_once_more_gives_the_same_bytes_beside_an_earlier_export(tmp_path: Path):
+    exported(closed(charge("r1", "1")), tmp_path, 1)
+    first = {path.name for path in tmp_path.iterdir()}
+    after = closed(charge("r1", "2"))
+    assert exported(after, tmp_path, 2)["ChargeClass"].to_list() == ["Correction"]
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(files) == 4
+    assert first < set(files)
+    exported(after, tmp_path, 2)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
-def test_both_forms_have_the_same_charges_and_instants_in_utc():
+def test_parts_of_a_day_are_the_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    writer = closed(*(charge(f"r{n}", str(n), 2 + n % 2, user_id=f"u{n}") for n in range(9)))
+    whole = exported(writer, tmp_path / "whole", 1)
+    monkeypatch.setattr(focus, "AT_ONCE", 2)
+    assert exported(writer, tmp_path / "parts", 1).equals(whole)
+    (csv,) = (tmp_path / "parts").glob("*.csv")
+    assert csv.read_bytes() == (tmp_path / "whole" / csv.name).read_bytes()
+    assert whole["x_UserId"].to_list() == ["u0", "u2", "u4", "u6", "u8", "u1", "u3", "u5", "u7"]
+
+
+def test_both_forms_have_the_same_charges_and_instants_in_utc(tmp_path: Path):
     writer = stored([charge("r1", "0.1", user_id="=cmd")])
-    report, rows = reported(writer), charges(writer)
-    files = focus_files(report, rows)
-    assert set(files) == {f"{report.stem}_focus.csv", f"{report.stem}_focus.parquet"}
-    assert pl.read_parquet(io.BytesIO(files[f"{report.stem}_focus.parquet"])).equals(rows)
-    (csv,) = pl.read_csv(io.BytesIO(files[f"{report.stem}_focus.csv"]), infer_schema=False).iter_rows(named=True)
-    assert (csv["BilledCost"], csv["ChargePeriodStart"]) == ("0.100000000000", "2026-03-02T00:00:00Z")
-    assert csv["BillingPeriodEnd"] == "2026-04-01T00:00:00Z"
-    assert csv["x_UserId"] == "'=cmd"
+    text, parquet = write_report(writer, SITE, Period.of_month(MARCH), "focus", tmp_path)
+    stem = reported(writer).stem
+    assert (text.name, parquet.name) == (f"{stem}_focus.csv", f"{stem}_focus.parquet")
+    assert pl.read_parquet(parquet).equals(charges(writer))
+    (row,) = pl.read_csv(text, infer_schema=False).iter_rows(named=True)
+    assert list(row) == list(COLUMNS)
+    assert (row["BilledCost"], row["ChargePeriodStart"]) == ("0.100000000000", "2026-03-02T00:00:00Z")
+    assert row["BillingPeriodEnd"] == "2026-04-01T00:00:00Z"
+    assert row["x_UserId"] == "'=cmd"
 
 
 def test_a_range_of_days_has_its_charges_only():
@@ -136,7 +152,7 @@ def test_a_range_of_days_has_its_charges_only():
         [charge("r1", "1"), charge("r2", "2", 3), request("r3", "04-01 01:00", "04-01 01:01", cost=Decimal(4))]
     )
     report = reported(writer, "2026-03-03", "2026-04-30")
-    found = focus_rows(writer, report).select("ChargePeriodStart", "BillingPeriodStart", "BilledCost").rows()
+    found = pl.concat(focus_rows(writer, report)).select("ChargePeriodStart", "BillingPeriodStart", "BilledCost").rows()
     assert [(day.date(), month.date(), cost) for day, month, cost in found] == [
         (date(2026, 3, 3), MARCH, Decimal(2)),
         (date(2026, 4, 1), APRIL, Decimal(4)),
@@ -148,7 +164,7 @@ def test_a_file_that_is_no_export_is_an_error(tmp_path: Path, content: bytes):
     path = tmp_path / "llm_2026-03_0_focus.parquet"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"llm_2026-03_0_focus\.parquet can't be read"):
-        read_export(path)
+        Earlier.of(path)
     pl.DataFrame({"BilledCost": [1]}).write_parquet(path)
     with pytest.raises(UsageError, match="lacks BillingAccountId"):
-        read_export(path)
+        Earlier.of(path)

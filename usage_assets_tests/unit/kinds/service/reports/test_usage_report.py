@@ -14,7 +14,7 @@ from usage_assets.kinds.service.raw.tables import REJECTED_EVENTS
 from usage_assets.kinds.service.reports import forms, page
 from usage_assets.kinds.service.reports.assets import REPORT_ASSETS, make_reports, read_reports
 from usage_assets.kinds.service.reports.content import state
-from usage_assets.kinds.service.reports.export import Form, export_files, report_files, usage_report, write_files
+from usage_assets.kinds.service.reports.export import Form, report_files, usage_report, write_files, write_report
 from usage_assets.kinds.service.reports.grids import MOST, money
 from usage_assets.kinds.service.reports.period import Period
 from usage_assets.kinds.service.reports.spending_tables import SPENDING_ALERTS, SPENDING_STATUS
@@ -249,8 +249,8 @@ def test_each_month_has_a_row_and_a_page(warehouse: Writer):
 
 def test_files_are_written_whole(tmp_path: Path, warehouse: Writer):
     folder = tmp_path / "new"
-    files = export_files(warehouse, SITE, Period.of_month(MARCH), "csv", folder)
-    paths = write_files(files, folder)
+    paths = write_report(warehouse, SITE, Period.of_month(MARCH), "csv", folder)
+    files = report_files(reported(warehouse), "csv")
     assert {path.name: path.read_bytes() for path in paths} == files
     assert {path.name for path in folder.iterdir()} == set(files)
 
