@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from usage_assets.sources.record import DumpResult
     from usage_assets.specs.access_report import SiteAccess
     from usage_assets.specs.asset import Asset
+    from usage_assets.specs.lineage import Origin
     from usage_assets.specs.mail import DueReport, MailMessage
     from usage_assets.specs.metric import Metric
     from usage_assets.specs.plot import Plot
@@ -99,6 +100,13 @@ class Service(Kind):
         from usage_assets.kinds.service.reports.mailing import mail_message
 
         return mail_message(reader, site, report)
+
+    @cached_property
+    def origins(self) -> Mapping[str, tuple[Origin, ...]]:
+        """Of an interval: the events of its request, or the loads of its model."""
+        from usage_assets.kinds.service.facts.origins import ORIGINS
+
+        return ORIGINS
 
     def dump(
         self, site: ServiceSite, window: Window, warehouse: Warehouse, *, tables: Sequence[RawTable], **options: Any

@@ -115,6 +115,8 @@ def test_an_instant_is_explained_by_the_requests_that_ran_then(warehouse: Wareho
         answer = explain(reader, KIND, CHAT, Question(at=datetime(2026, 2, 10, 12), metric="running"))
     (term,) = answer.terms
     assert term.totals == term.steps == {"requests": 2.0}
+    events = [(piece.row["entity_id"], [row["event_id"] for _, row in piece.origins]) for piece in term.pieces]
+    assert sorted(events) == [("r228", ["a228", "b228"]), ("r231", ["a231", "b231"])]
 
 
 def test_the_kind_of_each_metric_is_a_column(warehouse: Warehouse):
