@@ -78,9 +78,10 @@ class Service(Kind):
         from usage_assets.kinds.service.reports.assets import REPORT_ASSETS
         from usage_assets.kinds.service.reports.spending import SPENDING_ASSETS
         from usage_assets.kinds.service.tables.assets import TABLE_ASSETS
+        from usage_assets.kinds.service.tables.legacy import LEGACY_ASSETS
         from usage_assets.kinds.service.timelines.assets import LEADTIME
 
-        return (LEADTIME, *TABLE_ASSETS, *SPENDING_ASSETS, *ADVICE_ASSETS, *REPORT_ASSETS)
+        return (LEADTIME, *TABLE_ASSETS, *LEGACY_ASSETS, *SPENDING_ASSETS, *ADVICE_ASSETS, *REPORT_ASSETS)
 
     @cached_property
     def plots(self) -> tuple[Plot, ...]:
