@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from usage_assets.core.errors import SiteError
+from usage_assets.core.errors import SiteError, SourceError
 from usage_assets.kinds.service.raw.columns import Columns, as_instant, expressions, mapping_of
 from usage_assets.kinds.service.raw.files import (
     LONGEST_LINE,
@@ -25,6 +25,7 @@ from usage_assets.kinds.service.raw.values import identifier, literal
 from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.kinds.service.site.sources import Records, located
 
+_SAMPLE = 20_000
 _BROKEN = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.SerializationException)
 
 
@@ -62,6 +63,7 @@ class RecordsReader(Reader):
             if file.suffix == ".gz" and is_cut_off(file):
                 msg = f"{part.name}: the gzip file ends before its end"
                 raise PartError(msg)
+            self._refuse_new_columns(con, part)
             yield self._select(con, file)
         except _BROKEN as error:
             raise PartError(f"{part.name}: {error}") from error
@@ -78,6 +80,45 @@ class RecordsReader(Reader):
             return None
         return Part(part.name, part.fingerprint, handle=mended_copy(part.handle, folder))
 
+    def describe(self, con: duckdb.DuckDBPyConnection, part: Part) -> tuple[Sequence[str], Sequence[str]]:
+        """Columns of a file, of JSON lines those of its first rows, that something is read of, and the others."""
+        file: Path = part.handle
+        if self._format(file) == "jsonl":
+            lines = f"SELECT line FROM ({self._lines(file)}) LIMIT {_SAMPLE}"
+            is_object = "json_valid(line) AND json_type(CASE WHEN json_valid(line) THEN line END) = 'OBJECT'"
+            keys = f"unnest(json_keys(CASE WHEN {is_object} THEN line END))"
+            columns = [
+                str(name) for (name,) in con.execute(f"SELECT DISTINCT {keys} FROM ({lines}) ORDER BY 1").fetchall()
+            ]
+        else:
+            columns = con.sql(f"SELECT * FROM {self._relation(file)} LIMIT 0").columns
+        heads = set(self.heads())
+        return [name for name in columns if name in heads], [name for name in columns if name not in heads]
+
+    def _refuse_new_columns(self, con: duckdb.DuckDBPyConnection, part: Part) -> None:
+        """As the site's file says of files with columns that no rule names."""
+        if self.site.new_columns == "accept":
+            return
+        _, others = self.describe(con, part)
+        if others:
+            msg = (
+                f"site {self.site.key}: {part.name} has columns that are not mapped: {', '.join(others)[:300]}; map them "
+                "(sources: mapping), or set new_columns: accept"
+            )
+            raise SourceError(msg) if self.site.new_columns == "refuse" else PartError(msg)
+
+    def heads(self) -> list[str]:
+        """The columns that the mapping, the filter and the preset read, or parts of them."""
+        heads: dict[str, None] = {}
+
+        def value(path: str) -> str:
+            heads.setdefault(path.partition(".")[0])
+            return "NULL"
+
+        self._mapped(Columns(value, lambda _, __: None, value))
+        self._reason(value)
+        return list(heads)
+
     def _format(self, file: Path) -> str:
         if self.source.format is not None:
             return str(self.source.format)
@@ -86,18 +127,18 @@ class RecordsReader(Reader):
         return endings.get(Path(name).suffix.lower(), "jsonl")
 
     def _select(self, con: duckdb.DuckDBPyConnection, file: Path) -> str:
-        form = self._format(file)
-        if form == "jsonl":
-            return self._of_lines(file)
-        if form == "parquet":
-            return self._of_columns(con, f"read_parquet({literal(str(file))})")
+        return self._of_lines(file) if self._format(file) == "jsonl" else self._of_columns(con, self._relation(file))
+
+    def _relation(self, file: Path) -> str:
+        """A CSV or Parquet file."""
+        if self._format(file) == "parquet":
+            return f"read_parquet({literal(str(file))})"
         packed = "gzip" if file.suffix == ".gz" else "none"
-        return self._of_columns(
-            con,
+        return (
             f"read_csv({literal(str(file))}, all_varchar = true, header = true, delim = "
             f"{literal(self.source.delimiter)}, quote = '\"', escape = '\"', compression = '{packed}', "
             f"max_line_size = {LONGEST_LINE}, buffer_size = {2 * LONGEST_LINE}, null_padding = true, "
-            "strict_mode = false, auto_detect = true, sample_size = 1, parallel = false)",
+            "strict_mode = false, auto_detect = true, sample_size = 1, parallel = false)"
         )
 
     def _of_lines(self, file: Path) -> str:

@@ -9,7 +9,6 @@ import duckdb
 import sqlalchemy as sa
 
 from usage_assets.core.errors import SiteError, SourceError
-from usage_assets.kinds.service.raw.columns import Columns
 from usage_assets.kinds.service.raw.databases import sql_site
 from usage_assets.kinds.service.raw.reader import Part
 from usage_assets.kinds.service.raw.records import RecordsReader
@@ -61,6 +60,11 @@ class RecordsTableReader(RecordsReader):
         del part, folder
         return None
 
+    def describe(self, con: duckdb.DuckDBPyConnection, part: Part) -> tuple[Sequence[str], Sequence[str]]:
+        """Only what is mapped is asked of a database."""
+        del con, part
+        return self.heads(), ()
+
     def grants(self) -> str:
         """What an administrator gives the account: the columns that the mapping names."""
         return access.grants(self._site(), [self._raw()])
@@ -69,22 +73,10 @@ class RecordsTableReader(RecordsReader):
         return sql_site(self.site, self.source.url, _DATABASE)
 
     def _raw(self) -> RawTable:
-        columns = tuple(Column(name, Type.FLOAT, "As it is at the source", "as it is") for name in self._heads())
+        columns = tuple(Column(name, Type.FLOAT, "As it is at the source", "as it is") for name in self.heads())
         return RawTable(
             _DATABASE, self.table, "Rows of a source", columns=columns, months=Whole(), key=(), by_columns=True
         )
-
-    def _heads(self) -> list[str]:
-        """The columns that the mapping, the filter and the preset read, or parts of them."""
-        heads: dict[str, None] = {}
-
-        def value(path: str) -> str:
-            heads.setdefault(path.partition(".")[0])
-            return "NULL"
-
-        self._mapped(Columns(value, lambda _, __: None, value))
-        self._reason(value)
-        return list(heads)
 
     def _stage(self, con: duckdb.DuckDBPyConnection) -> None:
         """Copy the table's columns as texts, in batches; SourceError where it is not there or not granted."""
@@ -97,7 +89,7 @@ class RecordsTableReader(RecordsReader):
                 msg = f"site {self.site.key}: sources: {note}; look at url and table in the site's file"
                 raise SourceError(msg)
             side = side_of(found, relation, "t")
-            names = [name for name in self._heads() if found.column(name) is not None]
+            names = [name for name in self.heads() if found.column(name) is not None]
             declared = ", ".join(f"{identifier(name)} VARCHAR" for name in names)
             con.execute(f"CREATE OR REPLACE TABLE {_STAGED} ({declared})").fetchall()
             statement = sa.select(*columns_of(found, side, names)).select_from(side.clause)

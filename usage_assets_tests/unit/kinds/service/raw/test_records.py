@@ -228,6 +228,7 @@ def test_what_a_site_s_sources_hold_is_said_before_anything_is_stored(tmp_path: 
     assert (table.state, table.rows, table.first_at) == ("found", 2, datetime(2026, 1, 5, 10))
     assert "1 bad_time" in str(table.note)
     assert "no row says its cost" in str(table.note)
+    assert "mapped: event_id, event_type, ts, user_id; not mapped: extra" in str(table.note)
     assert not service.warehouse.path.exists()
 
 
@@ -235,3 +236,14 @@ def test_a_fault_of_the_site_s_file_names_the_key(tmp_path: Path):
     service = service_of(tmp_path, preset="no_such")
     with pytest.raises(UsageError, match="no preset 'no_such'"):
         service.dump(JANUARY)
+
+
+def test_a_file_with_columns_that_no_rule_names_is_set_aside_or_refused_where_the_site_says_so(tmp_path: Path):
+    service = Service.of(tmp_path, new_columns="aside")
+    service.put("a.jsonl", [event("a")])
+    service.put("b.jsonl", [event("b", extra=1)])
+    service.dump()
+    assert service.events("event_id") == [{"event_id": "a"}]
+    assert service.rejects("source_file", "reason") == [{"source_file": "b.jsonl", "reason": "unreadable"}]
+    with pytest.raises(SourceError, match=r"b\.jsonl has columns that are not mapped: extra"):
+        Service.of(tmp_path, new_columns="refuse").dump()
