@@ -102,8 +102,8 @@ class RecordsReader(Reader):
         _, others = self.describe(con, part)
         if others:
             msg = (
-                f"site {self.site.key}: {part.name} has columns that are not mapped: {', '.join(others)[:300]}; map them "
-                "(sources: mapping), or set new_columns: accept"
+                f"site {self.site.key}: {part.name} has columns that are not mapped: {', '.join(others)[:300]}; "
+                "map them (sources: mapping), or set new_columns: accept"
             )
             raise SourceError(msg) if self.site.new_columns == "refuse" else PartError(msg)
 
