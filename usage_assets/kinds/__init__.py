@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from usage_assets.kinds.htcondor.kind import HTCondor
 from usage_assets.kinds.openstack.kind import OpenStack
+from usage_assets.kinds.service.kind import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from usage_assets.specs.kind import Kind
     from usage_assets.specs.metric import Metric
 
-OPENSTACK, HTCONDOR = OpenStack(), HTCondor()
+OPENSTACK, HTCONDOR, SERVICE = OpenStack(), HTCondor(), Service()
+_OURS: dict[str, Kind] = {kind.name: kind for kind in (OPENSTACK, HTCONDOR, SERVICE)}
 _LOG = logging.getLogger("usage_assets")
 
 
@@ -42,7 +44,7 @@ def _with_installed(ours: dict[str, Kind]) -> Iterator[Kind]:
         yield kind
 
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in _with_installed({one.name: one for one in (OPENSTACK, HTCONDOR)})}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _with_installed(_OURS)}
 """Every kind by its name, as site files have it in `kind`."""
 
 

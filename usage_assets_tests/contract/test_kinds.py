@@ -5,16 +5,22 @@ from datetime import date
 
 import pytest
 
+from usage_assets.core.months import Window
 from usage_assets.facts.tables import INTERVALS, RESOURCE_NAMES
 from usage_assets.kinds import KINDS, kind_of
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.kinds.site_files import MODELS
+from usage_assets.orchestration.build import build_assets
 from usage_assets.sites.base import Site
 from usage_assets.specs.kind import Kind
+from usage_assets.timelines.assets import assets_of
 from usage_assets.timelines.metrics import SHARED_METRICS, metrics_with
+from usage_assets.timelines.tables import USAGE
 from usage_assets.timelines.usage import build_usage
 from usage_assets.warehouse import Warehouse
+from usage_assets.warehouse.bookkeeping import DUMPS, GATES
 
 MONTHS = (date(2024, 1, 1), date(2024, 2, 1))
 URL = "sqlite:///nowhere.db"
@@ -35,7 +41,19 @@ POOLS: tuple[Site, ...] = tuple(
     for n, said in enumerate(({}, {"timezone": "Europe/Berlin", "masked": {"h": "why"}, "hosted": ["g"]}))
 )
 MACHINES: tuple[Site, ...] = (*CLOUDS, *POOLS)
-SITES = MACHINES
+SERVICES: tuple[Site, ...] = tuple(
+    ServiceSite.model_validate(
+        {"kind": "service", "key": f"service_{n}", "name": "Service", "first_month": "2024-01", "sources": [source]}
+        | said
+    )
+    for n, (source, said) in enumerate(
+        (
+            ({"reader": "records", "path": "nowhere"}, {}),
+            ({"reader": "otel", "path": "nowhere"}, {"max_parallel": {"m": 4}, "resolution": "1h"}),
+        )
+    )
+)
+SITES = (*MACHINES, *SERVICES)
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 every_site = pytest.mark.parametrize("site", SITES, ids=[f"{site.kind} {site.key}" for site in SITES])
 
@@ -105,3 +123,27 @@ def test_a_site_without_a_single_row_gives_dense_zeros_or_nulls_where_nothing_wa
     counted = usage.filter(usage["metric"].is_in(list(scope.counted)))
     assert counted.height == (31 + 29) * len(scope.counted) * len(scope.resources)
     assert (counted["value"] == 0).all() if observed is None else counted["value"].is_null().all()
+
+
+@pytest.mark.parametrize("site", SERVICES, ids=lambda site: site.key)
+def test_a_service_without_a_single_event_gives_dense_zeros_and_no_other_row(site: Site, tmp_path):
+    kind = kind_of(site)
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    with warehouse.write("test") as writer:
+        writer.ensure(DUMPS)
+        for raw in kind.raw_tables:
+            for month in MONTHS:
+                name = kind.asset("raw", raw.name)
+                assert not writer.insert_month(raw.table, (), site=site.key, month=month, asset=name, run_id="1")
+    assets = assets_of(kind)
+    shown = build_assets(kind, site, Window(site.key, MONTHS), warehouse, assets, run_id="1")
+    assert {path: sorted(months) for path, months in shown.items()} == {one.path: list(MONTHS) for one in assets}
+    with warehouse.read() as reader:
+        states = reader.frame(GATES, site.key, MONTHS)
+        assert states["ok"].all(), states.filter(~states["ok"])["reason"].to_list()
+        usage = reader.frame(USAGE, site.key, MONTHS)
+        rows = {one.path: reader.frame(one.table, site.key).height for one in assets if one.stage == "facts"}
+    assert set(rows.values()) == {0}
+    counted = usage.filter(~usage["metric"].is_in(["capacity", "available"]))
+    assert counted["value"].max() == 0
+    assert counted["timestamp"].n_unique() == (31 + 29) * 1440 // site.bucket_minutes

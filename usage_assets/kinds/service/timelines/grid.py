@@ -8,7 +8,7 @@ from usage_assets.core.months import next_month
 from usage_assets.facts.tables import INTERVALS
 from usage_assets.kinds.service.facts.events import used
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
-from usage_assets.kinds.service.raw.tables import USAGE_EVENTS
+from usage_assets.kinds.service.raw.tables import NONE, USAGE_EVENTS
 from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.specs.asset import Extracted
 from usage_assets.warehouse import Writer, bound
@@ -89,6 +89,8 @@ SELECT model_id AS node_type FROM {SERVICE_REQUESTS.qualified} WHERE {OF_MONTH}
 {f"UNION SELECT model_id FROM {SERVICE_REQUESTS.qualified} WHERE {SUBMITTED}" if with_submitted else ""}
 UNION SELECT node_type FROM {INTERVALS.qualified} WHERE {OF_MONTH} AND metric IN ('running', 'queued', 'loaded')
 UNION SELECT unnest($own::VARCHAR[])""", own=own)  # fmt: skip
+        # a month without requests has none of nobody's model: that is known, and dense like any other
+        self._run(writer, f"INSERT INTO {TYPES} SELECT '{NONE}' WHERE NOT EXISTS (FROM {TYPES})")
 
     def _run(self, writer: Writer, sql: str, **more: Any) -> None:
         writer.con.execute(sql, bound(self.values(sql, **more))).fetchall()
