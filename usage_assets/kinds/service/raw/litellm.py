@@ -1,4 +1,4 @@
-"""The reader `litellm`: the log of a LiteLLM proxy in its database, a part per UTC day.
+"""The reader `litellm`: the log of a LiteLLM proxy in its database, a part per UTC day, or in files of its columns.
 
 A day is read again while rows may still come late, then once more, and never after: what the proxy's retention deletes
 stays stored. Sums that the proxy rolled up are compared with the log; in place of it they are read only where the
@@ -7,11 +7,15 @@ site's file says `rollups: fill`, of days that were never read and whose rows ar
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import duckdb
 
 from usage_assets.kinds.service.raw.databases import sql_site
+from usage_assets.kinds.service.raw.files import fingerprint_of_rules, mended_copy, parts_below
+from usage_assets.kinds.service.raw.litellm_files import file_rows
 from usage_assets.kinds.service.raw.litellm_rows import DATABASE, daily_sums, requests
 from usage_assets.kinds.service.raw.litellm_tables import (
     DayTotals,
@@ -22,6 +26,7 @@ from usage_assets.kinds.service.raw.litellm_tables import (
     tables_of,
 )
 from usage_assets.kinds.service.raw.reader import Part, Reader
+from usage_assets.kinds.service.site.sources import located
 from usage_assets.sites.sql import SqlSite
 from usage_assets.sources.sql import access
 from usage_assets.specs.access_report import SiteAccess
@@ -36,13 +41,16 @@ class LiteLLMReader(Reader):
     """Requests that a LiteLLM proxy logged: one row, one request."""
 
     name = "litellm"
-    lists_all = False  # retention deletes old days, as it should
 
     def parts(self, months: Collection[date]) -> Sequence[Part]:
-        """A part per day of these months that the log spans.
+        """A part per day of these months that the log spans; of a folder its files.
 
         A day that sums may fill has the same name: one that was read from the log is not read again.
         """
+        path = located(self.source, self.site.key)
+        if path is not None:
+            rules = fingerprint_of_rules(self.site, self.source)
+            return parts_below(path, self.source.pattern, rules, self.site.key)
         wanted = frozenset(months)
         with self._tables() as tables:
             bounds = tables.bounds()
@@ -58,7 +66,11 @@ class LiteLLMReader(Reader):
 
     @contextmanager
     def rows(self, con: duckdb.DuckDBPyConnection, part: Part) -> Iterator[str]:
-        """The day's requests; where the log has none of them and the site's file says so, its sums."""
+        """The requests of a day or file; of a day that the log has none of its sums, where the site's file says so."""
+        if isinstance(part.handle, Path):
+            with file_rows(con, part) as rows:
+                yield requests(rows, self.source.user_from, is_readable="is_readable")
+            return
         with self._tables() as tables:
             count = tables.stage(con, tables.logs, part.handle, _STAGED)
             sql = requests(_STAGED, self.source.user_from, is_binary=tables.has_binary_costs(tables.logs))
@@ -70,9 +82,20 @@ class LiteLLMReader(Reader):
         finally:
             con.execute(f"DROP TABLE IF EXISTS {_STAGED}").fetchall()
 
+    def mended(self, part: Part, folder: Path) -> Part | None:
+        """The good lines of a text file."""
+        if not isinstance(part.handle, Path) or part.handle.suffix == ".parquet":
+            return None
+        return replace(part, handle=mended_copy(part.handle, folder))
+
+    @property
+    def lists_all(self) -> bool:
+        """Of a database not: retention deletes old days, as it should."""
+        return self.source.url is None
+
     def grants(self) -> str:
-        """What an administrator gives the account: the columns that are read, and no others."""
-        return access.grants(self._site(), tables_of(self.source.table))
+        """What an administrator gives the account: the columns that are read, and no others; nothing for files."""
+        return "" if self.source.url is None else access.grants(self._site(), tables_of(self.source.table))
 
     def check(self, *, count: bool = True) -> SiteAccess:
         """How the server is reached and what its tables hold."""
@@ -83,6 +106,8 @@ class LiteLLMReader(Reader):
 
         Roll-ups lose rows: where both are there the log counts.
         """
+        if self.source.url is None:
+            return []
         with self._tables() as tables:
             if tables.sums.relation is None:
                 return []

@@ -103,10 +103,13 @@ def shortest(name: str) -> str:
     return f'coalesce(CAST(TRY_CAST("{name}" AS DOUBLE) AS VARCHAR), "{name}")'
 
 
-def requests(staged_rows: str, user_from: Literal["user", "end_user"], *, is_binary: bool = True) -> str:
+def requests(
+    staged_rows: str, user_from: Literal["user", "end_user"], *, is_binary: bool = True, is_readable: str = "true"
+) -> str:
     """SQL of the log's rows in the shape MAPPED; one row is one request, its time is the start.
 
     `user_from` says who is asked for first. `is_binary`: spend is a binary float (else its text is exact).
+    `is_readable`: SQL of whether a row could be read at all.
     """
     start, end, first = _instant("startTime"), _instant("endTime"), _instant("completionStartTime")
     is_failed = "coalesce(status, '') = 'failure'"
@@ -147,7 +150,8 @@ def requests(staged_rows: str, user_from: Literal["user", "end_user"], *, is_bin
         "currency": f"'{_CURRENCY}'",
         "meters": f"CASE WHEN {has_tokens} THEN {_meters(usage)} END",
         "parameters": _parameters(),
-        "reason": f"CASE WHEN call_type IN ({', '.join(map(repr, _NO_REQUEST))}) OR (call_type = '{_BATCH}' "
+        "reason": f"CASE WHEN NOT {is_readable} THEN 'unreadable' "
+        f"WHEN call_type IN ({', '.join(map(repr, _NO_REQUEST))}) OR (call_type = '{_BATCH}' "
         f"AND NOT coalesce(suffix(request_id, '{_BATCH_COST}'), false)) THEN 'not_usage' END",
     }
     listed = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())

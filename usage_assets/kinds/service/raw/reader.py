@@ -75,8 +75,6 @@ class Reader(ABC):
 
     name: str
     """litellm, otel, records or legacy_json: column `reader` of its rows."""
-    lists_all = True
-    """Whether what is not among `parts` any more was removed at its source; its rows are then marked as gone."""
 
     def __init__(self, site: ServiceSite, source: Any) -> None:
         self.site = site
@@ -86,6 +84,11 @@ class Reader(ABC):
     def time_of(self) -> str:
         """Whether ts of an outcome is its start or its end, where a row does not say it."""
         return self.source.event_time or self.site.event_time
+
+    @property
+    def lists_all(self) -> bool:
+        """Whether what is not among `parts` any more was removed at its source: its rows are then marked as gone."""
+        return True
 
     @abstractmethod
     def parts(self, months: Collection[date]) -> Sequence[Part]:

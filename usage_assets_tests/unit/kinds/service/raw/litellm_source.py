@@ -57,8 +57,8 @@ def sqlite_engine(path: Path) -> sa.Engine:
     return sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
 
 
-def reader_of(url: str, **source: Any) -> LiteLLMReader:
-    """The reader of a site whose only source is the database."""
+def reader_of(url: str | None, **source: Any) -> LiteLLMReader:
+    """The reader of a site whose only source is the database, or without one the files below `path`."""
     said = {"reader": "litellm", "url": url, **source}
     site = ServiceSite.model_validate(
         {"kind": "service", "key": "here", "name": "Here", "first_month": "2025-01", "sources": [said]}

@@ -1,14 +1,17 @@
 """Requests of a LiteLLM proxy's log, from an SQLite file in place of its server."""
 
+import json
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import sqlalchemy as sa
 
 from usage_assets.core.errors import SourceError
 from usage_assets.kinds.service.raw.databases import sql_site
+from usage_assets.kinds.service.raw.reader import PartError
 from usage_assets_tests.unit.kinds.service.raw.litellm_rows import EVENTS, LOG, SECRET, day_sum, row
 from usage_assets_tests.unit.kinds.service.raw.litellm_source import (
     LOGS,
@@ -190,3 +193,38 @@ def test_a_url_without_driver_names_the_one_that_is_installed():
     assert sql_site(reader_of(url).site, url, "litellm").databases == {
         "litellm": "postgresql+psycopg://usage:secret@db.example/litellm"
     }
+
+
+def _of_file(path: Path) -> list[dict[str, Any]]:
+    reader = reader_of(None, path=str(path))
+    (part,) = reader.parts([MARCH])
+    return _by_columns(events(reader, part))
+
+
+def test_files_that_hold_the_logs_columns_give_the_same(tmp_path):
+    lines = tmp_path / "log.jsonl"
+    rows = [{**one, "metadata": json.loads(one["metadata"])} for one in LOG]
+    lines.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    assert _of_file(lines) == EVENTS
+    con = duckdb.connect()
+    con.execute(f"CREATE TABLE log AS SELECT * EXCLUDE (messages, response) FROM read_json('{lines}')")
+    con.execute(f"COPY (SELECT * REPLACE (to_json(metadata) AS metadata) FROM log) TO '{tmp_path / 'log.csv'}'")
+    con.execute(f"COPY log TO '{tmp_path / 'log.parquet'}' (FORMAT parquet)")
+    assert _of_file(tmp_path / "log.csv") == EVENTS
+    assert _of_file(tmp_path / "log.parquet") == EVENTS
+
+
+def test_a_line_that_is_no_row_of_the_log_is_unreadable_in_its_place(tmp_path):
+    lines = tmp_path / "log.jsonl"
+    lines.write_text(f"{json.dumps(LOG[0])}\n{{broken\n\n{json.dumps(LOG[1])}\n")
+    found = _of_file(lines)
+    assert [(one["event_id"], one["reason"]) for one in found] == [
+        ("plain", None), (None, "unreadable"), ("cached parts", None),
+    ]  # fmt: skip
+    assert reader_of(None, path=str(lines)).grants() == ""
+
+
+def test_a_file_without_ids_of_requests_is_refused_with_its_columns(tmp_path):
+    (tmp_path / "log.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(PartError, match=r"log\.csv: a log of LiteLLM has a column request_id; there are a, b"):
+        _of_file(tmp_path / "log.csv")
