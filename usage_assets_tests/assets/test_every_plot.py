@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,11 @@ from usage_assets.kinds.htcondor.facts.tables import GPU_POLLS, GPU_RUNS
 from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.htcondor.tables.declarations import GPU_DAYS, GPU_USERS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
+from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
+from usage_assets.kinds.service.kind import Service
+from usage_assets.kinds.service.reports.spending_tables import SPENDING_STATUS
+from usage_assets.kinds.service.site.model import ServiceSite
+from usage_assets.kinds.service.tables.declarations import SERVICE_USER_DAILY, SERVICE_USER_MONTHLY
 from usage_assets.reports import pictures, thumbnail
 from usage_assets.reports.draw import CONTRACT, check_pages, draw_window
 from usage_assets.reports.plots import Plot, plots_of
@@ -37,11 +43,16 @@ SITES: dict[str, Site] = {
         {"kind": "openstack", "key": "made", "name": "Made", "databases": {"nova": "sqlite://"}, "first_month": MONTH}
     ),
     "htcondor": HTCondorSite.model_validate({"kind": "htcondor", "key": "made", "name": "Made", "snapshots": "x"}),
+    "service": ServiceSite.model_validate(
+        {"kind": "service", "key": "made", "name": "Made", "sources": [{"reader": "records", "path": "/made"}]}
+    ),
 }
-READ = (USAGE, LEASES, LEADTIME, LEGACY_COMPARISON, INTERVALS, GPU_RUNS, GPU_POLLS, GPU_USERS, GPU_DAYS)
+READ = (USAGE, LEASES, LEADTIME, LEGACY_COMPARISON, INTERVALS, GPU_RUNS, GPU_POLLS, GPU_USERS, GPU_DAYS,
+        SERVICE_REQUESTS, SERVICE_USER_DAILY, SERVICE_USER_MONTHLY, SPENDING_STATUS)  # fmt: skip
 """All tables that plots read."""
 _PLAIN: dict[Type, object] = {
-    Type.TEXT: "x", Type.INT: 1, Type.FLOAT: 1.0, Type.BOOL: False, Type.DATE: MONTH, Type.INSTANT: START
+    Type.TEXT: "x", Type.INT: 1, Type.FLOAT: 1.0, Type.BOOL: False, Type.DATE: MONTH, Type.INSTANT: START,
+    Type.MONEY: Decimal(1),
 }  # fmt: skip
 
 
@@ -74,7 +85,15 @@ def of_month(kind: Kind, machines: float | None) -> dict[Table, pl.DataFrame]:
         return out
     lease = {"lease_id": "l", "created_at": START, "requested": 1.0, "outcome": "ended"}
     run = {"machine": "m", "gpu": "GPU-1", "start_at": START, "end_at": START + HOUR}
+    asked = {"model_id": "m", "user_id": "u", "final_state": "succeeded", "requests": 1, "cost": Decimal(1)}
+    done = {"submitted_at": START, "started_at": START, "ended_at": START + HOUR, "duration_s": 3600.0, "lead_s": 0.0}
+    of_users = {"user_id": "u", "requests": 1, "succeeded": 1, "cost": Decimal(1), "input_tokens": 2}
+    limited = {"window": "month", "period": "2026-01", "amount": Decimal(2), "remaining": Decimal(1)}
     return out | {
+        SERVICE_REQUESTS: rows(SERVICE_REQUESTS, asked | done),
+        SERVICE_USER_DAILY: rows(SERVICE_USER_DAILY, {"date": MONTH} | of_users),
+        SERVICE_USER_MONTHLY: rows(SERVICE_USER_MONTHLY, of_users),
+        SPENDING_STATUS: rows(SPENDING_STATUS, limited | {"percent": Decimal(50)}),
         LEASES: rows(
             LEASES, lease, *(lease | {"lease_id": f"k{n}", "effective": 1.0, "projected": 0.5} for n in range(5))
         ),
@@ -98,7 +117,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind, float | st
         out = Warehouse(tmp_path_factory.mktemp("made") / "w.duckdb")
         with out.write("test") as writer:
             writer.ensure(*READ)
-            for table, frame in {} if isinstance(machines, str) else of_month(KINDS[kind], machines).items():
+            for table, frame in {} if isinstance(machines, str) else of_month(EVERY_KIND[kind], machines).items():
                 writer.put(table, frame)
         return out
 
@@ -143,7 +162,11 @@ def said(figure: Any) -> str:
     return " ".join(note["text"] for note in figure["layout"]["annotations"])
 
 
-OF_KINDS = pytest.mark.parametrize("kind", [*KINDS.values()], ids=lambda kind: kind.name)
+EVERY_KIND = {kind.name: kind for kind in (*KINDS.values(), Service())}
+OF_KINDS = pytest.mark.parametrize("kind", [*EVERY_KIND.values()], ids=lambda kind: kind.name)
+OF_MACHINES = pytest.mark.parametrize(
+    "kind", [kind for kind in EVERY_KIND.values() if not kind.usage], ids=lambda kind: kind.name
+)
 
 
 @OF_KINDS
@@ -164,7 +187,7 @@ def test_every_plot_can_be_drawn_of_no_machine_of_an_unknown_number_and_of_one(
         assert [name for name, figure in found.items() if not figure["data"]] == []
 
 
-@OF_KINDS
+@OF_MACHINES
 def test_a_month_without_machines_says_so(kind: Kind, made):
     for name in ("usage_stack", "utilization", "node_types"):
         figure = figures(kind, made(kind, 0.0), only=name)[name]
