@@ -28,16 +28,21 @@ def check_site(site: ServiceSite, tables: Sequence[RawTable], *, count: bool = T
     """What the last files of each source hold, in a sample of rows; without `count` only the last one is opened."""
     del tables
     servers: list[ServerAccess] = []
+    remarks: list[str] = []
     found: list[TableAccess] = []
     for label, reader in readers_of(site):
         parts = reader.parts([month_of(clock.naive_utc_now().date())])
         where = f"{label or '1/'} {reader.name}"
         servers.append(ServerAccess(f"{where}: {len(parts)} part(s)", "", ()))
+        if count:
+            reached, said = reader.reached()
+            servers += reached
+            remarks += said
         if not parts:
             found.append(TableAccess(USAGE_EVENTS.name, where, "missing", note="there is nothing to read yet"))
         looked = parts[-MOST_FILES:] if count else parts[-1:]
         found += [_part(site, reader, part, f"{label}{part.name}") for part in looked]
-    return SiteAccess(tuple(servers), tuple(found))
+    return SiteAccess(tuple(servers), tuple(found), tuple(remarks))
 
 
 def _part(site: ServiceSite, reader: Reader, part: Part, name: str) -> TableAccess:

@@ -29,10 +29,13 @@ from usage_assets.kinds.service.raw.reader import Part, Reader
 from usage_assets.kinds.service.site.sources import located
 from usage_assets.sites.sql import SqlSite
 from usage_assets.sources.sql import access
-from usage_assets.specs.access_report import SiteAccess
+from usage_assets.specs.access_report import ServerAccess
 
 LATE = timedelta(days=2)
 """Rows come minutes late, those of batches hours: a day that ended before is whole."""
+COMPARED = timedelta(days=6)
+"""How far back sums are compared with the log, from the last whole day."""
+_ATTEMPTS = "each row is a request; the proxy logs each attempt at one, so that retries count as requests of their own"
 _RULES = "1"  # another text reads every day again
 _STAGED = "litellm_rows"
 
@@ -97,9 +100,17 @@ class LiteLLMReader(Reader):
         """What an administrator gives the account: the columns that are read, and no others; nothing for files."""
         return "" if self.source.url is None else access.grants(self._site(), tables_of(self.source.table))
 
-    def check(self, *, count: bool = True) -> SiteAccess:
-        """How the server is reached and what its tables hold."""
-        return access.check_site(self._site(), tables_of(self.source.table), count=count)
+    def reached(self) -> tuple[Sequence[ServerAccess], Sequence[str]]:
+        """The server, and remarks: columns that its release lacks, and whole days whose sums differ from the log."""
+        if self.source.url is None:
+            return (), ()
+        found = access.check_site(self._site(), tables_of(self.source.table), count=False)
+        with self._tables() as tables:
+            bounds, last = tables.bounds(), (tables.server.now - LATE).date() - timedelta(days=1)
+        remarks = [f"{one.source}: {one.note}" for one in found.tables if one.note]
+        if bounds is not None:
+            remarks += self.compare(max(bounds[0] + timedelta(days=1), last - COMPARED), last)
+        return found.servers, [*remarks, f"{self.source.table}: {_ATTEMPTS}"]
 
     def compare(self, first: date, last: date) -> list[str]:
         """Days from first to last whose sums differ from the log's, a sentence each; for check-site.

@@ -15,6 +15,7 @@ import duckdb
 
 from usage_assets.core.errors import SourceError
 from usage_assets.kinds.service.site.model import ServiceSite
+from usage_assets.specs.access_report import ServerAccess
 
 TEXTS = (
     "event_id", "user_id", "team_id", "session_id", "request_id", "model_id", "model_raw", "provider", "event_type",
@@ -113,6 +114,10 @@ class Reader(ABC):
     def describe(self, con: duckdb.DuckDBPyConnection, part: Part) -> tuple[Sequence[str], Sequence[str]]:
         """Columns of a part that are mapped, and those that are not; for check-site."""
         del con, part
+        return (), ()
+
+    def reached(self) -> tuple[Sequence[ServerAccess], Sequence[str]]:
+        """How the source's server is reached, and remarks on what it holds; for check-site. Nothing of files."""
         return (), ()
 
     def grants(self) -> str:

@@ -84,10 +84,14 @@ def test_a_release_without_some_columns_gives_nulls(engine):
     (one,) = events(reader, reader.parts([MARCH])[0])
     assert (one["event_type"], one["model_id"], one["provider"]) == ("complete", "azure/small-2026", None)
     assert (one["first_output_s"], one["session_id"]) == (None, None)
-    (table, *_) = reader.check(count=False).tables
-    assert table.columns_missing == (
-        "completionStartTime", "model_group", "custom_llm_provider", "end_user", "session_id", "status",
-    )  # fmt: skip
+    servers, (lacking_said, no_sums, attempts) = reader.reached()
+    assert [server.label for server in servers] == ["SQLite files"]
+    assert lacking_said == (
+        "litellm.LiteLLM_SpendLogs: litellm.LiteLLM_SpendLogs has no column completionStartTime, model_group, "
+        "custom_llm_provider, end_user, session_id, status"
+    )
+    assert no_sums.endswith("the source has no table litellm.LiteLLM_DailyUserSpend")
+    assert attempts.startswith("LiteLLM_SpendLogs: each row is a request")
 
 
 def test_days_lie_in_their_month_and_only_those_of_the_run_are_parts(engine):
@@ -169,6 +173,17 @@ def test_sums_that_differ_from_the_log_are_said(engine):
     sixth = f"2026-03-06: {LOGS} has 1 request(s), 30 tokens and 0.5000 USD, {SUMS} {nothing}{end}"
     seventh = f"2026-03-07: {LOGS} has {nothing}, {SUMS} 1 request(s), 300 tokens and 2.5000 USD{end}"
     assert reader_of(_url(engine)).compare(date(2026, 3, 5), date(2026, 3, 7)) == [sixth, seventh]
+
+
+def test_check_site_tells_of_days_whose_sums_differ_in_the_last_whole_week(engine, monkeypatch):
+    monkeypatch.setattr("usage_assets.sources.sql.servers._wall_clock", lambda: datetime(2026, 3, 12, 12))
+    days = [f"2026-03-{day:02}" for day in range(1, 13)]
+    make_table(engine, LOGS, [row(day, day=day) for day in days])
+    make_table(engine, SUMS, [day_sum("same", "2026-03-06", api_requests=1, failed_requests=0, prompt_tokens=20,
+                                      completion_tokens=10, spend=0.5)])  # fmt: skip
+    _, remarks = reader_of(_url(engine)).reached()
+    assert [remark[:10] for remark in remarks[:-1]] == ["2026-03-03", "2026-03-04", "2026-03-05", "2026-03-07",
+                                                        "2026-03-08", "2026-03-09"]  # fmt: skip
 
 
 def test_a_database_without_the_log_is_refused_with_the_tables_name(engine):
