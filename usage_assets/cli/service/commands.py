@@ -1,6 +1,7 @@
 """`usage-assets service ...`: who asked which models for how much. Arguments in, exit codes out."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -118,3 +119,17 @@ def retention(
     from usage_assets.core.clock import naive_utc_now
 
     remove_old_months(one_service(site), naive_utc_now(), apply=apply)
+
+
+@service.command()
+def import_legacy(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Instead of those of the site's file")
+    ] = None,
+    *,
+    site: Annotated[str | None, typer.Option(help="Key of a service; may be left out where there is one")] = None,
+) -> None:
+    """Import the JSON files of an older tracker; again it reads only files that are new. Exit code 1: some can't be."""
+    from usage_assets.cli.service.legacy import import_files
+
+    import_files(one_service(site), folders or [])
