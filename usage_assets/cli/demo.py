@@ -22,19 +22,21 @@ from usage_assets.core import settings
 from usage_assets.core.clock import naive_utc_now
 from usage_assets.core.errors import UsageError
 from usage_assets.core.months import month_of, months_between
-from usage_assets.demo.make import DEMOS, POOLS, make_site
+from usage_assets.demo.make import DEMOS, POOLS, SERVICES, make_site
 from usage_assets.kinds.site_files import load_book
 from usage_assets.sites.base import Site
 from usage_assets.warehouse import Warehouse
 from usage_assets.warehouse.bookkeeping import FAILED_CHECKS
 
-_POOL_MONTHS = 12
-"""Months of a pool at most: one is half a million rows."""
-_BY_WEIGHT = ("demo_metal", "demo_pool", "demo_kvm", "demo_edge")
+_SHORT_MONTHS = 12
+"""Months of a pool or a service at most: one of a pool is half a million rows."""
+_BY_WEIGHT = ("demo_metal", "demo_pool", "demo_kvm", "demo_service", "demo_edge")
 """The demo sites, the one that takes longest first."""
 
 _PAGES = (("stack",), ("usage_stack",))
 _POOL_PAGES = (("stack", "gpu_weekly"), ("usage_stack", "gpu_classes", "gpu_heatmap", "gpu_user_hours"))
+_SERVICE_PAGES = (("service_history",), ("service_models", "service_users", "service_load", "service_spending"))
+_OF_FILES = {**dict.fromkeys(POOLS, _POOL_PAGES), **dict.fromkeys(SERVICES, _SERVICE_PAGES)}
 """The plots to name: of the whole history, and of the last month."""
 
 
@@ -90,12 +92,12 @@ def _build(sites: Mapping[str, Site], months: int) -> int:
         folder = settings.data_dir() / "demo" / name
         console.print(f"{name}: making its source ...")
         counts = make_site(name, folder, until=now.replace(tzinfo=UTC))
-        holds = f"{len(counts)} {'files' if name in POOLS else 'tables'}"
+        holds = f"{len(counts)} {'files' if name in _OF_FILES else 'tables'}"
         console.print(f"{name}: created {sum(counts.values()):,} rows in {holds} under {folder}")
     every = months_between(date(2016, 1, 1), month_of(now.date()))
     windows = []
     for name, site in sites.items():
-        count = min(months, _POOL_MONTHS) if name in POOLS else months
+        count = min(months, _SHORT_MONTHS) if name in _OF_FILES else months
         windows += plan({name: site}, every[-count:][0], every[-1], today=now.date())
     return run(sites, windows)
 
@@ -167,7 +169,7 @@ def _name_plots(sites: Iterable[str]) -> None:
     last = month_of(naive_utc_now().date())
     console.print("\nPlots:")
     for name in sites:
-        whole, monthly = _POOL_PAGES if name in POOLS else _PAGES
+        whole, monthly = _OF_FILES.get(name, _PAGES)
         for page in [f"{name}_{page}" for page in whole] + [f"{last:%Y-%m}/{page}" for page in monthly]:
             path = settings.plots_dir() / name / f"{page}.html"
             if path.is_file():

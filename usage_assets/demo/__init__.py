@@ -7,7 +7,7 @@ snapshots (``gpu_hosts``) and of the service's sources (``gateway``, ``spans``, 
 pipeline except through the files that it writes.
 """
 
-from usage_assets.demo.make import DEMOS, POOLS, SITES, make_full_size, make_site
+from usage_assets.demo.make import DEMOS, POOLS, SERVICES, SITES, make_full_size, make_site
 from usage_assets.demo.openstack.demand import Scale
 
-__all__ = ["DEMOS", "POOLS", "SITES", "Scale", "make_full_size", "make_site"]
+__all__ = ["DEMOS", "POOLS", "SERVICES", "SITES", "Scale", "make_full_size", "make_site"]

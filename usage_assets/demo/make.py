@@ -29,7 +29,7 @@ POOLS: Final[dict[str, Callable[[Path, datetime, int], dict[str, int]]]] = {"dem
 """Name of a demo pool of GPUs -> what writes its files of snapshots."""
 SERVICES: Final[dict[str, Callable[[Path, datetime, int], dict[str, int]]]] = {"demo_service": write_service}
 """Name of a demo service of models -> what writes the sources of its requests."""
-DEMOS: Final = (*SITES, *POOLS)
+DEMOS: Final = (*SITES, *POOLS, *SERVICES)
 FULL_SIZE_UNTIL: Final = datetime(2026, 11, 1, tzinfo=UTC)
 _METAL_SCALE: Final = Scale(
     large_leases=0.12, prolonged_leases=0.1, prolonged_weeks=1, missing_specs=0.0435, extra_actions=1.46,

@@ -79,6 +79,12 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "demo_edge", "rejects_share", "2024-02, 2024-06", "containers that never started, in months with few of them"
     ),
+    Planted(
+        "demo_service",
+        "outcome_known",
+        "2026-03, 2026-08",
+        "images whose outcome nobody wrote, since the generator's processes were killed",
+    ),
 )
 
 

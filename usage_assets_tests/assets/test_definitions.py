@@ -62,6 +62,7 @@ def test_owners_come_from_the_files_of_the_sites_of_a_kind():
     assert found == {
         "openstack": {("ops@example.org", "team:metal")},
         "htcondor": {("team:gpu",)},
+        "service": {()},
         "usage": {("ops@example.org", "team:gpu", "team:metal")},
     }
 
@@ -90,6 +91,7 @@ def test_schedule_and_sensors_run_unless_stopped(defs: dg.Definitions):
     assert {schedule.name: schedule.default_status for schedule in defs.schedules or ()} == {
         "openstack_nightly": dg.DefaultScheduleStatus.RUNNING,
         "htcondor_nightly": dg.DefaultScheduleStatus.RUNNING,
+        "service_nightly": dg.DefaultScheduleStatus.RUNNING,
         "coverage_daily": dg.DefaultScheduleStatus.RUNNING,
     }
     assert {sensor.default_status for sensor in defs.sensors or ()} == {dg.DefaultSensorStatus.RUNNING}

@@ -1,8 +1,8 @@
 """The image generator's own records: a log in local time of its first months, then events that it tracks.
 
 The log has no ids and no zone, and a few lines that nobody can count. Since February its requests are events of
-`usage_assets.track`, in a file per month: stages, outcomes, and its models when they come and go. Some requests have
-no outcome, since their process was killed; some days of April were delivered twice.
+`usage_assets.track`, in a file per month: stages, outcomes, and its models when they come and go. Twice its processes
+were killed, and requests have no outcome; some days of April were delivered twice.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,11 @@ TRACKED_SINCE: Final = datetime(2026, 2, 1)
 LOG: Final = "images_log.csv"
 OLD_NAME: Final = "painter-xl-1.0"
 """How the log names the newer model; an alias of the site's file."""
+KILLED: Final = (
+    (datetime(2026, 3, 17, 15), datetime(2026, 3, 17, 20)),
+    (datetime(2026, 8, 20, 16), datetime(2026, 8, 20, 19)),
+)
+"""The generator's processes were killed then, and with them the requests of these hours."""
 _AGAIN: Final = (datetime(2026, 4, 10), datetime(2026, 4, 13))
 """Days that a second delivery holds again."""
 _SECOND: Final = "20260420T060000000000Z-imagehost-4711-1.jsonl"
@@ -60,11 +65,12 @@ def _requests(until: datetime, seed: int) -> pl.DataFrame:
         lite=uniform(number, "lite", seed) < 0.4,
     )
     fate = pl.col("fate")
+    killed = pl.any_horizontal([pl.col("at").is_between(*hours, closed="left") for hours in KILLED])
     old = pl.col("lite") & (pl.col("at") < ENDED)
     sized = drawn.join(people(), on="user", maintain_order="left").with_columns(
         model=pl.when(old).then(pl.lit(GENERATOR[1])).otherwise(pl.lit(GENERATOR[0])),
         seconds=pl.col("images") * pl.when(old).then(4.0).otherwise(9.0) * (0.8 + 0.4 * fate),
-        outcome=pl.when(fate < 0.004).then(None)
+        outcome=pl.when(killed).then(None)
         .when(fate < 0.03).then(pl.lit("failed"))
         .when(fate < 0.06).then(pl.lit("cancelled"))
         .otherwise(pl.lit("complete")),

@@ -17,8 +17,8 @@ from usage_assets.demo.make import DEMOS
 
 
 def test_sites_are_shared_out_between_two_processes_and_each_is_in_one():
-    assert demo.shared_out(DEMOS, 2) == [["demo_metal", "demo_edge"], ["demo_pool", "demo_kvm"]]
-    assert demo.shared_out(DEMOS, 1) == [["demo_metal", "demo_pool", "demo_kvm", "demo_edge"]]
+    assert demo.shared_out(DEMOS, 2) == [["demo_metal", "demo_edge", "demo_service"], ["demo_pool", "demo_kvm"]]
+    assert demo.shared_out(DEMOS, 1) == [["demo_metal", "demo_pool", "demo_kvm", "demo_service", "demo_edge"]]
     assert demo.shared_out(["demo_kvm"], 8) == [["demo_kvm"]]
     assert demo.shared_out(["demo_kvm", "demo_metal"], 8) == [["demo_metal"], ["demo_kvm"]]
 

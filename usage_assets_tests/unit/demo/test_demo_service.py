@@ -21,6 +21,7 @@ from usage_assets.demo.service.models import GATEWAY
 from usage_assets.demo.service.people import TEAMS, people, users_file
 from usage_assets.demo.service.traffic import requests
 from usage_assets.track.lines import COLUMNS
+from usage_assets_tests import ROOT
 
 UNTIL = datetime(2026, 4, 25, 12, tzinfo=UTC)
 
@@ -182,7 +183,9 @@ def test_events_are_those_of_the_client_with_stages_unfinished_ones_and_models(s
     begun = {row["request_id"] for row in rows if row["event_type"] == "start"}
     ended = {row["request_id"] for row in rows if row["event_type"] in {"complete", "failed", "cancelled"}}
     assert ended < begun
+    unfinished = {row["ts"][:13] for row in rows if row.get("request_id") in begun - ended}
     assert 5 <= len(begun - ended) <= 30
+    assert unfinished <= {f"2026-03-17T{hour}" for hour in range(15, 21)}
     assert all(row["meters"]["images"] > 0 for row in rows if row["event_type"] == "complete")
     assert {row["model_id"] for row in rows if row["ts"] >= "2026-03-02"} == {"painter-xl"}
 
@@ -202,6 +205,11 @@ def test_the_older_log_has_local_times_and_lines_that_no_one_can_count(service: 
     assert {row["checkpoint"] for row in rows} == {"painter-xl-1.0", "painter-lite"}
     faults = Counter((row["started"] == "", row["state"] == "???", row["images"] == "-1") for row in rows)
     assert [faults[at] for at in ((True, False, False), (False, True, False), (False, False, True))] == [3, 2, 2]
+
+
+def test_the_users_file_of_the_site_has_the_people_of_the_demo():
+    shipped = pl.read_csv(ROOT / "sites" / "demo_service_users.csv")
+    assert shipped.equals(users_file())
 
 
 def test_people_are_in_teams_but_for_the_last_ones():
