@@ -149,7 +149,7 @@ class Service(Kind):
 
     def check_files(self, site: ServiceSite) -> list[str]:
         """Rates, limits, inventory and users."""
-        from usage_assets.kinds.service.raw.access import check_files
+        from usage_assets.kinds.service.reports.named_files import check_files
 
         return check_files(site)
 

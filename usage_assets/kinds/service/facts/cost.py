@@ -32,6 +32,17 @@ _COLUMNS = Columns(
 _FOLDED = "service_folded"
 
 
+def rates_of(site: ServiceSite) -> Rates:
+    """The rates that hold at the site; SiteError names file, line and key of a fault."""
+    rates = Rates.of((), SCOPES) if site.rates is None else read_rates(site.rates, SCOPES)
+    return rates.within("site", site.key)
+
+
+def exchange_of(site: ServiceSite) -> ExchangeRates:
+    """The exchange rates of the site; SiteError names file, line and key of a fault."""
+    return ExchangeRates() if site.exchange_rates is None else read_exchange_rates(site.exchange_rates)
+
+
 def priced(writer: Writer, site: ServiceSite, parts: Iterable[Query]) -> Iterator[Query]:
     """Rows of facts.service_requests from rows without `cost` and `cost_source`, all of one month in some parts.
 
@@ -41,8 +52,7 @@ def priced(writer: Writer, site: ServiceSite, parts: Iterable[Query]) -> Iterato
         for part in parts:
             yield _as_stated(part, site)
         return
-    rates = Rates.of((), SCOPES) if site.rates is None else read_rates(site.rates, SCOPES)
-    exchange = ExchangeRates() if site.exchange_rates is None else read_exchange_rates(site.exchange_rates)
+    rates, exchange = rates_of(site), exchange_of(site)
     billing = Billing(
         currency=site.currency,
         optional=OPTIONAL,

@@ -35,8 +35,13 @@ def applies(site: ServiceSite) -> bool:
 
 
 def read(reader: Reader, site: ServiceSite, months: Sequence[date]) -> Records:
-    """The rows of the site's inventory file; SiteError where two rows of a model overlap."""
+    """The rows of the site's inventory file, whatever the months."""
     del reader, months
+    return inventory_of(site)
+
+
+def inventory_of(site: ServiceSite) -> Records:
+    """The rows of the site's inventory file; SiteError where two rows of a model overlap."""
     assert site.inventory is not None
     records = read_records(site.inventory, FIELDS)
     models = [

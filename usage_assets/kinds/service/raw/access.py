@@ -74,17 +74,6 @@ def _sampled(con: duckdb.DuckDBPyConnection, site: ServiceSite, reader: Reader, 
     return TableAccess(USAGE_EVENTS.name, name, "found", number, first, last, (), "; ".join(notes) or None)
 
 
-def check_files(site: ServiceSite) -> list[str]:
-    """The files that the site's file names beside its sources; SourceError where one is not there."""
-    out = []
-    for path in site.files:
-        if not path.is_file():
-            msg = f"site {site.key}: {path} is not there; put the file there, or take it out of the site's file"
-            raise SourceError(msg)
-        out.append(f"{path.name}: {path.stat().st_size:,} bytes")
-    return out
-
-
 def grants(site: ServiceSite, tables: Sequence[RawTable]) -> str:
     """What an administrator gives the accounts that read; files need none."""
     del tables

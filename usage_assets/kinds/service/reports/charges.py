@@ -9,7 +9,7 @@ from usage_assets.core.months import month_of
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
 from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.pricing.charges import Charges
-from usage_assets.pricing.files import read_records
+from usage_assets.pricing.files import Records, read_records
 from usage_assets.pricing.limits import Calendar, Limit, Limits, read_limits
 from usage_assets.pricing.periods import weekday
 from usage_assets.pricing.values import flag, text
@@ -60,12 +60,18 @@ def limits_of(site: ServiceSite) -> Limits:
     return Limits.of(rows, site.key, SCOPE_TYPES, site.currency, calendar=calendar)
 
 
+def users_of(site: ServiceSite) -> Records:
+    """The rows of the site's file of users; SiteError names file, line and key of a fault."""
+    assert site.users is not None
+    return read_records(site.users, USERS)
+
+
 def _tiers(site: ServiceSite) -> Iterator[Limit]:
     """Default limits of each user of the users file."""
     if site.users is None or site.currency != "USD":
         msg = f"{site.key}.yaml: default_tiers: needs a file of users (users: FILE), and the currency USD"
         raise SiteError(msg)
-    for place, row in read_records(site.users, USERS).rows():
+    for place, row in users_of(site).rows():
         for window, amount in (_FREE if row["tier"] == "free" else _OTHER).items():
             yield Limit("user", str(row["user_id"]), window, Decimal(amount), valid_from=_EARLIEST, valid_to=None,
                         place=place)  # fmt: skip
