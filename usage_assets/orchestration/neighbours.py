@@ -22,7 +22,8 @@ def widened(reader: Reader, kind: Kind, site: Site, window: Window, asset: Asset
     found = reader.sql(
         f"SELECT DISTINCT own.month FROM {VERSIONS.qualified} own JOIN {VERSIONS.qualified} input "
         "ON input.site = own.site AND input.written_at > own.written_at "
-        "AND input.month BETWEEN own.month - to_months($before) AND own.month + to_months($after) "
+        "AND (input.month BETWEEN own.month - to_months($before) AND own.month + to_months($after) "
+        "OR (input.month < own.month AND input.asset IN (SELECT unnest($all_before::VARCHAR[])))) "
         "WHERE own.site = $site AND own.asset = $asset AND own.month BETWEEN $first AND $last "
         "AND input.month BETWEEN $first::DATE - to_months($reach) AND $last::DATE + to_months($reach) "
         "AND input.asset IN (SELECT unnest($inputs::VARCHAR[]))",
@@ -30,6 +31,7 @@ def widened(reader: Reader, kind: Kind, site: Site, window: Window, asset: Asset
             "site": site.key,
             "asset": name,
             "inputs": list(inputs) or [""],
+            "all_before": list(kind.upstream(site, asset.all_before)) or [""],
             "before": asset.months_before,
             "after": asset.months_after,
             "first": near[0],

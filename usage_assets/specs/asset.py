@@ -60,6 +60,8 @@ class Asset:
     """How many months before its own one it reads of what it is made of."""
     months_after: int = 0
     """How many months after its own one it reads: it is built again when their rows change."""
+    all_before: tuple[str, ...] = ()
+    """Of what it is made of, the assets of which it reads every month before its own one."""
     description: str = ""
     """What it is, where the table's description does not say it."""
     owned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

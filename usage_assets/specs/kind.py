@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from usage_assets.warehouse import Reader, Warehouse, Writer
 
 
+_EVERY_MONTH = 1200
+"""More months than a site has."""
+
+
 class Kind(ABC):
     """A kind of site."""
 
@@ -208,7 +212,7 @@ class Kind(ABC):
             return 0, 0
         found = [self.reach(name) for name in (*asset.after, *asset.optional)]
         before, after = (max(sides, default=0) for sides in zip(*found, strict=True)) if found else (0, 0)
-        return before + asset.months_after, after + asset.months_before
+        return before + asset.months_after, after + (_EVERY_MONTH if asset.all_before else asset.months_before)
 
     @cached_property
     def declared(self) -> dict[str, Asset]:

@@ -196,3 +196,22 @@ def test_months_written_beside_the_window_are_to_be_checked_with_it(warehouse: W
     with warehouse.read() as reader:
         wide = with_unchecked(reader, Counting(asset()), Window("metal", (MAR,)))
     assert wide.months == (FEB, MAR, APR)
+
+
+def test_an_asset_of_every_month_before_is_built_again_in_all_later_months(warehouse: Warehouse) -> None:
+    class Ever(OpenStack):
+        tables = (
+            Asset("timelines", "ever", SUMS, ("timelines/sums",), all_before=("timelines/sums",), select=doubles),
+        )  # fmt: skip
+
+    with warehouse.write("test") as writer:
+        for name, months in (("sums", (JAN, FEB, MAR, APR)), ("ever", (FEB, MAR, APR))):
+            writer.record_write("metal", f"openstack/timelines/{name}", "1", dict.fromkeys(months, 1))
+    with warehouse.write("test") as writer:
+        writer.con.execute(f"UPDATE {VERSIONS.qualified} SET written_at = '2024-05-01'")
+        writer.con.execute(
+            f"UPDATE {VERSIONS.qualified} SET written_at = '2024-05-02' "
+            "WHERE month = '2024-01-01' AND asset LIKE '%sums'"
+        )
+    with warehouse.read() as reader:
+        assert widened(reader, Ever(), SITE, Window("metal", (JAN,)), Ever.tables[0]).months == (JAN, FEB, MAR, APR)

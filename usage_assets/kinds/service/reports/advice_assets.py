@@ -13,6 +13,7 @@ ADVICE_ASSETS: tuple[Asset, ...] = (
         table=MODEL_PROFILES,
         after=("facts/service_requests", "facts/model_inventory", "timelines/service_uses"),
         select=profiles.select,
+        all_before=("timelines/service_uses",),
         months_before=1,  # the default window is 30 days, and February has 28
     ),
     Asset(
