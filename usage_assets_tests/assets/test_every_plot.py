@@ -19,7 +19,6 @@ from usage_assets.kinds.htcondor.site.model import HTCondorSite
 from usage_assets.kinds.htcondor.tables.declarations import GPU_DAYS, GPU_USERS
 from usage_assets.kinds.openstack.site.model import OpenStackSite
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
-from usage_assets.kinds.service.kind import Service
 from usage_assets.kinds.service.reports.spending_tables import SPENDING_STATUS
 from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.kinds.service.tables.declarations import SERVICE_USER_DAILY, SERVICE_USER_MONTHLY
@@ -117,7 +116,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind, float | st
         out = Warehouse(tmp_path_factory.mktemp("made") / "w.duckdb")
         with out.write("test") as writer:
             writer.ensure(*READ)
-            for table, frame in {} if isinstance(machines, str) else of_month(EVERY_KIND[kind], machines).items():
+            for table, frame in {} if isinstance(machines, str) else of_month(KINDS[kind], machines).items():
                 writer.put(table, frame)
         return out
 
@@ -162,10 +161,9 @@ def said(figure: Any) -> str:
     return " ".join(note["text"] for note in figure["layout"]["annotations"])
 
 
-EVERY_KIND = {kind.name: kind for kind in (*KINDS.values(), Service())}
-OF_KINDS = pytest.mark.parametrize("kind", [*EVERY_KIND.values()], ids=lambda kind: kind.name)
+OF_KINDS = pytest.mark.parametrize("kind", [*KINDS.values()], ids=lambda kind: kind.name)
 OF_MACHINES = pytest.mark.parametrize(
-    "kind", [kind for kind in EVERY_KIND.values() if not kind.usage], ids=lambda kind: kind.name
+    "kind", [kind for kind in KINDS.values() if not kind.usage], ids=lambda kind: kind.name
 )
 
 

@@ -132,7 +132,7 @@ def _hints(shown: pl.DataFrame, names: list[str], money: str) -> list[str]:
         names, shown.select(columns).iter_rows(), strict=True
     ):
         text = f"<b>{name}</b> {period}<br>{spent:,.2f} of {limit:,.2f} {money} spent, {burn or 0:,.2f} {money} a day"
-        text += f"<br>limit reached on {crossing}" if crossing else ""
+        text += f"<br>limit reached by {crossing}" if crossing and spent < limit else ""
         out.append(text + (f"<br>the cost of {unrated:,} requests is not known" if unrated else ""))
     return out
 
@@ -161,7 +161,7 @@ def _texts(shown: pl.DataFrame, money: str) -> list[dict[str, Any]]:
     for row, (share, projected, spent, limit, crossing) in enumerate(shown.select(columns).iter_rows()):
         text = f"{spent:,.2f} of {limit:,.2f} {money}"
         text += f", {share:,.0f} %" if share > _FURTHEST else ""
-        text += f", reached {crossing}" if crossing else ""
+        text += f", reached by {crossing}" if crossing and share < 100 else ""
         place = min(max(share, projected or 0.0), _FURTHEST)
         out.append({
             "text": text, "x": place, "y": row, "xanchor": "left", "xshift": 9, "showarrow": False,

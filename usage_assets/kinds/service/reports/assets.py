@@ -9,7 +9,7 @@ import polars as pl
 from usage_assets.kinds.service.reports import page
 from usage_assets.kinds.service.reports.content import UsageReport, report
 from usage_assets.kinds.service.reports.period import Period
-from usage_assets.kinds.service.reports.reading import Inputs, read_report
+from usage_assets.kinds.service.reports.reading import INPUTS, Inputs, read_report
 from usage_assets.kinds.service.reports.tables import SERVICE_REPORTS
 from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.specs.asset import Asset, Built
@@ -61,15 +61,7 @@ REPORT_ASSETS: tuple[Asset, ...] = (
         name="usage_report",
         table=SERVICE_REPORTS,
         description="The usage report of each month as a page: totals, users, models, teams, limits, advice, quality.",
-        after=(
-            "facts/service_requests",
-            "timelines/service_user_daily",
-            "timelines/service_team_daily",
-            "reports/spending_status",
-            "reports/spending_alerts",
-            "reports/model_profiles",
-            "reports/recommendations",
-        ),
+        after=INPUTS,
         read=read_reports,
         make=make_reports,
         months_at_once=1,  # a month may have 200,000 users

@@ -57,7 +57,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("days", "Days (UTC)", {"date": "Day", **_ADDED, "users": "Users"}, _NOTHING),
     Layout("limits", "Limits", {
         "scope_type": "Limit of", "scope_id": "Name", "window": "Per", "period": "Period", "spent": "Spent",
-        "amount": "Limit", "percent": "Percent", "burn_per_day": "Per day", "projected_crossing_date": "Reached on",
+        "amount": "Limit", "percent": "Percent", "burn_per_day": "Per day", "projected_crossing_date": "Reached by",
         "unrated_requests": "Without known cost",
     }, "No limit was judged.", "As of the last time the data was read, or the end of the period's last month."),
     Layout("alerts", "Thresholds crossed", {

@@ -16,7 +16,7 @@ from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
 from usage_assets.kinds.service.raw.tables import KEPT_REASONS, NONE, REASONS, REJECTED_EVENTS, USAGE_EVENTS
 from usage_assets.kinds.service.reports.judged import judged
 from usage_assets.kinds.service.reports.period import Period
-from usage_assets.kinds.service.tables.declarations import SERVICE_TEAM_DAILY, SERVICE_USER_DAILY
+from usage_assets.kinds.service.tables.declarations import SERVICE_TEAM_DAILY, SERVICE_USER_DAILY, SERVICE_USER_MONTHLY
 from usage_assets.schema import Table
 from usage_assets.sites.base import Site
 from usage_assets.warehouse import Reader
@@ -98,6 +98,10 @@ _LEGACY = f"""
 SELECT coalesce(sum(requests), 0)::BIGINT AS requests FROM {SERVICE_USER_DAILY.qualified}
 WHERE {_OF_DAYS} AND source = 'legacy'
 """
+_LEGACY_MONTHS = f"""
+SELECT coalesce(sum(requests), 0)::BIGINT AS requests FROM {SERVICE_USER_MONTHLY.qualified}
+WHERE {_OF_MONTHS} AND source = 'legacy'
+"""
 _REJECTED = f"""
 SELECT reason, count(*) AS events FROM {REJECTED_EVENTS.table.qualified}
 WHERE {_OF_MONTHS} AND NOT is_context GROUP BY ALL
@@ -109,10 +113,15 @@ FROM {SERVICE_REQUESTS.qualified} WHERE {_OF_FACTS} AND final_state = 'succeeded
 """
 _INPUTS = f"""
 SELECT asset, month, version, rows FROM {VERSIONS.qualified}
-WHERE {_OF_MONTHS} AND starts_with(asset, 'service/') AND asset <> $own ORDER BY asset, month
+WHERE {_OF_MONTHS} AND asset IN (SELECT unnest($assets::VARCHAR[])) ORDER BY asset, month
 """
-OWN = "service/reports/usage_report"
-"""The asset of the reports themselves: it is no input of them."""
+INPUTS = (
+    "facts/service_requests", "timelines/service_user_daily", "timelines/legacy_user_daily",
+    "timelines/legacy_user_monthly", "timelines/service_team_daily", "reports/spending_status",
+    "reports/spending_alerts", "reports/model_profiles", "reports/recommendations",
+)  # fmt: skip
+"""Assets that a report is made of, beside the raw tables."""
+_VERSIONED = [f"service/{path}" for path in (*INPUTS, "raw/usage_events", "raw/rejected_events")]
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ def read_report(reader: Reader, site: Site, period: Period) -> Inputs:
     tables |= judged(reader, params)
     tables["data_quality"] = _quality(reader, params, tables["totals"])
     months = _of_months(params)
-    versions = reader.sql(_INPUTS, months | {"own": OWN}) if reader.has(VERSIONS) else VERSIONS.empty()
+    versions = reader.sql(_INPUTS, months | {"assets": _VERSIONED}) if reader.has(VERSIONS) else VERSIONS.empty()
     return Inputs(tables, extracted_at(reader, site, period.months, (USAGE_EVENTS,)), versions)
 
 
@@ -164,6 +173,9 @@ def _quality(reader: Reader, params: Mapping[str, Any], totals: pl.DataFrame) ->
         for reason, number in sorted(found.items())
     ]
     unrated, unconverted = reader.sql(_UNKNOWN, params).row(0)
+    days = months = reader.sql(_LEGACY, params).item()
+    if reader.has(SERVICE_USER_MONTHLY) and params["start"].day == params["end"].day == 1:
+        months = reader.sql(_LEGACY_MONTHS, _of_months(params)).item()
     unfinished = int(totals["unfinished"].sum()) if totals.height else 0
     rows += [
         ("cost not known", "unrated", unrated, "succeeded requests that no rate applies to"),
@@ -174,7 +186,13 @@ def _quality(reader: Reader, params: Mapping[str, Any], totals: pl.DataFrame) ->
             "succeeded requests without an exchange rate for their currency",
         ),
         ("outcome not known", "unfinished", unfinished, "requests without an outcome"),
-        ("older tracker", "legacy", reader.sql(_LEGACY, params).item(), "requests that only an older tracker knows"),
+        ("older tracker", "legacy", days, "requests that only an older tracker knows"),
+        (
+            "older tracker",
+            "months only",
+            months - days,
+            "requests of whole months of which it knows no days; not in sums",
+        ),
     ]
     schema = {"category": pl.String, "reason": pl.String, "number": pl.Int64, "meaning": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")

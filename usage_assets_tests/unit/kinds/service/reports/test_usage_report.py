@@ -19,6 +19,7 @@ from usage_assets.kinds.service.reports.grids import MOST, money
 from usage_assets.kinds.service.reports.period import Period
 from usage_assets.kinds.service.reports.spending_tables import SPENDING_ALERTS, SPENDING_STATUS
 from usage_assets.kinds.service.reports.tables import SERVICE_REPORTS
+from usage_assets.kinds.service.tables.declarations import SERVICE_USER_DAILY, SERVICE_USER_MONTHLY
 from usage_assets.schema import violations
 from usage_assets.warehouse import Reader, Writer
 from usage_assets_tests.unit.kinds.service.reports.made import SITE, read_at, reported, requests, stored, version
@@ -117,7 +118,25 @@ def test_what_was_rejected_and_what_is_not_known_is_counted():
         ("cost not known", "unconverted", 0),
         ("outcome not known", "unfinished", 1),
         ("older tracker", "legacy", 0),
+        ("older tracker", "months only", 0),
     ]
+
+
+def test_requests_that_only_an_older_tracker_knows_are_counted_and_of_months_alone_told():
+    writer = stored()
+    writer.ensure(SERVICE_USER_MONTHLY)
+    for table, requests_of in ((SERVICE_USER_DAILY, 3), (SERVICE_USER_MONTHLY, 5)):
+        row = {"site": "llm", "month": MARCH, "date": MARCH, "user_id": "old", "model_id": "*", "provider": "*"}
+        row |= {"requests": requests_of, "succeeded": requests_of, "source": "legacy"}
+        zeros = {column.name: 0 for column in table.columns if not column.nullable} | row
+        writer.con.register("old", pl.DataFrame([{name: zeros.get(name) for name in table.names}]).to_arrow())
+        writer.con.execute(f"INSERT INTO {table.qualified} BY NAME FROM old")
+    report = reported(writer)
+    assert report.tables["totals"]["requests"].to_list() == [8]
+    counts = dict(report.tables["data_quality"].select("reason", "number").iter_rows())
+    assert (counts["legacy"], counts["months only"]) == (3, 2)
+    days = reported(writer, "2026-03-01", "2026-03-30").tables["data_quality"]
+    assert dict(days.select("reason", "number").iter_rows())["months only"] == 0
 
 
 def test_limits_have_their_last_status_and_alerts_lie_in_the_days():
