@@ -7,6 +7,13 @@ sessions of such a row are found again in the facts.
 from collections.abc import Iterable
 
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
+from usage_assets.kinds.service.raw.legacy_tables import (
+    LEGACY_COUNTS,
+    LEGACY_FILES,
+    LEGACY_LIMITS,
+    LEGACY_USAGE,
+    SERVICE_USER,
+)
 from usage_assets.kinds.service.raw.tables import REJECTED_EVENTS, USAGE_EVENTS
 from usage_assets.kinds.service.reports.spending_tables import SPENDING_ALERTS, SPENDING_STATUS
 from usage_assets.kinds.service.tables.declarations import (
@@ -54,6 +61,14 @@ FROM (
   ) GROUP BY {keys}
 ) f WHERE t.user_id = $erased AND t.source = 'events' AND {same}
 """
+_OF_USER = "DELETE FROM {table} WHERE " + _OWN
+_FILES = """
+UPDATE {table} SET file = $erased WHERE site = $site
+  AND (list_contains(string_split(file, '/'), $user) OR ends_with(file, 'user_' || $user || '.json'))
+"""
+_LEGACY = """
+SELECT {keys}, $erased AS user_id, {sums}{more} FROM {table} WHERE {both} GROUP BY {keys}
+"""
 _USES = f"""
 SELECT site, month, 'user' AS kind, $erased AS id, min(first_submitted_at) AS first_submitted_at,
   max(last_ended_at) AS last_ended_at, sum(requests)::BIGINT AS requests
@@ -64,7 +79,7 @@ FROM {SERVICE_USES.qualified} WHERE site = $site AND kind = 'user' AND id IN ($u
 def erase(writer: Writer, site: str, user: str) -> dict[str, int]:
     """Put the token in place of a user, within the writer's transaction; rows of the user, by table.
 
-    Alerts and the status of limits of the user are removed: they are about nobody else. Doing it again finds nothing.
+    Alerts, limits and the profile of the user are removed: they are about nobody else. Doing it again finds nothing.
     """
     work = _Erase(writer, site, user)
     changed: dict[str, int] = {}
@@ -75,6 +90,10 @@ def erase(writer: Writer, site: str, user: str) -> dict[str, int]:
     for table in (SERVICE_USER_DAILY, SERVICE_USER_MONTHLY):
         changed[table.qualified] = work.merge(table)
     changed[SERVICE_USES.qualified] = work.merge_uses()
+    for table in (LEGACY_USAGE, LEGACY_COUNTS):
+        changed[table.qualified] = work.merge_legacy(table)
+    for table, sql in ((LEGACY_LIMITS, _OF_USER), (SERVICE_USER, _OF_USER), (LEGACY_FILES, _FILES)):
+        changed[table.qualified] = work.run(table, sql)
     for table in (SPENDING_ALERTS, SPENDING_STATUS):
         changed[table.qualified] = work.run(table, _SCOPES)
     return {name: number for name, number in changed.items() if number}
@@ -108,6 +127,18 @@ class _Erase:
         number = self._count(SERVICE_USES, "site = $site AND kind = 'user' AND id = $user")
         if number:
             self._swap(SERVICE_USES, _USES, both)
+        return number
+
+    def merge_legacy(self, table: Table) -> int:
+        """Put the user's totals of an older tracker into those of the token; their files are named after users."""
+        number = self._count(table, _OWN)
+        if number:
+            keys = [name for name in ("site", "month", "period", "date", "part", "name") if name in table.names]
+            kept = (*keys, "user_id", "updated_at", "source_file")
+            sums = ", ".join(added(one.name, one.type) for one in table.columns if one.name not in kept)
+            more = ", max(updated_at) AS updated_at, $erased AS source_file" if "source_file" in table.names else ""
+            rows = _LEGACY.format(keys=", ".join(keys), sums=sums, more=more, table=table.qualified, both=_BOTH)
+            self._swap(table, rows, _BOTH)
         return number
 
     def _again(self, table: Table, keys: Iterable[str]) -> str:

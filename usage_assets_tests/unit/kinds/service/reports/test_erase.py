@@ -9,6 +9,7 @@ import pytest
 from usage_assets.core.errors import UsageError
 from usage_assets.kinds import OPENSTACK
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
+from usage_assets.kinds.service.raw.legacy_tables import LEGACY_COUNTS, LEGACY_FILES, LEGACY_USAGE, SERVICE_USER
 from usage_assets.kinds.service.raw.tables import REJECTED_EVENTS, USAGE_EVENTS
 from usage_assets.kinds.service.reports.erase import ERASED, erase
 from usage_assets.kinds.service.reports.spending_tables import SPENDING_STATUS
@@ -142,6 +143,31 @@ def test_what_limits_say_of_the_person_goes(writer: Writer) -> None:
 
     assert erase(writer, "llm", "ann")["reports.spending_status"] == 2
     assert sorted(writer.frame(SPENDING_STATUS)["scope_id"]) == ["ann", "bob", "odd"]
+
+
+def test_what_an_older_tracker_said_is_merged_and_its_profile_goes(writer: Writer) -> None:
+    for user in ("ann", "bob", "cy"):
+        own = {"site": "'llm'", "month": "DATE '2026-03-01'", "user_id": f"'{user}'"}
+        day = {"period": "'day'", "date": "DATE '2026-03-02'", "requests": "2"}
+        zero = dict.fromkeys(("succeeded", "failed", "input_tokens", "output_tokens", "latency_n", "sessions"), "1")
+        file = f"'partitioned/00/{user}/daily.json'"
+        _insert(writer, LEGACY_USAGE, **own, **day, **zero, cost="0.1", latency_sum_s="1.5", source_file=file)
+        _insert(writer, LEGACY_COUNTS, **own, **day, part="'model'", name="'m'")
+        _insert(writer, SERVICE_USER, **own, email=f"'{user}@example.org'", source_file="'users.json'")
+        _insert(writer, LEGACY_FILES, site="'llm'", month=own["month"], digest=f"'{len(user)}{user[1]}'", file=file,
+                size="1", objects="1", imported_at=_NOW)  # fmt: skip
+
+    for user in ("ann", "bob"):
+        erase(writer, "llm", user)
+
+        assert _holds(writer, user) == []
+
+    rows = (
+        writer.frame(LEGACY_USAGE).sort("user_id").select("user_id", "requests", "cost", "latency_sum_s", "source_file")
+    )
+    assert rows.rows()[0] == (ERASED, 4, Decimal("0.2"), 3.0, ERASED)
+    assert writer.frame(LEGACY_COUNTS).sort("user_id").select("user_id", "requests").rows() == [(ERASED, 4), ("cy", 2)]
+    assert writer.frame(SERVICE_USER)["user_id"].to_list() == ["cy"]
 
 
 def test_another_site_keeps_its_users(writer: Writer) -> None:
