@@ -8,7 +8,7 @@ these files counts.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,12 +19,11 @@ import duckdb
 from usage_assets.core.errors import SourceError
 from usage_assets.kinds.service.raw.files import (
     fingerprint_of_rules,
-    is_cut_off,
-    lines_of,
     mended_copy,
     parts_below,
 )
-from usage_assets.kinds.service.raw.otel_calls import Options, calls, is_leaf, is_sampled, nested
+from usage_assets.kinds.service.raw.otel_calls import Options, calls, identities, nested, with_nested
+from usage_assets.kinds.service.raw.otel_lines import batches_of_lines
 from usage_assets.kinds.service.raw.otel_spans import lacking, of_lines, of_table
 from usage_assets.kinds.service.raw.reader import Part, PartError, Reader
 from usage_assets.kinds.service.raw.values import literal
@@ -32,7 +31,8 @@ from usage_assets.kinds.service.site.sources import located
 
 NEAR_BYTES = 64_000_000
 """How many bytes of neighbours on either side are looked at for ancestors."""
-_NESTED = "otel_nested"
+_CALLS, _NESTED, _LINES = "otel_calls", "otel_nested", "otel_lines"
+_NO_LINES = "(SELECT NULL::VARCHAR AS line LIMIT 0)"
 _INDEX = "otel_spans_of_"
 _BROKEN = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.SerializationException, duckdb.IOException)
 
@@ -70,12 +70,12 @@ class OtelReader(Reader):
         """A file's spans; those that are no call, or a call inside one, with their reason."""
         file: SpanFile = part.handle
         try:
-            if file.path.suffix == ".gz" and is_cut_off(file.path):
-                msg = f"{part.name}: the gzip file ends before its end"
-                raise PartError(msg)
-            self._find_nested(con, part)
-            flagged = f"(SELECT *, {is_leaf(self._options)} AS is_leaf FROM ({self._spans(con, file.path)}))"
-            yield calls(flagged, _NESTED, self._options)
+            self._load(con, file.path, _CALLS, calls)
+            ((is_sampled,),) = con.execute(f"SELECT bool_or(is_sampled) FROM {_CALLS}").fetchall()
+            if is_sampled and self.source.scale is None:
+                raise self._sampled(part.name)
+            self._find_nested(con, file)
+            yield with_nested(_CALLS, _NESTED)
         except _BROKEN as error:
             msg = f"{part.name}: {error}"
             raise PartError(msg) from error
@@ -83,7 +83,8 @@ class OtelReader(Reader):
             msg = f"{part.name}: can't be read ({error.strerror})"
             raise PartError(msg) from error
         finally:
-            con.execute(f"DROP TABLE IF EXISTS {_NESTED}").fetchall()
+            for table in (_CALLS, _NESTED):
+                con.execute(f"DROP TABLE IF EXISTS {table}").fetchall()
 
     def mended(self, part: Part, folder: Path) -> Part | None:
         """The good lines of a text file."""
@@ -97,55 +98,65 @@ class OtelReader(Reader):
         said = self.source
         return Options(said.service_name, said.scope, said.model_id, said.provider, said.scale)
 
-    def _find_nested(self, con: duckdb.DuckDBPyConnection, part: Part) -> None:
+    def _find_nested(self, con: duckdb.DuckDBPyConnection, file: SpanFile) -> None:
         """Make the table `otel_nested` of a file, from the spans of it and its neighbours."""
-        file: SpanFile = part.handle
-        own = self._index(con, file.path)
-        if self.source.scale is None and con.execute(f"SELECT bool_or(is_sampled) FROM {own}").fetchall()[0][0]:
-            raise self._sampled(part.name)
-        tables = {own, *(self._index_of_neighbour(con, path) for path in file.near)} - {""}
+        tables = [self._index(con, path) for path in file.near]
         _drop_indexes(con, but=tables)
         near = " UNION ALL ".join(
-            f"SELECT {literal(table)} AS part, trace, span, parent, is_leaf FROM {table}" for table in sorted(tables)
+            f"SELECT '{table}' AS part, trace, span, parent, is_leaf FROM {table}" for table in (_CALLS, *tables)
         )
-        con.execute(f"CREATE OR REPLACE TABLE {_NESTED} AS {nested(f'({near})', own)}").fetchall()
-
-    def _index_of_neighbour(self, con: duckdb.DuckDBPyConnection, path: Path) -> str:
-        """As `_index`; '' of a file that can't be read, which is told of when it is its turn."""
-        try:
-            return self._index(con, path)
-        except (*_BROKEN, PartError, OSError):
-            return ""
+        con.execute(f"CREATE OR REPLACE TABLE {_NESTED} AS {nested(f'({near})', _CALLS)}").fetchall()
 
     def _index(self, con: duckdb.DuckDBPyConnection, path: Path) -> str:
-        """The table of a file's spans by their ids, made when it is not there yet."""
+        """The table of a neighbour's spans by their ids, made when it is not there yet.
+
+        One that can't be read is told of when it is its turn; until then what it has counts, up to its fault.
+        """
         name = _INDEX + hashlib.sha256(str(path).encode()).hexdigest()[:16]
-        con.execute(
-            f"CREATE TABLE IF NOT EXISTS {name} AS SELECT lower(trace) AS trace, lower(span) AS span, "
-            f"lower(parent) AS parent, {is_leaf(self._options)} AS is_leaf, "
-            f"{is_leaf(self._options)} AND ({is_sampled()}) AS is_sampled "
-            f"FROM ({self._spans(con, path)}) WHERE is_readable"
-        ).fetchall()
+        if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = $1", [name]).fetchall():
+            try:
+                self._load(con, path, name, identities)
+            except (*_BROKEN, PartError, OSError):
+                con.execute(f"CREATE TABLE IF NOT EXISTS {name} AS {identities(of_lines(_NO_LINES), self._options)}")
         return name
 
-    def _spans(self, con: duckdb.DuckDBPyConnection, path: Path) -> str:
-        """SQL of a file's spans, columns SPAN."""
-        if path.suffix != ".parquet":
-            return of_lines(f"({lines_of(path)})")
-        relation = f"read_parquet({literal(str(path))}, file_row_number = true)"
-        described = con.sql(f"FROM {relation} LIMIT 0")
-        columns: Mapping[str, str] = dict(zip(described.columns, map(str, described.types), strict=True))
-        missing = lacking(columns)
-        if missing:
-            msg = f"{path.name}: spans need a column {', '.join(missing)}; it has {', '.join(columns)[:200]}"
-            raise PartError(msg)
-        return of_table(relation, columns, "file_row_number + 1")
+    def _load(
+        self, con: duckdb.DuckDBPyConnection, path: Path, table: str, select: Callable[[str, Options], str]
+    ) -> None:
+        """Make a table of a file's spans, as a query says of spans with the columns SPAN.
+
+        Lines are taken some at a time: a line may hold hundreds of spans, and DuckDB takes 2,048 lines at once.
+        """
+        if path.suffix == ".parquet":
+            con.execute(
+                f"CREATE OR REPLACE TABLE {table} AS {select(_of_parquet(con, path), self._options)}"
+            ).fetchall()
+            return
+        con.execute(f"CREATE OR REPLACE TABLE {table} AS {select(of_lines(_NO_LINES), self._options)}").fetchall()
+        rows = 0
+        for lines in batches_of_lines(path):
+            con.register(_LINES, lines)
+            sql = select(of_lines(_LINES, after=rows), self._options)
+            rows += int(con.execute(f"INSERT INTO {table} BY NAME {sql}").fetchall()[0][0])
+            con.unregister(_LINES)
 
     def _sampled(self, where: str) -> SourceError:
         return SourceError(
             f"site {self.site.key}: {where}: the spans are a sample, which can't be counted; have the collector keep "
             "every span of model calls, or say by `scale` in the site's file how many calls a span stands for"
         )
+
+
+def _of_parquet(con: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """SQL of the flattened spans of a file, columns SPAN; PartError where it lacks what a span needs."""
+    relation = f"read_parquet({literal(str(path))}, file_row_number = true)"
+    described = con.sql(f"FROM {relation} LIMIT 0")
+    columns: Mapping[str, str] = dict(zip(described.columns, map(str, described.types), strict=True))
+    missing = lacking(columns)
+    if missing:
+        msg = f"{path.name}: spans need a column {', '.join(missing)}; it has {', '.join(columns)[:200]}"
+        raise PartError(msg)
+    return of_table(relation, columns, "file_row_number + 1")
 
 
 def neighbours(sizes: Sequence[int], number: int) -> list[int]:

@@ -97,10 +97,18 @@ def is_sampled() -> str:
     return f"coalesce({probability}, false) OR coalesce({rate}, false) OR coalesce({threshold}, false)"
 
 
-def calls(spans: str, nested: str, options: Options) -> str:
-    """SQL of the spans in the shape MAPPED; `nested` is a relation (trace, span) of calls inside calls that count.
+def identities(spans: str, options: Options) -> str:
+    """SQL of which span is whose child, by ids in small letters, of spans with the columns SPAN that could be read."""
+    return (
+        f"SELECT lower(trace) AS trace, lower(span) AS span, lower(parent) AS parent, {is_leaf(options)} AS is_leaf "
+        f"FROM ({spans}) WHERE is_readable"
+    )
 
-    `spans` is a relation with the columns SPAN and is_leaf. Duration is from start to end without the queue.
+
+def calls(spans: str, options: Options) -> str:
+    """SQL of spans (columns SPAN) in the shape MAPPED and by `identities`, with is_sampled; reasons but `nested`.
+
+    Duration is from start to end without the queue.
     """
     exact = "(end_ns::DECIMAL(20, 0) - start_ns::DECIMAL(20, 0)) * 0.000000001::DECIMAL(9, 9)"
     queue = f"coalesce(TRY_CAST({value('queue_s', options)} AS DECIMAL(29, 9)), 0)"
@@ -117,13 +125,24 @@ def calls(spans: str, nested: str, options: Options) -> str:
         "requests": "NULL",
         "meters": _meters(texts),
         "parameters": _parameters(),
-        "reason": "CASE WHEN NOT is_readable THEN 'unreadable' WHEN NOT is_leaf THEN 'not_usage' "
-        f"WHEN EXISTS (FROM {nested} n WHERE n.trace = lower(s.trace) AND n.span = lower(s.span)) THEN 'nested' END",
+        "reason": "CASE WHEN NOT is_readable THEN 'unreadable' WHEN NOT is_leaf THEN 'not_usage' END",
     }
     if options.scale is not None:
         columns |= _scaled(columns, options.scale)
     listed = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
-    return f"SELECT source_row, {listed} FROM {spans} s"
+    return (
+        f"SELECT source_row, {listed}, lower(trace) AS trace, lower(span) AS span, lower(parent) AS parent, is_leaf, "
+        f"is_leaf AND ({is_sampled()}) AS is_sampled FROM (SELECT *, {is_leaf(options)} AS is_leaf FROM ({spans}))"
+    )
+
+
+def with_nested(calls: str, nested: str) -> str:
+    """SQL of `calls` in the shape MAPPED; `nested` is a relation (trace, span) of calls inside calls that count."""
+    inside = f"EXISTS (FROM {nested} n WHERE n.trace = c.trace AND n.span = c.span)"
+    return (
+        f"SELECT * EXCLUDE (trace, span, parent, is_leaf, is_sampled) "
+        f"REPLACE (CASE WHEN reason IS NULL AND {inside} THEN 'nested' ELSE reason END AS reason) FROM {calls} c"
+    )
 
 
 def _scaled(columns: Mapping[str, str], scale: float) -> dict[str, str]:

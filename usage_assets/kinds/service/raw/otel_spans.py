@@ -20,10 +20,11 @@ _SPAN = (
 _OLDER_SCOPES = "$.instrumentationLibrarySpans[*]"  # before OTLP 0.15
 
 
-def of_lines(lines: str) -> str:
+def of_lines(lines: str, *, after: int = 0) -> str:
     """SQL of the spans of OTLP lines, columns SPAN; `lines` is a relation whose column `line` is a line each, in order.
 
-    A line that is no OTLP object is one row with is_readable = false. source_row counts rows of the file, not lines.
+    A line that is no OTLP object is one row with is_readable = false. source_row counts rows of the file, not lines;
+    `after` so many that come before.
     """
     resources = _unnested("j", "json_type(j, '$.resourceSpans') = 'ARRAY'", "json_extract(j, '$.resourceSpans[*]')")
     scopes = _unnested(
@@ -55,7 +56,7 @@ def of_lines(lines: str) -> str:
         f"{spans} AS s FROM scopes), "
         f"attributed AS (SELECT resource, scope, json_transform(s, {literal(_SPAN)}) AS s, "
         f"{_parsed('s', '$.attributes')} AS attributes FROM spans) "
-        f"SELECT row_number() OVER () AS source_row, {_listed(columns)} FROM attributed"
+        f"SELECT row_number() OVER () + {after} AS source_row, {_listed(columns)} FROM attributed"
     )
 
 

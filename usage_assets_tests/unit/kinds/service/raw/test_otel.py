@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from usage_assets.core.errors import SourceError
-from usage_assets.kinds.service.raw import otel
+from usage_assets.kinds.service.raw import otel, otel_lines
 from usage_assets.kinds.service.raw.reader import PartError
 from usage_assets_tests.unit.kinds.service.raw.spans import CHAT, START, events, line, reader_of, reasons, span
 
@@ -256,6 +256,30 @@ def test_gzip_is_read_and_one_that_is_cut_off_is_refused(tmp_path):
     (tmp_path / "a.jsonl.gz").write_bytes(whole[:-20])
     with pytest.raises(PartError, match=r"a\.jsonl\.gz: the gzip file ends before its end"):
         events(reader_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("a.jsonl", b'{"a": "\xff"}\n', "it is not all UTF-8"),
+        ("a.jsonl", b"x" * 101, "a line has more than 100 bytes"),
+        ("a.jsonl.gz", b"no gzip", "it is no good gzip file"),
+    ],
+)
+def test_a_file_that_can_not_be_read_says_why(tmp_path, monkeypatch, name, content, fault):
+    monkeypatch.setattr(otel_lines, "LONGEST_LINE", 100)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PartError, match=f"{name}: {fault}"):
+        events(reader_of(tmp_path))
+
+
+def test_spans_of_many_batches_are_numbered_through_and_nested_across_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(otel_lines, "BATCH_BYTES", 1)
+    path = _write(tmp_path / "a.jsonl", line([span("2", parent="1")]), "{broken", line([span("3"), span("1")]))
+    (rows,) = events(reader_of(path)).values()
+    assert [(row["source_row"], row["event_id"], row["reason"]) for row in rows] == [
+        (1, "t12", "nested"), (2, None, "unreadable"), (3, "t13", None), (4, "t11", None),
+    ]  # fmt: skip
 
 
 def test_a_broken_neighbour_does_not_keep_a_file_from_being_read(tmp_path):
