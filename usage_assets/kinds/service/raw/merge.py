@@ -151,7 +151,8 @@ class Merge:
         )
 
     def _first(self) -> str:
-        return self._staged("e.reason IS NULL AND e.rowid NOT IN (SELECT rid FROM staged.lost)")
+        is_first = " AND e.rowid NOT IN (SELECT rid FROM staged.lost)" if self.staging.has_lost else ""
+        return self._staged(_GOOD + is_first)
 
     def _remove(self) -> None:
         """Take stored rows out that another one replaces or beats; a row that only waits for its month beats none."""

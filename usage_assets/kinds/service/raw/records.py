@@ -1,6 +1,6 @@
 """Reader `records`: JSON lines, CSV, Parquet or a table of a database, by a mapping."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -163,18 +163,21 @@ class RecordsReader(Reader):
         reason = self._reason(value)
         names = ", ".join(literal(path) for path in paths)  # after all that ask for one
         return (
-            f"SELECT {select}, CASE WHEN line IS NULL OR trim(line) = '' THEN '{BLANK}' WHEN x IS NULL THEN "
-            f"'unreadable' ELSE {reason} END AS reason, line AS identity FROM "
-            f"(SELECT line, CASE WHEN json_valid(line) AND json_type(CASE WHEN json_valid(line) THEN line END) = "
-            f"'OBJECT' THEN json_extract_string(line, [{names}]::VARCHAR[]) END AS x FROM ({self._lines(file)}))"
+            f"SELECT {select}, CASE WHEN x IS NOT NULL THEN {reason} WHEN line IS NULL OR trim(line) = '' THEN "
+            f"'{BLANK}' ELSE 'unreadable' END AS reason, line AS identity FROM (SELECT line, CASE WHEN "
+            f"TRY(json_type(line)) = 'OBJECT' THEN json_extract_string(line, [{names}]::VARCHAR[]) END AS x "
+            f"FROM ({self._lines(file)}))"
         )
 
     def _lines(self, file: Path) -> str:
         lines = lines_of(file)
         return lines if self.preset is None or self.preset.lines is None else self.preset.lines(lines)
 
-    def _of_columns(self, con: duckdb.DuckDBPyConnection, relation: str) -> str:
-        """CSV and Parquet: columns by their names, parts of structs, maps and JSON by paths."""
+    def _of_columns(self, con: duckdb.DuckDBPyConnection, relation: str, *, identifies_all: bool = False) -> str:
+        """CSV and Parquet: columns by their names, parts of structs, maps and JSON by paths.
+
+        The text of the whole row costs as much as all others, so only rows without an event_id have it, or all.
+        """
         described = con.sql(f"SELECT * FROM {relation} LIMIT 0")
         kinds = dict(zip(described.columns, map(str, described.types), strict=True))
 
@@ -192,10 +195,11 @@ class RecordsReader(Reader):
                 return json_meters(f"to_json({identifier(path)})::VARCHAR")
             return json_meters(value(path))
 
-        return (
-            f"SELECT {self._mapped(Columns(value, time, meters))}, {self._reason(value)} AS reason, "
-            f"t::VARCHAR AS identity FROM {relation} t"
-        )
+        found = self._expressions(Columns(value, time, meters))
+        identity = "t::VARCHAR"
+        if "event_id" in found and not identifies_all:
+            identity = f"CASE WHEN nullif({found['event_id']}, '') IS NULL THEN t::VARCHAR END"
+        return f"SELECT {_named(found)}, {self._reason(value)} AS reason, {identity} AS identity FROM {relation} t"
 
     def _known(self, text: str) -> str:
         """The text, null where it stands for no value."""
@@ -203,9 +207,11 @@ class RecordsReader(Reader):
             return text
         return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, self.null))}) THEN {text} END"
 
+    def _expressions(self, columns: Columns) -> dict[str, str]:
+        return expressions(self.mapping, self.source.mapping, self.preset, columns, self.zone)
+
     def _mapped(self, columns: Columns) -> str:
-        found = expressions(self.mapping, self.source.mapping, self.preset, columns, self.zone)
-        return ", ".join(f"{sql} AS {name}" for name, sql in found.items())
+        return _named(self._expressions(columns))
 
     def _reason(self, value: Callable[[str], str]) -> str:
         parts = [
@@ -215,6 +221,10 @@ class RecordsReader(Reader):
         if self.preset is not None and self.preset.reason is not None:
             parts.append(self.preset.reason(value))
         return f"coalesce({', '.join(parts)}, NULL::VARCHAR)" if parts else "NULL::VARCHAR"
+
+
+def _named(found: Mapping[str, str]) -> str:
+    return ", ".join(f"{sql} AS {name}" for name, sql in found.items())
 
 
 def _preset(site: ServiceSite, name: str | None) -> Preset | None:

@@ -48,7 +48,7 @@ class RecordsTableReader(RecordsReader):
         del part
         self._stage(con)
         try:
-            mapped = self._of_columns(con, _STAGED)
+            mapped = self._of_columns(con, _STAGED, identifies_all=True)
             columns = con.sql(f"SELECT * FROM ({mapped}) LIMIT 0").columns
             order = ", ".join([name for name in ("ts", "event_id") if name in columns] + ["identity"])
             yield f"SELECT *, row_number() OVER (ORDER BY {order}) AS source_row FROM ({mapped})"

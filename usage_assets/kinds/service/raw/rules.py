@@ -113,9 +113,10 @@ def _money(name: str) -> str:
     step = "0.000000000001::DECIMAL(38, 12)"
     is_tie = f"TRY(abs({amount} - {fine}) = 0.0000000000005::DECIMAL(38, 24))"
     is_odd = f"TRY(({amount} * 1000000000000::DECIMAL(13, 0))::HUGEINT % 2 <> 0)"
+    is_fine = f"(length({name}) - strpos({name}, '.') > 12 OR contains(lower({name}), 'e'))"
     tie = f"{amount} - CASE WHEN {fine} < 0 THEN -{step} ELSE {step} END"
     return (
-        f"CASE WHEN NOT regexp_full_match({name}, {literal(_NUMBER)}) THEN NULL WHEN length({name}) > 13 AND {is_tie} "
+        f"CASE WHEN NOT regexp_full_match({name}, {literal(_NUMBER)}) THEN NULL WHEN {is_fine} AND {is_tie} "
         f"AND {is_odd} THEN {tie} ELSE {amount} END"
     )
 

@@ -65,6 +65,8 @@ class Staging:
         )
         self._run("CREATE TABLE due (part INTEGER, month DATE)")
         self.notes: list[str] = []
+        self.has_ordinals = self.has_lost = False
+        """Whether the tables of these names have rows: most dumps have no such ones, and need no join with them."""
 
     def _run(self, sql: str, params: Mapping[str, object] | None = None) -> list[tuple[object, ...]]:
         return self.con.execute(sql, params).fetchall()
@@ -132,6 +134,7 @@ class Staging:
             f"hash(part, id_hash) IN (SELECT hash(part, id_hash) FROM events WHERE {nameless} GROUP BY 1 "
             "HAVING count(*) > 1)) WHERE ordinal > 1"
         )
+        self.has_ordinals = self._number("SELECT count(*) FROM ordinals") > 0
 
     def _hide_people(self) -> None:
         """`people_<column>`: what each text of a column that names people is stored as."""
@@ -155,6 +158,7 @@ class Staging:
             f"source_file DESC, source_row DESC) AS place FROM ({named.sql}) WHERE hash(event_id) IN (SELECT "
             f"hash(event_id) FROM ({named.sql}) GROUP BY 1 HAVING count(*) > 1)) WHERE place > 1"
         )
+        self.has_lost = self._number("SELECT count(*) FROM lost") > 0
 
     def rows(self, schema: str, where: str = "true") -> Query:
         """The staged rows as `event_id`, `ts`, content and provenance; also part, rid, month, reason, cleared, row."""
@@ -168,14 +172,18 @@ class Staging:
                 patches.append(f"'{column.name}', p_{column.name}.new")
             else:
                 content.append(f'e."{column.name}"')
+        ordinal = "1"
+        if self.has_ordinals:
+            ordinal = "coalesce(o.ordinal, 1)"
+            joins.append(f"LEFT JOIN {schema}.ordinals o ON o.rid = e.rowid")
         row = "e.row" if not patches else f"json_merge_patch(e.row, json_object({', '.join(patches)}))::VARCHAR"
         return Query(
-            "SELECT CASE WHEN e.event_id IS NULL AND e.reason IS NULL THEN e.id_hash || '-' || coalesce(o.ordinal, 1) "
+            f"SELECT CASE WHEN e.event_id IS NULL AND e.reason IS NULL THEN e.id_hash || '-' || {ordinal} "
             f"ELSE e.event_id END AS event_id, e.ts, "
             f"{', '.join(content)}, p.reader, p.source_file, coalesce(e.source_row, e.rowid - p.begins + 1) AS "
             "source_row, e.part, e.rowid AS rid, date_trunc('month', e.ts)::DATE AS month, e.reason, e.cleared, "
-            f"{row} AS row, p.changed FROM {schema}.events e JOIN {schema}.parts p USING (part) LEFT JOIN "
-            f"{schema}.ordinals o ON o.rid = e.rowid {' '.join(joins)} WHERE e.reason IS DISTINCT FROM '{BLANK}' "
+            f"{row} AS row, p.changed FROM {schema}.events e JOIN {schema}.parts p USING (part) "
+            f"{' '.join(joins)} WHERE e.reason IS DISTINCT FROM '{BLANK}' "
             f"AND ({where})"
         )
 
