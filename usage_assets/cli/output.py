@@ -21,6 +21,7 @@ from usage_assets.warehouse import Reader, Warehouse
 from usage_assets.warehouse.connections import connect
 
 _CELL = 60
+_LEAST = 24
 
 
 @contextmanager
@@ -66,11 +67,14 @@ def show_frame(
 
 def _print(frame: pl.DataFrame, title: str, top: int | None) -> None:
     numbers = [name for name, kind in frame.schema.items() if kind.is_numeric()]
-    table = table_of_lines(title, *(name.replace("_", " ") for name in frame.columns),
-                           numbers=[name.replace("_", " ") for name in numbers])  # fmt: skip
+    heads = {name: name.replace("_", "\n") for name in frame.columns}  # narrow, so that rows have room
+    table = table_of_lines(title, *heads.values(), numbers=[heads[name] for name in numbers])
     shown = frame if top is None else frame.head(top)
-    for row in shown.iter_rows():
-        table.add_row(*map(cell, row))
+    rows = [tuple(map(cell, row)) for row in shown.iter_rows()]
+    for column, cells in zip(table.columns, zip(*rows, strict=True), strict=False):
+        column.min_width = min(_LEAST, max(map(len, cells)))  # a narrow terminal folds lines, it hides no name
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
     if frame.is_empty():
         console.print("nothing")

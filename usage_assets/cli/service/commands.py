@@ -109,6 +109,25 @@ def recommendations(
 
 
 @service.command()
+@with_request("top", "format", "output")
+def report(
+    request: Request,
+    *,
+    form: Annotated[
+        Literal["html", "json", "csv", "parquet", "focus"],
+        typer.Option("--format", metavar="html|json|csv|parquet|focus", help="focus: charges for FinOps tools"),
+    ] = "html",
+    folder: Annotated[
+        Path, typer.Option("--output", metavar="FOLDER", help="Where its files are written; default: here")
+    ] = Path(),
+) -> None:
+    """Write the usage report of a month or of some days, as a page or as data; prints the names of the files."""
+    from usage_assets.cli.service.report import write_report
+
+    write_report(request, form, folder)
+
+
+@service.command()
 def retention(
     *,
     site: Annotated[str | None, typer.Option(help="Key of a service; may be left out where there is one")] = None,

@@ -1,6 +1,6 @@
 """Charges and limits of a service: what pricing judges, from the facts and the files of the site."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -47,17 +47,21 @@ _COLUMNS = (
 
 def has_limits(site: ServiceSite) -> bool:
     """Whether spending of the site is judged at all."""
-    return site.limits is not None or site.default_tiers
+    return site.limits is not None or site.default_tiers or any(each.reader == "legacy_json" for each in site.sources)
 
 
-def limits_of(site: ServiceSite) -> Limits:
-    """The limits that the site's files name; SiteError names file, line and key of a fault."""
+def limits_of(site: ServiceSite, imported: Sequence[Limit] = ()) -> Limits:
+    """The limits that the site's files name; SiteError names file, line and key of a fault.
+
+    Those `imported` from an older tracker hold where no row of the files has their scope and window.
+    """
     rows = [] if site.limits is None else read_limits(site.limits)
     calendar = Calendar(site.reporting_tz, weekday(site.week_start))
     if site.default_tiers:
         own = {(row.scope_id, row.window) for row in rows if row.scope_type == "user" and row.site in {None, site.key}}
+        own |= {(row.scope_id, row.window) for row in imported if row.scope_type == "user"}
         rows += [row for row in _tiers(site) if (row.scope_id, row.window) not in own]
-    return Limits.of(rows, site.key, SCOPE_TYPES, site.currency, calendar=calendar)
+    return Limits.of(rows, site.key, SCOPE_TYPES, site.currency, calendar=calendar, imported=imported)
 
 
 def users_of(site: ServiceSite) -> Records:

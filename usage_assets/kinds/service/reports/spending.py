@@ -10,6 +10,7 @@ from functools import partial
 from usage_assets.core import clock
 from usage_assets.core.months import Window, next_month
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
+from usage_assets.kinds.service.raw.legacy_json import imported_limits
 from usage_assets.kinds.service.reports.charges import CHARGES, drop_charges, has_limits, keep_charges, limits_of
 from usage_assets.kinds.service.reports.spending_tables import NOTICES, SPENDING_ALERTS, SPENDING_STATUS
 from usage_assets.kinds.service.site.model import ServiceSite
@@ -39,7 +40,7 @@ def select_alerts(writer: Writer, site: ServiceSite, month: date, extracted: Ext
     """The thresholds crossed in a month; periods that began before it are counted from their start."""
     del extracted
     start, end = _span(month)
-    limits = limits_of(site)
+    limits = limits_of(site, imported_limits(writer, site))
     keep_charges(writer, site, limits, limits.charges_since(start), end)
     found = alerts_query(writer.con, CHARGES, limits, end)
     crossed = f"({found}) WHERE crossed_at >= $start AND crossed_at < $end"
@@ -69,7 +70,7 @@ def select_status(writer: Writer, site: ServiceSite, month: date, extracted: Ext
     _, end = _span(month)
     read_at = extracted.get(month, end)
     as_of = min(read_at, end - _TICK)
-    limits = limits_of(site)
+    limits = limits_of(site, imported_limits(writer, site))
     keep_charges(writer, site, limits, status_since(limits, as_of), as_of)
     found = status_query(writer.con, CHARGES, limits, as_of, listed=_LISTED)
     yield Query(f"SELECT {_columns(SPENDING_STATUS)} FROM ({found})", {"site": site.key, "month": month})
