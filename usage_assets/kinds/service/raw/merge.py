@@ -75,6 +75,7 @@ class Merge:
         self._refuse_lost(purge_known=purge_known)
         self.params["months"] = [month for month in self.window if month not in self.out.refused]
         if self.params["months"]:
+            self._keep("due_now", f"SELECT part, month FROM staged.due WHERE {_IN_MONTHS}")
             before = self._signs()
             self._contest()
             self._remove()
@@ -195,14 +196,18 @@ class Merge:
         """Add the rows that count and are due; one that says what it said before keeps when it was first stored."""
         before = self._numbers()
         content = ", ".join(f'f."{name}"' for name in (*_COLUMNS, *_PLACE))
-        winners = "" if self.is_first else "SEMI JOIN won w ON w.rid = f.rid"
-        since = {name: f"least(coalesce(r.{name}, $now::TIMESTAMP), $now::TIMESTAMP)" for name in _SINCE}
+        winners, since = "", dict.fromkeys(_SINCE, "$now::TIMESTAMP")
+        if not self.is_first:
+            winners = (
+                "SEMI JOIN won w ON w.rid = f.rid LEFT JOIN removed r ON r.event_id = f.event_id "
+                f"AND r.is_replaced AND {_same('r', 'f')}"
+            )
+            since = {name: f"least(coalesce(r.{name}, $now::TIMESTAMP), $now::TIMESTAMP)" for name in _SINCE}
         self._run(
             f"INSERT INTO {EVENTS} BY NAME SELECT $site AS site, f.month, {content}, "
             f"{', '.join(f'{sql} AS {name}' for name, sql in since.items())}, false AS is_context, "
             "NULL::TIMESTAMP AS gone_at, $now::TIMESTAMP AS extracted_at "
-            f"FROM {self._first()} f {winners} LEFT JOIN removed r ON r.event_id = f.event_id "
-            f"AND r.is_replaced AND {_same('r', 'f')} WHERE {_due('f')}"
+            f"FROM {self._first()} f SEMI JOIN due_now d ON d.part = f.part AND d.month = f.month {winners}"
         )
         for month, rows in self._numbers().items():
             if added := rows - before.get(month, 0):
@@ -302,7 +307,4 @@ class Merge:
 
 def _due(alias: str) -> str:
     """Whether a row's month is one that its part is to be stored in now."""
-    return (
-        f"EXISTS (SELECT 1 FROM staged.due d WHERE d.part = {alias}.part AND d.month = {alias}.month AND "
-        "d.month IN (SELECT unnest($months::DATE[])))"
-    )
+    return f"({alias}.part, {alias}.month) IN (SELECT (part, month) FROM due_now)"
