@@ -39,7 +39,11 @@ def scaled_float(value: str, places: int) -> str:
     millionths = f"round({value} * 1e6)"
     short = f"abs({value}) < 1e9 AND {millionths} / 1e6 = {value}"
     text = scaled(f"CAST({value} AS VARCHAR)", places)
-    return f"CASE WHEN {short} THEN CAST({millionths} AS HUGEINT) * {10 ** (places - 6)} ELSE {text} END"
+    # DuckDB reads the text 5e-11 as 1e-9, though it is nearer to 0
+    return (
+        f"CASE WHEN {short} THEN CAST({millionths} AS HUGEINT) * {10 ** (places - 6)} "
+        f"WHEN abs({value}) < 5e-{places + 1} THEN 0::HUGEINT ELSE {text} END"
+    )
 
 
 def unscaled(value: str, places: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import duckdb
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from usage_assets.core.errors import SiteError
@@ -98,13 +98,15 @@ def test_fractions_and_whole_numbers_of_128_bits_give_the_same_costs(rates, rows
 
 
 @given(st.integers(0, 10**16).map(lambda us: us / 10**6) | st.floats(0, 10**10))
+@example(5e-324)
+@example(5e-11)
 def test_a_float_counts_with_nine_places_of_its_shortest_text(number):
     with duckdb.connect() as con:
         query = (
             f"SELECT {scaled_float('x', 9)}, {scaled('CAST(x AS VARCHAR)', 9)} FROM (SELECT CAST($x AS DOUBLE) AS x)"
         )
         fast, by_text = con.execute(query, {"x": number}).fetchall()[0]
-    assert fast == by_text
+    assert fast == by_text or number < 5e-10  # whose text DuckDB rounds up
     assert abs(Fraction(repr(number)) * 10**9 - fast) <= Fraction(1, 2)
 
 

@@ -34,7 +34,7 @@ KIND = Service()
 
 
 def _site(**days: int) -> ServiceSite:
-    return ServiceSite.model_construct(key="llm", first_month=JAN, retention=Retention(**days))
+    return ServiceSite.model_construct(key="llm", first_month=JAN, retention=Retention(**days), sources=())
 
 
 def _good(writer: Writer, months: Sequence[date], paths: Sequence[str] | None = None) -> None:
