@@ -178,7 +178,7 @@ def test_without_bookkeeping_nothing_goes() -> None:
 
 def test_aggregates_that_went_first_do_not_keep_facts_back_and_uses_stay(writer: Writer) -> None:
     apply(writer, KIND, _site(aggregates_days=90), NOW)
-    writer.con.execute("DELETE FROM serving.gates WHERE month = '2026-01-01' AND asset LIKE '%user_daily'")
+    writer.con.execute("DELETE FROM serving.gates WHERE month = '2026-01-01' AND asset LIKE '%service_user_daily'")
 
     assert [one.part.asset for one in apply(writer, KIND, _site(facts_days=90), NOW)] == ["facts/service_requests"]
     assert JAN in writer.sql("SELECT month FROM timelines.service_uses")["month"]
