@@ -9,6 +9,17 @@ from usage_assets.kinds.service.facts.tables import MODEL_INVENTORY, MODEL_RESID
 from usage_assets.specs.asset import Asset
 
 _REQUESTS, _RESIDENCY = "facts/service_requests", "facts/model_residency"
+_RAW = "raw/usage_events"
+_TIMES = (f"{_RAW}.ts", f"{_RAW}.duration_s", f"{_RAW}.queue_s")
+_DERIVED_FACTS = {
+    **dict.fromkeys(("submitted_at", "started_at", "ended_at", "lead_s", "duration_s"), _TIMES),
+    "final_state": (f"{_RAW}.event_type", f"{_RAW}.success"),
+    "attempts": (f"{_RAW}.event_type",),
+    "stated_cost": (f"{_RAW}.cost",),
+    "stated_currency": (f"{_RAW}.currency",),
+    "cost": tuple(f"{_RAW}.{name}" for name in ("input_tokens", "output_tokens", "cached_tokens", "meters")),
+}
+_DERIVED_RESIDENCY = {"loaded_at": (f"{_RAW}.ts",), "unloaded_at": (f"{_RAW}.ts",)}
 _DERIVED_REQUESTS = {
     "source": (f"{_REQUESTS}.reader",),
     "entity_id": (f"{_REQUESTS}.request_id",),
@@ -58,6 +69,7 @@ FACTS: tuple[Asset, ...] = (
         months_after=1,
         months_at_once=1,
         checks=REQUEST_CHECKS,
+        derived=_DERIVED_FACTS,
     ),
     Asset(
         stage="facts",
@@ -75,6 +87,7 @@ FACTS: tuple[Asset, ...] = (
         after=("raw/usage_events", "facts/model_inventory"),
         select=residency.select,
         months_before=1,
+        derived=_DERIVED_RESIDENCY,
     ),
     _states(RUNNING, "Requests in progress, from their start to their end.", _REQUESTS, 1),
     _states(QUEUED, "Requests that wait, from their submission to their start.", _REQUESTS, 1),

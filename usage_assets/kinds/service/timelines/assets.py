@@ -10,6 +10,18 @@ from usage_assets.timelines.views import LEADTIME_SITE, USAGE_VIEWS
 
 _STATES = ("facts/running", "facts/queued", "facts/loaded")
 _REQUESTS = "facts/service_requests"
+_AMOUNTS = (
+    *(f"{_REQUESTS}.{name}" for name in ("requests", "input_tokens", "output_tokens", "final_state", "submitted_at")),
+    f"{_REQUESTS}.ended_at",
+    *(f"{path}.{edge}" for path in _STATES for edge in ("start_at", "end_at")),
+)
+_DERIVED = {
+    "timestamp": (f"{_REQUESTS}.submitted_at", f"{_REQUESTS}.ended_at"),
+    "node_type": (f"{_REQUESTS}.model_id",),
+    "metric": (f"{_REQUESTS}.final_state",),
+    "value": _AMOUNTS,
+    "hours": tuple(f"{path}.{edge}" for path in _STATES for edge in ("start_at", "end_at")),
+}
 _CURRENT = {"collector_type": ("current",)}
 
 USAGE_ASSETS: tuple[Asset, ...] = (
@@ -19,6 +31,7 @@ USAGE_ASSETS: tuple[Asset, ...] = (
         table=USAGE_STEPS,
         after=(_REQUESTS, *_STATES),
         select=steps.select,
+        derived={name: columns for name, columns in _DERIVED.items() if name in USAGE_STEPS.names},
         months_at_once=1,
         owned=_CURRENT,
     ),
@@ -28,6 +41,7 @@ USAGE_ASSETS: tuple[Asset, ...] = (
         table=USAGE,
         after=(_REQUESTS, *_STATES, "timelines/usage_steps"),
         select=usage.select,
+        derived=_DERIVED,
         months_at_once=1,
         months_after=1,
         owned=_CURRENT,
@@ -41,6 +55,11 @@ LEADTIME = Asset(
     table=LEADTIME_TABLE,
     after=(_REQUESTS,),
     select=leadtime.select,
+    derived={
+        "timestamp": (f"{_REQUESTS}.submitted_at",),
+        "node_type": (f"{_REQUESTS}.model_id",),
+        "value": (f"{_REQUESTS}.lead_s",),
+    },
     months_at_once=1,
     months_after=1,
     views=(LEADTIME_SITE,),
