@@ -27,6 +27,10 @@ _PLACE = ("reader", "source_file", "source_row")
 _SINCE = ("ingested_at", "seen_from")
 _GOOD = "e.reason IS NULL"
 _IN_MONTHS = "month IN (SELECT unnest($months::DATE[]))"
+_OWN_REJECTS = (
+    "r.site = $site AND r.source_file IN (SELECT source_file FROM staged.parts WHERE changed) "
+    f"AND (r.{_IN_MONTHS} OR r.ts IS NULL)"
+)
 
 
 def _said(prefix: str) -> str:
@@ -76,14 +80,15 @@ class Merge:
         self.params["months"] = [month for month in self.window if month not in self.out.refused]
         if self.params["months"]:
             self._keep("due_now", f"SELECT part, month FROM staged.due WHERE {_IN_MONTHS}")
-            before = self._signs()
             self._contest()
             self._remove()
             self._insert()
             self._mark_gone()
+            self._find_rejects()
+            before = self._signs()
             self._reject()
-            self._name_reasons()
-            self._find_changed_rejects(before)
+            renamed = self._name_reasons()
+            self._find_changed_rejects(before, renamed)
         self._count()
         return self.out
 
@@ -219,13 +224,10 @@ class Merge:
         found = self._run(f"SELECT month, count(*) FROM {EVENTS} WHERE site = $site AND {_IN_MONTHS} GROUP BY month")
         return dict(found)
 
-    def _reject(self) -> None:
-        """Replace what is rejected of parts that were read again, and add what is of months that are due now."""
+    def _find_rejects(self) -> None:
+        """`old_rejects`, what was rejected of parts that were read again, and `new_rejects`, what is in its place."""
         self._run(f"SET VARIABLE newest = DATE '{max(self.params['months'])}'")
-        own = "r.source_file IN (SELECT source_file FROM staged.parts WHERE changed)"
-        self._keep(
-            "old_rejects", f"SELECT * FROM {REJECTS} r WHERE site = $site AND {own} AND ({_IN_MONTHS} OR ts IS NULL)"
-        )
+        self._keep("old_rejects", f"SELECT * FROM {REJECTS} r WHERE {_OWN_REJECTS}")
         place = "f.reader, f.source_file, f.source_row, f.event_id, f.ts"
         judged = (
             f"SELECT coalesce(f.month, getvariable('newest')) AS month, {place}, f.reason, f.row, NULL AS content "
@@ -246,7 +248,10 @@ class Merge:
             "WHERE NOT r.is_replaced AND NOT r.is_gone"
         )
         self._keep("new_rejects", f"{judged} UNION ALL {cleared} UNION ALL {beaten} UNION ALL {moved}")
-        self._run(f"DELETE FROM {REJECTS} r WHERE site = $site AND {own} AND ({_IN_MONTHS} OR ts IS NULL)")
+
+    def _reject(self) -> None:
+        """Replace what is rejected of parts that were read again, and add what is of months that are due now."""
+        self._run(f"DELETE FROM {REJECTS} r WHERE {_OWN_REJECTS}")
         self._run(
             f"INSERT INTO {REJECTS} BY NAME SELECT $site AS site, n.*, "
             "least(coalesce(o.ingested_at, $now::TIMESTAMP), $now::TIMESTAMP) AS ingested_at, false AS is_context, "
@@ -257,9 +262,14 @@ class Merge:
             "ON o.source_file = n.source_file AND o.source_row = n.source_row AND o.row IS NOT DISTINCT FROM n.row"
         )
 
-    def _name_reasons(self) -> None:
-        """Say of rows that lost whether they are equal to the one that counts now."""
-        self._keep("beaten_ids", f"SELECT DISTINCT event_id FROM {REJECTS} WHERE site = $site AND content IS NOT NULL")
+    def _name_reasons(self) -> set[date]:
+        """Say of rows that lost whether they are equal to the one that counts now; the months where that changed."""
+        read = "" if self.is_first else "AND event_id IN (SELECT event_id FROM won)"
+        self._keep(
+            "beaten_ids", f"SELECT DISTINCT event_id FROM {REJECTS} WHERE site = $site AND content IS NOT NULL {read}"
+        )
+        if not self._run("SELECT 1 FROM beaten_ids LIMIT 1"):
+            return set()
         self._keep(
             "kept",
             f"SELECT w.event_id, md5({_said('f')}) AS content FROM won w JOIN {self._first()} f ON f.rid = w.rid "
@@ -268,20 +278,27 @@ class Merge:
             "s.source_file = w.source_file AND s.source_row = w.source_row WHERE w.is_stored "
             "AND w.event_id IN (FROM beaten_ids)",
         )
-        self._run(
-            f"UPDATE {REJECTS} r SET reason = CASE WHEN r.content = k.content THEN 'duplicate' ELSE 'superseded' END "
-            "FROM kept k WHERE r.site = $site AND r.event_id = k.event_id AND r.content IS NOT NULL"
-        )
+        reason = "CASE WHEN r.content = k.content THEN 'duplicate' ELSE 'superseded' END"
+        is_beaten = "r.site = $site AND r.event_id = k.event_id AND r.content IS NOT NULL"
+        is_other = f"{is_beaten} AND r.reason IS DISTINCT FROM {reason}"
+        months = {month for (month,) in self._run(f"SELECT DISTINCT month FROM {REJECTS} r, kept k WHERE {is_other}")}
+        if months:
+            self._run(f"UPDATE {REJECTS} r SET reason = {reason} FROM kept k WHERE {is_other}")
+        return months
 
-    def _find_changed_rejects(self, before: Mapping[date, object]) -> None:
+    def _find_changed_rejects(self, before: Mapping[date, object], renamed: Collection[date]) -> None:
+        """Months whose rejected rows are others now; of months without old or new ones those `renamed`."""
         after = self._signs()
         self.out.rejects |= {month for month in {*before, *after} if before.get(month) != after.get(month)}
+        replaced = self._run("SELECT month FROM old_rejects UNION SELECT month FROM new_rejects")
+        self.out.rejects |= set(renamed) - {month for (month,) in replaced}
 
     def _signs(self) -> dict[date, object]:
-        """Number and hash of the rejected rows per month."""
+        """Number and hash of the rejected rows of each month that has old or new ones."""
         parts = ", ".join(f'r."{name}"' for name in ("source_file", "source_row", "reason", "row", "event_id", "ts"))
         found = self._run(
-            f"SELECT month, count(*), sum(hash({parts})) FROM {REJECTS} r WHERE site = $site GROUP BY month"
+            f"SELECT month, count(*), sum(hash({parts})) FROM {REJECTS} r WHERE site = $site AND month IN "
+            "(SELECT month FROM old_rejects UNION SELECT month FROM new_rejects) GROUP BY month"
         )
         return {month: signs for month, *signs in found}
 
