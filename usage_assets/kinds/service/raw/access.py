@@ -20,7 +20,7 @@ from usage_assets.warehouse.connections import in_memory
 
 SAMPLE = 100_000
 """Rows of a file that are looked at."""
-MOST_FILES = 30
+MOST_FILES = 12
 """Files of a source that are looked at, the last ones by name."""
 
 
