@@ -36,7 +36,9 @@ def judged(site: ServiceSite, rows: str, columns: Collection[str], *, time_of: s
     Columns STAGED: those of raw.usage_events but provenance; id_hash of a row without an event_id; cleared = a time was
     cleared; row = the mapped columns as JSON, of rows with either.
     """
-    mapped = ", ".join(f'"{name}"' if name in columns else f'NULL::{kind} AS "{name}"' for name, kind in MAPPED.items())
+    # a null that a reader gives for all rows has no type of its own
+    given = {name: f'"{name}"' if name in columns else "NULL" for name in MAPPED}
+    mapped = ", ".join(f'CAST({given[name]} AS {kind}) AS "{name}"' for name, kind in MAPPED.items())
     texts = ", ".join(f"nullif({name}, '') AS {name}" for name in TEXTS if name != "parameters")
     counts = ", ".join(f"{_whole(name)} AS n_{name}" for name in _COUNTS)
     times = ", ".join(f"{_duration(name)} AS n_{name}" for name in _DURATIONS)

@@ -75,9 +75,15 @@ class Staging:
         """Stage the rows of every part, then name and reduce them."""
         for number, task in enumerate(tasks):
             self._read(number, task)
-            months = window if task.months is None else sorted(task.months)
-            for month in months:
-                self._run("INSERT INTO due VALUES ($part, $month)", {"part": number, "month": month})
+        due = [
+            (number, month)
+            for number, task in enumerate(tasks)
+            for month in (window if task.months is None else sorted(task.months))
+        ]
+        # at once: a statement by itself for each month of hundreds of parts would take longer than their rows
+        self.con.register("months_due", pa.table({"part": [part for part, _ in due], "month": [at for _, at in due]}))
+        self._run("INSERT INTO due SELECT part, month FROM months_due")
+        self.con.unregister("months_due")
         self._count_equal_rows()
         self._hide_people()
         self._find_losers()
