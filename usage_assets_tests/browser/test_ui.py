@@ -135,7 +135,7 @@ def readme() -> tuple[list[str], str, str]:
     section = re.search(r"^## Backfill in the UI\n(.*?)^## ", text, flags=re.DOTALL | re.MULTILINE)
     assert section is not None
     steps = "\n".join(re.findall(r"^(?:\d\.|  ) .*$", section[1], flags=re.MULTILINE))
-    clicked = [name for name in re.findall(r"\*\*(.*?)\*\*", steps) if name != "htcondor"]
+    clicked = [name for name in re.findall(r"\*\*(.*?)\*\*", steps) if name not in {"htcondor", "service"}]
     (months,) = re.findall(r"`(\[\d{4}-.*?\])`", steps)
     (site,) = re.findall(r"`(demo_\w+)`", steps)
     return clicked, months, site

@@ -8,7 +8,7 @@ import pytest
 
 import bench
 
-NOT_COMMANDS = {"arguments", "measure"}
+NOT_COMMANDS = {"arguments", "measure", "service_events"}
 MODULES = sorted({module.name for module in pkgutil.iter_modules(bench.__path__)} - NOT_COMMANDS - {"__main__"})
 
 
