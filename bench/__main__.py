@@ -60,6 +60,7 @@ def main(folder: Folder = Path("data/bench")) -> None:
     print(run([*_PYTHON, "bench.gpu_raw", str(folder / "gpu")]).output, end="", flush=True)
     for what in ("gpu_year", "gpu_facts", "gpu_tables", "gpu_report"):
         print(run([*_PYTHON, f"bench.{what}", str(folder / "gpu_year")]).output, end="", flush=True)
+    print(run([*_PYTHON, "bench.service", str(folder / "service")]).output, end="", flush=True)
     demo = {"USAGE_DATA": str(folder / "demo"), "DAGSTER_HOME": str(folder / "demo_dagster"), "USAGE_SITES": "sites"}
     for scratch in ("demo", "demo_dagster"):
         shutil.rmtree(folder / scratch, ignore_errors=True)
