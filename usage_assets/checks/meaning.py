@@ -25,6 +25,7 @@ MEANING = {
     "hosts_add_up": "the machines do not add up to the site",
     "inventory": "the operator's inventory and the databases do not know the same machines",
     "labels": "the source overwrote the node type or GPUs of machines: months of one machine disagree",
+    "late_events": "rows came of months that were stored before; these months are to be run again",
     "nodes": "servers ran on a machine that no source knows",
     "order": "the source contradicts itself: more in use than there is",
     "outcome_known": "requests of a service have no outcome a day after they were asked for",

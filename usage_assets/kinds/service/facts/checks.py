@@ -2,13 +2,14 @@
 
 from datetime import date, datetime, timedelta
 
-from usage_assets.core.months import Window, next_month
+from usage_assets.core.months import Window, next_month, ranges
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
-from usage_assets.kinds.service.raw.tables import TABLES
+from usage_assets.kinds.service.raw.tables import EVENT_FILES, TABLES, USAGE_EVENTS
 from usage_assets.kinds.service.site.model import ServiceSite
 from usage_assets.specs.check import Check, warning
 from usage_assets.specs.finding import GOOD, Finding
 from usage_assets.warehouse import Reader
+from usage_assets.warehouse.bookkeeping import VERSIONS
 from usage_assets.warehouse.readiness import extracted_at
 
 UNRATED_SHARE = 0.01
@@ -31,6 +32,15 @@ ON other.site = r.site AND other.request_id = r.request_id AND other.month <> r.
 WHERE r.site = $site AND r.month IN (SELECT unnest($months::DATE[])) AND hash(r.request_id) IN (SELECT h FROM suspect)
 AND hash(other.request_id) IN (SELECT h FROM suspect)
 GROUP BY r.month
+"""
+
+# month, parts: a part that was read again for another month has another fingerprint there
+LATE = f"""
+SELECT f.month, count(*) AS parts FROM (
+    SELECT *, arg_max(fingerprint, read_at) OVER (PARTITION BY source_file) AS newest
+    FROM {EVENT_FILES.qualified} WHERE site = $site
+) f JOIN {VERSIONS.qualified} v ON v.site = f.site AND v.month = f.month AND v.asset = $asset
+WHERE NOT f.merged OR f.fingerprint <> f.newest GROUP BY f.month ORDER BY f.month
 """
 
 
@@ -84,6 +94,23 @@ def cost_known(reader: Reader, site: ServiceSite, window: Window) -> dict[date, 
     return out
 
 
+def late_events(reader: Reader, site: ServiceSite, window: Window) -> dict[date, Finding]:
+    """Months that were stored before rows of theirs came: said once for the site, as it is now."""
+    out = {window.months[-1]: GOOD}
+    if not reader.has(EVENT_FILES):
+        return out
+    asset = f"{site.kind}/raw/{USAGE_EVENTS.name}"
+    found = reader.sql(LATE, {"site": site.key, "asset": asset})
+    if not found.is_empty():
+        months = [month for month, *_ in found.iter_rows()]
+        text = (
+            f"{found['parts'].sum()} file(s) or ranges have newer rows of {ranges(months)} than are stored; run "
+            f"usage-assets backfill --site {site.key} --from {months[0]:%Y-%m} --to {months[-1]:%Y-%m}"
+        )
+        out[window.months[-1]] = Finding(False, text, {"months": len(months)})
+    return out
+
+
 def _has_shared_ids(reader: Reader, window: Window) -> bool:
     if not reader.has(SERVICE_REQUESTS):
         return False
@@ -96,6 +123,14 @@ def _scope(window: Window) -> dict[str, object]:
 
 
 REQUEST_CHECKS: tuple[Check, ...] = (
+    Check(
+        "late_events",
+        "No month was stored before rows of it came.",
+        late_events,
+        "WARN",
+        per_run="with rows that wait to be stored",
+        of_now=True,
+    ),
     Check(
         "request_id_unique",
         "No request lies in two months.",

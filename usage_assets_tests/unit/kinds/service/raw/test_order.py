@@ -1,7 +1,7 @@
 """Whatever the order of files, dumps and months, and however often rows come: the same events are kept."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from usage_assets.core.months import Window
+from usage_assets.kinds.service.facts.checks import LATE, late_events
 from usage_assets_tests.properties import examples
 from usage_assets_tests.unit.kinds.service.raw.services import FEBRUARY, JANUARY, MARCH, QUARTER, Rows, Service, event
 
@@ -56,6 +58,16 @@ def expected(contents: Sequence[Rows]) -> tuple[set[tuple[Any, ...]], set[tuple[
             equal = (one[1], one[4]) == (best[1], best[4])
             rejected.add((one[2], one[3], "duplicate" if equal else "superseded"))
     return {one[1:] for one in kept.values()}, rejected
+
+
+def waiting(service: Service) -> list[date]:
+    """Months of which a file has newer rows than are stored."""
+    with service.warehouse.read() as reader:
+        found = late_events(reader, service.site, Window("gateway", QUARTER))[MARCH]
+        if found.passed:
+            return []
+        rows = reader.sql(LATE, {"site": "gateway", "asset": "service/raw/usage_events"})
+    return rows["month"].to_list()
 
 
 def stored(service: Service) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]]:
@@ -106,6 +118,9 @@ def test_files_that_change_give_the_events_of_their_last_content(before: list[Ro
         chance.shuffle(months)
         for month in months:
             service.dump(month, purge_known=True)
+        for month in waiting(service):  # what the check late_events names
+            service.dump(month, purge_known=True)
+        assert waiting(service) == []
         kept, rejected = expected(after)
         events = service.events("ts", "source_file", "source_row", "input_tokens", "gone_at")
         alive = {
@@ -177,3 +192,20 @@ def test_a_file_is_read_once_and_months_that_wait_are_stored_when_they_are_run(t
     assert [row["event_id"] for row in service.events()] == ["x", "y", "z"]
     assert service.files()["merged"].all()
     assert service.versions()[FEBRUARY, "usage_events"] == 1
+
+
+def test_a_month_of_which_rows_come_later_is_named_until_it_is_run_again(tmp_path: Path):
+    service = Service.of(tmp_path)
+    service.put("a.jsonl", [event("x", "2026-01-05T00:00:00Z")])
+    service.dump(JANUARY, FEBRUARY)
+    service.put("b.jsonl", [event("y", "2026-01-06T00:00:00Z"), event("z", "2026-02-06T00:00:00Z")])
+    service.dump(FEBRUARY)
+    with service.warehouse.read() as reader:
+        found = late_events(reader, service.site, Window("gateway", (FEBRUARY,)))
+    assert found[FEBRUARY].text == (
+        "1 file(s) or ranges have newer rows of 2026-01 than are stored; run usage-assets backfill --site gateway "
+        "--from 2026-01 --to 2026-01"
+    )
+    assert waiting(service) == [JANUARY]
+    service.dump(JANUARY)
+    assert waiting(service) == []
