@@ -21,6 +21,12 @@ def scrub(kind: Kind, site: Site, warehouse: Warehouse) -> dict[str, int]:
     rows as they are stored, and no clear value becomes evidence. UsageError where the site hides nothing.
     """
     redactor = kind.redactor(site)
+    if redactor is None and getattr(site, "personal", None):
+        msg = (
+            f"site {site.key}: rows of {kind.name} that are stored already can't be hidden as a whole; take persons "
+            f"out one by one (usage-assets scrub --site {site.key} --user NAME)"
+        )
+        raise UsageError(msg)
     if redactor is None or not redactor.rules:
         msg = f"site {site.key}: its file has no personal, so there is nothing to hide; see docs/adding-a-site.md"
         raise UsageError(msg)

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from usage_assets.cli.app import app
+from usage_assets.core.errors import UsageError
 from usage_assets.kinds.service.facts.tables import SERVICE_REQUESTS
 from usage_assets.kinds.service.reports import recommend
 from usage_assets.kinds.service.reports.advice_tables import MODEL_PROFILES, RECOMMENDATION_DECISIONS, RECOMMENDATIONS
@@ -79,3 +80,13 @@ def test_a_user_is_taken_out(warehouse: Warehouse) -> None:
     with warehouse.read() as reader:
         assert reader.frame(SERVICE_REQUESTS)["user_id"].to_list() == ["(erased)"]
     assert _run("scrub", "--site", "llm", "--user", "ann").output == "llm: no stored row has that user\n"
+
+
+def test_hiding_all_persons_of_stored_rows_is_refused_with_what_can_be_done(tmp_path: Path) -> None:
+    with (tmp_path / "sites" / "llm.yaml").open("a") as file:
+        file.write("personal: {user_id: hash}\n")
+
+    done = _run("scrub", "--site", "llm")
+
+    assert isinstance(done.exception, UsageError)
+    assert "usage-assets scrub --site llm --user NAME" in str(done.exception)
