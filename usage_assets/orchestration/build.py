@@ -54,8 +54,10 @@ def build_assets(
     """
     shown: Shown = {asset.path: {} for asset in assets}
     for family in families(assets):
-        with warehouse.read() as reader:
-            wide = widened(reader, kind, site, window, family[0])
+        wide = window
+        if any(kind.reach(family[0].path)):  # else the file need not be opened once more
+            with warehouse.read() as reader:
+                wide = widened(reader, kind, site, window, family[0])
         for part in wide.parts(family[0].months_at_once):
             found = _Family(kind, site, part, family, run_id).build(warehouse)
             for path, months in found.items():
